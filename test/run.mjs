@@ -1,0 +1,66 @@
+// `npm test`: builds every test file, runs each in a process of its own (two at a time, so that one crash or hang
+// cannot hide the others), and closes with one line of counts. `npm test -- NAME…` runs the files whose path
+// contains a NAME.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+
+const root = new URL('..', import.meta.url).pathname;
+process.chdir(root);
+for (const args of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests']]) {
+  const built = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (built.status !== 0) process.exit(1);
+}
+
+const wanted = process.argv.slice(2);
+const timeoutMs = 10 * 60 * 1000;
+
+function filesBelow(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? filesBelow(path) : [path];
+  });
+}
+
+const files = existsSync('dist/test')
+  ? filesBelow('dist/test').filter((f) => f.endsWith('.test.js') && (!wanted.length || wanted.some((w) => f.includes(w))))
+  : [];
+const counts = { passed: 0, failed: 0, skipped: 0 };
+
+/** Runs one file and adds its counts; prints its output only where something failed or was skipped. */
+function run(file) {
+  return new Promise((done) => {
+    const started = Date.now();
+    const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    child.stdout.on('data', (chunk) => (out += chunk));
+    child.stderr.on('data', (chunk) => (out += chunk));
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      const lines = out.split('\n');
+      const skipped = lines.filter((l) => /^ok .*# SKIP|^# SKIP/.test(l)).length;
+      const passed = lines.filter((l) => /^ok /.test(l) && !l.includes('# SKIP')).length;
+      let failed = lines.filter((l) => /^not ok /.test(l)).length;
+      const ended = lines.some((l) => /^# (tests|fail) /.test(l) || /^# ok/.test(l));
+      if ((code !== 0 || !ended) && failed === 0) failed = 1;
+      counts.passed += passed;
+      counts.failed += failed;
+      counts.skipped += skipped;
+      const name = relative('dist/test', file).replace(/\.js$/, '');
+      const seconds = ((Date.now() - started) / 1000).toFixed(1);
+      console.log(`${failed ? 'FAIL' : 'ok  '} ${name}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`);
+      for (const l of lines) if (/# SKIP/.test(l)) console.log(`     ${l}`);
+      if (failed) console.log(signal ? `${out.slice(-4000)}\n     ended by ${signal}` : out.split('\n').filter((l) => !/^ok /.test(l)).join('\n').slice(-6000));
+      done();
+    });
+  });
+}
+
+const queue = [...files];
+await Promise.all([0, 1].map(async () => {
+  while (queue.length) await run(queue.shift());
+}));
+if (!files.length) console.log('no test file matches');
+console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exit(counts.failed || !files.length ? 1 : 0);
