@@ -1,0 +1,54 @@
+const SPACE = /[ \t\n\r]*/y;
+const TOKEN =
+  /[{}[\],:]|"(?:[ !#-[\]-\uffff]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** What the grammar of RFC 8259 allows next. `first-…` may also be the closing bracket. */
+type Expected = 'value' | 'first-value' | 'key' | 'first-key' | 'colon' | 'next';
+
+/**
+ * Where `text` stops being JSON: the UTF-16 offset of the first token that cannot stand there, or -1 if it is JSON.
+ * `JSON.parse` has no portable way to say so: its messages differ by engine and often carry no position.
+ */
+export function jsonErrorOffset(text: string): number {
+  const closers: string[] = [];
+  let expected: Expected = 'value';
+  let at = 0;
+  for (;;) {
+    SPACE.lastIndex = at;
+    SPACE.exec(text);
+    at = SPACE.lastIndex;
+    if (at === text.length) return expected === 'next' && closers.length === 0 ? -1 : at;
+    TOKEN.lastIndex = at;
+    const token = TOKEN.exec(text)?.[0];
+    if (token === undefined) return at;
+
+    const wantsValue = expected === 'value' || expected === 'first-value';
+    const mayClose = expected === 'next' || expected === 'first-value' || expected === 'first-key';
+    if (mayClose && closers.length > 0 && token === closers[closers.length - 1]) {
+      closers.pop();
+      expected = 'next';
+    } else if (wantsValue && token === '{') {
+      closers.push('}');
+      expected = 'first-key';
+    } else if (wantsValue && token === '[') {
+      closers.push(']');
+      expected = 'first-value';
+    } else if (wantsValue && !'}],:'.includes(token)) {
+      expected = 'next';
+    } else if ((expected === 'key' || expected === 'first-key') && token.startsWith('"')) {
+      expected = 'colon';
+    } else if (expected === 'colon' && token === ':') {
+      expected = 'value';
+    } else if (expected === 'next' && closers.length > 0 && token === ',') {
+      expected = closers[closers.length - 1] === '}' ? 'key' : 'value';
+    } else {
+      return at;
+    }
+    at += token.length;
+  }
+}
+
+/** The line, counted from 1, on which UTF-16 offset `at` of `text` lies; an end after blank lines is not counted. */
+export function lineOf(text: string, at: number): number {
+  return text.slice(0, Math.min(at, text.trimEnd().length)).split('\n').length;
+}
