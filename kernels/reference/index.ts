@@ -1,0 +1,49 @@
+import { adamwReference } from './adamw.ts';
+import { addReference } from './add.ts';
+import { attentionReference } from './attention.ts';
+import { binaryCrossEntropyReference } from './binary-cross-entropy.ts';
+import { columnSumReference } from './column-sum.ts';
+import { concatReference } from './concat.ts';
+import { crossEntropyReference } from './cross-entropy.ts';
+import { dropoutReference } from './dropout.ts';
+import { embeddingReference } from './embedding.ts';
+import { gruReference } from './gru.ts';
+import { layerNormReference } from './layer-norm.ts';
+import { linearReference } from './linear.ts';
+import { lstmReference } from './lstm.ts';
+import { mulReference } from './mul.ts';
+import { rangeMaxPoolReference } from './range-max-pool.ts';
+import { scaleReference } from './scale.ts';
+import { softmaxReference } from './softmax.ts';
+import { spanEnumerateReference } from './span-enumerate.ts';
+import { spanRepresentationReference } from './span-representation.ts';
+import { spanScoreReference } from './span-score.ts';
+import { sumReference } from './sum.ts';
+import type { Reference } from './types.ts';
+
+export type { Reference, RefParams, RefTensor, RefTensors } from './types.ts';
+
+/** The float64 reference of each kernel, by kernel name. */
+export const references: Readonly<Record<string, Reference>> = {
+  adamw: adamwReference,
+  add: addReference,
+  attention: attentionReference,
+  'binary-cross-entropy': binaryCrossEntropyReference,
+  'column-sum': columnSumReference,
+  concat: concatReference,
+  'cross-entropy': crossEntropyReference,
+  dropout: dropoutReference,
+  embedding: embeddingReference,
+  gru: gruReference,
+  'layer-norm': layerNormReference,
+  linear: linearReference,
+  lstm: lstmReference,
+  mul: mulReference,
+  'range-max-pool': rangeMaxPoolReference,
+  scale: scaleReference,
+  softmax: softmaxReference,
+  'span-enumerate': spanEnumerateReference,
+  'span-representation': spanRepresentationReference,
+  'span-score': spanScoreReference,
+  sum: sumReference,
+};

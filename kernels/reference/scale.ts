@@ -1,0 +1,27 @@
+import { bindShapes, numberParam, tensor, upstream } from './shapes.ts';
+import type { Reference } from './types.ts';
+
+/** `scale`: out [...] = `factor` · x; param `factor` is required. */
+export const scaleReference: Reference = {
+  forward(inputs, params) {
+    bindShapes('scale', inputs, { x: '...' });
+    const factor = numberParam('scale', params, 'factor');
+    return {
+      out: tensor(
+        inputs.x.shape,
+        Float64Array.from(inputs.x.data, (value) => factor * value),
+      ),
+    };
+  },
+
+  backward(inputs, params, grads) {
+    const factor = numberParam('scale', params, 'factor');
+    const gradOut = upstream('scale', grads, 'out', inputs.x.shape);
+    return {
+      grad_x: tensor(
+        inputs.x.shape,
+        Float64Array.from(gradOut, (g) => factor * g),
+      ),
+    };
+  },
+};

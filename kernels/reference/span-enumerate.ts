@@ -1,0 +1,23 @@
+import { InputError } from '../errors.ts';
+import { bindShapes, integerParam } from './shapes.ts';
+import type { Reference } from './types.ts';
+
+/**
+ * `span-enumerate` (SPEC section 1): spans i32[S,3] = every (b, start, end), end exclusive, of at most `maxWidth`
+ * tokens inside the first lengths[b] tokens of row b, ordered by b, start, end. It has no gradient.
+ * Throws InputError that names the row of a negative length.
+ */
+export const spanEnumerateReference: Reference = {
+  forward(inputs, params) {
+    bindShapes('span-enumerate', inputs, { lengths: 'i32 B' });
+    const maxWidth = integerParam('span-enumerate', params, 'maxWidth', { min: 1 });
+    const spans: number[] = [];
+    inputs.lengths.data.forEach((length, b) => {
+      if (length < 0) throw new InputError(`span-enumerate: lengths row ${b} is ${length}, not 0 or more`);
+      for (let start = 0; start < length; start++) {
+        for (let end = start + 1; end <= Math.min(start + maxWidth, length); end++) spans.push(b, start, end);
+      }
+    });
+    return { spans: { shape: [spans.length / 3, 3], data: Int32Array.from(spans) } };
+  },
+};
