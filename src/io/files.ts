@@ -1,0 +1,263 @@
+// Files and checkpoint folders on disk (Node only): what a reader finds is always complete, whenever a writer was killed.
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { InputError } from '../../kernels/errors';
+import {
+  decodeTensor,
+  headerLength,
+  lengthBytes,
+  parseHeader,
+  serializeSafetensorsPieces,
+  type HostTensor,
+  type NamedTensors,
+  type Safetensors,
+} from './safetensors';
+
+/** A file's content: text (written as UTF-8), bytes, or pieces written one after the other without joining them. */
+export type FileContent = string | Uint8Array | readonly Uint8Array[];
+
+/** Failures that the user of a path can mend; any other (a full disk, say) keeps Node's own error. */
+const reasons: Record<string, string> = {
+  ENOENT: 'no such file or folder',
+  EISDIR: 'is a folder, not a file',
+  ENOTDIR: 'a part of the path is not a folder',
+  EEXIST: 'is a file, not a folder',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EROFS: 'the file system is read-only',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'too many symbolic links',
+  ERR_FS_FILE_TOO_LARGE: 'the file is too large to be read at once',
+};
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** The InputError for a failed call on `where`, or `error` itself where the user's input is not the cause. */
+function explain(error: unknown, where: string): unknown {
+  const reason = reasons[codeOf(error)];
+  return reason ? new InputError(`${where}: ${reason}`, { cause: error }) : error;
+}
+
+/**
+ * The whole file at `path`, up to Node's limit of 2 GiB; `what` says in messages what it is ("training data").
+ * @throws InputError naming `what` and `path` when it is missing, a folder, or cannot be opened.
+ */
+export function readFileChecked(path: string, what: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw explain(error, `${what} ${path}`);
+  }
+}
+
+/** One call of read or write moves less than 2 GiB. */
+const maxBytesPerCall = 2 ** 30;
+
+/** Bytes `begin`..`end` (exclusive) of an open file, in a buffer of their own. */
+function readRange(file: number, begin: number, end: number, path: string): Uint8Array {
+  const bytes = new Uint8Array(end - begin);
+  for (let done = 0; done < bytes.length;) {
+    const wanted = Math.min(bytes.length - done, maxBytesPerCall);
+    const count = readSync(file, bytes, done, wanted, begin + done);
+    if (count === 0) throw new InputError(`${path}: the file became shorter while it was read`);
+    done += count;
+  }
+  return bytes;
+}
+
+/**
+ * Reads a safetensors file tensor by tensor, so that only the largest tensor, not the file, is bounded by what one buffer
+ * can hold. The caller owns the tensors. Conversions are those of `parseSafetensors`.
+ * @throws InputError naming `path` when it cannot be opened, is no regular file, or breaks the format.
+ */
+export function readSafetensorsFile(path: string): Safetensors {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const stats = fstatSync(file);
+    if (stats.isDirectory()) throw new InputError(`${path}: is a folder, not a file`);
+    if (!stats.isFile()) throw new InputError(`${path}: not a regular file`);
+    const { size } = stats;
+    const headerEnd =
+      lengthBytes + headerLength(readRange(file, 0, Math.min(lengthBytes, size), path), size, path);
+    const { entries, metadata } = parseHeader(readRange(file, lengthBytes, headerEnd, path), size, path);
+    const tensors = new Map<string, HostTensor>();
+    for (const entry of entries)
+      tensors.set(entry.name, decodeTensor(entry, readRange(file, entry.begin, entry.end, path), path));
+    return { tensors, metadata };
+  } catch (error) {
+    throw explain(error, path);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/**
+ * Writes `tensors` in the given order to a safetensors file, atomically and without joining them in memory.
+ * @throws InputError as `serializeSafetensorsPieces` and `writeFileAtomic`.
+ */
+export function writeSafetensorsFile(
+  path: string,
+  tensors: NamedTensors,
+  metadata: Record<string, string> = {},
+): void {
+  writeFileAtomic(path, serializeSafetensorsPieces(tensors, metadata));
+}
+
+/** Writes `content` to `path` and, where the path is a file on disk, waits until it has reached it. */
+function writeDurably(path: string, content: FileContent): void {
+  const file = openSync(path, 'w');
+  try {
+    const pieces = Array.isArray(content) ? content : [content];
+    for (const piece of pieces) {
+      const bytes = typeof piece === 'string' ? new TextEncoder().encode(piece) : piece;
+      for (let done = 0; done < bytes.length;)
+        done += writeSync(file, bytes, done, Math.min(bytes.length - done, maxBytesPerCall));
+    }
+    if (fstatSync(file).isFile()) fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Makes the renames in a folder durable. Best effort: not every platform can open or sync a folder. */
+function syncFolder(folder: string): void {
+  try {
+    const file = openSync(folder, 'r');
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    // The content is synced already; only the moment at which the new name becomes durable is left to the system.
+  }
+}
+
+/** Removes what a failed write has left; a second failure must not hide the first. */
+function discard(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // Left behind: readers pass over it, and the next checkpoint removes a leftover of its own.
+  }
+}
+
+/**
+ * Writes a file so that at every moment, a kill or a power cut included, `path` holds the old content or the new one: a
+ * temporary file in the same folder is written, synced and renamed over it, and removed if anything fails. A symbolic
+ * link is followed; a pipe or device such as /dev/stdout is written directly.
+ * @throws InputError naming `path` when it cannot be written for a reason the user can mend; Node's error otherwise.
+ */
+export function writeFileAtomic(path: string, content: FileContent): void {
+  let temporary: string | undefined;
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats && !stats.isFile()) return writeDurably(path, content);
+    const target = stats ? realpathSync(path) : path;
+    const folder = dirname(target);
+    temporary = join(folder, `.${randomBytes(6).toString('hex')}.tmp`);
+    writeDurably(temporary, content);
+    renameSync(temporary, target);
+    syncFolder(folder);
+  } catch (error) {
+    if (temporary) discard(temporary);
+    throw explain(error, path);
+  }
+}
+
+// A checkpoint is replaced as a redo log. All new files are written to `.checkpoint.tmp`; its rename to `.checkpoint` is
+// the one moment of change; then each file moves to its place. A folder with a `.checkpoint` is thus a finished write
+// whose moves were cut short, and moving the rest completes it, however often that is cut short again. Swapping whole
+// folders instead would have to carry foreign files (logs that are open, say) across, and two renames have a gap.
+const staging = '.checkpoint.tmp';
+const committed = '.checkpoint';
+/** Marks in `committed` that the file named before it is to be removed. */
+const removal = '.removed';
+
+/**
+ * Writes the files of a checkpoint (name → content; null removes the file) into `dir`, which is made if need be. Killed
+ * at any moment, it leaves the old checkpoint or the new one, complete, for whoever calls `recoverFolder` before
+ * reading; other files in `dir` stay as they are, so a file that the last checkpoint had and this one has not must be
+ * given as null. One writer per folder at a time.
+ * @throws InputError naming `dir` when it cannot be written for a reason the user can mend, or a name that is not a plain
+ *   file name; Node's error otherwise. The old checkpoint is then still in place.
+ */
+export function writeCheckpointFolder(dir: string, files: Record<string, FileContent | null>): void {
+  for (const name of Object.keys(files))
+    if (name !== basename(name) || name.startsWith('.') || name.endsWith(removal) || name === '')
+      throw new InputError(`${dir}: ${JSON.stringify(name)} cannot name a file of a checkpoint`);
+  const staged = join(dir, staging);
+  try {
+    mkdirSync(dir, { recursive: true });
+    recoverFolder(dir);
+    rmSync(staged, { recursive: true, force: true });
+    mkdirSync(staged);
+    for (const [name, content] of Object.entries(files))
+      writeDurably(join(staged, content === null ? name + removal : name), content ?? '');
+    syncFolder(staged);
+    renameSync(staged, join(dir, committed));
+    syncFolder(dir);
+  } catch (error) {
+    discard(staged);
+    throw explain(error, dir);
+  }
+  recoverFolder(dir);
+}
+
+/**
+ * Completes a checkpoint whose writer was killed after the new files were all written; to be called before the files of
+ * a checkpoint folder are read. Does nothing to any other folder, or to one that does not exist. Safe beside a live
+ * writer: what is not yet complete is left to it.
+ * @throws InputError naming `dir` when there is something to complete and the folder cannot be written.
+ */
+export function recoverFolder(dir: string): void {
+  const log = join(dir, committed);
+  try {
+    const names = unless(['ENOENT', 'ENOTDIR'], () => readdirSync(log));
+    if (!names) return;
+    for (const name of names) {
+      const entry = join(log, name);
+      if (name.endsWith(removal)) {
+        unless(gone, () => unlinkSync(join(dir, name.slice(0, -removal.length))));
+        unless(gone, () => unlinkSync(entry)); // the mark goes last: cut short before, the removal is repeated
+      } else unless(gone, () => renameSync(entry, join(dir, name)));
+    }
+    syncFolder(dir);
+    unless([...gone, 'ENOTEMPTY'], () => rmdirSync(log));
+  } catch (error) {
+    throw explain(error, `${dir}: an interrupted checkpoint cannot be completed`);
+  }
+}
+
+/** What a second process that completes the same folder has done already. */
+const gone = ['ENOENT'];
+
+/** The value of `action`, or undefined if it fails with one of `codes`. */
+function unless<T>(codes: readonly string[], action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (codes.includes(codeOf(error))) return undefined;
+    throw error;
+  }
+}
