@@ -1,8 +1,8 @@
 // Builds dist/: the library (browser-safe), its Node entry, the kernels alone, the command line, and with
-// `--tests` every test file. WGSL files are imported as text.
+// `--tests` every test file. WGSL travels as text.
 import { build } from 'esbuild';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 
 const tests = process.argv.includes('--tests');
 
@@ -16,11 +16,32 @@ function filesBelow(folder, ending) {
   });
 }
 
+/** `shaders:all`: the text of every WGSL file below shaders/, by its path without the extension. */
+const shaders = {
+  name: 'shaders',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^shaders:all$/ }, () => ({ path: 'all', namespace: 'shaders' }));
+    plugin.onLoad({ filter: /.*/, namespace: 'shaders' }, () => {
+      const files = filesBelow('shaders', '.wgsl').sort();
+      const name = (file) =>
+        relative('shaders', file)
+          .replaceAll('\\', '/')
+          .replace(/\.wgsl$/, '');
+      const texts = Object.fromEntries(files.map((file) => [name(file), readFileSync(file, 'utf8')]));
+      return {
+        contents: JSON.stringify(texts),
+        loader: 'json',
+        watchFiles: files.map((file) => resolve(file)),
+      };
+    });
+  },
+};
+
 const common = {
   bundle: true,
   format: 'esm',
   target: 'node20',
-  loader: { '.wgsl': 'text' },
+  plugins: [shaders],
   splitting: true,
   sourcemap: true,
   logLevel: 'warning',

@@ -1,4 +1,4 @@
-declare module '*.wgsl' {
-  const source: string;
-  export default source;
+declare module 'shaders:all' {
+  const sources: Readonly<Record<string, string>>;
+  export default sources;
 }

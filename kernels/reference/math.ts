@@ -1,13 +1,13 @@
 /**
  * The complementary error function 1 − erf(x), to about 1e-15 relative.
  *
- * Below 2 it is 1 − erf by the series erf(x) = 2/√π · e^(−x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!! (DLMF 7.6.2), whose terms
+ * Below 1 it is 1 − erf by the series erf(x) = 2/√π · e^(−x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!! (DLMF 7.6.2), whose terms
  * are all of one sign; above, the continued fraction erfc(x) = e^(−x²)/√π · 1/(x + ½/(x + 1/(x + 3⁄2/(x + …))))
  * (DLMF 7.9.1), evaluated from its 200th level upwards, which keeps the tail's relative accuracy.
  */
 export function erfc(x: number): number {
   if (x < 0) return 2 - erfc(-x);
-  if (x < 2) return 1 - erfSeries(x);
+  if (x < 1) return 1 - erfSeries(x);
   let fraction = x;
   for (let n = 200; n >= 1; n--) fraction = x + n / 2 / fraction;
   return Math.exp(-x * x) / Math.sqrt(Math.PI) / fraction;
@@ -15,7 +15,7 @@ export function erfc(x: number): number {
 
 /** The error function erf(x) = 2/√π ∫₀ˣ e^(−t²) dt, to about 1e-15 relative; see `erfc` for the formulas. */
 export function erf(x: number): number {
-  return Math.abs(x) < 2 ? erfSeries(x) : 1 - erfc(x);
+  return Math.abs(x) < 1 ? erfSeries(x) : 1 - erfc(x);
 }
 
 function erfSeries(x: number): number {

@@ -83,10 +83,13 @@ export function recurrentReference(kernel: string, cell: Cell): Reference {
     return { B, L, d, h, suffixes, width: suffixes.length * h };
   };
 
+  const initialStates = (h: number): Float64Array[] =>
+    Array.from({ length: cell.states }, () => new Float64Array(h));
+
   /** The steps of row b in one direction, in the order they are run. */
   const runRow = (inputs: RefTensors, suffix: string, b: number, L: number, d: number, h: number) => {
     const length = inputs.lengths.data[b];
-    let states = Array.from({ length: cell.states }, () => new Float64Array(h));
+    let states = initialStates(h);
     return Array.from({ length }, (_, t) => {
       // The reverse direction starts at the row's last valid token, so no padded token is ever read.
       const token = b * L + (suffix ? length - 1 - t : t);
@@ -129,7 +132,7 @@ export function recurrentReference(kernel: string, cell: Cell): Reference {
           },
         );
         for (let b = 0; b < B; b++) {
-          let gradStates = Array.from({ length: cell.states }, () => new Float64Array(h));
+          let gradStates = initialStates(h);
           for (const step of runRow(inputs, suffix, b, L, d, h).reverse()) {
             const first = step.token * width + direction * h;
             gradStates[0].forEach((_, i) => (gradStates[0][i] += gradOut[first + i]));

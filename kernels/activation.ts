@@ -1,0 +1,22 @@
+import { InputError } from './errors.ts';
+
+export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid';
+
+const codes: Record<Activation, number> = { none: 0, relu: 1, gelu: 2, tanh: 3, sigmoid: 4 };
+/** Operations per element of shaders/common/activation.wgsl. gelu: 3 around erf, erf 28 with its exp and division. */
+const flops: Record<Activation, number> = { none: 0, relu: 1, gelu: 32, tanh: 1, sigmoid: 4 };
+/** Operations per element of the derivative times the upstream gradient (shaders/activation-backward.wgsl). */
+const backwardFlops: Record<Activation, number> = { none: 0, relu: 1, gelu: 37, tanh: 3, sigmoid: 3 };
+
+export const activationCode = (activation: Activation): number => codes[activation];
+export const activationFlops = (activation: Activation): number => flops[activation];
+export const activationBackwardFlops = (activation: Activation): number => backwardFlops[activation];
+
+/** Checks a value from outside. */
+export function parseActivation(kernel: string, value: unknown): Activation {
+  if (value === undefined) return 'none';
+  if (typeof value === 'string' && value in codes) return value as Activation;
+  throw new InputError(
+    `${kernel}: parameter "activation" must be one of ${Object.keys(codes).join(', ')}, got ${JSON.stringify(value)}`,
+  );
+}

@@ -1,0 +1,20 @@
+/** Every kernel by name: plans as plain data, for any WebGPU runtime. */
+export * from './plan.ts';
+export * from './errors.ts';
+import { InputError } from './errors.ts';
+import type { Kernel } from './plan.ts';
+import { columnSumKernel, sum } from './column-sum.ts';
+import { add, mul, scale } from './elementwise.ts';
+import { linear } from './linear.ts';
+
+export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
+  [add, columnSumKernel, linear, mul, scale, sum].map((kernel) => [kernel.name, kernel]),
+);
+
+/** The kernel of that name. Errors: InputError that lists the names. */
+export function kernelNamed(name: string): Kernel {
+  const kernel = Object.hasOwn(kernels, name) ? kernels[name] : undefined;
+  if (!kernel)
+    throw new InputError(`there is no kernel "${name}" (there are: ${Object.keys(kernels).join(', ')})`);
+  return kernel;
+}

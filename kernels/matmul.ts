@@ -1,0 +1,151 @@
+/**
+ * The one matrix product of the library: batched, strided, either operand transposed, with bias, activation and
+ * accumulation in the store. `linear`, the attention kernels and the span kernels are built from it.
+ */
+import {
+  ceilDiv,
+  f32,
+  foldGrid,
+  sizeOf,
+  type Binding,
+  type Caps,
+  type Dispatch,
+  type Shape,
+} from './plan.ts';
+import { activationCode, activationFlops, type Activation } from './activation.ts';
+
+/** A matrix inside a tensor: element (row, col) of batch (outer, inner) is at offset + outer·O + inner·I + row·R + col. */
+export interface Matrix {
+  tensor: string;
+  /** Elements from one stored row to the next. */
+  row: number;
+  offset?: number;
+  outer?: number;
+  inner?: number;
+}
+
+export interface MatmulSpec {
+  label: string;
+  m: number;
+  n: number;
+  k: number;
+  a: Matrix;
+  b: Matrix;
+  c: Matrix;
+  /** A is stored [k, m]. */
+  transA?: boolean;
+  /** B is stored [n, k]. */
+  transB?: boolean;
+  /** Number of batches; `outer` × `inner` products in all. */
+  outer?: number;
+  inner?: number;
+  alpha?: number;
+  accumulate?: boolean;
+  bias?: string;
+  activation?: Activation;
+  /** Also store the value before the activation here (same layout as c). */
+  pre?: string;
+  /** i32[outer] tensor: the sum over k stops there. `limitTotal` is the sum of min(k, limit) over outer. */
+  limit?: { tensor: string; total: number };
+}
+
+/** Constants of the direct matmul: block per invocation, workgroup, vector loads. */
+export interface MatmulVariant {
+  TM: number;
+  TN: number;
+  WG_X: number;
+  WG_Y: number;
+  VEC_A: number;
+  VEC_B: number;
+}
+
+const WORKGROUP = 64;
+/** Below this many invocations a GPU idles, and a smaller block that makes more of them wins. */
+const BUSY_INVOCATIONS = 16384;
+
+/** Picks the variant: pure, testable without a device. `aligned*`: offsets and strides are multiples of 4. */
+export function chooseMatmul(
+  shape: { m: number; n: number; batches: number; alignedA: boolean; alignedB: boolean },
+  caps: Caps,
+): MatmulVariant {
+  const invocations = (tm: number, tn: number) => ceilDiv(shape.m, tm) * ceilDiv(shape.n, tn) * shape.batches;
+  let TM = shape.m <= 4 ? 4 : 8;
+  let TN = shape.n <= 4 ? 4 : 8;
+  if (!caps.software && invocations(TM, TN) < BUSY_INVOCATIONS) {
+    TM = 4;
+    TN = 4;
+  }
+  let WG_X = 1;
+  while (WG_X < 8 && WG_X * TN < shape.n) WG_X *= 2;
+  return {
+    TM,
+    TN,
+    WG_X,
+    WG_Y: WORKGROUP / WG_X,
+    VEC_A: Number(shape.alignedA),
+    VEC_B: Number(shape.alignedB),
+  };
+}
+
+const aligned = (x: Matrix): boolean =>
+  [x.row, x.offset ?? 0, x.outer ?? 0, x.inner ?? 0].every((stride) => stride % 4 === 0);
+
+/** One dispatch of the matrix product, with its exact cost. */
+export function matmul(spec: MatmulSpec, caps: Caps): Dispatch {
+  const { m, n, k, a, b, c } = spec;
+  const outer = spec.outer ?? 1;
+  const inner = spec.inner ?? 1;
+  const batches = outer * inner;
+  const activation = spec.activation ?? 'none';
+  const variant = chooseMatmul({ m, n, batches, alignedA: aligned(a), alignedB: aligned(b) }, caps);
+  const rowTiles = ceilDiv(m, variant.TM * variant.WG_Y);
+  const colTiles = ceilDiv(n, variant.TN * variant.WG_X);
+  const groups = rowTiles * colTiles * batches;
+  const bindings: Binding[] = [
+    { name: 'a', access: 'read', tensor: a.tensor },
+    { name: 'b', access: 'read', tensor: b.tensor },
+    { name: 'c', access: 'read_write', tensor: c.tensor },
+  ];
+  if (spec.bias !== undefined) bindings.push({ name: 'bias', access: 'read', tensor: spec.bias });
+  if (spec.pre !== undefined) bindings.push({ name: 'pre', access: 'read_write', tensor: spec.pre });
+  if (spec.limit) bindings.push({ name: 'limits', access: 'read', tensor: spec.limit.tensor });
+
+  const kTotal = spec.limit ? spec.limit.total * inner : k * batches;
+  const macs = m * n * kTotal;
+  const stored = m * n * batches;
+  const perElement =
+    activationFlops(activation) +
+    (spec.alpha !== undefined ? 1 : 0) +
+    (spec.accumulate ? 1 : 0) +
+    (spec.bias !== undefined ? 1 : 0);
+  return {
+    label: spec.label,
+    shader: 'matmul',
+    entryPoint: 'main',
+    constants: {
+      ...variant,
+      TRANS_A: Number(spec.transA ?? false),
+      TRANS_B: Number(spec.transB ?? false),
+      BIAS: Number(spec.bias !== undefined),
+      SAVE_PRE: Number(spec.pre !== undefined),
+      LIMIT: Number(spec.limit !== undefined),
+      ACCUMULATE: Number(spec.accumulate ?? false),
+      ACTIVATION: activationCode(activation),
+    },
+    bindings,
+    uniforms: [
+      ...[m, n, k, rowTiles, colTiles, groups],
+      ...[a, b, c].flatMap((x) => [x.offset ?? 0, x.row, x.outer ?? 0, x.inner ?? 0]),
+      inner,
+      f32(spec.alpha ?? 1),
+    ],
+    workgroups: foldGrid(groups, caps),
+    macs,
+    flops: 2 * macs + stored * perElement,
+    bytesRead: 4 * ((m + n) * kTotal + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
+    bytesWritten: 4 * stored * (spec.pre !== undefined ? 2 : 1),
+  };
+}
+
+/** Rows of a tensor seen as a matrix: all leading dimensions folded. */
+export const rowsOf = (shape: Shape): number => sizeOf(shape.slice(0, -1));

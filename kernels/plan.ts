@@ -1,0 +1,220 @@
+/**
+ * The contract between kernels and runtimes. A kernel is a pure function from shapes, parameters and device
+ * capabilities to a Plan; a Plan is plain data that any WebGPU runtime can execute. Nothing here touches a device.
+ */
+import { InputError } from './errors.ts';
+
+export type DType = 'f32' | 'i32';
+export type Shape = readonly number[];
+export interface TensorSpec {
+  shape: Shape;
+  dtype: DType;
+}
+
+/** What a kernel may know of a device. Frozen; variant choice is a pure function of (shape, params, caps). */
+export interface Caps {
+  readonly maxStorageBuffersPerShaderStage: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxBufferSize: number;
+  readonly minStorageBufferOffsetAlignment: number;
+  readonly minUniformBufferOffsetAlignment: number;
+  /** Smallest and largest subgroup; 0 where the device has no subgroups. */
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  readonly f16: boolean;
+  readonly timestamps: boolean;
+  /** True for a CPU-backed adapter (SwiftShader, lavapipe, WARP). */
+  readonly software: boolean;
+  readonly vendor: string;
+  readonly architecture: string;
+}
+
+/** The limits that every WebGPU device grants; each kernel must work with these. */
+export const defaultCaps: Caps = Object.freeze({
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupsPerDimension: 65535,
+  maxStorageBufferBindingSize: 134217728,
+  maxBufferSize: 268435456,
+  minStorageBufferOffsetAlignment: 256,
+  minUniformBufferOffsetAlignment: 256,
+  subgroupMinSize: 0,
+  subgroupMaxSize: 0,
+  f16: false,
+  timestamps: false,
+  software: false,
+  vendor: '',
+  architecture: '',
+});
+
+/** A uniform field: a number is a u32, `{ f32 }` a float. Packed in order, 4 bytes each. */
+export type Uniform = number | { readonly f32: number };
+
+export interface Binding {
+  /** Name of the variable in the WGSL. */
+  name: string;
+  access: 'read' | 'read_write';
+  /** The tensor bound: an input, output, scratch or data name of the plan. */
+  tensor: string;
+}
+
+export interface Dispatch {
+  label: string;
+  /** Stem of the WGSL file in shaders/. */
+  shader: string;
+  entryPoint: string;
+  /** Constants that the preprocessor specialises the WGSL with; they and the stem are the pipeline's key. */
+  constants: Readonly<Record<string, number | readonly number[]>>;
+  /** Storage bindings in the order of their @binding numbers; the uniform block, if any, comes last. */
+  bindings: readonly Binding[];
+  uniforms: readonly Uniform[];
+  workgroups: readonly [number, number, number];
+  /** Multiply-adds executed. */
+  macs: number;
+  /** 2 * macs + one per other arithmetic operation, exp, division, root. */
+  flops: number;
+  bytesRead: number;
+  bytesWritten: number;
+}
+
+export interface Plan {
+  dispatches: readonly Dispatch[];
+  scratch: Readonly<Record<string, TensorSpec>>;
+  outputs: Readonly<Record<string, TensorSpec>>;
+  /** Host tables that the dispatches read (lengths, ids, segment lists), uploaded by the runtime. */
+  data: Readonly<Record<string, Int32Array>>;
+  /** Outputs that are written in place over an input: output name → input name. */
+  inPlace?: Readonly<Record<string, string>>;
+}
+
+export interface Port {
+  name: string;
+  dtype: DType;
+  /** Human-readable shape, e.g. "[B, L, D]". */
+  shape: string;
+  optional?: boolean;
+  /** Host data: the plan receives the values, not only the shape (ids, lengths, spans, ranges, masks, targets). */
+  host?: boolean;
+  /** An output that is kept only for the backward kernel. */
+  saved?: boolean;
+}
+
+export interface ParamSpec {
+  name: string;
+  doc: string;
+  default?: unknown;
+}
+
+export type Params = Readonly<Record<string, unknown>>;
+
+export interface PlanRequest {
+  /** Shapes of the inputs that are present; an absent optional input is absent here. */
+  shapes: Readonly<Record<string, Shape>>;
+  params: Params;
+  caps: Caps;
+  /** Values of the host inputs. */
+  host: Readonly<Record<string, Int32Array>>;
+  /** Backward kernels: the `grad_<input>` outputs that are wanted; all when absent. */
+  wanted?: readonly string[];
+}
+
+export interface Kernel {
+  name: string;
+  doc: string;
+  inputs: readonly Port[];
+  outputs: readonly Port[];
+  params: readonly ParamSpec[];
+  plan(request: PlanRequest): Plan;
+  /**
+   * Inputs: any of the forward's inputs and outputs (saved ones too) by the same names, and `grad_<output>`.
+   * Outputs: `grad_<input>`. Gradients are written, never accumulated: fan-in and accumulation belong to the tape.
+   */
+  backward?: Kernel;
+}
+
+/** Number of elements of a shape; 1 for a scalar. */
+export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
+
+export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+
+/**
+ * Folds a linear count of workgroups into a grid within the device limit per dimension. The WGSL reads the linear
+ * index with `group_index` (shaders/common/grid.wgsl) and must check it against its own bound.
+ */
+export function foldGrid(groups: number, caps: Caps): [number, number, number] {
+  const max = caps.maxComputeWorkgroupsPerDimension;
+  if (groups <= max) return [groups, 1, 1];
+  const rows = ceilDiv(groups, max);
+  if (rows > max) throw new InputError(`${groups} workgroups exceed the device's grid of ${max} x ${max}`);
+  return [ceilDiv(groups, rows), rows, 1];
+}
+
+/** The shape of a required input, or an error that names kernel and input. */
+export function shapeOf(kernel: string, request: PlanRequest, name: string, rank?: number): Shape {
+  const shape = request.shapes[name];
+  if (!shape) throw new InputError(`${kernel}: input "${name}" is missing`);
+  if (rank !== undefined && shape.length !== rank)
+    throw new InputError(`${kernel}: input "${name}" must have ${rank} dimensions, got [${shape}]`);
+  return shape;
+}
+
+/** The values of a required host input. */
+export function hostOf(kernel: string, request: PlanRequest, name: string): Int32Array {
+  const values = request.host[name];
+  if (!values) throw new InputError(`${kernel}: input "${name}" is missing or not an i32 host tensor`);
+  return values;
+}
+
+/** Fails unless two shapes agree; the message names kernel, input, both shapes. */
+export function expectShape(kernel: string, name: string, actual: Shape, expected: Shape): void {
+  if (actual.length !== expected.length || actual.some((d, i) => d !== expected[i]))
+    throw new InputError(`${kernel}: input "${name}" must have shape [${expected}], got [${actual}]`);
+}
+
+/** A numeric parameter, checked; `fallback` undefined means it is required. */
+export function numberParam(kernel: string, params: Params, name: string, fallback?: number): number {
+  const value = params[name] ?? fallback;
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw new InputError(
+      `${kernel}: parameter "${name}" must be a finite number, got ${JSON.stringify(value)}`,
+    );
+  return value;
+}
+
+/** A non-negative integer parameter (or at least `min`). */
+export function integerParam(
+  kernel: string,
+  params: Params,
+  name: string,
+  fallback?: number,
+  min = 0,
+): number {
+  const value = numberParam(kernel, params, name, fallback);
+  if (!Number.isInteger(value) || value < min)
+    throw new InputError(
+      `${kernel}: parameter "${name}" must be an integer of at least ${min}, got ${value}`,
+    );
+  return value;
+}
+
+/** Fails on a parameter that the kernel does not have, naming those it has. */
+export function checkParams(kernel: Kernel, params: Params): void {
+  for (const name of Object.keys(params))
+    if (!kernel.params.some((p) => p.name === name)) {
+      const known = kernel.params.map((p) => p.name).join(', ') || 'none';
+      throw new InputError(`${kernel.name}: unknown parameter "${name}" (it has: ${known})`);
+    }
+}
+
+export const f32 = (value: number): { f32: number } => ({ f32: value });
+
+/** True when a backward kernel must produce `name`. */
+export const isWanted = (request: PlanRequest, name: string): boolean =>
+  !request.wanted || request.wanted.includes(name);
+
+/** A tensor spec, f32 unless told otherwise. */
+export const spec = (shape: Shape, dtype: DType = 'f32'): TensorSpec => ({ shape, dtype });

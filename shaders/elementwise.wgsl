@@ -1,0 +1,34 @@
+// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`.
+// Grid: one invocation per element, 64 a workgroup, folded.
+// Output: out.
+struct Params { size: u32, factor: f32 }
+#include "common/grid.wgsl"
+#if OP == 0
+@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<uniform> params: Params;
+#elif OP == 3
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+#else
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+#endif
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
+        @builtin(local_invocation_index) lane: u32) {
+  let i = group_index(group, grid) * 64u + lane;
+  if (i >= params.size) { return; }
+#if OP == 0
+  out[i] = params.factor;
+#elif OP == 1
+  out[i] = a[i] + b[i];
+#elif OP == 2
+  out[i] = a[i] * b[i];
+#else
+  out[i] = a[i] * params.factor;
+#endif
+}

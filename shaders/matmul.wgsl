@@ -1,0 +1,208 @@
+// C[m,n] = activate(alpha * sum_k A(m,k) B(k,n) + bias[n]), batched and strided; `accumulate` adds C's old value first.
+// Grid: one invocation per TM x TN block of C, WG_X x WG_Y invocations a workgroup, (batch, row, column) linear, folded.
+// TM = TN = 8: 16 vec4 loads feed 256 multiply-adds, no workgroup memory, so no barriers and no tail variants.
+// Outputs: c, and with SAVE_PRE the value before the activation in pre.
+struct Params {
+  m: u32, n: u32, k: u32,
+  row_tiles: u32, col_tiles: u32, groups: u32,
+  a_offset: u32, a_row: u32, a_outer: u32, a_inner: u32,
+  b_offset: u32, b_row: u32, b_outer: u32, b_inner: u32,
+  c_offset: u32, c_row: u32, c_outer: u32, c_inner: u32,
+  inner: u32, alpha: f32,
+}
+#include "common/grid.wgsl"
+#include "common/activation.wgsl"
+
+#if VEC_A
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+#else
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+#endif
+#if VEC_B
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+#else
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+#endif
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+#if BIAS
+@group(0) @binding($(3)) var<storage, read> bias: array<f32>; // [n]
+#endif
+#if SAVE_PRE
+@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>;
+#endif
+#if LIMIT
+@group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<i32>; // [outer]: k stops here
+#endif
+@group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT)) var<uniform> params: Params;
+
+fn load_a(index: u32) -> f32 {
+#if VEC_A
+  return a[index >> 2u][index & 3u];
+#else
+  return a[index];
+#endif
+}
+
+fn load_b(index: u32) -> f32 {
+#if VEC_B
+  return b[index >> 2u][index & 3u];
+#else
+  return b[index];
+#endif
+}
+
+fn store(at: u32, col: u32, sum: f32) {
+  var value = params.alpha * sum;
+#if ACCUMULATE
+  value += c[at];
+#endif
+#if BIAS
+  value += bias[col];
+#endif
+#if SAVE_PRE
+  pre[at] = value;
+#endif
+  c[at] = activate(value);
+}
+
+@compute @workgroup_size($WG_X, $WG_Y)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
+        @builtin(local_invocation_id) local: vec3u) {
+  let linear = group_index(group, grid);
+  if (linear >= params.groups) { return; }
+  let col_tile = linear % params.col_tiles;
+  let row_tile = (linear / params.col_tiles) % params.row_tiles;
+  let batch = linear / (params.col_tiles * params.row_tiles);
+  let outer = batch / params.inner;
+  let inner = batch % params.inner;
+  let row0 = (row_tile * $(WG_Y)u + local.y) * $(TM)u;
+  let col0 = (col_tile * $(WG_X)u + local.x) * $(TN)u;
+  if (row0 >= params.m || col0 >= params.n) { return; }
+
+  let a_base = params.a_offset + outer * params.a_outer + inner * params.a_inner;
+  let b_base = params.b_offset + outer * params.b_outer + inner * params.b_inner;
+#if LIMIT
+  let k_end = min(params.k, u32(limits[outer]));
+#else
+  let k_end = params.k;
+#endif
+
+#for r in 0..TM
+#for q in 0..TN/4
+  var acc_$(r)_$(q) = vec4f(0.0);
+#endfor
+#endfor
+  var k = 0u;
+
+  // Rows and columns past the edge repeat the last one; their sums are never stored.
+#if TRANS_A
+#for i in 0..TM/4
+  let row_quad_$i = min(row0 + $(i * 4)u, (params.m - 1u) & 0xfffffffcu);
+#endfor
+#else
+#for r in 0..TM
+  let a_row_$r = a_base + min(row0 + $(r)u, params.m - 1u) * params.a_row;
+#endfor
+#endif
+#if TRANS_B
+#for j in 0..TN
+  let b_row_$j = b_base + min(col0 + $(j)u, params.n - 1u) * params.b_row;
+#endfor
+#else
+#for q in 0..TN/4
+  let col_quad_$q = min(col0 + $(q * 4)u, (params.n - 1u) & 0xfffffffcu);
+#endfor
+#endif
+
+#if VEC_A && VEC_B
+  for (; k + 4u <= k_end; k += 4u) {
+#if !TRANS_A
+#for r in 0..TM
+    let a_$r = a[(a_row_$r + k) >> 2u];
+#endfor
+#endif
+#if TRANS_B
+    // A rows by B rows: dot products along k.
+#for q in 0..TN/4
+    {
+      let b0 = b[(b_row_$(q * 4) + k) >> 2u];
+      let b1 = b[(b_row_$(q * 4 + 1) + k) >> 2u];
+      let b2 = b[(b_row_$(q * 4 + 2) + k) >> 2u];
+      let b3 = b[(b_row_$(q * 4 + 3) + k) >> 2u];
+#for r in 0..TM
+      acc_$(r)_$(q) += vec4f(dot(a_$r, b0), dot(a_$r, b1), dot(a_$r, b2), dot(a_$r, b3));
+#endfor
+    }
+#endfor
+#else
+#for s in 0..4
+    {
+      let b_at = b_base + (k + $(s)u) * params.b_row;
+#for q in 0..TN/4
+      let b_$q = b[(b_at + col_quad_$q) >> 2u];
+#endfor
+#if TRANS_A
+      let a_at = a_base + (k + $(s)u) * params.a_row;
+#for i in 0..TM/4
+      {
+        let a_quad = a[(a_at + row_quad_$i) >> 2u];
+#for t in 0..4
+#for q in 0..TN/4
+        acc_$(i * 4 + t)_$(q) = fma(vec4f(a_quad[$t]), b_$q, acc_$(i * 4 + t)_$(q));
+#endfor
+#endfor
+      }
+#endfor
+#else
+#for r in 0..TM
+#for q in 0..TN/4
+      acc_$(r)_$(q) = fma(vec4f(a_$r[$s]), b_$q, acc_$(r)_$(q));
+#endfor
+#endfor
+#endif
+    }
+#endfor
+#endif
+  }
+#endif
+
+  // The tail of k, or all of it where rows are not aligned to vec4.
+  for (; k < k_end; k += 1u) {
+#for q in 0..TN/4
+#if TRANS_B
+    let b_$q = vec4f(load_b(b_row_$(q * 4) + k), load_b(b_row_$(q * 4 + 1) + k),
+                     load_b(b_row_$(q * 4 + 2) + k), load_b(b_row_$(q * 4 + 3) + k));
+#else
+    let b_at_$q = b_base + k * params.b_row;
+    let b_$q = vec4f(load_b(b_at_$q + min(col0 + $(q * 4)u, params.n - 1u)),
+                     load_b(b_at_$q + min(col0 + $(q * 4 + 1)u, params.n - 1u)),
+                     load_b(b_at_$q + min(col0 + $(q * 4 + 2)u, params.n - 1u)),
+                     load_b(b_at_$q + min(col0 + $(q * 4 + 3)u, params.n - 1u)));
+#endif
+#endfor
+#for r in 0..TM
+    {
+#if TRANS_A
+      let a_value = load_a(a_base + k * params.a_row + min(row0 + $(r)u, params.m - 1u));
+#else
+      let a_value = load_a(a_row_$r + k);
+#endif
+#for q in 0..TN/4
+      acc_$(r)_$(q) = fma(vec4f(a_value), b_$q, acc_$(r)_$(q));
+#endfor
+    }
+#endfor
+  }
+
+  let c_base = params.c_offset + outer * params.c_outer + inner * params.c_inner;
+#for r in 0..TM
+  if (row0 + $(r)u < params.m) {
+    let at = c_base + (row0 + $(r)u) * params.c_row + col0;
+#for q in 0..TN/4
+#for t in 0..4
+    if (col0 + $(q * 4 + t)u < params.n) { store(at + $(q * 4 + t)u, col0 + $(q * 4 + t)u, acc_$(r)_$(q)[$t]); }
+#endfor
+#endfor
+  }
+#endfor
+}

@@ -1,0 +1,102 @@
+/** Acquiring, wrapping and describing a WebGPU device. Browser-safe: Node's part is in src/node.ts. */
+import { defaultCaps, type Caps } from '../../kernels/plan.ts';
+import { DeviceUnavailableError } from './errors.ts';
+
+/** What `doctor`, reports and benchmarks say about a device. */
+export interface DeviceInfo {
+  name: string;
+  vendor: string;
+  architecture: string;
+  driver: string;
+  software: boolean;
+  features: string[];
+}
+
+export interface OpenedDevice {
+  device: GPUDevice;
+  caps: Caps;
+  info: DeviceInfo;
+}
+
+const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
+const wantedLimits = [
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxStorageBufferBindingSize',
+  'maxBufferSize',
+] as const;
+
+/** A CPU-backed adapter by its own word or by its name. */
+function isSoftware(info: GPUAdapterInfo): boolean {
+  const words = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
+  return (
+    info.isFallbackAdapter === true ||
+    /swiftshader|llvmpipe|lavapipe|basic render|\bwarp\b|\bcpu\b/.test(words)
+  );
+}
+
+/** Dawn's null backend accepts every command and computes nothing; it must never pass for a device. */
+const isNullBackend = (info: GPUAdapterInfo): boolean =>
+  /null backend/i.test(`${info.description} ${info.device}`);
+
+export function describeAdapter(info: GPUAdapterInfo, features: Iterable<string>): DeviceInfo {
+  return {
+    name: info.device || info.description || info.architecture || 'unknown',
+    vendor: info.vendor,
+    architecture: info.architecture,
+    driver: info.description,
+    software: isSoftware(info),
+    features: [...features].sort(),
+  };
+}
+
+/** Capabilities of a device, frozen. */
+export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
+  const limits = device.limits;
+  const caps: Record<string, unknown> = { ...defaultCaps };
+  for (const key of Object.keys(defaultCaps)) {
+    const limit = (limits as unknown as Record<string, unknown>)[key];
+    if (typeof limit === 'number') caps[key] = limit;
+  }
+  const subgroups = device.features.has('subgroups');
+  return Object.freeze({
+    ...(caps as unknown as Caps),
+    subgroupMinSize: subgroups ? (info.subgroupMinSize ?? 0) : 0,
+    subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 0) : 0,
+    f16: device.features.has('shader-f16'),
+    timestamps: device.features.has('timestamp-query'),
+    software: isSoftware(info),
+    vendor: info.vendor,
+    architecture: info.architecture,
+  });
+}
+
+/**
+ * Requests an adapter and a device with the limits and features that the adapter has (f16, subgroups, timestamps).
+ * `defaultLimits` asks for nothing beyond WebGPU's defaults, as tests do.
+ * Errors: DeviceUnavailableError when there is no adapter or only Dawn's null backend.
+ */
+export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } = {}): Promise<OpenedDevice> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new DeviceUnavailableError('no WebGPU adapter was found');
+  if (isNullBackend(adapter.info))
+    throw new DeviceUnavailableError('only the null backend was found: it computes nothing');
+  const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
+  const requiredLimits: Record<string, number> = {};
+  if (!options.defaultLimits) for (const limit of wantedLimits) requiredLimits[limit] = adapter.limits[limit];
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits, label: 'spanwise' });
+  return {
+    device,
+    caps: capsOf(device, adapter.info),
+    info: describeAdapter(adapter.info, adapter.features),
+  };
+}
+
+/** Wraps a device that somebody else owns; it is never destroyed by Spanwise. */
+export function wrapDevice(device: GPUDevice): OpenedDevice {
+  const info = device.adapterInfo;
+  return { device, caps: capsOf(device, info), info: describeAdapter(info, device.features) };
+}

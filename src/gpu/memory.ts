@@ -1,0 +1,177 @@
+/**
+ * Buffers: a pool bucketed by size and counters of live, pooled and peak bytes by label. Blocks are handed back
+ * explicitly; no finaliser is relied on.
+ */
+import { OutOfMemoryError } from './errors.ts';
+
+/** What a buffer is for; the report groups bytes by it. */
+export type Label = 'weights' | 'gradients' | 'optimizer' | 'activations' | 'scratch' | 'inputs';
+
+export interface Block {
+  readonly id: number;
+  readonly buffer: GPUBuffer;
+  /** Bytes of the buffer. */
+  readonly size: number;
+  /** Batch (submit) number of the last command recorded with it: before that submit, queue writes would overtake. */
+  lastUse: number;
+  /** A buffer that the caller owns: never pooled, never destroyed. */
+  readonly external: boolean;
+}
+
+export interface MemoryReport {
+  /** Bytes asked for and not yet released, now and at most. */
+  liveBytes: number;
+  peakBytes: number;
+  /** Bytes of device memory held for reuse, and of all buffers held at most. */
+  pooledBytes: number;
+  peakHeldBytes: number;
+  liveByLabel: Record<string, number>;
+  peakByLabel: Record<string, number>;
+}
+
+const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE | COPY_SRC | COPY_DST
+const MIN_BYTES = 16;
+
+/** Bucket of a request: at most an eighth is wasted, and a different batch shape mostly finds a block. */
+export function bucketSize(bytes: number): number {
+  const wanted = Math.max(MIN_BYTES, Math.ceil(bytes / MIN_BYTES) * MIN_BYTES);
+  if (wanted <= 256) return 2 ** Math.ceil(Math.log2(wanted));
+  const step = 2 ** (Math.floor(Math.log2(wanted - 1)) - 2) / 2;
+  return Math.ceil(wanted / step) * step;
+}
+
+export class Memory {
+  readonly #device: GPUDevice;
+  readonly #free = new Map<number, Block[]>();
+  readonly #live = new Map<string, number>();
+  readonly #peak = new Map<string, number>();
+  /** Bytes by block: a released block may be taken again under another label. */
+  readonly #charged = new Map<Block, { label: Label; bytes: number }>();
+  readonly #blocks = new Set<Block>();
+  readonly #checks: Promise<void>[] = [];
+  #nextId = 1;
+  #liveBytes = 0;
+  #peakBytes = 0;
+  #heldBytes = 0;
+  #peakHeldBytes = 0;
+  readonly #maxBufferSize: number;
+
+  constructor(device: GPUDevice, maxBufferSize: number) {
+    this.#device = device;
+    this.#maxBufferSize = maxBufferSize;
+  }
+
+  /** A block of at least `bytes`. With `idleSince`, only one that no command after that batch uses. */
+  take(bytes: number, label: Label, idleSince = Infinity): Block {
+    const size = Math.min(bucketSize(bytes), Math.max(this.#maxBufferSize, bytes));
+    if (bytes > this.#maxBufferSize)
+      throw new OutOfMemoryError(
+        `${label} buffer of ${bytes} bytes exceeds the device's maxBufferSize of ${this.#maxBufferSize}`,
+      );
+    const bucket = this.#free.get(size);
+    const at = bucket ? bucket.findLastIndex((block) => block.lastUse < idleSince) : -1;
+    let block: Block;
+    if (bucket && at >= 0) {
+      block = bucket.splice(at, 1)[0];
+    } else {
+      block = this.#create(size, label);
+    }
+    this.#charge(block, label, bytes);
+    return block;
+  }
+
+  /** Registers a buffer that the caller owns; its bytes count as live until `give`. */
+  adopt(buffer: GPUBuffer, bytes: number, label: Label): Block {
+    const block: Block = { id: this.#nextId++, buffer, size: buffer.size, lastUse: 0, external: true };
+    this.#charge(block, label, bytes);
+    return block;
+  }
+
+  /** Hands a block back. */
+  give(block: Block): void {
+    const charge = this.#charged.get(block);
+    if (!charge) return;
+    this.#charged.delete(block);
+    this.#liveBytes -= charge.bytes;
+    this.#live.set(charge.label, (this.#live.get(charge.label) ?? 0) - charge.bytes);
+    if (block.external) return;
+    const bucket = this.#free.get(block.size);
+    if (bucket) bucket.push(block);
+    else this.#free.set(block.size, [block]);
+  }
+
+  /** Resolves when every allocation so far is known to have worked; rejects with OutOfMemoryError otherwise. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#checks.splice(0));
+  }
+
+  /** Destroys pooled blocks; returns their ids so that caches keyed on them can be emptied. Call between submits. */
+  trim(): void {
+    for (const bucket of this.#free.values())
+      for (const block of bucket) {
+        block.buffer.destroy();
+        this.#blocks.delete(block);
+        this.#heldBytes -= block.size;
+      }
+    this.#free.clear();
+  }
+
+  destroy(): void {
+    for (const block of this.#blocks) block.buffer.destroy();
+    this.#blocks.clear();
+    this.#free.clear();
+    this.#charged.clear();
+  }
+
+  report(): MemoryReport {
+    let pooled = 0;
+    for (const [size, bucket] of this.#free) pooled += size * bucket.length;
+    return {
+      liveBytes: this.#liveBytes,
+      peakBytes: this.#peakBytes,
+      pooledBytes: pooled,
+      peakHeldBytes: this.#peakHeldBytes,
+      liveByLabel: Object.fromEntries(this.#live),
+      peakByLabel: Object.fromEntries(this.#peak),
+    };
+  }
+
+  /** Starts a new peak measurement at what is live now. */
+  resetPeak(): void {
+    this.#peakBytes = this.#liveBytes;
+    this.#peakHeldBytes = this.#heldBytes;
+    this.#peak.clear();
+    for (const [label, bytes] of this.#live) this.#peak.set(label, bytes);
+  }
+
+  #charge(block: Block, label: Label, bytes: number): void {
+    this.#charged.set(block, { label, bytes });
+    this.#liveBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    const live = (this.#live.get(label) ?? 0) + bytes;
+    this.#live.set(label, live);
+    this.#peak.set(label, Math.max(this.#peak.get(label) ?? 0, live));
+  }
+
+  #create(size: number, label: Label): Block {
+    this.#device.pushErrorScope('out-of-memory');
+    this.#device.pushErrorScope('validation');
+    const buffer = this.#device.createBuffer({ size, usage: STORAGE, label });
+    const failed = (error: GPUError | null) => {
+      if (error)
+        throw new OutOfMemoryError(`${label} buffer of ${size} bytes could not be made: ${error.message}`);
+    };
+    const check = Promise.all([
+      this.#device.popErrorScope().then(failed),
+      this.#device.popErrorScope().then(failed),
+    ]);
+    check.catch(() => undefined); // reported by settled(); never an unhandled rejection
+    this.#checks.push(check.then(() => undefined));
+    this.#checks[this.#checks.length - 1].catch(() => undefined);
+    const block: Block = { id: this.#nextId++, buffer, size, lastUse: 0, external: false };
+    this.#blocks.add(block);
+    this.#heldBytes += size;
+    this.#peakHeldBytes = Math.max(this.#peakHeldBytes, this.#heldBytes);
+    return block;
+  }
+}

@@ -1,0 +1,571 @@
+/**
+ * Runs plans on a device. `run` records dispatches; nothing reaches the device until `flush`, which compiles what is
+ * missing, writes all uniforms and host tables once, encodes one compute pass and submits it. So a training step is
+ * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
+ */
+import { InputError } from '../../kernels/errors.ts';
+import {
+  checkParams,
+  sizeOf,
+  type Caps,
+  type Dispatch,
+  type DType,
+  type Kernel,
+  type Plan,
+  type Shape,
+} from '../../kernels/plan.ts';
+import { fill } from '../../kernels/elementwise.ts';
+import type { DeviceInfo, OpenedDevice } from './device.ts';
+import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { Memory, type Block, type Label } from './memory.ts';
+import { Meter, type Work } from './meter.ts';
+import { Pipelines, pipelineKey } from './pipelines.ts';
+import { Profiler } from './profiler.ts';
+import { Tensor, type Storage } from './tensor.ts';
+
+const UNIFORM_SLOT = 256;
+const UNIFORM_USAGE = 0x40 | 0x8; // UNIFORM | COPY_DST
+const STORAGE_USAGE = 0x80 | 0x8; // STORAGE | COPY_DST
+const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
+/** A submit is split when its plans add up to more: drivers reset a GPU that is busy for seconds. */
+const MAX_FLOPS_PER_SUBMIT = 4e12;
+const MAX_BIND_GROUPS = 8192;
+
+interface BoundBuffer {
+  buffer: GPUBuffer;
+  id: number;
+  offset: number;
+  size: number;
+}
+
+interface Command {
+  dispatch: Dispatch;
+  key: string;
+  bound: BoundBuffer[];
+  work: Work;
+}
+
+export interface RuntimeOptions {
+  /** Wraps every wait for the device; Node paces Dawn's busy event pump with it. */
+  wait?: <T>(promise: Promise<T>) => Promise<T>;
+  /** Fills every new tensor with NaN first, so that an element that a kernel does not write shows. For tests. */
+  poison?: boolean;
+  /** Called by `close` after the device is destroyed (Node drops the instance here). */
+  onClose?: () => void;
+  /** False for an injected device: `close` then leaves it alone. */
+  ownsDevice?: boolean;
+}
+
+/** Bytes as bound: storage bindings are whole vec4s. */
+const boundBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
+
+export class Runtime {
+  readonly device: GPUDevice;
+  readonly caps: Caps;
+  readonly info: DeviceInfo;
+  readonly memory: Memory;
+  readonly meter = new Meter();
+  /** The tape that records, while there is one (src/ops/tape.ts). */
+  tape: { record(node: unknown): void } | undefined;
+  readonly #options: RuntimeOptions;
+  readonly #pipelines: Pipelines;
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #scopes: Set<Tensor>[] = [];
+  #commands: Command[] = [];
+  #flushing: Promise<void> = Promise.resolve();
+  #batch = 1;
+  #submitted = 0;
+  #uniforms: GPUBuffer | undefined;
+  #tables: GPUBuffer | undefined;
+  /** Host tables of the open batch, by identity, with their byte offset in the shared table buffer. */
+  #tableOffsets = new Map<Int32Array, number>();
+  #tableBytes = 0;
+  #checks: Promise<void>[] = [];
+  #failure: Error | undefined;
+  #profiler: Profiler | undefined;
+  #closed = false;
+
+  constructor(opened: OpenedDevice, options: RuntimeOptions = {}) {
+    this.device = opened.device;
+    this.caps = opened.caps;
+    this.info = opened.info;
+    this.#options = options;
+    this.memory = new Memory(opened.device, opened.caps.maxBufferSize);
+    this.#pipelines = new Pipelines(opened.device);
+    void opened.device.lost.then((lost) => {
+      if (!this.#closed)
+        this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
+    });
+    opened.device.addEventListener('uncapturederror', this.#onUncaptured);
+  }
+
+  readonly #onUncaptured = (event: Event): void => {
+    this.#failure ??= new GpuValidationError((event as GPUUncapturedErrorEvent).error.message);
+  };
+
+  // ---- tensors -------------------------------------------------------------------------------------------------
+
+  /** A tensor with undefined contents. `label` says what its bytes are for. */
+  empty(shape: Shape, dtype: DType = 'f32', label: Label = 'activations'): Tensor {
+    const tensor = this.#allocate(shape, dtype, label);
+    if (this.#options.poison && tensor.size > 0)
+      this.#record(fill('poison', 'out', tensor.size, NaN, this.caps), { out: tensor }, {});
+    return tensor;
+  }
+
+  /** A tensor with the host's values. Errors: element count that does not match the shape. */
+  upload(data: Float32Array | Int32Array, shape: Shape, label: Label = 'inputs'): Tensor {
+    if (data.length !== sizeOf(shape))
+      throw new InputError(
+        `upload: ${data.length} values do not fill the shape [${shape}] (${sizeOf(shape)})`,
+      );
+    const dtype = data instanceof Int32Array ? 'i32' : 'f32';
+    const tensor = this.#allocate(shape, dtype, label, this.#submitted + 1);
+    if (data.length > 0)
+      this.device.queue.writeBuffer(
+        tensor.block.buffer,
+        0,
+        data.buffer as ArrayBuffer,
+        data.byteOffset,
+        data.byteLength,
+      );
+    return tensor;
+  }
+
+  /**
+   * A tensor over a GPUBuffer that the caller owns, without a copy; usage must include STORAGE. The caller keeps the
+   * buffer alive until the tensor is released, and destroys it.
+   */
+  wrap(buffer: GPUBuffer, shape: Shape, dtype: DType = 'f32', label: Label = 'inputs'): Tensor {
+    const bytes = 4 * sizeOf(shape);
+    if (buffer.size < bytes)
+      throw new InputError(
+        `wrap: a buffer of ${buffer.size} bytes cannot hold the shape [${shape}] (${bytes} bytes)`,
+      );
+    return this.#tensor(shape, dtype, this.memory.adopt(buffer, bytes, label));
+  }
+
+  /** Overwrites a tensor's elements from the host, after everything recorded so far has been submitted. */
+  async write(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
+    if (data.length !== tensor.size)
+      throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
+    await this.flush();
+    this.device.queue.writeBuffer(
+      tensor.buffer,
+      0,
+      data.buffer as ArrayBuffer,
+      data.byteOffset,
+      data.byteLength,
+    );
+  }
+
+  /** Registers a tensor with the innermost scope. */
+  track(tensor: Tensor): Tensor {
+    this.#scopes[this.#scopes.length - 1]?.add(tensor);
+    return tensor;
+  }
+
+  /** Takes a tensor out of all scopes: it lives until it is released. */
+  keep(tensor: Tensor): Tensor {
+    for (const scope of this.#scopes) scope.delete(tensor);
+    return tensor;
+  }
+
+  /**
+   * Runs `body`, then releases every tensor made inside it except those it returns (in arrays or plain objects too),
+   * which pass to the enclosing scope. Scopes nest; two asynchronous ones must not overlap otherwise.
+   */
+  async scope<T>(body: () => T | Promise<T>): Promise<T> {
+    const made = new Set<Tensor>();
+    this.#scopes.push(made);
+    try {
+      const result = await body();
+      for (const tensor of tensorsIn(result))
+        if (made.delete(tensor)) this.#scopes[this.#scopes.length - 2]?.add(tensor);
+      return result;
+    } finally {
+      this.#scopes.splice(this.#scopes.indexOf(made), 1);
+      for (const tensor of made) tensor.release();
+    }
+  }
+
+  #allocate(shape: Shape, dtype: DType, label: Label, idleSince?: number): Tensor {
+    this.#throwFailure();
+    if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
+    return this.#tensor(shape, dtype, this.memory.take(4 * sizeOf(shape), label, idleSince));
+  }
+
+  #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
+    const storage: Storage = { block, references: 0 };
+    return this.track(new Tensor(this, shape, dtype, storage));
+  }
+
+  // ---- plans ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Plans a kernel and records it. `inputs` are device tensors by port name, `host` the integer inputs.
+   * @returns the outputs by port name; saved ones included.
+   */
+  kernel(
+    kernel: Kernel,
+    inputs: Readonly<Record<string, Tensor | undefined>>,
+    options: {
+      params?: Readonly<Record<string, unknown>>;
+      host?: Readonly<Record<string, { data: Int32Array; shape: Shape }>>;
+      wanted?: readonly string[];
+      label?: Label;
+    } = {},
+  ): Record<string, Tensor> {
+    const params = options.params ?? {};
+    checkParams(kernel, params);
+    const shapes: Record<string, Shape> = {};
+    const present: Record<string, Tensor> = {};
+    for (const [name, tensor] of Object.entries(inputs))
+      if (tensor) {
+        shapes[name] = tensor.shape;
+        present[name] = tensor;
+      }
+    const host: Record<string, Int32Array> = {};
+    for (const [name, value] of Object.entries(options.host ?? {})) {
+      shapes[name] = value.shape;
+      host[name] = value.data;
+    }
+    const plan = kernel.plan({ shapes, params, caps: this.caps, host, wanted: options.wanted });
+    return this.run(plan, present, options.label ?? 'activations');
+  }
+
+  /** Records a plan's dispatches; allocates its outputs (under `label`) and its scratch, which is freed at once. */
+  run(
+    plan: Plan,
+    inputs: Readonly<Record<string, Tensor>>,
+    label: Label = 'activations',
+  ): Record<string, Tensor> {
+    const outputs: Record<string, Tensor> = {};
+    const bound: Record<string, Tensor> = { ...inputs };
+    for (const [name, output] of Object.entries(plan.outputs)) {
+      const target = plan.inPlace?.[name];
+      outputs[name] = target ? inputs[target] : this.empty(output.shape, output.dtype, label);
+      bound[name] = outputs[name];
+    }
+    const scratch = Object.entries(plan.scratch).map(([name, s]) => {
+      const tensor = this.empty(s.shape, s.dtype, 'scratch');
+      bound[name] = tensor;
+      return tensor;
+    });
+    for (const dispatch of plan.dispatches) this.#record(dispatch, bound, plan.data);
+    // Later commands may reuse the memory: they run after these.
+    for (const tensor of scratch) {
+      this.keep(tensor);
+      tensor.release();
+    }
+    return outputs;
+  }
+
+  #record(
+    dispatch: Dispatch,
+    tensors: Readonly<Record<string, Tensor>>,
+    tables: Readonly<Record<string, Int32Array>>,
+  ): void {
+    if (dispatch.workgroups.some((n) => n === 0)) return;
+    const limit = this.caps.maxStorageBufferBindingSize;
+    const bound = dispatch.bindings.map((binding): BoundBuffer => {
+      const table = tables[binding.tensor];
+      if (table) return this.#table(table);
+      const tensor = tensors[binding.tensor];
+      if (!tensor) throw new InputError(`${dispatch.label}: nothing is bound to "${binding.tensor}"`);
+      if (tensor.runtime !== this)
+        throw new InputError(`${dispatch.label}: "${binding.tensor}" is of another runtime`);
+      if (tensor.bytes > limit)
+        throw new OutOfMemoryError(
+          `${dispatch.label}: "${binding.tensor}" [${tensor.shape}] is ${tensor.bytes} bytes, over the device's ` +
+            `maxStorageBufferBindingSize of ${limit}`,
+        );
+      const block = tensor.block;
+      block.lastUse = this.#batch;
+      return {
+        buffer: block.buffer,
+        id: block.id,
+        offset: 0,
+        size: Math.min(boundBytes(tensor.bytes), block.size),
+      };
+    });
+    this.#commands.push({ dispatch, key: pipelineKey(dispatch), bound, work: this.meter.record(dispatch) });
+  }
+
+  /** Reserves a place for a host table in this batch's table buffer; the same array takes one place. */
+  #table(table: Int32Array): BoundBuffer {
+    let offset = this.#tableOffsets.get(table);
+    if (offset === undefined) {
+      offset = this.#tableBytes;
+      this.#tableOffsets.set(table, offset);
+      const align = this.caps.minStorageBufferOffsetAlignment;
+      this.#tableBytes = Math.ceil((offset + boundBytes(table.byteLength)) / align) * align;
+    }
+    // id 0 and an undefined buffer stand for the table buffer, which is known at flush.
+    return { buffer: undefined as unknown as GPUBuffer, id: 0, offset, size: boundBytes(table.byteLength) };
+  }
+
+  // ---- device --------------------------------------------------------------------------------------------------
+
+  /** Compiles the pipelines of recorded commands and submits them. Does not wait for the device to finish. */
+  flush(): Promise<void> {
+    this.#throwFailure();
+    if (this.#commands.length === 0) return this.#flushing;
+    const commands = this.#commands;
+    const tables = this.#tableOffsets;
+    const tableBytes = this.#tableBytes;
+    const batch = this.#batch++;
+    this.#commands = [];
+    this.#tableOffsets = new Map();
+    this.#tableBytes = 0;
+    this.#flushing = this.#flushing.then(() => this.#submit(commands, tables, tableBytes, batch));
+    return this.#flushing;
+  }
+
+  async #submit(
+    commands: readonly Command[],
+    tables: ReadonlyMap<Int32Array, number>,
+    tableBytes: number,
+    batch: number,
+  ): Promise<void> {
+    await this.#compile(commands);
+    const device = this.device;
+    device.pushErrorScope('out-of-memory');
+    device.pushErrorScope('validation');
+    const labels = new Set(commands.map((c) => c.dispatch.label));
+    try {
+      const uniforms = this.#writeUniforms(commands);
+      const tableBuffer = this.#writeTables(tables, tableBytes);
+      let encoder = device.createCommandEncoder({ label: `batch ${batch}` });
+      let pass: GPUComputePassEncoder | undefined;
+      let flops = 0;
+      commands.forEach((command, i) => {
+        flops += command.dispatch.flops;
+        if (flops > MAX_FLOPS_PER_SUBMIT && i > 0) {
+          pass?.end();
+          pass = undefined;
+          device.queue.submit([encoder.finish()]);
+          this.meter.submits++;
+          encoder = device.createCommandEncoder({ label: `batch ${batch}, continued` });
+          flops = command.dispatch.flops;
+        }
+        const made = this.#pipelines.get(command.key);
+        if (!made) throw new GpuValidationError(`pipeline ${command.key} is missing`);
+        const group = this.#bindGroup(command, made.layout, made.layoutKey, uniforms, tableBuffer);
+        if (this.#profiler) {
+          pass?.end();
+          pass = encoder.beginComputePass(this.#profiler.pass(command.work));
+        } else pass ??= encoder.beginComputePass();
+        pass.setPipeline(made.pipeline);
+        pass.setBindGroup(0, group, command.dispatch.uniforms.length ? [i * UNIFORM_SLOT] : []);
+        pass.dispatchWorkgroups(...command.dispatch.workgroups);
+        if (this.#profiler) {
+          pass.end();
+          pass = undefined;
+        }
+      });
+      pass?.end();
+      this.#profiler?.resolve(encoder);
+      device.queue.submit([encoder.finish()]);
+      this.meter.submits++;
+      this.#submitted = batch;
+    } finally {
+      const fail = (error: GPUError | null, Kind: typeof GpuValidationError): void => {
+        if (error) throw new Kind(`batch ${batch} (${[...labels].slice(0, 6).join(', ')}): ${error.message}`);
+      };
+      const check = Promise.all([
+        device.popErrorScope().then((e) => fail(e, GpuValidationError)),
+        device.popErrorScope().then((e) => fail(e, OutOfMemoryError)),
+      ]).then(() => undefined);
+      check.catch((error: unknown) => (this.#failure ??= error as Error));
+      this.#checks.push(check.catch(() => undefined));
+    }
+  }
+
+  async #compile(commands: readonly Command[]): Promise<void> {
+    const missing = new Map<string, Dispatch>();
+    for (const { key, dispatch } of commands) if (!this.#pipelines.get(key)) missing.set(key, dispatch);
+    if (missing.size === 0) return;
+    this.meter.pipelines += missing.size;
+    await this.#wait(
+      Promise.all([...missing].map(([key, dispatch]) => this.#pipelines.compile(key, dispatch))),
+    );
+  }
+
+  #writeUniforms(commands: readonly Command[]): GPUBuffer {
+    const bytes = commands.length * UNIFORM_SLOT;
+    const view = new DataView(new ArrayBuffer(bytes));
+    commands.forEach(({ dispatch }, i) => {
+      if (dispatch.uniforms.length * 4 > UNIFORM_SLOT)
+        throw new GpuValidationError(`${dispatch.label}: more than ${UNIFORM_SLOT} bytes of uniforms`);
+      dispatch.uniforms.forEach((field, j) => {
+        const at = i * UNIFORM_SLOT + 4 * j;
+        if (typeof field === 'number') view.setUint32(at, field, true);
+        else view.setFloat32(at, field.f32, true);
+      });
+    });
+    if (!this.#uniforms || this.#uniforms.size < bytes) {
+      this.#uniforms?.destroy();
+      this.#bindGroups.clear();
+      this.#uniforms = this.device.createBuffer({ size: 2 * bytes, usage: UNIFORM_USAGE, label: 'uniforms' });
+    }
+    this.device.queue.writeBuffer(this.#uniforms, 0, view.buffer);
+    return this.#uniforms;
+  }
+
+  #writeTables(tables: ReadonlyMap<Int32Array, number>, bytes: number): GPUBuffer | undefined {
+    if (tables.size === 0) return undefined;
+    if (!this.#tables || this.#tables.size < bytes) {
+      this.#tables?.destroy();
+      this.#bindGroups.clear();
+      this.#tables = this.device.createBuffer({
+        size: 2 * bytes,
+        usage: STORAGE_USAGE,
+        label: 'host tables',
+      });
+    }
+    const all = new Int32Array(bytes / 4);
+    for (const [table, offset] of tables) all.set(table, offset / 4);
+    this.device.queue.writeBuffer(this.#tables, 0, all);
+    return this.#tables;
+  }
+
+  #bindGroup(
+    command: Command,
+    layout: GPUBindGroupLayout,
+    layoutKey: string,
+    uniforms: GPUBuffer,
+    tables: GPUBuffer | undefined,
+  ): GPUBindGroup {
+    const key = `${layoutKey}|${command.bound.map((b) => `${b.id}:${b.offset}:${b.size}`).join('|')}`;
+    let group = this.#bindGroups.get(key);
+    if (!group) {
+      const entries: GPUBindGroupEntry[] = command.bound.map((b, binding) => ({
+        binding,
+        resource: { buffer: b.id === 0 ? (tables as GPUBuffer) : b.buffer, offset: b.offset, size: b.size },
+      }));
+      if (command.dispatch.uniforms.length)
+        entries.push({
+          binding: entries.length,
+          resource: { buffer: uniforms, offset: 0, size: UNIFORM_SLOT },
+        });
+      group = this.device.createBindGroup({ layout, entries, label: command.dispatch.label });
+      if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
+      this.#bindGroups.set(key, group);
+    }
+    return group;
+  }
+
+  /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
+  async finish(): Promise<void> {
+    await this.flush();
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    await this.#settle();
+  }
+
+  /** The elements of one tensor, on the host. Flushes and waits. */
+  async read(tensor: Tensor): Promise<Float32Array | Int32Array> {
+    return (await this.readAll([tensor]))[0];
+  }
+
+  /** The elements of several tensors with one wait. */
+  async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
+    const blocks = tensors.map((tensor) => tensor.block);
+    await this.flush();
+    const offsets: number[] = [];
+    let bytes = 0;
+    for (const tensor of tensors) {
+      offsets.push(bytes);
+      bytes += tensor.bytes;
+    }
+    if (bytes > this.caps.maxBufferSize) {
+      const parts: (Float32Array | Int32Array)[] = [];
+      if (tensors.length === 1) throw new OutOfMemoryError(`read: ${bytes} bytes exceed maxBufferSize`);
+      for (const tensor of tensors) parts.push(await this.read(tensor));
+      return parts;
+    }
+    if (bytes === 0) {
+      await this.#settle();
+      return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
+    }
+    const staging = this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'readback' });
+    try {
+      const encoder = this.device.createCommandEncoder({ label: 'readback' });
+      tensors.forEach((tensor, i) => {
+        if (tensor.bytes) encoder.copyBufferToBuffer(blocks[i].buffer, 0, staging, offsets[i], tensor.bytes);
+      });
+      this.device.queue.submit([encoder.finish()]);
+      try {
+        await this.#wait(staging.mapAsync(0x1));
+      } catch (error) {
+        await Promise.resolve();
+        throw (
+          this.#failure ??
+          new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error })
+        );
+      }
+      const mapped = staging.getMappedRange();
+      const values = tensors.map((tensor, i) => {
+        const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
+        return tensor.dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
+      });
+      staging.unmap();
+      await this.#settle();
+      return values;
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Runs `body` with a timestamp pair around every dispatch; the meter then has GPU times. Costs one pass each. */
+  async profile<T>(body: () => Promise<T>): Promise<T> {
+    if (!this.caps.timestamps) return body();
+    await this.flush();
+    this.#profiler = new Profiler(this.device);
+    try {
+      const result = await body();
+      await this.finish();
+      await this.#wait(this.#profiler.collect());
+      return result;
+    } finally {
+      this.#profiler.destroy();
+      this.#profiler = undefined;
+    }
+  }
+
+  async #settle(): Promise<void> {
+    await this.#wait(Promise.all([...this.#checks.splice(0), this.memory.settled()]));
+    this.#throwFailure();
+  }
+
+  #throwFailure(): void {
+    if (this.#closed) throw new GpuValidationError('the runtime is closed');
+    if (this.#failure) throw this.#failure;
+  }
+
+  #wait<T>(promise: Promise<T>): Promise<T> {
+    return this.#options.wait ? this.#options.wait(promise) : promise;
+  }
+
+  /** Releases everything. A device that the runtime opened is destroyed, an injected one is not. Safe to call twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.device.removeEventListener('uncapturederror', this.#onUncaptured);
+    this.memory.destroy();
+    this.#uniforms?.destroy();
+    this.#tables?.destroy();
+    this.#bindGroups.clear();
+    if (this.#options.ownsDevice !== false) this.device.destroy();
+    this.#options.onClose?.();
+  }
+}
+
+/** Every tensor in a value: itself, or in arrays, maps and plain objects. */
+function* tensorsIn(value: unknown): Generator<Tensor> {
+  if (value instanceof Tensor) yield value;
+  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
+  else if (value instanceof Map) for (const item of value.values()) yield* tensorsIn(item);
+  else if (value && Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) yield* tensorsIn(item);
+}

@@ -1,0 +1,114 @@
+/**
+ * Node only: the software Vulkan stack inside the development dependency `@sparticuz/chromium`, for machines with no
+ * GPU driver. Its archive is unpacked once into a cache folder; the Vulkan loader finds it through environment
+ * variables that must be set before the process starts, hence `restartOnSoftwareDevice`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
+import { DeviceUnavailableError } from './errors.ts';
+
+const ARCHIVE = 'swiftshader.tar.br';
+const ICD = 'vk_swiftshader_icd.json';
+/** Set in the restarted process, so that it restarts once only. */
+const MARK = 'SPANWISE_SOFTWARE_DEVICE';
+
+/** The archive inside the installed package, or undefined where the package is not installed. */
+function archivePath(): string | undefined {
+  const require = createRequire(import.meta.url);
+  try {
+    for (const folder of require.resolve.paths('@sparticuz/chromium') ?? []) {
+      const path = join(folder, '@sparticuz', 'chromium', 'bin', ARCHIVE);
+      if (existsSync(path)) return path;
+    }
+  } catch {
+    // No module paths: treated as not installed.
+  }
+  return undefined;
+}
+
+/** Regular files of a tar archive by base name (ustar: 512-byte headers, octal sizes). */
+function* tarFiles(tar: Buffer): Generator<[string, Buffer]> {
+  for (let at = 0; at + 512 <= tar.length;) {
+    const name = tar.toString('utf8', at, at + 100).replace(/\0.*$/s, '');
+    if (!name) return;
+    const size = parseInt(tar.toString('latin1', at + 124, at + 136), 8);
+    if (!Number.isFinite(size))
+      throw new DeviceUnavailableError(`${ARCHIVE}: a damaged tar header at byte ${at}`);
+    const type = String.fromCharCode(tar[at + 156]);
+    if (type === '0' || type === '\0')
+      yield [name.split('/').pop() as string, tar.subarray(at + 512, at + 512 + size)];
+    at += 512 + 512 * Math.ceil(size / 512);
+  }
+}
+
+/** Where unpacked drivers are kept: XDG_CACHE_HOME, else ~/.cache, else the system's temporary folder. */
+function cacheFolder(): string {
+  const base = process.env.XDG_CACHE_HOME ?? join(homedir() || tmpdir(), '.cache');
+  try {
+    mkdirSync(join(base, 'spanwise'), { recursive: true });
+    return join(base, 'spanwise');
+  } catch {
+    const fallback = join(tmpdir(), 'spanwise-cache');
+    mkdirSync(fallback, { recursive: true });
+    return fallback;
+  }
+}
+
+/**
+ * Unpacks the software driver unless that was done before; several processes may do it at once.
+ * @returns the folder with the ICD json and the Vulkan loader. Errors: DeviceUnavailableError saying what to install.
+ */
+export function unpackSoftwareDevice(): string {
+  const archive = archivePath();
+  if (process.platform !== 'linux' || process.arch !== 'x64' || !archive)
+    throw new DeviceUnavailableError(
+      'no WebGPU adapter was found, and the software device (npm package @sparticuz/chromium, Linux x64) is not ' +
+        'installed: install a Vulkan driver, or `npm install --save-dev @sparticuz/chromium@147.0.0`',
+    );
+  const version = (
+    JSON.parse(readFileSync(join(dirname(archive), '..', 'package.json'), 'utf8')) as { version: string }
+  ).version;
+  const folder = join(cacheFolder(), `swiftshader-${version}`);
+  if (existsSync(join(folder, ICD))) return folder;
+  const staging = mkdtempSync(`${folder}-`);
+  for (const [name, bytes] of tarFiles(brotliDecompressSync(readFileSync(archive))))
+    if (/^(libvulkan\.so\.1|libvk_swiftshader\.so|vk_swiftshader_icd\.json)$/.test(name))
+      writeFileSync(join(staging, name), bytes, { mode: 0o755 });
+  try {
+    renameSync(staging, folder);
+  } catch {
+    rmSync(staging, { recursive: true, force: true }); // another process was first
+  }
+  if (!existsSync(join(folder, ICD)))
+    throw new DeviceUnavailableError(`the software device could not be unpacked to ${folder}`);
+  return folder;
+}
+
+/** True in a process that was started on the software device. */
+export const onSoftwareDevice = (): boolean => process.env[MARK] === '1';
+
+/** True when the caller asks for the software device even where a driver exists: SPANWISE_DEVICE=software. */
+export const softwareForced = (): boolean => process.env.SPANWISE_DEVICE === 'software';
+
+/** Runs this very process again on the software device and exits with its status. Never returns. */
+export function restartOnSoftwareDevice(): never {
+  const folder = unpackSoftwareDevice();
+  const libraries = [folder, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
+  const icd = join(folder, ICD);
+  const child = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      [MARK]: '1',
+      VK_ICD_FILENAMES: icd,
+      VK_DRIVER_FILES: icd,
+      LD_LIBRARY_PATH: libraries,
+    },
+  });
+  if (child.signal) process.kill(process.pid, child.signal);
+  process.exit(child.status ?? 1);
+}

@@ -1,0 +1,81 @@
+import { sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
+import type { Block } from './memory.ts';
+import type { Runtime } from './runtime.ts';
+
+/** A block shared by a tensor and its views; goes back to the pool with the last of them. */
+export interface Storage {
+  readonly block: Block;
+  references: number;
+}
+
+/**
+ * A row-major tensor on the device. It belongs to the scope it was made in (Runtime.scope) and lives until that scope
+ * ends, `release()` is called, or, made outside any scope, the runtime closes.
+ */
+export class Tensor {
+  readonly runtime: Runtime;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** The gradient of the last `backward`, for leaves that require one. */
+  grad: Tensor | undefined;
+  /** Part of the graph: the tape records operations on it. */
+  requiresGrad = false;
+  readonly #storage: Storage;
+  #released = false;
+
+  /** For the runtime's use; see Runtime.upload, Runtime.empty, Runtime.wrap. */
+  constructor(runtime: Runtime, shape: Shape, dtype: DType, storage: Storage) {
+    this.runtime = runtime;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.#storage = storage;
+    storage.references++;
+  }
+
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get bytes(): number {
+    return 4 * this.size;
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  /** The block behind the tensor. Errors: the tensor was released. */
+  get block(): Block {
+    if (this.#released) throw new SpanwiseError(`a released tensor of shape [${this.shape}] was used`);
+    return this.#storage.block;
+  }
+
+  /**
+   * The GPU buffer that holds the elements from byte 0, without a copy. It stays Spanwise's: it is valid until the
+   * tensor is released, and must not be destroyed. Call `runtime.flush()` before using it elsewhere.
+   */
+  get buffer(): GPUBuffer {
+    return this.block.buffer;
+  }
+
+  /** The same elements under another shape, sharing memory. Not recorded on the tape: see ops `reshape`. */
+  view(shape: Shape): Tensor {
+    if (sizeOf(shape) !== this.size)
+      throw new SpanwiseError(`view: [${this.shape}] has ${this.size} elements, [${shape}] ${sizeOf(shape)}`);
+    void this.block;
+    return this.runtime.track(new Tensor(this.runtime, shape, this.dtype, this.#storage));
+  }
+
+  /** Copies the elements to the host: flushes and waits. */
+  async read(): Promise<Float32Array> {
+    return (await this.runtime.read(this)) as Float32Array;
+  }
+
+  /** Gives the memory back (or the view's share of it). Safe to call twice. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    if (--this.#storage.references === 0) this.runtime.memory.give(this.#storage.block);
+  }
+}

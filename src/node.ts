@@ -1,0 +1,63 @@
+/**
+ * Spanwise in Node: `openRuntime` finds a device (a real driver first, else the software device) and owns it.
+ */
+import { openDevice } from './gpu/device.ts';
+import { DeviceUnavailableError } from './gpu/errors.ts';
+import { pacedWait } from './gpu/pump.ts';
+import { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
+import { onSoftwareDevice, restartOnSoftwareDevice, softwareForced } from './gpu/software.ts';
+
+export * from './index.ts';
+
+export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
+  /** Ask for WebGPU's default limits only. */
+  defaultLimits?: boolean;
+  /**
+   * Without an adapter, run the process again on the software device (the default). It must be the first thing the
+   * program does: whatever ran before runs twice. False: throw instead.
+   */
+  restart?: boolean;
+  /** Dawn toggles to enable, e.g. `vulkan_enable_f16_on_nvidia`; also from SPANWISE_DAWN_FEATURES (comma-separated). */
+  dawnFeatures?: readonly string[];
+}
+
+/** Dawn's bindings. Errors: DeviceUnavailableError that names the package to install. */
+async function loadDawn(): Promise<typeof import('webgpu')> {
+  try {
+    return await import('webgpu');
+  } catch (error) {
+    throw new DeviceUnavailableError(
+      `the npm package "webgpu" cannot be loaded (npm install webgpu): ${(error as Error).message.split('\n')[0]}`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Opens a device and a runtime that owns it; `close()` it and the process can exit. SPANWISE_DEVICE=software forces
+ * the software device. Errors: DeviceUnavailableError (no adapter, no software device; says what to do).
+ */
+export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
+  const restart = options.restart !== false;
+  if (softwareForced() && !onSoftwareDevice() && restart) restartOnSoftwareDevice();
+  const dawn = await loadDawn();
+  const toggles = [
+    ...(options.dawnFeatures ?? []),
+    ...(process.env.SPANWISE_DAWN_FEATURES?.split(',') ?? []),
+  ];
+  const flags = toggles.length ? [`enable-dawn-features=${toggles.join(',')}`] : [];
+  // Dropped in `close`: Node does not exit while the instance is referenced.
+  let instance: GPU | undefined = dawn.create([...flags, 'disable-dawn-features=timestamp_quantization']);
+  try {
+    const opened = await pacedWait(openDevice(instance, options));
+    return new Runtime(opened, {
+      poison: options.poison,
+      wait: pacedWait,
+      onClose: () => (instance = undefined),
+    });
+  } catch (error) {
+    instance = undefined;
+    if (!(error instanceof DeviceUnavailableError) || onSoftwareDevice() || !restart) throw error;
+    restartOnSoftwareDevice();
+  }
+}
