@@ -15,7 +15,7 @@ export function erfc(x: number): number {
 
 /** The error function erf(x) = 2/√π ∫₀ˣ e^(−t²) dt, to about 1e-15 relative; see `erfc` for the formulas. */
 export function erf(x: number): number {
-  return Math.abs(x) < 1 ? erfSeries(x) : 1 - erfc(x);
+  return Math.abs(x) < 1 ? erfSeries(x) : Math.sign(x) * (1 - erfc(Math.abs(x)));
 }
 
 function erfSeries(x: number): number {
