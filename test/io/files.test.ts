@@ -238,6 +238,25 @@ function main(): void {
     t.end();
   });
 
+  test('the next writer takes over a folder cut short at any step, with no reader in between', (t) => {
+    const dir = join(temporaryFolder(), 'run');
+    const found: number[] = [];
+    for (let step = 0, finished = false; !finished; step++) {
+      const crash = failAfter(step, 'kill');
+      try {
+        writeGeneration(dir, 1);
+        finished = true;
+      } catch {
+        // As above.
+      }
+      crash.restore();
+      writeGeneration(dir, 2);
+      found.push(readGeneration(dir));
+    }
+    t.ok(found.length > 20 && found.every((generation) => generation === 2), `${found.length} steps`);
+    t.end();
+  });
+
   test('a failure (a full disk) keeps the old checkpoint and frees the space', (t) => {
     const dir = temporaryFolder();
     writeGeneration(dir, 1);
