@@ -133,3 +133,31 @@ export function spanLabels(
     labels[spanIndex(length, maxWidth, start, end)] = 1 + labelIndex(entityTypes, type);
   return labels;
 }
+
+/** Ordered pairs of distinct entities of a batch, one row a pair, by sentence, head, tail. */
+export interface EntityPairs {
+  /** i32[P,3] = (b, head, tail), indices into the entities of sentence b. */
+  pairs: Int32Array;
+  /** i32[P,3] = (b, start, end) of the head entity. */
+  heads: Int32Array;
+  /** i32[P,3] = (b, start, end) of the tail entity. */
+  tails: Int32Array;
+}
+
+/** All ordered pairs of distinct entities within each sentence of a batch, in (b, head, tail) order. */
+export function entityPairs(batch: readonly (readonly Entity[])[]): EntityPairs {
+  const pairs: number[] = [];
+  const heads: number[] = [];
+  const tails: number[] = [];
+  batch.forEach((entities, b) => {
+    entities.forEach((head, h) => {
+      entities.forEach((tail, t) => {
+        if (h === t) return;
+        pairs.push(b, h, t);
+        heads.push(b, head.start, head.end);
+        tails.push(b, tail.start, tail.end);
+      });
+    });
+  });
+  return { pairs: Int32Array.from(pairs), heads: Int32Array.from(heads), tails: Int32Array.from(tails) };
+}

@@ -4,6 +4,7 @@ import type { Sentence } from '../../src/tasks/dataset';
 import { readSpertFile } from '../../src/tasks/dataset-file';
 import {
   countSpans,
+  entityPairs,
   enumerateSpans,
   firstOfEachSpan,
   keptAnnotation,
@@ -86,6 +87,17 @@ test('every span has its class', (t) => {
   // 0-1 0-2 1-2 1-3 2-3 2-4 3-4 3-5 4-5
   t.deepEqual([...labels], [0, 1, 0, 0, 0, 0, 3, 0, 0]);
   t.throws(() => spanLabels(entities, 5, 2, ['X']), /type "Z" is not among the model's types \(X\)/);
+  t.end();
+});
+
+test('ordered pairs stay within a sentence', (t) => {
+  const [x, , , z] = sentence.entities;
+  t.deepEqual(entityPairs([[x], [z, x]]), {
+    pairs: Int32Array.of(1, 0, 1, 1, 1, 0),
+    heads: Int32Array.of(1, 3, 4, 1, 0, 2),
+    tails: Int32Array.of(1, 0, 2, 1, 3, 4),
+  });
+  t.equal(entityPairs([]).pairs.length, 0);
   t.end();
 });
 
