@@ -16,7 +16,7 @@ import {
   type Port,
 } from './plan.ts';
 
-const op = { fill: 0, add: 1, mul: 2, scale: 3 };
+const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4 };
 
 function elementwise(
   label: string,
@@ -212,5 +212,34 @@ export const scale: Kernel = {
         data: {},
       };
     },
+  },
+};
+
+/** total += x, in place: how the tape adds gradients. Not differentiable. */
+export const accumulate: Kernel = {
+  name: 'accumulate',
+  doc: 'total += x, in place',
+  inputs: [
+    { name: 'total', dtype: 'f32', shape: '[...]' },
+    { name: 'x', dtype: 'f32', shape: '[...]' },
+  ],
+  outputs: [{ name: 'total', dtype: 'f32', shape: '[...]' }],
+  params: [],
+  plan(request) {
+    const shape = shapeOf('accumulate', request, 'total');
+    expectShape('accumulate', 'x', shapeOf('accumulate', request, 'x'), shape);
+    const size = sizeOf(shape);
+    return {
+      dispatches: [
+        {
+          ...elementwise('accumulate', op.accumulate, size, [['a', 'x']], 'total', 0, request.caps),
+          bytesRead: 8 * size,
+        },
+      ],
+      scratch: {},
+      outputs: { total: spec(shape) },
+      data: {},
+      inPlace: { total: 'total' },
+    };
   },
 };

@@ -1,4 +1,4 @@
-// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`.
+// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`, 4 out += a.
 // Grid: one invocation per element, 64 a workgroup, folded.
 // Output: out.
 struct Params { size: u32, factor: f32 }
@@ -6,7 +6,7 @@ struct Params { size: u32, factor: f32 }
 #if OP == 0
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<uniform> params: Params;
-#elif OP == 3
+#elif OP >= 3
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
@@ -28,7 +28,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   out[i] = a[i] + b[i];
 #elif OP == 2
   out[i] = a[i] * b[i];
-#else
+#elif OP == 3
   out[i] = a[i] * params.factor;
+#else
+  out[i] += a[i];
 #endif
 }

@@ -1,0 +1,71 @@
+/** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
+import { SpanwiseError } from '../../kernels/errors.ts';
+import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import { Tensor } from '../gpu/tensor.ts';
+
+/** An integer input: host values and their shape. */
+export interface HostInts {
+  data: Int32Array;
+  shape: Shape;
+}
+
+export type Inputs = Readonly<Record<string, Tensor | HostInts | undefined>>;
+
+/**
+ * The kernel's outputs by name (saved ones included). Where a tape records and an input requires a gradient, the
+ * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op.
+ */
+export function apply(
+  runtime: Runtime,
+  kernel: Kernel,
+  inputs: Inputs,
+  params: Params = {},
+): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
+  const host: Record<string, HostInts> = {};
+  for (const [name, value] of Object.entries(inputs))
+    if (value instanceof Tensor) tensors[name] = value;
+    else if (value) host[name] = value;
+  const outputs = runtime.kernel(kernel, tensors, { params, host });
+  const tape = runtime.tape;
+  if (!tape) return outputs;
+
+  const differentiable = Object.entries(tensors).filter(([, tensor]) => tensor.requiresGrad);
+  if (differentiable.length === 0) return outputs;
+  const backward = kernel.backward;
+  if (!backward)
+    throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
+  const visible = kernel.outputs.filter((port) => !port.saved && outputs[port.name]);
+  const wanted = differentiable.map(([name]) => `grad_${name}`);
+  const needed = new Set(backward.inputs.map((port) => port.name));
+  const pick = (from: Readonly<Record<string, Tensor>>) =>
+    Object.fromEntries(Object.entries(from).filter(([name]) => needed.has(name)));
+  const known = new Set(backward.params.map((p) => p.name));
+  const backwardParams = Object.fromEntries(Object.entries(params).filter(([name]) => known.has(name)));
+  tape.record({
+    op: kernel.name,
+    inputs: differentiable.map(([, tensor]) => tensor),
+    outputs: visible.map((port) => outputs[port.name]),
+    saved: kernel.outputs
+      .filter((port) => port.saved && outputs[port.name])
+      .map((port) => outputs[port.name]),
+    backward(grads) {
+      const upstream = Object.fromEntries(
+        visible.map((port, i) => [
+          `grad_${port.name}`,
+          grads[i] ??
+            runtime.upload(new Float32Array(outputs[port.name].size), outputs[port.name].shape, 'gradients'),
+        ]),
+      );
+      const backwardHost = Object.fromEntries(Object.entries(host).filter(([name]) => needed.has(name)));
+      const results = runtime.kernel(
+        backward,
+        { ...pick(tensors), ...pick(outputs), ...upstream },
+        { params: backwardParams, host: backwardHost, wanted, label: 'gradients' },
+      );
+      return wanted.map((name) => results[name]);
+    },
+  });
+  return outputs;
+}

@@ -1,0 +1,125 @@
+/**
+ * The autograd tape: a flat list of operations in the order they ran. `backward` walks it once in reverse. Kernels
+ * write gradients; the tape adds them where a tensor was used more than once, and accumulates into `grad` of leaves
+ * until `grad` is cleared.
+ */
+import { SpanwiseError } from '../../kernels/errors.ts';
+import { accumulate } from '../../kernels/elementwise.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+
+export interface Node {
+  op: string;
+  /** Inputs that require a gradient. */
+  inputs: readonly Tensor[];
+  outputs: readonly Tensor[];
+  /**
+   * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
+   * A returned tensor may be one of the given ones.
+   */
+  backward(grads: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[];
+  /** Tensors that only this node still needs once its backward has run. */
+  saved: readonly Tensor[];
+}
+
+export class Tape {
+  readonly #runtime: Runtime;
+  readonly #nodes: Node[] = [];
+  readonly #made = new Set<Tensor>();
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  record(node: Node): void {
+    this.#nodes.push(node);
+    for (const output of node.outputs) {
+      output.requiresGrad = true;
+      this.#made.add(output);
+    }
+  }
+
+  get length(): number {
+    return this.#nodes.length;
+  }
+
+  /**
+   * Gradients of a scalar loss for every leaf with `requiresGrad` that it depends on, added to `leaf.grad` (memory
+   * label `gradients`). Each node's outputs and saved tensors are released as soon as its backward has run, except
+   * `retain`; so a tape can be walked once. Errors: a loss that is not a scalar or was not recorded here.
+   */
+  backward(loss: Tensor, retain: readonly Tensor[] = []): void {
+    const runtime = this.#runtime;
+    if (loss.size !== 1)
+      throw new SpanwiseError(`backward: the loss must be a scalar, it is [${loss.shape}]`);
+    if (!this.#made.has(loss)) throw new SpanwiseError('backward: the loss was not computed under this tape');
+    const kept = new Set<Tensor>([loss, ...retain]);
+    const grads = new Map<Tensor, Tensor>([
+      [loss, runtime.upload(new Float32Array([1]), loss.shape, 'gradients')],
+    ]);
+    const recording = runtime.tape;
+    runtime.tape = undefined;
+    runtime.meter.phase = 'backward';
+    try {
+      for (const node of this.#nodes.splice(0).reverse()) {
+        const upstream = node.outputs.map((output) => grads.get(output));
+        if (upstream.some((grad) => grad)) {
+          const inputGrads = node.backward(upstream);
+          const passedOn = new Set<Tensor>();
+          node.inputs.forEach((input, i) => {
+            const grad = inputGrads[i];
+            if (grad) this.#add(grads, input, grad, passedOn);
+          });
+          for (const grad of upstream) if (grad && !passedOn.has(grad)) grad.release();
+        }
+        for (const output of node.outputs) grads.delete(output);
+        for (const tensor of [...node.outputs, ...node.saved]) if (!kept.has(tensor)) tensor.release();
+      }
+    } finally {
+      runtime.tape = recording;
+      runtime.meter.phase = 'forward';
+      this.#made.clear();
+    }
+  }
+
+  /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
+  #add(grads: Map<Tensor, Tensor>, input: Tensor, grad: Tensor, passedOn: Set<Tensor>): void {
+    const leaf = !this.#made.has(input);
+    const existing = leaf ? input.grad : grads.get(input);
+    if (existing) {
+      this.#runtime.kernel(accumulate, { total: existing, x: grad });
+      if (!passedOn.has(grad)) grad.release();
+      return;
+    }
+    // The same tensor may be the gradient of two inputs (a + b): the second gets a view with its own lifetime only
+    // where nothing is added to it later, so it is copied.
+    const own = passedOn.has(grad) ? this.#copy(grad) : grad;
+    passedOn.add(own);
+    if (leaf) input.grad = this.#runtime.keep(own);
+    else grads.set(input, own);
+  }
+
+  #copy(grad: Tensor): Tensor {
+    const zero = this.#runtime.upload(new Float32Array(grad.size), grad.shape, 'gradients');
+    this.#runtime.kernel(accumulate, { total: zero, x: grad });
+    return zero;
+  }
+}
+
+/**
+ * Records the operations that `body` runs on tensors that require gradients. Tapes do not nest.
+ * @returns what `body` returns, and the tape to call `backward` on.
+ */
+export async function record<T>(
+  runtime: Runtime,
+  body: () => T | Promise<T>,
+): Promise<{ result: T; tape: Tape }> {
+  if (runtime.tape) throw new SpanwiseError('record: a tape is recording already');
+  const tape = new Tape(runtime);
+  runtime.tape = tape;
+  try {
+    return { result: await body(), tape };
+  } finally {
+    runtime.tape = undefined;
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * One case drives everything a kernel promises: parity with the float64 reference forward and backward, outputs
+ * poisoned with NaN beforehand, bit-identical reruns, a grid folded to two dimensions, the default limits of WebGPU,
+ * and a gradient check in mid-graph (scaled input, non-unit upstream) through the tape.
+ */
+import test from 'tape';
+import { references } from '../../kernels/reference/index.ts';
+import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
+import {
+  defaultCaps,
+  sizeOf,
+  type Caps,
+  type Kernel,
+  type Params,
+  type Plan,
+  type Shape,
+} from '../../kernels/plan.ts';
+import { kernelNamed, openRuntime, type Runtime, type Tensor } from '../../src/node.ts';
+import { apply, type HostInts } from '../../src/ops/apply.ts';
+import { record } from '../../src/ops/tape.ts';
+import { expand } from '../../shaders/expand.ts';
+import { sources } from '../../shaders/index.ts';
+import { mul, scale } from '../../kernels/elementwise.ts';
+import { sum } from '../../kernels/column-sum.ts';
+
+export const TOLERANCE = 1e-4;
+
+export interface Case {
+  name: string;
+  inputs: RefTensors;
+  params?: Params;
+  /** Forward only (span-enumerate, adamw). */
+  forwardOnly?: boolean;
+  /** Inputs whose gradient is left out (true gradient 0, noise otherwise). */
+  skipGradients?: readonly string[];
+}
+
+let seed = 1;
+/** Deterministic values in [-1, 1). */
+export function random(shape: Shape, factor = 1): RefTensor {
+  const data = new Float64Array(sizeOf(shape));
+  for (let i = 0; i < data.length; i++) {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    data[i] = Math.fround(factor * (seed / 2147483648 - 1));
+  }
+  return { shape, data };
+}
+
+/** An int32 tensor. */
+export const ints = (shape: Shape, values: ArrayLike<number>): RefTensor => ({
+  shape,
+  data: Int32Array.from(values),
+});
+
+/** SPEC: ‖a−b‖₂ / max(‖b‖₂, 1e-3); NaN anywhere gives NaN. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return NaN;
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (actual[i] - expected[i]) ** 2;
+    norm += expected[i] ** 2;
+  }
+  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-3);
+}
+
+export const runtime: Runtime = await openRuntime({ defaultLimits: true, poison: true });
+test.onFinish(() => runtime.close());
+
+const isFloat = (x: RefTensor): boolean => x.data instanceof Float64Array;
+
+function split(inputs: RefTensors): { floats: Record<string, Float32Array>; host: Record<string, HostInts> } {
+  const floats: Record<string, Float32Array> = {};
+  const host: Record<string, HostInts> = {};
+  for (const [name, x] of Object.entries(inputs))
+    if (x.data instanceof Int32Array) host[name] = { data: x.data, shape: x.shape };
+    else floats[name] = Float32Array.from(x.data);
+  return { floats, host };
+}
+
+/** Problems of a plan at WebGPU's default limits, and shader text that does not expand; empty when fine. */
+export function limitProblems(plan: Plan): string[] {
+  const problems: string[] = [];
+  for (const d of plan.dispatches) {
+    const storage = d.bindings.length;
+    if (storage > defaultCaps.maxStorageBuffersPerShaderStage)
+      problems.push(`${d.label}: ${storage} storage buffers`);
+    if (d.workgroups.some((n) => n > defaultCaps.maxComputeWorkgroupsPerDimension))
+      problems.push(`${d.label}: grid ${d.workgroups}`);
+    const code = expand(d.shader, d.constants, sources);
+    const declared = [...code.matchAll(/@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g)].map((m) => m[2]);
+    const wanted = [...d.bindings.map((b) => b.name), ...(d.uniforms.length ? ['params'] : [])];
+    if (declared.join() !== wanted.join())
+      problems.push(`${d.label}: bindings ${declared} declared, ${wanted} given`);
+    const names = d.bindings.map((b) => b.tensor);
+    if (
+      new Set(names).size !== names.length &&
+      d.bindings.some((b) => b.access === 'read_write' && names.filter((n) => n === b.tensor).length > 1)
+    )
+      problems.push(`${d.label}: a tensor is bound both ways`);
+    for (const cost of [d.macs, d.flops, d.bytesRead, d.bytesWritten])
+      if (!Number.isInteger(cost) || cost < 0) problems.push(`${d.label}: cost ${cost}`);
+  }
+  return problems;
+}
+
+async function runOnce(
+  kernel: Kernel,
+  inputs: RefTensors,
+  params: Params,
+  wanted?: readonly string[],
+): Promise<Record<string, Float32Array | Int32Array>> {
+  return runtime.scope(async () => {
+    const { floats, host } = split(inputs);
+    const tensors = Object.fromEntries(
+      Object.entries(floats).map(([name, data]) => [name, runtime.upload(data, inputs[name].shape)]),
+    );
+    const outputs = runtime.kernel(kernel, tensors, { params, host, wanted });
+    const names = Object.keys(outputs);
+    const values = await runtime.readAll(names.map((name) => outputs[name]));
+    return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  });
+}
+
+const sameBits = (a: Float32Array | Int32Array, b: Float32Array | Int32Array): boolean =>
+  Buffer.compare(
+    Buffer.from(a.buffer, a.byteOffset, a.byteLength),
+    Buffer.from(b.buffer, b.byteOffset, b.byteLength),
+  ) === 0;
+
+/** Runs forward and backward on the device; returns all forward outputs and the gradients by name. */
+async function forwardBackward(
+  kernel: Kernel,
+  c: Case,
+  grads: RefTensors | undefined,
+): Promise<{
+  outputs: Record<string, Float32Array | Int32Array>;
+  gradients: Record<string, Float32Array | Int32Array>;
+}> {
+  const params = c.params ?? {};
+  const outputs = await runOnce(kernel, c.inputs, params);
+  if (!grads || !kernel.backward) return { outputs, gradients: {} };
+  const gradients = await runtime.scope(async () => {
+    const { floats, host } = split(c.inputs);
+    const tensors: Record<string, Tensor> = {};
+    for (const [name, data] of Object.entries(floats))
+      tensors[name] = runtime.upload(data, c.inputs[name].shape);
+    Object.assign(tensors, runtime.kernel(kernel, tensors, { params, host }));
+    for (const [name, g] of Object.entries(grads))
+      tensors[name] = runtime.upload(Float32Array.from(g.data), g.shape);
+    const backward = kernel.backward as Kernel;
+    const ports = new Set(backward.inputs.map((p) => p.name));
+    const known = new Set(backward.params.map((p) => p.name));
+    const keep = <T>(all: Record<string, T>, names: Set<string>) =>
+      Object.fromEntries(Object.entries(all).filter(([name]) => names.has(name)));
+    const results = runtime.kernel(backward, keep(tensors, ports), {
+      params: keep(params as Record<string, unknown>, known),
+      host: keep(host, ports),
+      wanted: Object.keys(floats).map((name) => `grad_${name}`),
+    });
+    const names = Object.keys(results);
+    const values = await runtime.readAll(names.map((name) => results[name]));
+    return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  });
+  return { outputs, gradients };
+}
+
+/** Runs `body` with the runtime's grid limit lowered, so that small cases fold to two dimensions. */
+async function withFoldedGrid<T>(body: () => Promise<T>): Promise<T> {
+  const caps = runtime.caps;
+  Object.defineProperty(runtime, 'caps', {
+    value: { ...caps, maxComputeWorkgroupsPerDimension: 37 },
+    configurable: true,
+  });
+  try {
+    return await body();
+  } finally {
+    Object.defineProperty(runtime, 'caps', { value: caps, configurable: true });
+  }
+}
+
+/** Every promise of a kernel, for each case. */
+export function testKernel(name: string, cases: readonly Case[]): void {
+  const kernel = kernelNamed(name);
+  const reference = references[name];
+  for (const c of cases)
+    test(`${name}: ${c.name}`, async (t) => {
+      const params = c.params ?? {};
+      const expected = reference.forward(c.inputs, params);
+      const visible = kernel.outputs.filter((p) => !p.saved && expected[p.name]);
+      const backward = c.forwardOnly ? undefined : kernel.backward;
+      const grads: RefTensors | undefined = backward
+        ? Object.fromEntries(visible.map((p) => [`grad_${p.name}`, random(expected[p.name].shape)]))
+        : undefined;
+      const expectedGrads = grads ? reference.backward?.(c.inputs, params, grads) : undefined;
+
+      const { host } = split(c.inputs);
+      const shapes = Object.fromEntries(Object.entries(c.inputs).map(([key, x]) => [key, x.shape]));
+      const hostData = Object.fromEntries(Object.entries(host).map(([key, x]) => [key, x.data]));
+      const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
+      t.deepEqual(limitProblems(plan), [], 'within the default limits, bindings as declared');
+
+      const first = await forwardBackward(kernel, c, grads);
+      for (const port of visible) {
+        t.deepEqual(
+          [...plan.outputs[port.name].shape],
+          [...expected[port.name].shape],
+          `${port.name}: shape`,
+        );
+        const error = relativeError(first.outputs[port.name], expected[port.name].data);
+        t.ok(error <= TOLERANCE, `${port.name}: relative error ${error.toExponential(1)}`);
+      }
+      for (const [key, g] of Object.entries(expectedGrads ?? {})) {
+        if (c.skipGradients?.includes(key.replace(/^grad_/, ''))) continue;
+        const actual = first.gradients[key];
+        const error = actual ? relativeError(actual, g.data) : NaN;
+        t.ok(error <= TOLERANCE, `${key}: relative error ${error.toExponential(1)}`);
+      }
+      const folded = await withFoldedGrid(() => forwardBackward(kernel, c, grads));
+      const all = { ...first.outputs, ...first.gradients };
+      const again = { ...folded.outputs, ...folded.gradients };
+      t.deepEqual(
+        Object.keys(all).filter((key) => !sameBits(all[key], again[key])),
+        [],
+        'the same bits on a second run, with the grid folded',
+      );
+      if (backward && grads) await midGraph(t, kernel, c, grads);
+    });
+}
+
+const FACTOR = 0.75;
+
+/**
+ * loss = Σ_outputs Σ (upstream · op(0.75 x)): gradients from the tape against 0.75 · the reference's, and the
+ * directional derivative of the float64 reference by central differences against the tape's.
+ */
+async function midGraph(t: test.Test, kernel: Kernel, c: Case, grads: RefTensors): Promise<void> {
+  const params = c.params ?? {};
+  const reference = references[kernel.name];
+  const names = Object.keys(c.inputs).filter((name) => isFloat(c.inputs[name]));
+  if (names.every((name) => c.inputs[name].data.length === 0)) return;
+  const scaled: RefTensors = {};
+  for (const [name, x] of Object.entries(c.inputs))
+    scaled[name] = isFloat(x)
+      ? { shape: x.shape, data: Float64Array.from(x.data, (v) => Math.fround(v * FACTOR)) }
+      : x;
+  const expected = reference.backward?.(scaled, params, grads) ?? {};
+  const taped = await runtime.scope(async () => {
+    const { floats, host } = split(c.inputs);
+    const leaves = Object.fromEntries(
+      names.map((name) => {
+        const leaf = runtime.upload(floats[name], c.inputs[name].shape);
+        leaf.requiresGrad = true;
+        return [name, leaf];
+      }),
+    );
+    const { result: loss, tape } = await record(runtime, () => {
+      const inputs: Record<string, Tensor | HostInts> = { ...host };
+      for (const name of names)
+        inputs[name] = apply(runtime, scale, { x: leaves[name] }, { factor: FACTOR }).out;
+      const outputs = apply(runtime, kernel, inputs, params);
+      let total: Tensor | undefined;
+      for (const [key, g] of Object.entries(grads)) {
+        const upstream = runtime.upload(Float32Array.from(g.data), g.shape);
+        const weighted = apply(runtime, mul, { a: outputs[key.replace(/^grad_/, '')], b: upstream }).out;
+        const part = apply(runtime, sum, { x: weighted }).out;
+        total = total ? apply(runtime, kernelNamed('add'), { a: total, b: part }).out : part;
+      }
+      return total as Tensor;
+    });
+    tape.backward(loss);
+    return Promise.all(names.map(async (name) => [name, await leaves[name].grad?.read()] as const));
+  });
+  let slope = 0;
+  const directions: Record<string, Float64Array> = {};
+  for (const [name, actual] of taped) {
+    if (c.skipGradients?.includes(name)) continue;
+    const g = expected[`grad_${name}`].data;
+    const error = actual
+      ? relativeError(
+          actual,
+          Float64Array.from(g, (v) => v * FACTOR),
+        )
+      : NaN;
+    t.ok(error <= TOLERANCE, `grad of ${name} in mid-graph: relative error ${error.toExponential(1)}`);
+    // Padding may hold NaN: the direction leaves it alone.
+    const direction = random(c.inputs[name].shape).data as Float64Array;
+    directions[name] = direction.map((v, i) => (Number.isFinite(c.inputs[name].data[i]) ? v : 0));
+    actual?.forEach((v, i) => (slope += (v * directions[name][i]) / FACTOR));
+  }
+  const along = (step: number): number => {
+    const moved: RefTensors = { ...scaled };
+    for (const [name, d] of Object.entries(directions))
+      moved[name] = {
+        shape: scaled[name].shape,
+        data: Float64Array.from(scaled[name].data, (v, i) => v + step * d[i]),
+      };
+    const outputs = reference.forward(moved, params);
+    let total = 0;
+    for (const [key, g] of Object.entries(grads))
+      outputs[key.replace(/^grad_/, '')].data.forEach((v, i) => (total += v * g.data[i]));
+    return total;
+  };
+  if (Object.keys(directions).length === 0) return;
+  const step = 1e-6;
+  const numeric = (along(step) - along(-step)) / (2 * step);
+  const error = Math.abs(slope - numeric) / Math.max(Math.abs(numeric), 0.1);
+  t.ok(error <= 1e-3, `directional derivative: ${slope.toPrecision(6)} against ${numeric.toPrecision(6)}`);
+}
