@@ -30,8 +30,9 @@ interface Stream {
 
 /**
  * A tokenizer for any `tokenizer.json` that `@huggingface/tokenizers` runs (Unigram, BPE), with the offsets it lacks:
- * the normaliser is applied to one character and its marks at a time, and the pieces are laid along the result. In a
- * word that normalises only as a whole, each piece has the range of the word; a piece of white space alone is empty.
+ * the normaliser is applied to one character and its marks at a time, and the pieces are laid along the result. The
+ * characters in the middle of a word that normalise only together (`` to ") share one range; a piece of white space
+ * alone is empty.
  * `files` are returned as they are by `files()`. Throws `InputError` for a definition that cannot be run, a special
  * token that is missing, and, from `encode`, a text along which the pieces cannot be laid.
  */
@@ -163,9 +164,20 @@ function streamOf(text: string, form: Form): Stream {
   for (const { 0: word, index } of text.matchAll(/\S+/g)) {
     const clusters = [...word.matchAll(/\P{M}\p{M}*|\p{M}+/gu)];
     const parts = clusters.map((cluster) => form.ofText(cluster[0]));
-    const whole = form.ofText(word);
-    if (parts.join('') !== whole) add(whole, index, index + word.length);
-    else clusters.forEach((c, i) => add(parts[i], index + c.index, index + c.index + c[0].length));
+    const from = (i: number) => index + (i < clusters.length ? clusters[i].index : word.length);
+    // Clusters first..last-1, whose normal forms alone are not what the word's normal form `rest` has there.
+    let rest = form.ofText(word);
+    let first = 0;
+    let last = clusters.length;
+    for (; first < last && rest.startsWith(parts[first]); first++) {
+      add(parts[first], from(first), from(first + 1));
+      rest = rest.slice(parts[first].length);
+    }
+    for (; last > first && rest.endsWith(parts[last - 1]); last--) {
+      rest = rest.slice(0, rest.length - parts[last - 1].length);
+    }
+    add(rest, from(first), from(last));
+    for (; last < clusters.length; last++) add(parts[last], from(last), from(last + 1));
   }
   return { units, starts, ends };
 }
