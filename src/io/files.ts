@@ -18,7 +18,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { InputError } from '../../kernels/errors';
+import { InputError } from '../../kernels/errors.ts';
 import {
   decodeTensor,
   headerLength,
@@ -28,7 +28,7 @@ import {
   type HostTensor,
   type NamedTensors,
   type Safetensors,
-} from './safetensors';
+} from './safetensors.ts';
 
 /** A file's content: text (written as UTF-8), bytes, or pieces written one after the other without joining them. */
 export type FileContent = string | Uint8Array | readonly Uint8Array[];

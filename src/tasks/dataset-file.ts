@@ -1,7 +1,7 @@
 /** Reading corpora from disk; everything else about them is in `dataset.ts` and works in a browser. */
 import { readFileSync } from 'node:fs';
-import { InputError } from '../../kernels/errors';
-import { parseSpertJson, type Sentence } from './dataset';
+import { InputError } from '../../kernels/errors.ts';
+import { parseSpertJson, type Sentence } from './dataset.ts';
 
 /** Decodes `bytes` as the start of a UTF-8 text: an unfinished last character is allowed, and left out. */
 function decodeStart(bytes: Uint8Array): string {

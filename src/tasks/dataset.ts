@@ -1,6 +1,6 @@
 /** Annotated sentences (SpERT-style JSON): types, a parser that checks everything, and label sets. */
-import { InputError } from '../../kernels/errors';
-import { jsonErrorOffset, lineOf } from './json-position';
+import { InputError } from '../../kernels/errors.ts';
+import { jsonErrorOffset, lineOf } from './json-position.ts';
 
 /** A typed span: token offsets, `end` exclusive. */
 export interface Entity {

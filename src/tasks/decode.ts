@@ -1,5 +1,5 @@
 /** From the scores of STSN's span and relation heads to entities and relations. */
-import type { Entity, Relation } from './dataset';
+import type { Entity, Relation } from './dataset.ts';
 
 export interface ScoredEntity extends Entity {
   /** Probability of the type, 0 to 1. */

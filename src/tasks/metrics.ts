@@ -3,8 +3,8 @@
  * undefined. Predictions and gold are sets: what is listed twice counts once. Relations are directed, also those of
  * a symmetric type.
  */
-import { InputError } from '../../kernels/errors';
-import type { Annotation, Entity, Sentence } from './dataset';
+import { InputError } from '../../kernels/errors.ts';
+import type { Annotation, Entity, Sentence } from './dataset.ts';
 
 export interface Prf {
   p: number;

@@ -1,7 +1,7 @@
 /** What STSN's span and relation heads see of a sentence: all of it, or the gold with sampled negatives. */
-import type { LabelSets, Sentence } from './dataset';
-import { type Random, stream } from './random';
-import { entityPairs, enumerateSpans, keptAnnotation, labelIndex, spanLabels } from './spans';
+import type { LabelSets, Sentence } from './dataset.ts';
+import { type Random, stream } from '../nn/random.ts';
+import { entityPairs, enumerateSpans, keptAnnotation, labelIndex, spanLabels } from './spans.ts';
 
 /** Positive and negative rows of the two heads, for the log. */
 export interface SampleCounts {

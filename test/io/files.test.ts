@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'tape';
-import { InputError } from '../../kernels/errors';
+import { InputError } from '../../kernels/errors.ts';
 import {
   readFileChecked,
   readSafetensorsFile,
@@ -13,8 +13,8 @@ import {
   writeCheckpointFolder,
   writeFileAtomic,
   writeSafetensorsFile,
-} from '../../src/io/files';
-import { parseSafetensors, serializeSafetensors, type HostTensor } from '../../src/io/safetensors';
+} from '../../src/io/files.ts';
+import { parseSafetensors, serializeSafetensors, type HostTensor } from '../../src/io/safetensors.ts';
 
 const modelOf = (generation: number, elements: number): [string, HostTensor][] => [
   ['weight', { shape: [elements], dtype: 'f32', data: new Float32Array(elements).fill(generation) }],

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../kernels/errors';
+import { InputError } from '../../kernels/errors.ts';
 import {
   headerLength,
   parseHeader,
   parseSafetensors,
   serializeSafetensors,
   type HostTensor,
-} from '../../src/io/safetensors';
+} from '../../src/io/safetensors.ts';
 
 const fixtures = 'test/fixtures/safetensors';
 const bytesOf = (file: string) => new Uint8Array(readFileSync(`${fixtures}/${file}`));

@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../kernels/errors';
-import { checkLabels, labelSets, parseSpertJson } from '../../src/tasks/dataset';
-import { readSpertFile } from '../../src/tasks/dataset-file';
-import { jsonErrorOffset } from '../../src/tasks/json-position';
+import { InputError } from '../../kernels/errors.ts';
+import { checkLabels, labelSets, parseSpertJson } from '../../src/tasks/dataset.ts';
+import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { jsonErrorOffset } from '../../src/tasks/json-position.ts';
 
 const good = {
   tokens: ['Ada', 'Quill', 'tunes', 'organs', 'in', 'Fennmoor'],

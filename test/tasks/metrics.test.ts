@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import type { Annotation, Sentence } from '../../src/tasks/dataset';
-import { readSpertFile } from '../../src/tasks/dataset-file';
-import { evaluate, type Prf, type Score } from '../../src/tasks/metrics';
+import type { Annotation, Sentence } from '../../src/tasks/dataset.ts';
+import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { evaluate, type Prf, type Score } from '../../src/tasks/metrics.ts';
 
 /** Entities [type, start, end] and relations [type, head, tail]. */
 function annotation(

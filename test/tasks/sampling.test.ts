@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import { labelSets, type Sentence } from '../../src/tasks/dataset';
-import { readSpertFile } from '../../src/tasks/dataset-file';
-import { allSamples, joinSamples, type Samples, sampleSentence } from '../../src/tasks/sampling';
-import { countSpans, enumerateSpans } from '../../src/tasks/spans';
+import { labelSets, type Sentence } from '../../src/tasks/dataset.ts';
+import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { allSamples, joinSamples, type Samples, sampleSentence } from '../../src/tasks/sampling.ts';
+import { countSpans, enumerateSpans } from '../../src/tasks/spans.ts';
 
 const sentence: Sentence = {
   tokens: Array.from({ length: 12 }, (_, i) => `w${i}`),

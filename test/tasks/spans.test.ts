@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import type { Sentence } from '../../src/tasks/dataset';
-import { readSpertFile } from '../../src/tasks/dataset-file';
+import type { Sentence } from '../../src/tasks/dataset.ts';
+import { readSpertFile } from '../../src/tasks/dataset-file.ts';
 import {
   countSpans,
   entityPairs,
@@ -11,7 +11,7 @@ import {
   spanIndex,
   spanLabels,
   spanNotes,
-} from '../../src/tasks/spans';
+} from '../../src/tasks/spans.ts';
 
 test('spans are listed by sentence, start, end', (t) => {
   t.deepEqual(

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import type { Sentence } from '../../src/tasks/dataset';
-import { readSpertFile } from '../../src/tasks/dataset-file';
-import { encodeTags, tagNotes, tagSet, tokenTags } from '../../src/tasks/tags';
+import type { Sentence } from '../../src/tasks/dataset.ts';
+import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { encodeTags, tagNotes, tagSet, tokenTags } from '../../src/tasks/tags.ts';
 
 /** A sentence of `length` tokens with entities [type, start, end]. */
 function sentenceOf(length: number, ...entities: [string, number, number][]): Sentence {

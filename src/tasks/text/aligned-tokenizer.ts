@@ -1,6 +1,6 @@
 import { ByteLevelPreTokenizer, Tokenizer as PeerTokenizer } from '@huggingface/tokenizers';
-import { InputError } from '../../../kernels/errors';
-import type { Piece, Tokenizer } from './tokenizer';
+import { InputError } from '../../../kernels/errors.ts';
+import type { Piece, Tokenizer } from './tokenizer.ts';
 
 /** A parsed JSON object, nothing known of its members. */
 export type JsonObject = Readonly<Record<string, unknown>>;

@@ -1,8 +1,8 @@
-import { InputError } from '../../../kernels/errors';
-import { jsonErrorOffset, lineOf } from '../json-position';
-import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer';
-import type { Tokenizer } from './tokenizer';
-import { CONTINUATION, MAX_WORD_LENGTH, UNK, createWordPieceTokenizer } from './wordpiece';
+import { InputError } from '../../../kernels/errors.ts';
+import { jsonErrorOffset, lineOf } from '../json-position.ts';
+import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import { CONTINUATION, MAX_WORD_LENGTH, UNK, createWordPieceTokenizer } from './wordpiece.ts';
 
 export const VOCAB_FILE = 'vocab.txt';
 export const DEFINITION_FILE = 'tokenizer.json';

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { InputError } from '../../../kernels/errors';
-import { CONFIG_FILE, DEFINITION_FILE, VOCAB_FILE, tokenizerFromFiles } from './from-files';
-import type { Tokenizer } from './tokenizer';
-import { decodeUtf8 } from './utf8';
+import { InputError } from '../../../kernels/errors.ts';
+import { CONFIG_FILE, DEFINITION_FILE, VOCAB_FILE, tokenizerFromFiles } from './from-files.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 /**
  * The tokenizer of a model folder, or of one vocabulary file (any name; `.json` for a tokenizer.json) with the

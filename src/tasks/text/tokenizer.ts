@@ -1,4 +1,4 @@
-import { basicTokenize, type SourceChar } from './basic-tokenizer';
+import { basicTokenize, type SourceChar } from './basic-tokenizer.ts';
 
 /** A word piece: its id, its vocabulary text (`##` kept), and its UTF-16 range [start, end) in the original text. */
 export interface Piece {

@@ -1,6 +1,6 @@
-import { InputError } from '../../../kernels/errors';
-import { basicTokenize, standsAlone } from './basic-tokenizer';
-import { CONTINUATION, MAX_WORD_LENGTH, SPECIAL_TOKENS } from './wordpiece';
+import { InputError } from '../../../kernels/errors.ts';
+import { basicTokenize, standsAlone } from './basic-tokenizer.ts';
+import { CONTINUATION, MAX_WORD_LENGTH, SPECIAL_TOKENS } from './wordpiece.ts';
 
 export interface VocabOptions {
   readonly doLowerCase: boolean;

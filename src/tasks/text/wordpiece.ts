@@ -1,6 +1,6 @@
-import { InputError } from '../../../kernels/errors';
-import { basicTokenize, type BasicOptions, type BasicWord } from './basic-tokenizer';
-import type { Piece, Tokenizer } from './tokenizer';
+import { InputError } from '../../../kernels/errors.ts';
+import { basicTokenize, type BasicOptions, type BasicWord } from './basic-tokenizer.ts';
+import type { Piece, Tokenizer } from './tokenizer.ts';
 
 export const PAD = '[PAD]';
 export const UNK = '[UNK]';

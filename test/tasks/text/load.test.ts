@@ -2,11 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/errors';
-import { tokenizerFromFiles, vocabEntries } from '../../../src/tasks/text/from-files';
-import { loadTokenizer } from '../../../src/tasks/text/load';
-import { tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer';
-import { decodeUtf8 } from '../../../src/tasks/text/utf8';
+import { InputError } from '../../../kernels/errors.ts';
+import { tokenizerFromFiles, vocabEntries } from '../../../src/tasks/text/from-files.ts';
+import { loadTokenizer } from '../../../src/tasks/text/load.ts';
+import { tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
+import { decodeUtf8 } from '../../../src/tasks/text/utf8.ts';
 
 const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 const entries = [...specials, 'rain', 'Rain', 'cafe', 'Café', '\u2028', ' x '];

@@ -3,10 +3,10 @@
 import { Tokenizer as PeerTokenizer } from '@huggingface/tokenizers';
 import { existsSync, readFileSync } from 'node:fs';
 import test, { type Test } from 'tape';
-import { loadTokenizer } from '../../../src/tasks/text/load';
-import type { Tokenizer } from '../../../src/tasks/text/tokenizer';
-import { buildVocab } from '../../../src/tasks/text/vocab';
-import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece';
+import { loadTokenizer } from '../../../src/tasks/text/load.ts';
+import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
+import { buildVocab } from '../../../src/tasks/text/vocab.ts';
+import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 
 const folder = '../shared/data/vocab';
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../../kernels/errors';
-import { splitWords, tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer';
-import { tokenizerFromFiles } from '../../../src/tasks/text/from-files';
-import { loadTokenizer } from '../../../src/tasks/text/load';
-import { buildVocab } from '../../../src/tasks/text/vocab';
-import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece';
+import { InputError } from '../../../kernels/errors.ts';
+import { splitWords, tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
+import { tokenizerFromFiles } from '../../../src/tasks/text/from-files.ts';
+import { loadTokenizer } from '../../../src/tasks/text/load.ts';
+import { buildVocab } from '../../../src/tasks/text/vocab.ts';
+import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 
 const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 const vocab = [

@@ -1,7 +1,7 @@
 import test from 'tape';
-import { InputError } from '../../kernels/errors';
-import { philox4x32 } from '../../kernels/reference/philox';
-import { Random, stream } from '../../src/tasks/random';
+import { InputError } from '../../kernels/errors.ts';
+import { philox4x32 } from '../../kernels/reference/philox.ts';
+import { Random, stream } from '../../src/nn/random.ts';
 
 const hex = (words: Uint32Array): string[] => [...words].map((w) => w.toString(16).padStart(8, '0'));
 
