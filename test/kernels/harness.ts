@@ -165,13 +165,10 @@ async function forwardBackward(
   return { outputs, gradients };
 }
 
-/** Runs `body` with the runtime's grid limit lowered, so that small cases fold to two dimensions. */
-async function withFoldedGrid<T>(body: () => Promise<T>): Promise<T> {
+/** Runs `body` with other capabilities shown to the plans: a small grid limit, or the variants of a real GPU. */
+async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Promise<T> {
   const caps = runtime.caps;
-  Object.defineProperty(runtime, 'caps', {
-    value: { ...caps, maxComputeWorkgroupsPerDimension: 37 },
-    configurable: true,
-  });
+  Object.defineProperty(runtime, 'caps', { value: { ...caps, ...changes }, configurable: true });
   try {
     return await body();
   } finally {
@@ -201,22 +198,30 @@ export function testKernel(name: string, cases: readonly Case[]): void {
       t.deepEqual(limitProblems(plan), [], 'within the default limits, bindings as declared');
 
       const first = await forwardBackward(kernel, c, grads);
-      for (const port of visible) {
+      const compare = (run: typeof first, how: string): void => {
+        for (const port of visible) {
+          const error = relativeError(run.outputs[port.name], expected[port.name].data);
+          t.ok(error <= TOLERANCE, `${port.name}${how}: relative error ${error.toExponential(1)}`);
+        }
+        for (const [key, g] of Object.entries(expectedGrads ?? {})) {
+          if (c.skipGradients?.includes(key.replace(/^grad_/, ''))) continue;
+          const actual = run.gradients[key];
+          const error = actual ? relativeError(actual, g.data) : NaN;
+          t.ok(error <= TOLERANCE, `${key}${how}: relative error ${error.toExponential(1)}`);
+        }
+      };
+      for (const port of visible)
         t.deepEqual(
           [...plan.outputs[port.name].shape],
           [...expected[port.name].shape],
           `${port.name}: shape`,
         );
-        const error = relativeError(first.outputs[port.name], expected[port.name].data);
-        t.ok(error <= TOLERANCE, `${port.name}: relative error ${error.toExponential(1)}`);
-      }
-      for (const [key, g] of Object.entries(expectedGrads ?? {})) {
-        if (c.skipGradients?.includes(key.replace(/^grad_/, ''))) continue;
-        const actual = first.gradients[key];
-        const error = actual ? relativeError(actual, g.data) : NaN;
-        t.ok(error <= TOLERANCE, `${key}: relative error ${error.toExponential(1)}`);
-      }
-      const folded = await withFoldedGrid(() => forwardBackward(kernel, c, grads));
+      compare(first, '');
+      // The other side of every choice that is made by the kind of device.
+      const software = !runtime.caps.software;
+      compare(await withCaps({ software }, () => forwardBackward(kernel, c, grads)), ' (other device)');
+      const grid = { maxComputeWorkgroupsPerDimension: 37 };
+      const folded = await withCaps(grid, () => forwardBackward(kernel, c, grads));
       const all = { ...first.outputs, ...first.gradients };
       const again = { ...folded.outputs, ...folded.gradients };
       t.deepEqual(

@@ -1,0 +1,87 @@
+/** Reading configuration objects: every problem is one InputError that names file and key. */
+import { InputError } from '../../kernels/errors.ts';
+
+export type Json = Readonly<Record<string, unknown>>;
+
+/** Parses a JSON object. */
+export function parseObject(text: string, what: string): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.replace(/^\ufeff/, ''));
+  } catch (error) {
+    throw new InputError(`${what}: not JSON: ${(error as Error).message.split('\n')[0]}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new InputError(`${what}: must be a JSON object`);
+  return value as Json;
+}
+
+/** Typed access to the keys of a configuration. */
+export class Fields {
+  readonly #json: Json;
+  readonly #what: string;
+  readonly #known = new Set<string>();
+
+  constructor(json: Json, what: string) {
+    this.#json = json;
+    this.#what = what;
+  }
+
+  integer(key: string, fallback?: number, min = 1): number {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < min)
+      throw this.error(key, `must be an integer of at least ${min}`, value);
+    return value;
+  }
+
+  number(key: string, fallback?: number, min = -Infinity, max = Infinity): number {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max)
+      throw this.error(key, `must be a number between ${min} and ${max}`, value);
+    return value;
+  }
+
+  boolean(key: string, fallback?: boolean): boolean {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'boolean') throw this.error(key, 'must be true or false', value);
+    return value;
+  }
+
+  oneOf<T extends string>(key: string, choices: readonly T[], fallback?: T): T {
+    const value = this.#get(key) ?? fallback;
+    if (!choices.includes(value as T)) throw this.error(key, `must be one of ${choices.join(', ')}`, value);
+    return value as T;
+  }
+
+  strings(key: string, fallback?: readonly string[]): string[] {
+    const value = this.#get(key) ?? fallback;
+    if (!Array.isArray(value) || value.some((v) => typeof v !== 'string'))
+      throw this.error(key, 'must be a list of strings', value);
+    if (new Set(value).size !== value.length) throw this.error(key, 'must not repeat an entry', value);
+    return value as string[];
+  }
+
+  object(key: string): Json {
+    const value = this.#get(key);
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw this.error(key, 'must be an object', value);
+    return value as Json;
+  }
+
+  /** Errors: a key that nobody asked for, with the nearest known one. */
+  rejectUnknown(): void {
+    for (const key of Object.keys(this.#json))
+      if (!this.#known.has(key))
+        throw new InputError(`${this.#what}: unknown key "${key}" (known: ${[...this.#known].join(', ')})`);
+  }
+
+  error(key: string, rule: string, value: unknown): InputError {
+    const shown = value === undefined ? 'is missing' : `is ${JSON.stringify(value)?.slice(0, 80)}`;
+    return new InputError(`${this.#what}: "${key}" ${rule}; it ${shown}`);
+  }
+
+  #get(key: string): unknown {
+    this.#known.add(key);
+    return Object.hasOwn(this.#json, key) ? this.#json[key] : undefined;
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * STSN: joint entity and relation extraction with stacked attention between label, entity and relation states
+ * (SPEC section 3; the paper's equations are named at each step).
+ */
+import { InputError } from '../../kernels/errors.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+import { LayerNorm, Linear, MultiHeadAttention } from '../nn/modules.ts';
+import type { Parameters } from '../nn/parameters.ts';
+import {
+  concat,
+  dropout,
+  hostInts,
+  rangeMaxPool,
+  reshape,
+  spanRepresentation,
+  spanScore,
+  type HostInts,
+} from '../ops/index.ts';
+import { Bert, parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
+import { Fields, type Json } from './config.ts';
+
+export const interactions = ['both', 'ner-to-re', 're-to-ner', 'none'] as const;
+
+export interface StsnConfig {
+  encoder: BertConfig;
+  layers: number;
+  heads: number;
+  maxSpanWidth: number;
+  widthEmbeddingSize: number;
+  entityTypes: string[];
+  relationTypes: string[];
+  tags: string[];
+  relationThreshold: number;
+  /** Which states the label unit attends to: the paper's Table 5. */
+  interaction: (typeof interactions)[number];
+  /** False: no label states, no layers; the paper's Table 4. */
+  label: boolean;
+}
+
+/** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
+export function parseStsnConfig(json: Json, what: string): StsnConfig {
+  const fields = new Fields(json, what);
+  fields.oneOf('model', ['stsn'] as const);
+  const config: StsnConfig = {
+    encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
+    layers: fields.integer('layers', 3, 0),
+    heads: fields.integer('heads', 8),
+    maxSpanWidth: fields.integer('maxSpanWidth', 10),
+    widthEmbeddingSize: fields.integer('widthEmbeddingSize', 150),
+    entityTypes: fields.strings('entityTypes', []),
+    relationTypes: fields.strings('relationTypes', []),
+    tags: fields.strings('tags', []),
+    relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
+    interaction: fields.oneOf('interaction', interactions, 'both'),
+    label: fields.boolean('label', true),
+  };
+  fields.rejectUnknown();
+  if (config.label && config.encoder.hiddenSize % config.heads)
+    throw new InputError(
+      `${what}: "heads" ${config.heads} does not divide hidden_size ${config.encoder.hiddenSize}`,
+    );
+  return config;
+}
+
+/** The config as a checkpoint stores it. */
+export const stsnConfigJson = (config: StsnConfig): Json => ({
+  model: 'stsn',
+  ...config,
+  encoder: config.encoder.json,
+});
+
+/** X = LayerNorm(Q + MHA(Q, M, M)); LayerNorm(X + FFN(X)), FFN d→d→d with ReLU (the paper's eq. 4 to 7). */
+class Unit {
+  readonly #attention: MultiHeadAttention;
+  readonly #attentionNorm: LayerNorm;
+  readonly #inner: Linear;
+  readonly #outer: Linear;
+  readonly #ffnNorm: LayerNorm;
+
+  constructor(parameters: Parameters, size: number, heads: number) {
+    this.#attention = new MultiHeadAttention(parameters.in('attention'), size, heads);
+    this.#attentionNorm = new LayerNorm(parameters, 'attention_norm', size, 1e-5);
+    this.#inner = new Linear(parameters, 'ffn.0', size, size);
+    this.#outer = new Linear(parameters, 'ffn.2', size, size);
+    this.#ffnNorm = new LayerNorm(parameters, 'ffn_norm', size, 1e-5);
+  }
+
+  forward(q: Tensor, memory: Tensor, lengths: HostInts): Tensor {
+    const x = this.#attentionNorm.forward(this.#attention.forward(q, memory, lengths), q);
+    return this.#ffnNorm.forward(this.#outer.forward(this.#inner.forward(x, 'relu')), x);
+  }
+}
+
+class Layer {
+  readonly #combine: Linear;
+  readonly #label: Unit;
+  readonly #entity: Unit;
+  readonly #relation: Unit;
+  readonly #interaction: StsnConfig['interaction'];
+
+  constructor(parameters: Parameters, size: number, heads: number, interaction: StsnConfig['interaction']) {
+    this.#combine = new Linear(parameters, 'combine', 2 * size, size);
+    this.#label = new Unit(parameters.in('label'), size, heads);
+    this.#entity = new Unit(parameters.in('entity'), size, heads);
+    this.#relation = new Unit(parameters.in('relation'), size, heads);
+    this.#interaction = interaction;
+  }
+
+  /** H_L ← unit(H_L, H_C); H_E ← unit(H_E, H_L); H_R ← unit(H_R, H_L), both with the new H_L. */
+  forward(states: States, lengths: HostInts): States {
+    const { entity, relation } = states;
+    const label = states.label as Tensor;
+    const memory = {
+      both: () => this.#combine.forward(concat(entity, relation)),
+      'ner-to-re': () => entity,
+      're-to-ner': () => relation,
+      none: () => label,
+    }[this.#interaction]();
+    const next = this.#label.forward(label, memory, lengths);
+    return {
+      label: next,
+      entity: this.#entity.forward(entity, next, lengths),
+      relation: this.#relation.forward(relation, next, lengths),
+    };
+  }
+}
+
+/** Hidden states of a batch, each [B, n, d]; `label` is absent in the ablation without labels. */
+export interface States {
+  label: Tensor | undefined;
+  entity: Tensor;
+  relation: Tensor;
+}
+
+/** A batch of sentences as the model takes it. */
+export interface StsnBatch {
+  pieces: PieceBatch;
+  /** i32[B·n, 3] = (b, first piece, last piece + 1) of every word; (b, 0, 0) past a sentence's end. */
+  words: Int32Array;
+  /** i32[B]: words of each sentence; n is the longest. */
+  wordLengths: Int32Array;
+  columns: number;
+}
+
+/** Dropout on the encoder's output while training; `offset` must differ at every step. */
+export interface Regularisation {
+  p: number;
+  seed: number;
+  offset: number;
+}
+
+export class Stsn {
+  readonly config: StsnConfig;
+  readonly parameters: Parameters;
+  readonly encoder: Bert;
+  readonly #labelProjection: Linear | undefined;
+  readonly #entityProjection: Linear;
+  readonly #relationProjection: Linear;
+  readonly #layers: Layer[];
+  readonly #tagHead: Linear | undefined;
+  readonly #widths: Tensor;
+  readonly #spanHead: Linear;
+  readonly #relationHead: Linear;
+
+  /** @param pooler the checkpoint holds the encoder's pooler, which is kept and written back */
+  constructor(parameters: Parameters, config: StsnConfig, pooler = false) {
+    this.config = config;
+    this.parameters = parameters;
+    const d = config.encoder.hiddenSize;
+    const span = 2 * d + config.widthEmbeddingSize;
+    this.encoder = new Bert(parameters.in('encoder'), config.encoder, pooler);
+    this.#labelProjection = config.label ? new Linear(parameters, 'label_proj', d, d) : undefined;
+    this.#entityProjection = new Linear(parameters, 'entity_proj', d, d);
+    this.#relationProjection = new Linear(parameters, 'relation_proj', d, d);
+    this.#layers = Array.from(
+      { length: config.label ? config.layers : 0 },
+      (_, i) => new Layer(parameters.in(`layers.${i}`), d, config.heads, config.interaction),
+    );
+    this.#tagHead = config.label ? new Linear(parameters, 'tag_head', d, config.tags.length) : undefined;
+    this.#widths = parameters
+      .in('width_embedding')
+      .take('weight', [config.maxSpanWidth, config.widthEmbeddingSize], { normal: 0.02 });
+    this.#spanHead = new Linear(parameters, 'span_head', span, config.entityTypes.length + 1);
+    this.#relationHead = new Linear(parameters, 'relation_head', 2 * span + d, config.relationTypes.length);
+  }
+
+  /** Words → pieces → BERT → one vector a word by max over its pieces → N layers. */
+  states(batch: StsnBatch, regularisation?: Regularisation): States {
+    const hidden = this.encoder.forward(batch.pieces);
+    const dropped = regularisation
+      ? dropout(hidden, regularisation.p, regularisation.seed, regularisation.offset)
+      : hidden;
+    const rows = batch.pieces.rows * batch.columns;
+    const pooled = rangeMaxPool(dropped, hostInts(batch.words, [rows, 3]));
+    const words = reshape(pooled, [batch.pieces.rows, batch.columns, this.config.encoder.hiddenSize]);
+    let states: States = {
+      label: this.#labelProjection?.forward(words),
+      entity: this.#entityProjection.forward(words),
+      relation: this.#relationProjection.forward(words),
+    };
+    const lengths = hostInts(batch.wordLengths);
+    for (const layer of this.#layers) states = layer.forward(states, lengths);
+    return states;
+  }
+
+  /** Tag logits [B, n, tags]; undefined without labels. */
+  tagLogits(states: States): Tensor | undefined {
+    return states.label && this.#tagHead?.forward(states.label);
+  }
+
+  /** Logits [S, 1 + types] of spans i32[S, 3]; class 0 is none. */
+  spanLogits(states: States, spans: Int32Array): Tensor {
+    const { weight, bias } = this.#spanHead;
+    return spanScore(states.entity, this.#widths, hostInts(spans, [spans.length / 3, 3]), weight, bias);
+  }
+
+  /**
+   * Logits [P, relation types] of ordered pairs, heads and tails i32[P, 3]: [E_head ; E_tail ; C] from H_R, C the
+   * maximum strictly between the two (0 where they touch or overlap).
+   */
+  relationLogits(states: States, heads: Int32Array, tails: Int32Array): Tensor {
+    const rows = heads.length / 3;
+    const between = new Int32Array(heads.length);
+    for (let p = 0; p < heads.length; p += 3) {
+      const start = Math.min(heads[p + 2], tails[p + 2]);
+      const end = Math.max(heads[p + 1], tails[p + 1]);
+      between.set([heads[p], start, Math.max(start, end)], p);
+    }
+    const representation = concat(
+      spanRepresentation(states.relation, this.#widths, hostInts(heads, [rows, 3])),
+      spanRepresentation(states.relation, this.#widths, hostInts(tails, [rows, 3])),
+      rangeMaxPool(states.relation, hostInts(between, [rows, 3])),
+    );
+    return this.#relationHead.forward(representation);
+  }
+}

@@ -1,0 +1,87 @@
+/** Modules: parameters and a forward that calls operations; no mathematics of their own. */
+import type { Activation } from '../../kernels/activation.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+import { attention, embedding, layerNorm, linear, type HostInts } from '../ops/index.ts';
+import type { Parameters } from './parameters.ts';
+
+/** y = activation(x Wᵀ + b): `name.weight` [out, in], `name.bias` [out]. */
+export class Linear {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(parameters: Parameters, name: string, inputs: number, outputs: number) {
+    const own = parameters.in(name);
+    this.weight = own.take('weight', [outputs, inputs], { normal: 1 / Math.sqrt(inputs) });
+    this.bias = own.take('bias', [outputs], 'zeros', false);
+  }
+
+  forward(x: Tensor, activation: Activation = 'none'): Tensor {
+    return linear(x, this.weight, this.bias, activation);
+  }
+}
+
+/** LayerNorm over the last axis: `name.weight` [d], `name.bias` [d]. */
+export class LayerNorm {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly eps: number;
+
+  constructor(parameters: Parameters, name: string, size: number, eps: number) {
+    const own = parameters.in(name);
+    this.weight = own.take('weight', [size], 'ones', false);
+    this.bias = own.take('bias', [size], 'zeros', false);
+    this.eps = eps;
+  }
+
+  /** LayerNorm(x + residual). */
+  forward(x: Tensor, residual?: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, this.eps, residual);
+  }
+}
+
+/** A table of rows: `name.weight` [rows, size]. */
+export class Embedding {
+  readonly weight: Tensor;
+
+  constructor(parameters: Parameters, name: string, rows: number, size: number) {
+    this.weight = parameters.in(name).take('weight', [rows, size], { normal: 0.02 });
+  }
+
+  forward(ids: HostInts): Tensor {
+    return embedding(ids, this.weight);
+  }
+}
+
+/**
+ * MHA(Q, K, V) with projections `query`, `key`, `value` [inner, d] and `output` [d, inner] under the given names.
+ * Vaswani et al. 2017, eq. multi-head; padding keys are masked by `lengths`.
+ */
+export class MultiHeadAttention {
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly output: Linear;
+  readonly heads: number;
+
+  constructor(
+    parameters: Parameters,
+    size: number,
+    heads: number,
+    names = { query: 'query', key: 'key', value: 'value', output: 'output' },
+  ) {
+    this.query = new Linear(parameters, names.query, size, size);
+    this.key = new Linear(parameters, names.key, size, size);
+    this.value = new Linear(parameters, names.value, size, size);
+    this.output = new Linear(parameters, names.output, size, size);
+    this.heads = heads;
+  }
+
+  /** q [B, Lq, d] over memory [B, Lk, d] → [B, Lq, d]; `lengths` [B] counts the valid keys. */
+  forward(q: Tensor, memory: Tensor, lengths: HostInts): Tensor {
+    const mixed = attention(this.query.forward(q), this.key.forward(memory), this.value.forward(memory), {
+      heads: this.heads,
+      lengths,
+    });
+    return this.output.forward(mixed);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Parameters by name. A model asks for each of its parameters by the checkpoint's name and shape; where the values
+ * come from (a seed or a file) is decided here, so loading and initialising are one code path.
+ */
+import { InputError } from '../../kernels/errors.ts';
+import { sizeOf, type Shape } from '../../kernels/plan.ts';
+import type { HostTensor } from '../io/safetensors.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+import { stream } from './random.ts';
+
+/** Initial values without a file: SPEC section 2 (linear N(0, 1/fan-in), embeddings N(0, 0.02²), biases 0, norms 1 and 0). */
+export type Init = { normal: number } | 'zeros' | 'ones';
+
+/** First id of the random streams used here. */
+const INIT_STREAM = 2;
+
+export interface Parameter {
+  tensor: Tensor;
+  /** Weight decay applies: everything but biases and norms. */
+  decay: boolean;
+}
+
+export interface Source {
+  /** Values of a parameter, or an InputError. */
+  values(name: string, shape: Shape, init: Init, index: number): Float32Array;
+}
+
+/** Random values; the same seed gives the same model on every machine. */
+export function randomSource(seed: number): Source {
+  return {
+    values(_name, shape, init, index) {
+      const values = new Float32Array(sizeOf(shape));
+      if (init === 'ones') values.fill(1);
+      else if (init !== 'zeros') {
+        const random = stream(seed, INIT_STREAM, index);
+        for (let i = 0; i < values.length; i++) values[i] = init.normal * random.normal();
+      }
+      return values;
+    },
+  };
+}
+
+/**
+ * Values from a file's tensors. A missing or mis-shaped one is collected rather than thrown, and reported with the
+ * surplus ones by `finish`: one error that lists all.
+ */
+export class FileSource implements Source {
+  readonly #tensors: ReadonlyMap<string, HostTensor>;
+  readonly #what: string;
+  readonly #used = new Set<string>();
+  readonly #problems: string[] = [];
+
+  /** @param what the file, for error messages */
+  constructor(tensors: ReadonlyMap<string, HostTensor>, what: string) {
+    this.#tensors = tensors;
+    this.#what = what;
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  values(name: string, shape: Shape): Float32Array {
+    const found = this.#tensors.get(name);
+    this.#used.add(name);
+    if (!found) this.#problems.push(`missing ${name} [${shape}]`);
+    else if (found.dtype !== 'f32') this.#problems.push(`${name} holds integers`);
+    else if (found.shape.length !== shape.length || found.shape.some((d, i) => d !== shape[i]))
+      this.#problems.push(`${name} is [${found.shape}], expected [${shape}]`);
+    else return found.data as Float32Array;
+    return new Float32Array(sizeOf(shape));
+  }
+
+  /** Marks a tensor as known though no parameter asks for it. */
+  ignore(name: string): void {
+    this.#used.add(name);
+  }
+
+  /** Errors: InputError listing every missing, mis-shaped and surplus tensor. */
+  finish(): void {
+    for (const name of this.#tensors.keys())
+      if (!this.#used.has(name)) this.#problems.push(`surplus ${name}`);
+    if (this.#problems.length > 0) throw new InputError(`${this.#what}: ${this.#problems.join('; ')}`);
+  }
+}
+
+/** The parameters of a model, in the order the model asked for them. */
+export class Parameters {
+  readonly all: Map<string, Parameter>;
+  readonly runtime: Runtime;
+  readonly #source: Source;
+  readonly #prefix: string;
+
+  constructor(runtime: Runtime, source: Source, all = new Map<string, Parameter>(), prefix = '') {
+    this.runtime = runtime;
+    this.all = all;
+    this.#source = source;
+    this.#prefix = prefix;
+  }
+
+  /** The same parameters under a longer prefix: `in('layers.0')`. */
+  in(name: string): Parameters {
+    return new Parameters(this.runtime, this.#source, this.all, `${this.#prefix}${name}.`);
+  }
+
+  /** One parameter; lives until `release`. Errors: a name asked for twice. */
+  take(name: string, shape: Shape, init: Init, decay = true): Tensor {
+    const full = this.#prefix + name;
+    if (this.all.has(full)) throw new InputError(`parameter ${full} is defined twice`);
+    const values = this.#source.values(full, shape, init, this.all.size);
+    const tensor = this.runtime.keep(this.runtime.upload(values, shape, 'weights'));
+    tensor.requiresGrad = true;
+    this.all.set(full, { tensor, decay });
+    return tensor;
+  }
+
+  /** Clears all gradients. */
+  zeroGrad(): void {
+    for (const { tensor } of this.all.values()) {
+      tensor.grad?.release();
+      tensor.grad = undefined;
+    }
+  }
+
+  /** Number of trainable values. */
+  count(): number {
+    let total = 0;
+    for (const { tensor } of this.all.values()) total += tensor.size;
+    return total;
+  }
+
+  /** All values on the host, by name. */
+  async read(): Promise<Map<string, HostTensor>> {
+    const names = [...this.all.keys()];
+    const values = await this.runtime.readAll([...this.all.values()].map((p) => p.tensor));
+    return new Map(
+      names.map((name, i) => {
+        const shape = this.all.get(name)?.tensor.shape ?? [];
+        return [name, { shape, dtype: 'f32', data: values[i] as Float32Array }];
+      }),
+    );
+  }
+
+  /** Frees weights and gradients. */
+  release(): void {
+    this.zeroGrad();
+    for (const { tensor } of this.all.values()) tensor.release();
+    this.all.clear();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Differentiable operations on tensors: one line each over the kernel of the same name (shapes and errors are the
+ * kernel's; SPEC section 1). Integer inputs are host values.
+ */
+import { InputError } from '../../kernels/errors.ts';
+import { kernelNamed } from '../../kernels/index.ts';
+import type { Params, Shape } from '../../kernels/plan.ts';
+import type { Activation } from '../../kernels/activation.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+import { apply, type HostInts, type Inputs } from './apply.ts';
+
+export { apply, type HostInts, type Inputs } from './apply.ts';
+export { record, Tape, type Node } from './tape.ts';
+
+/** Host integers of a shape. Errors: InputError when the count does not fit. */
+export function hostInts(data: Int32Array, shape: Shape = [data.length]): HostInts {
+  const size = shape.reduce((n, d) => n * d, 1);
+  if (data.length !== size) throw new InputError(`${data.length} integers do not fill the shape [${shape}]`);
+  return { data, shape };
+}
+
+const one = (name: string, anchor: Tensor, inputs: Inputs, params: Params = {}, output = 'out'): Tensor =>
+  apply(anchor.runtime, kernelNamed(name), inputs, params)[output];
+
+/** x [..., K] · weight [N, K]ᵀ + bias [N], then the activation → [..., N]. */
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor =>
+  one('linear', x, { x, weight, bias }, { activation });
+
+/** LayerNorm over the last axis of x (+ residual) → same shape. */
+export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number, residual?: Tensor): Tensor =>
+  one('layer-norm', x, { x, weight, bias, residual }, { eps });
+
+/** Softmax over the last axis. */
+export const softmax = (x: Tensor): Tensor => one('softmax', x, { x });
+
+/** Rows of table [V, d] at ids [...] → [..., d]. */
+export const embedding = (ids: HostInts, table: Tensor): Tensor => one('embedding', table, { ids, table });
+
+/** Multi-head attention of q [B, Lq, D] over k, v [B, Lk, D]; `lengths` [B] masks keys, `mask` [B, Lq, Lk] pairs. */
+export const attention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: { heads: number; lengths?: HostInts; mask?: HostInts },
+): Tensor =>
+  one('attention', q, { q, k, v, mask: options.mask, lengths: options.lengths }, { heads: options.heads });
+
+/** [x_start ; x_(end−1) ; width row] of every span → [S, 2d + dw]. */
+export const spanRepresentation = (x: Tensor, widthEmbedding: Tensor, spans: HostInts): Tensor =>
+  one('span-representation', x, { x, width_embedding: widthEmbedding, spans });
+
+/** spanRepresentation · weightᵀ + bias → [S, N], without forming the representation. */
+export const spanScore = (
+  x: Tensor,
+  widthEmbedding: Tensor,
+  spans: HostInts,
+  weight: Tensor,
+  bias: Tensor,
+): Tensor => one('span-score', x, { x, width_embedding: widthEmbedding, spans, weight, bias });
+
+/** Maximum over the rows of every range → [R, d]; an empty range gives 0. */
+export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor => one('range-max-pool', x, { x, ranges });
+
+/** Inverted dropout with Philox bits of (seed, offset); the identity at p = 0. */
+export const dropout = (x: Tensor, p: number, seed: number, offset: number): Tensor =>
+  p === 0 ? x : one('dropout', x, { x }, { p, seed, offset });
+
+/** Concatenation along the last axis, two to four tensors. */
+export const concat = (...tensors: Tensor[]): Tensor =>
+  one('concat', tensors[0], Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])));
+
+/** Mean cross-entropy of logits [N, C] over the rows whose target counts → []. */
+export const crossEntropy = (logits: Tensor, targets: HostInts, ignoreIndex = -100): Tensor =>
+  one('cross-entropy', logits, { logits, targets }, { ignoreIndex }, 'loss');
+
+/** Mean binary cross-entropy from logits over what the mask counts → []. */
+export const binaryCrossEntropy = (logits: Tensor, targets: HostInts, mask?: HostInts): Tensor =>
+  one('binary-cross-entropy', logits, { logits, targets, mask }, {}, 'loss');
+
+/** a + b, same shapes. */
+export const add = (a: Tensor, b: Tensor): Tensor => one('add', a, { a, b });
+
+/** a · b elementwise, same shapes. */
+export const mul = (a: Tensor, b: Tensor): Tensor => one('mul', a, { a, b });
+
+/** factor · x. */
+export const scale = (x: Tensor, factor: number): Tensor => one('scale', x, { x }, { factor });
+
+/** Sum of all elements → []. */
+export const sum = (x: Tensor): Tensor => one('sum', x, { x });
+
+/** The same elements under another shape, without a copy. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const out = x.view(shape);
+  if (x.runtime.tape && x.requiresGrad)
+    x.runtime.tape.record({
+      op: 'reshape',
+      inputs: [x],
+      outputs: [out],
+      saved: [],
+      backward: ([grad]) => [grad?.view(x.shape)],
+    });
+  return out;
+}
