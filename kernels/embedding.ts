@@ -1,0 +1,103 @@
+/** `embedding`: rows of a table by id; the gradient sums the rows of grad_out that share an id. */
+import { InputError } from './errors.ts';
+import {
+  ceilDiv,
+  expectShape,
+  foldGrid,
+  hostOf,
+  shapeOf,
+  sizeOf,
+  spec,
+  type Kernel,
+  type PlanRequest,
+  type Port,
+  type Shape,
+} from './plan.ts';
+import { lanesFor } from './lanes.ts';
+import { segmentsByKey, segmentSum } from './segments.ts';
+
+const inputs: readonly Port[] = [
+  { name: 'ids', dtype: 'i32', shape: '[...]', host: true },
+  { name: 'table', dtype: 'f32', shape: '[V, d]' },
+];
+
+function bind(
+  kernel: string,
+  request: PlanRequest,
+): { ids: Int32Array; idShape: Shape; v: number; d: number } {
+  const idShape = shapeOf(kernel, request, 'ids');
+  const ids = hostOf(kernel, request, 'ids');
+  const [v, d] = shapeOf(kernel, request, 'table', 2);
+  if (ids.length !== sizeOf(idShape))
+    throw new InputError(`${kernel}: input "ids" has ${ids.length} values for shape [${idShape}]`);
+  ids.forEach((id, row) => {
+    if (id < 0 || id >= v) throw new InputError(`${kernel}: ids row ${row} is ${id}, not in 0..${v - 1}`);
+  });
+  return { ids, idShape, v, d };
+}
+
+/**
+ * out [..., d] = table [V, d] at ids i32[...] (SPEC section 1).
+ * Gradient: grad_table [V, d], dense; rows that no id names are 0, the others are summed in the order of ids.
+ * Errors: an id outside 0..V−1, with its row.
+ */
+export const embedding: Kernel = {
+  name: 'embedding',
+  doc: 'out = the rows of table that ids name',
+  inputs,
+  outputs: [{ name: 'out', dtype: 'f32', shape: '[..., d]' }],
+  params: [],
+  plan(request) {
+    const { ids, idShape, d } = bind('embedding', request);
+    const lanes = lanesFor(d);
+    const size = ids.length * d;
+    return {
+      dispatches:
+        size === 0
+          ? []
+          : [
+              {
+                label: 'embedding',
+                shader: 'embedding',
+                entryPoint: 'main',
+                constants: { LANES: lanes },
+                bindings: [
+                  { name: 'ids', access: 'read', tensor: 'ids' },
+                  { name: 'table', access: 'read', tensor: 'table' },
+                  { name: 'out', access: 'read_write', tensor: 'out' },
+                ],
+                uniforms: [size / lanes, d / lanes],
+                workgroups: foldGrid(ceilDiv(size / lanes, 64), request.caps),
+                macs: 0,
+                flops: 0,
+                bytesRead: 4 * (size + ids.length),
+                bytesWritten: 4 * size,
+              },
+            ],
+      scratch: {},
+      outputs: { out: spec([...idShape, d]) },
+      data: { ids },
+    };
+  },
+  backward: {
+    name: 'embedding-backward',
+    doc: 'grad_table[v] = the sum of the rows of grad_out whose id is v',
+    inputs: [...inputs, { name: 'grad_out', dtype: 'f32', shape: '[..., d]' }],
+    outputs: [{ name: 'grad_table', dtype: 'f32', shape: '[V, d]' }],
+    params: [],
+    plan(request) {
+      const name = 'embedding-backward';
+      const { ids, idShape, v, d } = bind(name, request);
+      expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), [...idShape, d]);
+      const rows = segmentsByKey(
+        ids,
+        ids.map((_, row) => row * d),
+        v,
+      );
+      return {
+        ...segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps),
+        outputs: { grad_table: spec([v, d]) },
+      };
+    },
+  },
+};

@@ -1,0 +1,126 @@
+/**
+ * Sums of rows by target row, the transpose of a gather: gradients of `embedding` and of the span kernels. The host
+ * buckets the rows once (compressed sparse rows), so the device neither scans indices nor needs float atomics.
+ */
+import { ceilDiv, foldGrid, spec, type Caps, type Dispatch, type Plan } from './plan.ts';
+import { fill } from './elementwise.ts';
+import { lanesFor } from './lanes.ts';
+
+/** Items one invocation adds; a longer segment is split into slabs of this many, as `column-sum` does. */
+const SLAB = 64;
+
+/** The items of target row r are items[starts[r] .. starts[r + 1]], in the order they were given. */
+export interface Segments {
+  starts: Int32Array;
+  items: Int32Array;
+}
+
+/**
+ * Buckets `items` by `keys` (same length, each key in 0..rows−1), keeping their order: a counting sort.
+ * @param rows number of target rows; a row without items has an empty segment.
+ */
+export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number): Segments {
+  const starts = new Int32Array(rows + 1);
+  for (const key of keys) starts[key + 1]++;
+  for (let row = 0; row < rows; row++) starts[row + 1] += starts[row];
+  const next = starts.slice();
+  const sorted = new Int32Array(items.length);
+  keys.forEach((key, i) => (sorted[next[key]++] = items[i]));
+  return { starts, items: sorted };
+}
+
+/** What `segmentSum` adds to a plan. */
+export type PlanPart = Pick<Plan, 'dispatches' | 'scratch' | 'data'>;
+
+/**
+ * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row of `segments`; rows
+ * without items become 0. Segments over 64 items go through partial sums, 64 at a time: the order of additions is
+ * fixed. `items` are element offsets into `source`. Scratch and data names begin with `out`.
+ */
+export function segmentSum(
+  label: string,
+  source: string,
+  n: number,
+  segments: Segments,
+  out: string,
+  caps: Caps,
+): PlanPart {
+  const rows = segments.starts.length - 1;
+  if (rows * n === 0) return { dispatches: [], scratch: {}, data: {} };
+  if (segments.items.length === 0)
+    return { dispatches: [fill(label, out, rows * n, 0, caps)], scratch: {}, data: {} };
+  const dispatches: Dispatch[] = [];
+  const scratch: Record<string, Plan['scratch'][string]> = {};
+  const data: Record<string, Int32Array> = {};
+
+  let from = source;
+  let { items } = segments;
+  let pending: number[] = [];
+  for (let row = 0; row < rows; row++) pending.push(row, segments.starts[row], segments.starts[row + 1]);
+  for (let level = 0; ; level++) {
+    const itemTable = `${out}.items${level}`;
+    const lanes = items.every((item) => item % 4 === 0) ? lanesFor(n) : 1;
+    const sum = (triples: readonly number[], name: string, to: string): void => {
+      const table = new Int32Array(triples);
+      data[name] = table;
+      data[itemTable] = items;
+      dispatches.push(
+        segmentDispatch(label, { segments: name, items: itemTable, from, to }, table, n, lanes, caps),
+      );
+    };
+    const whole: number[] = [];
+    const slabs: number[] = [];
+    const split: number[] = [];
+    for (let i = 0; i < pending.length; i += 3) {
+      const [target, first, end] = [pending[i], pending[i + 1], pending[i + 2]];
+      if (end - first <= SLAB) {
+        whole.push(target, first, end);
+        continue;
+      }
+      const firstSlab = slabs.length / 3;
+      for (let at = first; at < end; at += SLAB) slabs.push(slabs.length / 3, at, Math.min(at + SLAB, end));
+      split.push(target, firstSlab, slabs.length / 3);
+    }
+    if (whole.length > 0) sum(whole, `${out}.segments${level}`, out);
+    if (slabs.length === 0) return { dispatches, scratch, data };
+    const partial = `${out}.partial${level}`;
+    const count = slabs.length / 3;
+    scratch[partial] = spec([count, n]);
+    sum(slabs, `${out}.slabs${level}`, partial);
+    from = partial;
+    items = Int32Array.from({ length: count }, (_, slab) => slab * n);
+    pending = split;
+  }
+}
+
+function segmentDispatch(
+  label: string,
+  names: { segments: string; items: string; from: string; to: string },
+  table: Int32Array,
+  n: number,
+  lanes: 1 | 4,
+  caps: Caps,
+): Dispatch {
+  const count = table.length / 3;
+  let added = 0;
+  for (let i = 0; i < table.length; i += 3) added += table[i + 2] - table[i + 1];
+  const width = n / lanes;
+  return {
+    label,
+    shader: 'segment-sum',
+    entryPoint: 'main',
+    constants: { LANES: lanes },
+    bindings: [
+      { name: 'segments', access: 'read', tensor: names.segments },
+      { name: 'items', access: 'read', tensor: names.items },
+      { name: 'source', access: 'read', tensor: names.from },
+      { name: 'out', access: 'read_write', tensor: names.to },
+    ],
+    uniforms: [count * width, width],
+    workgroups: foldGrid(ceilDiv(count * width, 64), caps),
+    macs: 0,
+    flops: added * n,
+    bytesRead: 4 * (added * n + added + 3 * count),
+    bytesWritten: 4 * count * n,
+  };
+}

@@ -1,0 +1,19 @@
+// out[row, :] = table[ids[row], :].
+// Grid: one invocation per `lanes` of out, 64 a workgroup, folded.
+// One copy an invocation: the kernel is bound by memory, and neighbours read neighbouring columns of one table row.
+// Output: out [rows, d].
+struct Params { size: u32, width: u32 } // in lanes
+#include "common/grid.wgsl"
+#include "common/lanes.wgsl"
+@group(0) @binding(0) var<storage, read> ids: array<i32>; // [rows]
+@group(0) @binding(1) var<storage, read> table: array<lanes>; // [V, d]
+@group(0) @binding(2) var<storage, read_write> out: array<lanes>; // [rows, d]
+@group(0) @binding(3) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
+        @builtin(local_invocation_index) lane: u32) {
+  let i = group_index(group, grid) * 64u + lane;
+  if (i >= params.size) { return; }
+  out[i] = table[u32(ids[i / params.width]) * params.width + i % params.width];
+}
