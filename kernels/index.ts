@@ -6,16 +6,16 @@ import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';
 import { clipGradNorm } from './clip-grad-norm.ts';
 import { columnSumKernel, sum } from './column-sum.ts';
+import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
 import { linear } from './linear.ts';
 import { softmax } from './softmax.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
-  [adamw, clipGradNorm, add, columnSumKernel, embedding, linear, mul, scale, softmax, sum].map((kernel) => [
-    kernel.name,
-    kernel,
-  ]),
+  [adamw, add, clipGradNorm, columnSumKernel, dropout, embedding, linear, mul, scale, softmax, sum].map(
+    (kernel) => [kernel.name, kernel],
+  ),
 );
 
 /** The kernel of that name. Errors: InputError that lists the names. */

@@ -3,13 +3,14 @@ import type { Reference } from './types.ts';
 
 /**
  * `adamw` (SPEC section 1): one step of PyTorch's AdamW over param, grad, m, v, all of one shape; outputs param, m, v.
+ * The gradient g is grad times `grad_scale` [1] where that is given.
  * Decoupled decay comes first: param ← param·(1 − lr·weightDecay); then m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g²,
  * and param ← param − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + eps). Params `lr` and `step` (t, from 1) are required;
  * `beta1` 0.9, `beta2` 0.999, `eps` 1e-8, `weightDecay` 0.01 as in PyTorch. It has no gradient.
  */
 export const adamwReference: Reference = {
   forward(inputs, params) {
-    bindShapes('adamw', inputs, { param: '...', grad: '...', m: '...', v: '...' });
+    bindShapes('adamw', inputs, { param: '...', grad: '...', m: '...', v: '...', 'grad_scale?': '1' });
     const lr = numberParam('adamw', params, 'lr');
     const step = integerParam('adamw', params, 'step', { min: 1 });
     const beta1 = numberParam('adamw', params, 'beta1', 0.9);
@@ -17,7 +18,9 @@ export const adamwReference: Reference = {
     const eps = numberParam('adamw', params, 'eps', 1e-8);
     const weightDecay = numberParam('adamw', params, 'weightDecay', 0.01);
     const [param, m, v] = [0, 1, 2].map(() => zeros(inputs.param.shape));
-    inputs.grad.data.forEach((g, i) => {
+    const scale = inputs.grad_scale?.data[0] ?? 1;
+    inputs.grad.data.forEach((unscaled, i) => {
+      const g = scale * unscaled;
       m.data[i] = beta1 * inputs.m.data[i] + (1 - beta1) * g;
       v.data[i] = beta2 * inputs.v.data[i] + (1 - beta2) * g ** 2;
       const decayed = inputs.param.data[i] * (1 - lr * weightDecay);

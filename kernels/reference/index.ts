@@ -2,6 +2,7 @@ import { adamwReference } from './adamw.ts';
 import { addReference } from './add.ts';
 import { attentionReference } from './attention.ts';
 import { binaryCrossEntropyReference } from './binary-cross-entropy.ts';
+import { clipGradNormReference } from './clip-grad-norm.ts';
 import { columnSumReference } from './column-sum.ts';
 import { concatReference } from './concat.ts';
 import { crossEntropyReference } from './cross-entropy.ts';
@@ -29,6 +30,7 @@ export const references: Readonly<Record<string, Reference>> = {
   add: addReference,
   attention: attentionReference,
   'binary-cross-entropy': binaryCrossEntropyReference,
+  'clip-grad-norm': clipGradNormReference,
   'column-sum': columnSumReference,
   concat: concatReference,
   'cross-entropy': crossEntropyReference,

@@ -1,0 +1,90 @@
+import test from 'tape';
+import { adamw } from '../../kernels/adamw.ts';
+import { adamwReference } from '../../kernels/reference/adamw.ts';
+import { defaultCaps, type Shape } from '../../kernels/plan.ts';
+import type { RefTensors } from '../../kernels/reference/types.ts';
+import { random, relativeError, runtime, testKernel, type Case } from './harness.ts';
+
+const inputs = (shape: Shape): RefTensors => {
+  const v = random(shape);
+  return {
+    param: random(shape),
+    grad: random(shape),
+    m: random(shape, 0.1),
+    v: { shape, data: Float64Array.from(v.data, (x) => Math.fround(x * x)) },
+  };
+};
+
+const shapes: Shape[] = [[0], [], [1], [7], [63], [64], [65], [4, 64], [4, 65], [3, 5, 16]];
+const cases: Case[] = shapes.map((shape) => ({
+  name: `[${shape}]`,
+  inputs: inputs(shape),
+  params: { lr: 1e-3, step: 3 },
+}));
+cases.push(
+  {
+    name: 'first step from zero moments, other rates',
+    inputs: {
+      ...inputs([37]),
+      m: { shape: [37], data: new Float64Array(37) },
+      v: { shape: [37], data: new Float64Array(37) },
+    },
+    params: { lr: 5e-5, step: 1, beta1: 0.8, beta2: 0.99, eps: 1e-6, weightDecay: 0.1 },
+  },
+  {
+    name: 'scaled gradient',
+    inputs: { ...inputs([32]), grad_scale: random([1], 0.5) },
+    params: { lr: 1e-2, step: 1000, weightDecay: 0 },
+  },
+);
+testKernel('adamw', cases);
+
+test('adamw: many small decays add up as in double precision', async (t) => {
+  // lr·weightDecay = 5e-7 is 8 units in the last place of a float below 1: a factor 1 − 5e-7 would be off by 5 %.
+  const params = { lr: 5e-5, weightDecay: 1e-2 };
+  const zero = { shape: [8], data: new Float64Array(8) };
+  const start = random([8]);
+  let expected: RefTensors = { param: start, grad: zero, m: zero, v: zero };
+  const actual = await runtime.scope(async () => {
+    const upload = (data: ArrayLike<number>) => runtime.upload(Float32Array.from(data), [8]);
+    const tensors = {
+      param: upload(start.data),
+      grad: upload(zero.data),
+      m: upload(zero.data),
+      v: upload(zero.data),
+    };
+    for (let step = 1; step <= 400; step++) {
+      runtime.kernel(adamw, tensors, { params: { ...params, step } });
+      expected = { ...adamwReference.forward(expected, { ...params, step }), grad: zero };
+    }
+    return tensors.param.read();
+  });
+  const moved = (values: ArrayLike<number>) => Float64Array.from(values, (x, i) => start.data[i] - x);
+  const error = relativeError(moved(actual), moved(expected.param.data));
+  t.ok(error < 0.02, `relative error of what the decay took away: ${error.toExponential(1)}`);
+});
+
+test('adamw: over 65,535 workgroups fold', (t) => {
+  const shape = [64 * 70_000 + 1];
+  const plan = adamw.plan({
+    shapes: { param: shape, grad: shape, m: shape, v: shape },
+    params: { lr: 1, step: 1 },
+    caps: defaultCaps,
+    host: {},
+  });
+  t.deepEqual(plan.dispatches[0].workgroups, [35_001, 2, 1]);
+  t.equal(plan.dispatches[0].bytesWritten, 12 * shape[0]);
+  t.end();
+});
+
+test('adamw: bad input is named', (t) => {
+  const shapes = { param: [4], grad: [4], m: [4], v: [4] };
+  const plan = (more: Record<string, Shape>, params: Record<string, unknown>) => () =>
+    adamw.plan({ shapes: { ...shapes, ...more }, params, caps: defaultCaps, host: {} });
+  t.throws(plan({ v: [5] }, { lr: 1, step: 1 }), /adamw: input "v" must have shape \[4\], got \[5\]/);
+  t.throws(plan({ grad_scale: [4] }, { lr: 1, step: 1 }), /adamw: input "grad_scale" must have shape \[1\]/);
+  t.throws(plan({}, { lr: 1, step: 0 }), /adamw: parameter "step" must be an integer of at least 1, got 0/);
+  t.throws(plan({}, { step: 1 }), /adamw: parameter "lr"/);
+  t.throws(plan({}, { lr: 1, step: 1, beta2: 1 }), /adamw: parameter "beta2" .* below 1, got 1/);
+  t.end();
+});
