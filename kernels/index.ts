@@ -4,6 +4,7 @@ export * from './errors.ts';
 import { InputError } from './errors.ts';
 import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';
+import { attention } from './attention.ts';
 import { clipGradNorm } from './clip-grad-norm.ts';
 import { columnSumKernel, sum } from './column-sum.ts';
 import { dropout } from './dropout.ts';
@@ -13,9 +14,20 @@ import { linear } from './linear.ts';
 import { softmax } from './softmax.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
-  [adamw, add, clipGradNorm, columnSumKernel, dropout, embedding, linear, mul, scale, softmax, sum].map(
-    (kernel) => [kernel.name, kernel],
-  ),
+  [
+    adamw,
+    add,
+    attention,
+    clipGradNorm,
+    columnSumKernel,
+    dropout,
+    embedding,
+    linear,
+    mul,
+    scale,
+    softmax,
+    sum,
+  ].map((kernel) => [kernel.name, kernel]),
 );
 
 /** The kernel of that name. Errors: InputError that lists the names. */
