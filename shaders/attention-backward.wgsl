@@ -1,0 +1,62 @@
+// P = exp(S - lse), dS = P (Z - delta), delta = sum_c G O, in place: scores hold S then P, grads hold Z = G V^T then dS.
+// Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded. A GPU wants single queries too.
+// One sweep with one exp per key: lse was saved, and delta, the row's mean of Z under P, costs dh terms from G and O.
+// Outputs: scores, grads, both 0 where the query may not attend and past the length (grad_k and grad_v sum over those).
+struct Params {
+  rows: u32, queries: u32, keys: u32, key_stride: u32, heads: u32, first_row: u32,
+  first_element: u32, hidden: u32, head_size: u32,
+}
+#include "common/grid.wgsl"
+@group(0) @binding(0) var<storage, read_write> scores: array<f32>; // [batch-head][key][key_stride], queries first
+@group(0) @binding(1) var<storage, read_write> grads: array<f32>; // as scores
+@group(0) @binding(2) var<storage, read> lse: array<f32>; // [B, H, Lq], the strip begins at first_row
+@group(0) @binding(3) var<storage, read> out: array<f32>; // [B, Lq, D], the strip begins at first_element
+@group(0) @binding(4) var<storage, read> grad_out: array<f32>; // [B, Lq, D]
+#if LENGTHS
+@group(0) @binding(5) var<storage, read> lengths: array<i32>; // [batches of the strip]
+#endif
+#if MASK
+@group(0) @binding($(5 + LENGTHS)) var<storage, read> mask: array<i32>; // [batch][query][key] of the strip
+#endif
+@group(0) @binding($(5 + LENGTHS + MASK)) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
+        @builtin(local_invocation_index) lane: u32) {
+  let row = group_index(group, grid) * 64u + lane;
+  if (row >= params.rows) { return; }
+  let batch_head = row / params.queries;
+  let batch = batch_head / params.heads;
+  let query = row % params.queries;
+  let first = batch_head * params.keys * params.key_stride + query;
+#if LENGTHS
+  let keys = u32(lengths[batch]);
+#else
+  let keys = params.keys;
+#endif
+#if MASK
+  let mask_row = (batch * params.queries + query) * params.keys;
+#endif
+
+  let element = params.first_element + (batch * params.queries + query) * params.hidden +
+                (batch_head % params.heads) * params.head_size;
+  var delta = 0.0;
+  for (var i = 0u; i < params.head_size; i += 1u) { delta = fma(grad_out[element + i], out[element + i], delta); }
+
+  let row_lse = lse[params.first_row + row];
+  for (var key = 0u; key < params.keys; key += 1u) {
+    let at = first + key * params.key_stride;
+    var p = 0.0;
+    var grad_score = 0.0;
+#if MASK
+    if (key < keys && mask[mask_row + key] != 0) {
+#else
+    if (key < keys) {
+#endif
+      p = exp(scores[at] - row_lse);
+      grad_score = p * (grads[at] - delta);
+    }
+    scores[at] = p;
+    grads[at] = grad_score;
+  }
+}

@@ -1,0 +1,65 @@
+// P = softmax of the scores over the keys that a query may attend to, 0 for the others, in place; lse = log sum exp.
+// Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded. A GPU wants single queries too.
+// Scores lie [batch-head][key][query]: lanes read neighbours and scan the keys alone, no barrier, no reduction.
+// Outputs: scores (keys past the length keep their old value: the product with V stops before them), lse [B, H, Lq].
+struct Params { rows: u32, queries: u32, keys: u32, key_stride: u32, heads: u32, first_row: u32 }
+#include "common/grid.wgsl"
+@group(0) @binding(0) var<storage, read_write> scores: array<f32>; // [batch-head][key][key_stride], queries first
+@group(0) @binding(1) var<storage, read_write> lse: array<f32>; // [B, H, Lq], the strip begins at first_row
+#if LENGTHS
+@group(0) @binding(2) var<storage, read> lengths: array<i32>; // [batches of the strip]
+#endif
+#if MASK
+@group(0) @binding($(2 + LENGTHS)) var<storage, read> mask: array<i32>; // [batch][query][key] of the strip
+#endif
+@group(0) @binding($(2 + LENGTHS + MASK)) var<uniform> params: Params;
+
+// Below every score; also the lse of a query that may attend to nothing.
+const NOTHING = -1e30;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
+        @builtin(local_invocation_index) lane: u32) {
+  let row = group_index(group, grid) * 64u + lane;
+  if (row >= params.rows) { return; }
+  let batch_head = row / params.queries;
+  let batch = batch_head / params.heads;
+  let query = row % params.queries;
+  let first = batch_head * params.keys * params.key_stride + query;
+#if LENGTHS
+  let keys = u32(lengths[batch]);
+#else
+  let keys = params.keys;
+#endif
+#if MASK
+  let mask_row = (batch * params.queries + query) * params.keys;
+#endif
+
+  // Running maximum and sum: one exp per key, of a number that is never positive.
+  var largest = NOTHING;
+  var sum = 0.0;
+  for (var key = 0u; key < keys; key += 1u) {
+#if MASK
+    if (mask[mask_row + key] == 0) { continue; }
+#endif
+    let score = scores[first + key * params.key_stride];
+    let e = exp(-abs(score - largest));
+    sum = select(sum + e, sum * e + 1.0, score > largest);
+    largest = max(largest, score);
+  }
+  // Where any key counts the sum is at least 1, the largest score's own term.
+  sum = max(sum, 1.0);
+  let inverse = 1.0 / sum;
+  lse[params.first_row + row] = largest + log(sum);
+
+  for (var key = 0u; key < keys; key += 1u) {
+    let at = first + key * params.key_stride;
+#if MASK
+    if (mask[mask_row + key] == 0) {
+      scores[at] = 0.0;
+      continue;
+    }
+#endif
+    scores[at] = exp(scores[at] - largest) * inverse;
+  }
+}
