@@ -310,8 +310,13 @@ export class Runtime {
 
   /** Compiles the pipelines of recorded commands and submits them. Does not wait for the device to finish. */
   flush(): Promise<void> {
+    return this.#flush();
+  }
+
+  /** `copies` are encoded behind the commands, in the same submit. */
+  #flush(copies?: (encoder: GPUCommandEncoder) => void): Promise<void> {
     this.#throwFailure();
-    if (this.#commands.length === 0) return this.#flushing;
+    if (this.#commands.length === 0 && !copies) return this.#flushing;
     const commands = this.#commands;
     const tables = this.#tableOffsets;
     const tableBytes = this.#tableBytes;
@@ -319,7 +324,7 @@ export class Runtime {
     this.#commands = [];
     this.#tableOffsets = new Map();
     this.#tableBytes = 0;
-    this.#flushing = this.#flushing.then(() => this.#submit(commands, tables, tableBytes, batch));
+    this.#flushing = this.#flushing.then(() => this.#submit(commands, tables, tableBytes, batch, copies));
     return this.#flushing;
   }
 
@@ -328,6 +333,7 @@ export class Runtime {
     tables: ReadonlyMap<Int32Array, number>,
     tableBytes: number,
     batch: number,
+    copies?: (encoder: GPUCommandEncoder) => void,
   ): Promise<void> {
     await this.#compile(commands);
     const device = this.device;
@@ -367,6 +373,7 @@ export class Runtime {
       });
       pass?.end();
       this.#profiler?.resolve(encoder);
+      copies?.(encoder);
       device.queue.submit([encoder.finish()]);
       this.meter.submits++;
       this.#submitted = batch;
@@ -394,7 +401,7 @@ export class Runtime {
   }
 
   #writeUniforms(commands: readonly Command[]): GPUBuffer {
-    const bytes = commands.length * UNIFORM_SLOT;
+    const bytes = Math.max(1, commands.length) * UNIFORM_SLOT;
     const view = new DataView(new ArrayBuffer(bytes));
     commands.forEach(({ dispatch }, i) => {
       if (dispatch.uniforms.length * 4 > UNIFORM_SLOT)
@@ -472,7 +479,6 @@ export class Runtime {
   /** The elements of several tensors with one wait. */
   async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
     const blocks = tensors.map((tensor) => tensor.block);
-    await this.flush();
     const offsets: number[] = [];
     let bytes = 0;
     for (const tensor of tensors) {
@@ -486,16 +492,18 @@ export class Runtime {
       return parts;
     }
     if (bytes === 0) {
+      await this.flush();
       await this.#settle();
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
     const staging = this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'readback' });
     try {
-      const encoder = this.device.createCommandEncoder({ label: 'readback' });
-      tensors.forEach((tensor, i) => {
-        if (tensor.bytes) encoder.copyBufferToBuffer(blocks[i].buffer, 0, staging, offsets[i], tensor.bytes);
+      await this.#flush((encoder) => {
+        tensors.forEach((tensor, i) => {
+          if (tensor.bytes)
+            encoder.copyBufferToBuffer(blocks[i].buffer, 0, staging, offsets[i], tensor.bytes);
+        });
       });
-      this.device.queue.submit([encoder.finish()]);
       try {
         await this.#wait(staging.mapAsync(0x1));
       } catch (error) {
