@@ -7,9 +7,11 @@ import { adamw } from './adamw.ts';
 import { attention } from './attention.ts';
 import { clipGradNorm } from './clip-grad-norm.ts';
 import { columnSumKernel, sum } from './column-sum.ts';
+import { concat } from './concat.ts';
 import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
+import { layerNorm } from './layer-norm.ts';
 import { linear } from './linear.ts';
 import { softmax } from './softmax.ts';
 
@@ -20,8 +22,10 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     attention,
     clipGradNorm,
     columnSumKernel,
+    concat,
     dropout,
     embedding,
+    layerNorm,
     linear,
     mul,
     scale,
