@@ -1,10 +1,12 @@
 // Builds dist/: the library (browser-safe), its Node entry, the kernels alone, the command line, and with
 // `--tests` every test file. WGSL travels as text.
 import { build } from 'esbuild';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
-const tests = process.argv.includes('--tests');
+const at = process.argv.indexOf('--tests');
+/** With `--tests FOLDER NAME…`: the test files whose path contains a NAME (all without one), into FOLDER. */
+const tests = at < 0 ? undefined : { folder: process.argv[at + 1], names: process.argv.slice(at + 2) };
 
 /** Every file below `folder` that ends in `ending`. */
 function filesBelow(folder, ending) {
@@ -49,13 +51,14 @@ const common = {
 };
 
 if (tests) {
-  rmSync('dist/test', { recursive: true, force: true });
   await build({
     ...common,
     platform: 'node',
-    entryPoints: filesBelow('test', '.test.ts'),
+    entryPoints: filesBelow('test', '.test.ts').filter(
+      (file) => !tests.names.length || tests.names.some((name) => file.includes(name)),
+    ),
     outbase: 'test',
-    outdir: 'dist/test',
+    outdir: tests.folder,
     chunkNames: 'chunks/[name]-[hash]',
   });
 } else {

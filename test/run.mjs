@@ -2,17 +2,22 @@
 // cannot hide the others), and closes with one line of counts. `npm test -- NAME…` runs the files whose path
 // contains a NAME.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const root = new URL('..', import.meta.url).pathname;
+const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
-for (const args of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests']]) {
+const wanted = process.argv.slice(2);
+mkdirSync('dist', { recursive: true });
+// A folder of its own, so that runs beside each other do not disturb one another.
+const folder = mkdtempSync(join('dist', 'test-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+for (const args of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests', folder, ...wanted]]) {
   const built = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (built.status !== 0) process.exit(1);
 }
 
-const wanted = process.argv.slice(2);
 const timeoutMs = 10 * 60 * 1000;
 
 function filesBelow(folder) {
@@ -22,9 +27,7 @@ function filesBelow(folder) {
   });
 }
 
-const files = existsSync('dist/test')
-  ? filesBelow('dist/test').filter((f) => f.endsWith('.test.js') && (!wanted.length || wanted.some((w) => f.includes(w))))
-  : [];
+const files = filesBelow(folder).filter((file) => file.endsWith('.test.js'));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 /** Runs one file and adds its counts; prints its output only where something failed or was skipped. */
@@ -47,20 +50,33 @@ function run(file) {
       counts.passed += passed;
       counts.failed += failed;
       counts.skipped += skipped;
-      const name = relative('dist/test', file).replace(/\.js$/, '');
+      const name = relative(folder, file).replace(/\.js$/, '');
       const seconds = ((Date.now() - started) / 1000).toFixed(1);
-      console.log(`${failed ? 'FAIL' : 'ok  '} ${name}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`);
+      console.log(
+        `${failed ? 'FAIL' : 'ok  '} ${name}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`,
+      );
       for (const l of lines) if (/# SKIP/.test(l)) console.log(`     ${l}`);
-      if (failed) console.log(signal ? `${out.slice(-4000)}\n     ended by ${signal}` : out.split('\n').filter((l) => !/^ok /.test(l)).join('\n').slice(-6000));
+      if (failed)
+        console.log(
+          signal
+            ? `${out.slice(-4000)}\n     ended by ${signal}`
+            : out
+                .split('\n')
+                .filter((l) => !/^ok /.test(l))
+                .join('\n')
+                .slice(-6000),
+        );
       done();
     });
   });
 }
 
 const queue = [...files];
-await Promise.all([0, 1].map(async () => {
-  while (queue.length) await run(queue.shift());
-}));
+await Promise.all(
+  [0, 1].map(async () => {
+    while (queue.length) await run(queue.shift());
+  }),
+);
 if (!files.length) console.log('no test file matches');
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(counts.failed || !files.length ? 1 : 0);

@@ -18,11 +18,13 @@ import {
 import { kernelNamed, openRuntime, type Runtime, type Tensor } from '../../src/node.ts';
 import { apply, type HostInts } from '../../src/ops/apply.ts';
 import { record } from '../../src/ops/tape.ts';
+import { relativeError } from '../relative-error.ts';
 import { expand } from '../../shaders/expand.ts';
 import { sources } from '../../shaders/index.ts';
 import { mul, scale } from '../../kernels/elementwise.ts';
 import { sum } from '../../kernels/column-sum.ts';
 
+export { relativeError };
 export const TOLERANCE = 1e-4;
 
 export interface Case {
@@ -51,18 +53,6 @@ export const ints = (shape: Shape, values: ArrayLike<number>): RefTensor => ({
   shape,
   data: Int32Array.from(values),
 });
-
-/** SPEC: ‖a−b‖₂ / max(‖b‖₂, 1e-3); NaN anywhere gives NaN. */
-export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length) return NaN;
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < expected.length; i++) {
-    difference += (actual[i] - expected[i]) ** 2;
-    norm += expected[i] ** 2;
-  }
-  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-3);
-}
 
 export const runtime: Runtime = await openRuntime({ defaultLimits: true, poison: true });
 test.onFinish(() => runtime.close());

@@ -1,0 +1,18 @@
+/** Progress on standard error, and only to a terminal. */
+export class Progress {
+  #shown = false;
+  #last = 0;
+
+  /** Shows a line over the previous one, at most ten times a second. */
+  show(line: string): void {
+    if (!process.stderr.isTTY || Date.now() - this.#last < 100) return;
+    this.#last = Date.now();
+    this.#shown = true;
+    process.stderr.write(`\r\x1b[2K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+  }
+
+  clear(): void {
+    if (this.#shown) process.stderr.write('\r\x1b[2K');
+    this.#shown = false;
+  }
+}
