@@ -13,6 +13,7 @@ import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
 import { layerNorm } from './layer-norm.ts';
 import { linear } from './linear.ts';
+import { rangeMaxPool } from './range-max-pool.ts';
 import { softmax } from './softmax.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
@@ -28,6 +29,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     layerNorm,
     linear,
     mul,
+    rangeMaxPool,
     scale,
     softmax,
     sum,
