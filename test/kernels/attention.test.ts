@@ -225,6 +225,9 @@ test('attention: costs count what is executed', (t) => {
     [240, 240, 2 * 2 * 3 * 4, 240, 240, 2 * 3 * 4 * (4 + 2)],
     'scores, their gradient, delta, grad_v, grad_k, grad_q',
   );
+  t.deepEqual(backward && limitProblems(backward), [], 'backward: within the default limits');
+  const onlyQ = attention.backward?.plan({ ...ragged, wanted: ['grad_q'] });
+  t.deepEqual([Object.keys(onlyQ?.outputs ?? {}), onlyQ?.dispatches.length], [['grad_q'], 4], 'only grad_q');
   t.end();
 });
 
