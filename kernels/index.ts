@@ -12,9 +12,12 @@ import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
 import { layerNorm } from './layer-norm.ts';
+import { gru } from './gru.ts';
 import { linear } from './linear.ts';
+import { lstm } from './lstm.ts';
 import { rangeMaxPool } from './range-max-pool.ts';
 import { softmax } from './softmax.ts';
+import { spanRepresentation } from './span-representation.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
   [
@@ -26,12 +29,15 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     concat,
     dropout,
     embedding,
+    gru,
     layerNorm,
     linear,
+    lstm,
     mul,
     rangeMaxPool,
     scale,
     softmax,
+    spanRepresentation,
     sum,
   ].map((kernel) => [kernel.name, kernel]),
 );
