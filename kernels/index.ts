@@ -5,9 +5,11 @@ import { InputError } from './errors.ts';
 import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';
 import { attention } from './attention.ts';
+import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 import { clipGradNorm } from './clip-grad-norm.ts';
 import { columnSumKernel, sum } from './column-sum.ts';
 import { concat } from './concat.ts';
+import { crossEntropy } from './cross-entropy.ts';
 import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
@@ -24,9 +26,11 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     adamw,
     add,
     attention,
+    binaryCrossEntropy,
     clipGradNorm,
     columnSumKernel,
     concat,
+    crossEntropy,
     dropout,
     embedding,
     gru,

@@ -32,6 +32,13 @@ export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number)
 /** What `segmentSum` adds to a plan. */
 export type PlanPart = Pick<Plan, 'dispatches' | 'scratch' | 'data'>;
 
+/** Parts of a plan one after the other. */
+export const joinParts = (parts: readonly PlanPart[]): PlanPart => ({
+  dispatches: parts.flatMap((part) => part.dispatches),
+  scratch: Object.assign({}, ...parts.map((part) => part.scratch)) as PlanPart['scratch'],
+  data: Object.assign({}, ...parts.map((part) => part.data)) as PlanPart['data'],
+});
+
 /**
  * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row of `segments`; rows
  * without items become 0. Segments over 64 items go through partial sums, 64 at a time: the order of additions is
