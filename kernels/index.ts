@@ -20,6 +20,7 @@ import { lstm } from './lstm.ts';
 import { rangeMaxPool } from './range-max-pool.ts';
 import { softmax } from './softmax.ts';
 import { spanRepresentation } from './span-representation.ts';
+import { spanScore } from './span-score.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
   [
@@ -42,6 +43,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     scale,
     softmax,
     spanRepresentation,
+    spanScore,
     sum,
   ].map((kernel) => [kernel.name, kernel]),
 );
