@@ -17,6 +17,7 @@ const SLAB = 64;
 /**
  * Dispatches that write out[n] = Σ_m x[m, n], and the scratch tensor they need (named `scratch`).
  * Rows are added in order within slabs of 64, slabs likewise, until one is left: the same bits on every run.
+ * @param offset elements of `x` before its first row.
  */
 export function columnSum(
   label: string,
@@ -26,6 +27,7 @@ export function columnSum(
   out: string,
   scratch: string,
   caps: Caps,
+  offset = 0,
 ): { dispatches: Dispatch[]; scratch: Record<string, TensorSpec> } {
   if (n === 0) return { dispatches: [], scratch: {} };
   if (m === 0) return { dispatches: [fill(label, out, n, 0, caps)], scratch: {} };
@@ -48,7 +50,7 @@ export function columnSum(
         { name: 'x', access: 'read', tensor: from },
         { name: 'out', access: 'read_write', tensor: to },
       ],
-      uniforms: [rows, n, blocks, slabs * blocks, SLAB],
+      uniforms: [rows, n, blocks, slabs * blocks, SLAB, level === 0 ? offset : 0],
       workgroups: foldGrid(slabs * blocks, caps),
       macs: 0,
       flops: rows * n,

@@ -1,0 +1,3 @@
+import { testRecurrent } from './recurrent-cases.ts';
+
+testRecurrent('gru', 3);

@@ -1,0 +1,3 @@
+import { testRecurrent } from './recurrent-cases.ts';
+
+testRecurrent('lstm', 4);
