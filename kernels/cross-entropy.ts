@@ -42,7 +42,10 @@ function prepare(kernel: string, request: PlanRequest) {
   }
   const { constants, uniforms, workgroups } = rowGrid(n, c, request.caps, false);
   return {
-    ...{ n, c, targets, counted },
+    n,
+    c,
+    targets,
+    counted,
     // A uniform is written as u32; `>>> 0` keeps the bits of a negative index.
     common: { constants, uniforms: [...uniforms, ignoreIndex >>> 0, f32(1 / counted)], workgroups },
   };
