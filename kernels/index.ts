@@ -19,6 +19,7 @@ import { linear } from './linear.ts';
 import { lstm } from './lstm.ts';
 import { rangeMaxPool } from './range-max-pool.ts';
 import { softmax } from './softmax.ts';
+import { spanEnumerate } from './span-enumerate.ts';
 import { spanRepresentation } from './span-representation.ts';
 import { spanScore } from './span-score.ts';
 
@@ -42,6 +43,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     rangeMaxPool,
     scale,
     softmax,
+    spanEnumerate,
     spanRepresentation,
     spanScore,
     sum,

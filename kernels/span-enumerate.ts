@@ -1,0 +1,70 @@
+/** `span-enumerate`: every span of at most maxWidth tokens of every sentence. */
+import { InputError } from './errors.ts';
+import {
+  ceilDiv,
+  expectShape,
+  foldGrid,
+  hostOf,
+  integerParam,
+  shapeOf,
+  spec,
+  type Dispatch,
+  type Kernel,
+} from './plan.ts';
+
+/** Number of spans of at most `maxWidth` of `length` tokens. */
+function spanCount(length: number, maxWidth: number): number {
+  const widest = Math.min(length, maxWidth);
+  return length * widest - (widest * (widest - 1)) / 2;
+}
+
+/**
+ * spans i32[S, 3] = (b, start, end), end exclusive, of at most `maxWidth` of the lengths[b] tokens of each sentence,
+ * ordered by b, start, end (SPEC section 1). It has no gradient; integer operations are no FLOPs.
+ * Errors: a negative length, with its row; maxWidth below 1.
+ */
+export const spanEnumerate: Kernel = {
+  name: 'span-enumerate',
+  doc: 'spans = every (b, start, end) of at most maxWidth tokens, in order',
+  inputs: [{ name: 'lengths', dtype: 'i32', shape: '[B]', host: true }],
+  outputs: [{ name: 'spans', dtype: 'i32', shape: '[S, 3]' }],
+  params: [{ name: 'maxWidth', doc: 'tokens of the widest span' }],
+  plan(request) {
+    const lengths = hostOf('span-enumerate', request, 'lengths');
+    expectShape('span-enumerate', 'lengths', shapeOf('span-enumerate', request, 'lengths'), [lengths.length]);
+    const maxWidth = integerParam('span-enumerate', request.params, 'maxWidth', undefined, 1);
+    const sentences = new Int32Array(2 * lengths.length);
+    let count = 0;
+    let longest = 0;
+    lengths.forEach((length, b) => {
+      if (length < 0) throw new InputError(`span-enumerate: lengths row ${b} is ${length}, not 0 or more`);
+      sentences.set([length, count], 2 * b);
+      count += spanCount(length, maxWidth);
+      longest = Math.max(longest, length);
+    });
+    const widest = Math.min(maxWidth, longest);
+    const size = lengths.length * longest * widest;
+    const dispatch: Dispatch = {
+      label: 'span-enumerate',
+      shader: 'span-enumerate',
+      entryPoint: 'main',
+      constants: {},
+      bindings: [
+        { name: 'sentences', access: 'read', tensor: 'sentences' },
+        { name: 'spans', access: 'read_write', tensor: 'spans' },
+      ],
+      uniforms: [size, longest, widest],
+      workgroups: foldGrid(ceilDiv(size, 64), request.caps),
+      macs: 0,
+      flops: 0,
+      bytesRead: 4 * sentences.length,
+      bytesWritten: 12 * count,
+    };
+    return {
+      dispatches: count > 0 ? [dispatch] : [],
+      scratch: {},
+      outputs: { spans: spec([count, 3], 'i32') },
+      data: { sentences },
+    };
+  },
+};
