@@ -92,7 +92,8 @@ export interface TrainReport {
   step: Record<'forward' | 'backward' | 'optimizer', Work>;
   submitsPerStep: number;
   memory: MemoryReport;
-  /** Wall-clock seconds spent in training steps, without evaluation and saving. */
+  /** FLOPs of all training steps of this process, and the wall-clock seconds they took (evaluation, saving apart). */
+  flops: number;
   seconds: number;
 }
 
@@ -231,6 +232,7 @@ export async function trainStsn(options: TrainOptions): Promise<TrainReport> {
   let savedAt = Date.now();
   let trainMs = 0;
   let submits = 0;
+  let flops = 0;
   const work = {
     forward: runtime.meter.total('forward'),
     backward: runtime.meter.total('backward'),
@@ -251,6 +253,7 @@ export async function trainStsn(options: TrainOptions): Promise<TrainReport> {
       });
       trainMs += Date.now() - started;
       submits = runtime.meter.submits;
+      flops += runtime.meter.total().flops;
       for (const phase of ['forward', 'backward', 'optimizer'] as const)
         work[phase] = runtime.meter.total(phase);
       addTo(state.sums, done.losses);
@@ -305,6 +308,7 @@ export async function trainStsn(options: TrainOptions): Promise<TrainReport> {
     step: work,
     submitsPerStep: submits,
     memory: runtime.memory.report(),
+    flops,
     seconds: trainMs / 1000,
   };
 }

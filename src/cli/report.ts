@@ -1,0 +1,44 @@
+/** What a training run cost, as text. */
+import type { DeviceInfo } from '../gpu/device.ts';
+import type { TrainReport } from '../tasks/stsn/train.ts';
+import { table } from './print.ts';
+
+/** 1234567 → "1.23 M". */
+export function quantity(value: number): string {
+  const units: [number, string][] = [
+    [1e12, 'T'],
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ];
+  const [scale, unit] = units.find(([size]) => value >= size) ?? [1, ''];
+  return `${(value / scale).toFixed(scale === 1 ? 0 : 2)}${unit && ` ${unit}`}`;
+}
+
+/** Bytes in binary units. */
+export function bytes(value: number): string {
+  return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
+}
+
+/** The cost report: device, parameters, work of a forward pass and of a training step, rate, peak memory by label. */
+export function costReport(info: DeviceInfo, parameters: number, report: TrainReport): string {
+  const { forward, backward, optimizer } = report.step;
+  const step = (key: 'flops' | 'macs' | 'dispatches') => forward[key] + backward[key] + optimizer[key];
+  const rate = report.seconds > 0 ? report.flops / report.seconds / 1e9 : 0;
+  const rows = [
+    ['device', `${info.name} (${info.driver || info.vendor}${info.software ? ', software' : ''})`],
+    ['parameters', quantity(parameters)],
+    ['forward pass', `${quantity(forward.flops)}FLOP, ${quantity(forward.macs)} multiply-adds`],
+    ['training step', `${quantity(step('flops'))}FLOP, ${quantity(step('macs'))} multiply-adds`],
+    ['', `${step('dispatches')} dispatches, ${report.submitsPerStep} submit`],
+    [
+      'training',
+      `${report.steps} steps in ${report.seconds.toFixed(1)} s, ${rate.toFixed(2)} GFLOP/s achieved`,
+    ],
+    ['peak memory', bytes(report.memory.peakBytes)],
+    ...Object.entries(report.memory.peakByLabel)
+      .filter(([, peak]) => peak > 0)
+      .map(([label, peak]) => [`  ${label}`, bytes(peak)]),
+  ];
+  return table(rows);
+}
