@@ -33,6 +33,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let direction = index / params.batch;
   let length = u32(lengths[b]);
   let first_weight = direction * HIDDEN * HIDDEN;
+#for u in 0..UNITS
+  let unit_$u = min($(u * WG)u + lane, HIDDEN - 1u);
+#endfor
 
   for (var back = 0u; back < length; back += 1u) {
     let step = length - 1u - back;
@@ -42,31 +45,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let token = Token(index * params.length + t, (b * params.length + t) * $(DIRECTIONS)u + direction,
                       index * params.length + t_before,
                       (b * params.length + t_before) * $(DIRECTIONS)u + direction, step == 0u);
-    for (var u = 0u; u < $(UNITS)u; u += 1u) {
-      let unit = u * $(WG)u + lane;
-      if (unit < HIDDEN) {
-        let grads = cell(token, unit, u, grad_out[token.out_row * HIDDEN + unit] + carried[u].x);
+#for u in 0..UNITS
+    if ($(u * WG)u + lane < HIDDEN) {
+      let grads = cell(token, unit_$u, $(u)u, grad_out[token.out_row * HIDDEN + unit_$u] + carried[$u].x);
 #if SHARED
-        shared_grads[unit] = grads;
+      shared_grads[unit_$u] = grads;
 #endif
-      }
     }
+#endfor
 #if SHARED
     workgroupBarrier();
 #else
     storageBarrier();
 #endif
     if (step > 0u) {
-      for (var u = 0u; u < $(UNITS)u; u += 1u) {
-        let k = u * $(WG)u + lane;
-        if (k < HIDDEN) {
-          var sum = carried[u].x;
-          for (var unit = 0u; unit < HIDDEN; unit += 1u) {
-            sum += dot(weight[first_weight + unit * HIDDEN + k], gate_grads(token.row, unit));
-          }
-          carried[u].x = sum;
-        }
+      // All units of a lane advance together, so that the gates' gradients are loaded once for them.
+#for u in 0..UNITS
+      var sum_$u = vec4f(0.0);
+#endfor
+      for (var unit = 0u; unit < HIDDEN; unit += 1u) {
+        let grads = gate_grads(token.row, unit);
+        let at = first_weight + unit * HIDDEN;
+#for u in 0..UNITS
+        sum_$u = fma(weight[at + unit_$u], grads, sum_$u);
+#endfor
       }
+#for u in 0..UNITS
+      carried[$u].x += sum_$(u).x + sum_$(u).y + sum_$(u).z + sum_$(u).w;
+#endfor
     }
 #if SHARED
     workgroupBarrier();

@@ -20,22 +20,6 @@ fn load_hidden(at: u32) -> f32 { return hidden[at]; }
 fn load_hidden(at: u32) -> f32 { return out[at]; }
 #endif
 
-// The gates' products of W_hh with the h stored from first_hidden on.
-fn hidden_product(first_weight: u32, first_hidden: u32, unit: u32) -> vec4f {
-  var sum = vec4f(0.0);
-  var k = 0u;
-  for (; k + 4u <= HIDDEN; k += 4u) {
-    let at = first_weight + k * HIDDEN + unit;
-#for s in 0..4
-    sum = fma(weight[at + $(s)u * HIDDEN], vec4f(load_hidden(first_hidden + k + $(s)u)), sum);
-#endfor
-  }
-  for (; k < HIDDEN; k += 1u) {
-    sum = fma(weight[first_weight + k * HIDDEN + unit], vec4f(load_hidden(first_hidden + k)), sum);
-  }
-  return sum;
-}
-
 @compute @workgroup_size($WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
         @builtin(local_invocation_index) lane: u32) {
@@ -47,6 +31,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let first_weight = direction * (HIDDEN + 1u) * HIDDEN;
   let out_first = (b * params.length * $(DIRECTIONS)u + direction) * HIDDEN;
   let out_stride = $(DIRECTIONS)u * HIDDEN;
+#for u in 0..UNITS
+  let unit_$u = min($(u * WG)u + lane, HIDDEN - 1u);
+#endfor
 
   var previous = 0u;
   for (var step = 0u; step < length; step += 1u) {
@@ -58,18 +45,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #else
     let next = out_row;
 #endif
-    for (var u = 0u; u < $(UNITS)u; u += 1u) {
-      let unit = u * $(WG)u + lane;
-      if (unit < HIDDEN) {
-        var product = weight[first_weight + HIDDEN * HIDDEN + unit];
-        if (step > 0u) { product += hidden_product(first_weight, previous, unit); }
-        let value = cell(row, unit, u, product);
-        out[out_row + unit] = value;
-#if SHARED
-        hidden[next + unit] = value;
-#endif
+    // All units of a lane advance together, so that each h is loaded once for them. Unrolling k by 4 as well was 1.4
+    // times slower on a software device (4 units a lane); on a GPU the compiler knows the trip count.
+#for u in 0..UNITS
+    var product_$u = weight[first_weight + HIDDEN * HIDDEN + unit_$u];
+#endfor
+    if (step > 0u) {
+      for (var k = 0u; k < HIDDEN; k += 1u) {
+        let h = vec4f(load_hidden(previous + k));
+#for u in 0..UNITS
+        product_$u = fma(weight[first_weight + k * HIDDEN + unit_$u], h, product_$u);
+#endfor
       }
     }
+#for u in 0..UNITS
+    if ($(u * WG)u + lane < HIDDEN) {
+      let value = cell(row, unit_$u, $(u)u, product_$u);
+      out[out_row + unit_$u] = value;
+#if SHARED
+      hidden[next + unit_$u] = value;
+#endif
+    }
+#endfor
     previous = next;
 #if SHARED
     workgroupBarrier();
