@@ -5,7 +5,13 @@ import { openDevice } from './gpu/device.ts';
 import { DeviceUnavailableError } from './gpu/errors.ts';
 import { pacedWait } from './gpu/pump.ts';
 import { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
-import { onSoftwareDevice, restartOnSoftwareDevice, softwareForced } from './gpu/software.ts';
+import {
+  endWithParent,
+  mayHaveVulkan,
+  onSoftwareDevice,
+  restartOnSoftwareDevice,
+  softwareForced,
+} from './gpu/software.ts';
 
 export * from './index.ts';
 
@@ -39,7 +45,9 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
  */
 export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
   const restart = options.restart !== false;
-  if (softwareForced() && !onSoftwareDevice() && restart) restartOnSoftwareDevice();
+  if (onSoftwareDevice()) endWithParent();
+  else if (restart && softwareForced()) restartOnSoftwareDevice('forced');
+  else if (restart && !mayHaveVulkan()) restartOnSoftwareDevice('no-loader');
   const dawn = await loadDawn();
   const toggles = [
     ...(options.dawnFeatures ?? []),
@@ -56,8 +64,7 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
       onClose: () => (instance = undefined),
     });
   } catch (error) {
-    instance = undefined;
     if (!(error instanceof DeviceUnavailableError) || onSoftwareDevice() || !restart) throw error;
-    restartOnSoftwareDevice();
+    restartOnSoftwareDevice('no-adapter');
   }
 }

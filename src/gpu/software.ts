@@ -13,8 +13,18 @@ import { DeviceUnavailableError } from './errors.ts';
 
 const ARCHIVE = 'swiftshader.tar.br';
 const ICD = 'vk_swiftshader_icd.json';
-/** Set in the restarted process, so that it restarts once only. */
+const LOADER = 'libvulkan.so.1';
+/** Set in the restarted process: the id of the process that restarted it, and why. */
 const MARK = 'SPANWISE_SOFTWARE_DEVICE';
+const PARENT_CHECK_MS = 250;
+
+const reasons = {
+  forced: 'SPANWISE_DEVICE=software',
+  'no-loader': 'no Vulkan loader is installed',
+  'no-adapter': 'no driver offers a WebGPU adapter',
+} as const;
+/** Why the software device was taken. */
+export type SoftwareReason = keyof typeof reasons;
 
 /** The archive inside the installed package, or undefined where the package is not installed. */
 function archivePath(): string | undefined {
@@ -89,13 +99,47 @@ export function unpackSoftwareDevice(): string {
 }
 
 /** True in a process that was started on the software device. */
-export const onSoftwareDevice = (): boolean => process.env[MARK] === '1';
+export const onSoftwareDevice = (): boolean => process.env[MARK] !== undefined;
+
+/** Why this process was started on the software device, in words; undefined where it was not. */
+export const softwareReason = (): string | undefined =>
+  reasons[process.env[MARK]?.split(' ')[1] as SoftwareReason];
 
 /** True when the caller asks for the software device even where a driver exists: SPANWISE_DEVICE=software. */
 export const softwareForced = (): boolean => process.env.SPANWISE_DEVICE === 'software';
 
+/**
+ * False where no Vulkan driver can be loaded at all, so that asking Dawn would only print its warnings: Linux without
+ * libvulkan.so.1 in any place where the dynamic linker looks for it.
+ */
+export function mayHaveVulkan(): boolean {
+  if (process.platform !== 'linux') return true;
+  const folders = process.env.LD_LIBRARY_PATH?.split(':').filter(Boolean) ?? [];
+  for (const lib of ['/lib', '/usr/lib', '/usr/local/lib'])
+    folders.push(lib, `${lib}64`, `${lib}/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+  if (folders.some((folder) => existsSync(join(folder, LOADER)))) return true;
+  try {
+    return readFileSync('/etc/ld.so.cache').includes(LOADER);
+  } catch {
+    return false; // no cache: the folders above are all there is
+  }
+}
+
+let watching = false;
+
+/** Ends a restarted process when the one that it stands for is gone: whoever kills that one means this one. */
+export function endWithParent(): void {
+  const parent = process.ppid;
+  // The variables pass on to children of the restarted process, which have their own parent.
+  if (watching || process.env[MARK]?.split(' ')[0] !== String(parent)) return;
+  watching = true;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
+  }, PARENT_CHECK_MS).unref();
+}
+
 /** Runs this very process again on the software device and exits with its status. Never returns. */
-export function restartOnSoftwareDevice(): never {
+export function restartOnSoftwareDevice(reason: SoftwareReason): never {
   const folder = unpackSoftwareDevice();
   const libraries = [folder, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
   const icd = join(folder, ICD);
@@ -103,12 +147,16 @@ export function restartOnSoftwareDevice(): never {
     stdio: 'inherit',
     env: {
       ...process.env,
-      [MARK]: '1',
+      [MARK]: `${process.pid} ${reason}`,
       VK_ICD_FILENAMES: icd,
       VK_DRIVER_FILES: icd,
       LD_LIBRARY_PATH: libraries,
     },
   });
+  if (child.error)
+    throw new DeviceUnavailableError(`the software device cannot be started: ${child.error.message}`, {
+      cause: child.error,
+    });
   if (child.signal) process.kill(process.pid, child.signal);
   process.exit(child.status ?? 1);
 }

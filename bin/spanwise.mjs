@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+import { existsSync } from 'node:fs';
+
+const cli = new URL('../dist/cli.js', import.meta.url);
+if (!existsSync(cli)) {
+  console.error('spanwise: dist/cli.js is missing: run `npm run build`');
+  process.exit(1);
+}
+await import(cli.href);

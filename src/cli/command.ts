@@ -1,0 +1,170 @@
+/** What a command of `spanwise` is: its name, its options (parsing and help text come from one table), its action. */
+import { parseArgs } from 'node:util';
+import { InputError } from '../../kernels/errors.ts';
+
+/** One `--name` of a command. */
+export interface Option {
+  /** What stands for the value in the help text, e.g. `DIR`; absent for a flag. */
+  value?: string;
+  doc: string;
+  required?: boolean;
+}
+
+export interface Command {
+  /** As typed after `spanwise`: one word, or two such as `kernel run`. */
+  name: string;
+  /** One line for the list of commands. */
+  summary: string;
+  /** The one argument without a name, which is then required. */
+  positional?: string;
+  options: Readonly<Record<string, Option>>;
+  /** Further lines of the help text. */
+  notes?: string;
+  /** Does it; the exit status is 0 unless it returns another. Errors: InputError is status 2, any other is 1. */
+  run(args: Arguments): Promise<number | void>;
+}
+
+/** A flag that most commands have. */
+export const json: Option = { doc: 'print one JSON document' };
+
+/** The values given to a command. Every error names the option and says where the help is. */
+export class Arguments {
+  readonly #command: Command;
+  readonly #values: Readonly<Record<string, string | boolean | undefined>>;
+  readonly #positional: string | undefined;
+
+  constructor(command: Command, values: Record<string, string | boolean | undefined>, positional?: string) {
+    this.#command = command;
+    this.#values = values;
+    this.#positional = positional;
+  }
+
+  /** The argument without a name, of a command that has one. */
+  get positional(): string {
+    return this.#positional ?? '';
+  }
+
+  flag(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  /** The value of an option, undefined where it is not given. */
+  optional(name: string): string | undefined {
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  /** The value of an option that the table marks as required. */
+  text(name: string): string {
+    return this.optional(name) ?? this.fail(`--${name} is missing`);
+  }
+
+  /** A finite number of at least `min`. */
+  number(name: string, fallback: number, min = -Infinity): number {
+    const text = this.optional(name);
+    if (text === undefined) return fallback;
+    const value = text.trim() === '' ? NaN : Number(text);
+    if (!Number.isFinite(value) || value < min)
+      this.fail(`--${name} must be a number${min > -Infinity ? ` of at least ${min}` : ''}, got "${text}"`);
+    return value;
+  }
+
+  /** A whole number of at least `min`. */
+  integer(name: string, fallback: number, min = 0): number {
+    const value = this.number(name, fallback);
+    if (!Number.isSafeInteger(value) || value < min)
+      this.fail(`--${name} must be a whole number of at least ${min}, got "${this.optional(name)}"`);
+    return value;
+  }
+
+  oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
+    const text = this.optional(name) ?? fallback;
+    return (
+      choices.find((choice) => choice === text) ??
+      this.fail(`--${name} must be one of ${choices.join(', ')}, got "${text}"`)
+    );
+  }
+
+  /** A JSON object; an empty one where the option is not given. */
+  json(name: string): Record<string, unknown> {
+    const text = this.optional(name);
+    if (text === undefined) return {};
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      this.fail(`--${name} is not JSON: ${(error as Error).message}`);
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      this.fail(`--${name} must be a JSON object, got ${text}`);
+    return value as Record<string, unknown>;
+  }
+
+  fail(complaint: string): never {
+    throw usageError(this.#command, complaint);
+  }
+}
+
+const usageError = (command: Command, complaint: string): InputError =>
+  new InputError(`${command.name}: ${complaint} (see: spanwise ${command.name} --help)`);
+
+/**
+ * Parses what follows a command's name.
+ * @returns 'help' where --help is among it
+ * @throws InputError, one line, for an unknown option, a missing value, a missing option, a surplus argument
+ */
+export function parseArguments(command: Command, argv: readonly string[]): Arguments | 'help' {
+  const options = Object.fromEntries(
+    Object.entries(command.options).map(([name, { value }]) => [
+      name,
+      { type: value === undefined ? ('boolean' as const) : ('string' as const) },
+    ]),
+  );
+  let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
+  try {
+    parsed = parseArgs({
+      args: [...argv],
+      options: { ...options, help: { type: 'boolean', short: 'h' } },
+      strict: true,
+      allowPositionals: true,
+    });
+  } catch (error) {
+    // Node's message goes on with advice about positional arguments after the first sentence.
+    const complaint = (error as Error).message.split(/\. [A-Z]|\.?\n/)[0];
+    throw usageError(command, complaint.charAt(0).toLowerCase() + complaint.slice(1));
+  }
+  if (parsed.values.help === true) return 'help';
+  const most = command.positional === undefined ? 0 : 1;
+  if (parsed.positionals.length < most) throw usageError(command, `${command.positional} is missing`);
+  if (parsed.positionals.length > most)
+    throw usageError(command, `unexpected argument "${parsed.positionals[most]}"`);
+  for (const [name, { value, required }] of Object.entries(command.options)) {
+    const given = parsed.values[name];
+    if (required && given === undefined) throw usageError(command, `--${name} ${value} is missing`);
+    if (given === '') throw usageError(command, `--${name} is empty`);
+  }
+  return new Arguments(command, parsed.values, parsed.positionals[0]);
+}
+
+/** The help text of one command. */
+export function commandHelp(command: Command): string {
+  const entries = Object.entries(command.options).map(([name, option]) => ({
+    text: option.value === undefined ? `--${name}` : `--${name} ${option.value}`,
+    option,
+  }));
+  const synopsis = [
+    `spanwise ${command.name}`,
+    ...(command.positional ? [command.positional] : []),
+    ...entries.map(({ text, option }) => (option.required ? text : `[${text}]`)),
+  ].join(' ');
+  const width = Math.max(0, ...entries.map(({ text }) => text.length));
+  const lines = entries.map(({ text, option }) => `  ${text.padEnd(width)}  ${option.doc}`);
+  return [
+    synopsis,
+    '',
+    `${command.summary}.`,
+    ...(lines.length > 0 ? ['', ...lines] : []),
+    ...(command.notes ? ['', command.notes] : []),
+    '',
+  ].join('\n');
+}

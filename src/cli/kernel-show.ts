@@ -1,0 +1,163 @@
+/** `spanwise kernel show`: ports and parameters of a kernel, and for given shapes its plan and WGSL. No device. */
+import { InputError } from '../../kernels/errors.ts';
+import { kernelNamed } from '../../kernels/index.ts';
+import {
+  checkParams,
+  defaultCaps,
+  type Kernel,
+  type Params,
+  type Plan,
+  type Port,
+  type Shape,
+} from '../../kernels/plan.ts';
+import { expand } from '../../shaders/expand.ts';
+import { sources } from '../../shaders/index.ts';
+import { visibleOutputs } from '../ops/run-kernel.ts';
+import { json, type Command } from './command.ts';
+import { print, printJson, table } from './print.ts';
+
+interface GivenInputs {
+  shapes: Record<string, Shape>;
+  host: Record<string, Int32Array>;
+}
+
+const isCounts = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+
+/** Shape and elements of nested lists of integers; undefined where they are ragged or hold anything else. */
+function nestedIntegers(value: unknown): { shape: number[]; data: number[] } | undefined {
+  if (typeof value === 'number') return Number.isInteger(value) ? { shape: [], data: [value] } : undefined;
+  if (!Array.isArray(value)) return undefined;
+  const items = value.map(nestedIntegers);
+  const inner = items[0]?.shape ?? [];
+  if (items.some((item) => item?.shape.join() !== inner.join())) return undefined;
+  return { shape: [items.length, ...inner], data: items.flatMap((item) => item?.data ?? []) };
+}
+
+/** `--shapes`: the shape of each float input, the values of each integer input. Errors: InputError naming the input. */
+function parseShapes(kernel: Kernel, given: Record<string, unknown>): GivenInputs {
+  const shapes: Record<string, Shape> = {};
+  const host: Record<string, Int32Array> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (kernel.inputs.find((port) => port.name === name)?.host) {
+      const integers = nestedIntegers(value);
+      if (!integers)
+        throw new InputError(
+          `--shapes: "${name}" takes its integers, e.g. [3,2], got ${JSON.stringify(value)}`,
+        );
+      shapes[name] = integers.shape;
+      host[name] = Int32Array.from(integers.data);
+    } else if (isCounts(value)) shapes[name] = value;
+    else throw new InputError(`--shapes: "${name}" takes a shape, e.g. [2,8], got ${JSON.stringify(value)}`);
+  }
+  return { shapes, host };
+}
+
+interface Plans {
+  forward: Plan;
+  backward?: Plan;
+}
+
+/** The plans at WebGPU's default limits: what every device can run. */
+function plansOf(kernel: Kernel, { shapes, host }: GivenInputs, params: Params): Plans {
+  const forward = kernel.plan({ shapes, params, caps: defaultCaps, host });
+  if (!kernel.backward) return { forward };
+  const known: Record<string, Shape> = { ...shapes };
+  for (const [name, { shape }] of Object.entries(forward.outputs)) known[name] = shape;
+  for (const name of visibleOutputs(kernel, forward)) known[`grad_${name}`] = forward.outputs[name].shape;
+  const wanted = Object.keys(shapes)
+    .filter((name) => !host[name])
+    .map((name) => `grad_${name}`);
+  return {
+    forward,
+    backward: kernel.backward.plan({ shapes: known, params, caps: defaultCaps, host, wanted }),
+  };
+}
+
+const wgslOf = (plan: Plan): { shader: string; code: string }[] =>
+  plan.dispatches.map(({ shader, constants }) => ({ shader, code: expand(shader, constants, sources) }));
+
+function portLines(ports: readonly Port[]): string {
+  return table(
+    ports.map((port) => [
+      `  ${port.name}`,
+      port.dtype,
+      port.shape,
+      [port.optional ? 'optional' : '', port.saved ? 'kept for the gradient' : ''].filter(Boolean).join(', '),
+    ]),
+  );
+}
+
+function planText(title: string, plan: Plan): string {
+  const rows = plan.dispatches.map((d) => [
+    `  ${d.shader}.${d.entryPoint}`,
+    d.workgroups.join('x'),
+    String(d.macs),
+    String(d.flops),
+    String(d.bytesRead),
+    String(d.bytesWritten),
+    Object.entries(d.constants)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' '),
+  ]);
+  const header = ['  shader', 'workgroups', 'macs', 'flops', 'bytes read', 'bytes written', 'constants'];
+  const tensors = (specs: Plan['outputs']): string =>
+    Object.entries(specs)
+      .map(([name, { shape }]) => `${name} [${shape}]`)
+      .join(', ') || 'none';
+  return `${title}\n${table([header, ...rows])}  outputs: ${tensors(plan.outputs)}; scratch: ${tensors(plan.scratch)}\n`;
+}
+
+export const kernelShow: Command = {
+  name: 'kernel show',
+  summary: 'Shows inputs, outputs and parameters of a kernel, and its plan for given shapes',
+  positional: 'NAME',
+  options: {
+    shapes: { value: 'JSON', doc: 'shape of each float input, values of each integer input' },
+    params: { value: 'JSON', doc: 'parameters for the plan' },
+    wgsl: { doc: 'also print the WGSL of every dispatch (needs --shapes)' },
+    json,
+  },
+  notes:
+    'Example: spanwise kernel show linear --shapes \'{"x":[2,8],"weight":[4,8]}\'\n' +
+    "Plans are made for WebGPU's default limits; a device may get other variants.",
+  async run(args) {
+    const kernel = kernelNamed(args.positional);
+    const params = args.json('params');
+    checkParams(kernel, params);
+    const given =
+      args.optional('shapes') === undefined ? undefined : parseShapes(kernel, args.json('shapes'));
+    if (!given && args.flag('wgsl')) args.fail('--wgsl needs --shapes: the WGSL depends on them');
+    const plans = given && plansOf(kernel, given, params);
+    const named = plans ? Object.entries(plans) : [];
+    const wgsl = args.flag('wgsl')
+      ? Object.fromEntries(named.map(([pass, plan]) => [pass, wgslOf(plan)]))
+      : undefined;
+    if (args.flag('json')) {
+      const { name, doc, inputs, outputs, backward } = kernel;
+      const gradients = backward && { doc: backward.doc, inputs: backward.inputs, outputs: backward.outputs };
+      // Host tables may be long, and follow from the given integers.
+      const documents = named.map(([pass, { dispatches, scratch, outputs }]) => [
+        pass,
+        { dispatches, scratch, outputs },
+      ]);
+      await printJson({
+        ...{ name, doc, inputs, outputs, params: kernel.params, backward: gradients ?? null },
+        ...(plans ? { plans: Object.fromEntries(documents) } : {}),
+        ...(wgsl ? { wgsl } : {}),
+      });
+      return;
+    }
+    const paramRows = kernel.params.map(({ name, doc, default: value }) => [
+      `  ${name}`,
+      value === undefined ? doc : `${doc} (default ${JSON.stringify(value)})`,
+    ]);
+    await print(`${kernel.name}: ${kernel.doc}\n\ninputs\n${portLines(kernel.inputs)}`);
+    await print(`outputs\n${portLines(kernel.outputs)}`);
+    if (paramRows.length > 0) await print(`parameters\n${table(paramRows)}`);
+    await print(kernel.backward ? `gradient: ${kernel.backward.doc}\n` : 'no gradient\n');
+    for (const [pass, plan] of named) await print(`\n${planText(pass, plan)}`);
+    for (const [pass, shaders] of Object.entries(wgsl ?? {}))
+      for (const { shader, code } of shaders) await print(`\n// ${pass}: ${shader}\n${code}\n`);
+  },
+};

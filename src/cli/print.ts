@@ -1,0 +1,34 @@
+/** Printing results on standard output. */
+
+/** Writes to standard output; resolves when the text has left the process. Rejects with EPIPE when nobody reads. */
+export function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** The one JSON document of `--json`. */
+export const printJson = (value: unknown): Promise<void> => print(`${JSON.stringify(value, null, 2)}\n`);
+
+/** Columns side by side, two spaces apart; columns of numbers align to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, c) =>
+    Math.max(...rows.map((row) => (row[c] ?? '').length)),
+  );
+  const numeric = widths.map((_, c) =>
+    rows.slice(1).every((row) => /^[-+\d.,%e]*$/.test(row[c] ?? '') || row[c] === 'NaN'),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, c) => (numeric[c] ? cell.padStart(widths[c]) : cell.padEnd(widths[c])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** A share as a percentage with two digits. */
+export const percent = (share: number): string => (100 * share).toFixed(2);

@@ -1,0 +1,151 @@
+/** One kernel and its gradients from host tensors to host tensors: the command line and `verify` run it this way. */
+import { InputError } from '../../kernels/errors.ts';
+import {
+  checkParams,
+  defaultCaps,
+  type Kernel,
+  type Params,
+  type Plan,
+  type Port,
+} from '../../kernels/plan.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+import type { HostTensor } from '../io/safetensors.ts';
+import type { HostInts } from './apply.ts';
+
+/** A kernel with all that it needs, checked. */
+export interface KernelRun {
+  kernel: Kernel;
+  params: Params;
+  /** Inputs that go to the device, and those that the plan reads. */
+  device: Readonly<Record<string, HostTensor>>;
+  host: Readonly<Record<string, HostInts>>;
+  /** `grad_<output>` of every float output; absent for a forward run. */
+  upstream?: Readonly<Record<string, HostTensor>>;
+}
+
+/** The port of an input; `grad1`, `grad2`, … are of the port `grad0` where a kernel takes any number of them. */
+const portOf = (ports: readonly Port[], name: string): Port | undefined =>
+  ports.find((port) => port.name === name) ??
+  ports.find((port) => port.name.endsWith('0') && port.name === name.replace(/\d+$/, '0'));
+
+/** `bias (optional)`, `spans (integers)`. */
+function describePort({ name, dtype, optional }: Port): string {
+  const words = [...(dtype === 'i32' ? ['integers'] : []), ...(optional ? ['optional'] : [])];
+  return words.length > 0 ? `${name} (${words.join(', ')})` : name;
+}
+
+/** The outputs that a caller sees: not those kept for the backward kernel alone. */
+export function visibleOutputs(kernel: Kernel, plan: Plan): string[] {
+  const saved = new Set(kernel.outputs.filter((port) => port.saved).map((port) => port.name));
+  return Object.keys(plan.outputs).filter((name) => !saved.has(name));
+}
+
+/**
+ * Checks inputs against a kernel's ports, then shapes, params and integer values against its plan; no device is
+ * needed.
+ * @param tensors the inputs by name, and with `gradients` also `grad_<output>` for every float output
+ * @param what names the source of the tensors in errors
+ * @throws InputError for an unknown, missing or mis-typed tensor, all that the kernel's plan refuses, an upstream
+ *   gradient of another shape than its output, and `gradients` of a kernel that has none
+ */
+export function prepareKernelRun(
+  kernel: Kernel,
+  tensors: ReadonlyMap<string, HostTensor>,
+  params: Params,
+  gradients: boolean,
+  what: string,
+): KernelRun {
+  checkParams(kernel, params);
+  if (gradients && !kernel.backward) throw new InputError(`${kernel.name}: has no gradient`);
+  const takes = `${kernel.name} takes ${kernel.inputs.map(describePort).join(', ')}`;
+  const device: Record<string, HostTensor> = {};
+  const host: Record<string, HostInts> = {};
+  const upstream: Record<string, HostTensor> = {};
+  for (const [name, tensor] of tensors) {
+    const port = portOf(kernel.inputs, name);
+    if (!port && gradients && name.startsWith('grad_')) upstream[name] = tensor;
+    else if (!port) throw new InputError(`${what}: tensor "${name}" is not an input (${takes})`);
+    else if (port.dtype !== tensor.dtype)
+      throw new InputError(
+        `${what}: tensor "${name}" holds ${tensor.dtype === 'f32' ? 'floats, not integers' : 'integers, not floats'}`,
+      );
+    else if (port.host && tensor.data instanceof Int32Array)
+      host[name] = { data: tensor.data, shape: tensor.shape };
+    else device[name] = tensor;
+  }
+  for (const { name, optional } of kernel.inputs)
+    if (!optional && !tensors.has(name))
+      throw new InputError(`${what}: tensor "${name}" is missing (${takes})`);
+
+  const shapes = Object.fromEntries(
+    Object.entries({ ...device, ...host }).map(([name, { shape }]) => [name, shape]),
+  );
+  const hostData = Object.fromEntries(Object.entries(host).map(([name, { data }]) => [name, data]));
+  const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
+  if (!gradients) return { kernel, params, device, host };
+
+  const expected = visibleOutputs(kernel, plan).filter((name) => plan.outputs[name].dtype === 'f32');
+  for (const name of Object.keys(upstream))
+    if (!expected.includes(name.slice('grad_'.length)))
+      throw new InputError(
+        `${what}: tensor "${name}" is not the gradient of an output (${kernel.name} gives ${expected.join(', ')})`,
+      );
+  for (const output of expected) {
+    const { shape } = plan.outputs[output];
+    const given = upstream[`grad_${output}`];
+    if (!given) throw new InputError(`${what}: tensor "grad_${output}" is missing`);
+    if (given.dtype !== 'f32')
+      throw new InputError(`${what}: tensor "grad_${output}" holds integers, not floats`);
+    if (given.shape.length !== shape.length || given.shape.some((d, i) => d !== shape[i]))
+      throw new InputError(
+        `${what}: tensor "grad_${output}" must have the shape [${shape}] of ${output}, got [${given.shape}]`,
+      );
+  }
+  return { kernel, params, device, host, upstream };
+}
+
+/** The entries of `all` that `keep` keeps by name. */
+const pick = <T>(all: Readonly<Record<string, T>>, keep: (name: string) => boolean): Record<string, T> =>
+  Object.fromEntries(Object.entries(all).filter(([name]) => keep(name)));
+
+/**
+ * Runs a kernel.
+ * @returns its outputs by name (not what is saved for the backward kernel), then, where `upstream` is given,
+ *   `grad_<input>` of every float input
+ */
+export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<string, HostTensor>> {
+  const { kernel, params, host } = run;
+  return runtime.scope(async () => {
+    const upload = (tensors: Readonly<Record<string, HostTensor>>): Record<string, Tensor> =>
+      Object.fromEntries(
+        Object.entries(tensors).map(([name, { data, shape }]) => [name, runtime.upload(data, shape)]),
+      );
+    const inputs = upload(run.device);
+    const outputs = runtime.kernel(kernel, inputs, { params, host });
+    const saved = new Set(kernel.outputs.filter((port) => port.saved).map((port) => port.name));
+    const results = pick(outputs, (name) => !saved.has(name));
+    if (run.upstream && kernel.backward) {
+      const { backward } = kernel;
+      const needed = (name: string) => portOf(backward.inputs, name) !== undefined;
+      const known = new Set(backward.params.map((param) => param.name));
+      const wanted = Object.keys(inputs).map((name) => `grad_${name}`);
+      const tensors = { ...pick({ ...inputs, ...outputs }, needed), ...upload(run.upstream) };
+      const gradients = runtime.kernel(backward, tensors, {
+        params: pick(params, (name) => known.has(name)),
+        host: pick(host, needed),
+        wanted,
+        label: 'gradients',
+      });
+      for (const name of wanted) results[name] = gradients[name];
+    }
+    const entries = Object.entries(results);
+    const values = await runtime.readAll(entries.map(([, tensor]) => tensor));
+    return new Map(
+      entries.map(([name, { shape, dtype }], i): [string, HostTensor] => [
+        name,
+        { shape, dtype, data: values[i] },
+      ]),
+    );
+  });
+}
