@@ -60,6 +60,9 @@ export interface MatmulVariant {
 }
 
 const WORKGROUP = 64;
+/** With fewer workgroups than this some cores stand still: a weight gradient of 64 x 64 would be one workgroup. */
+const BUSY_GROUPS = 8;
+const smallWorkgroup = (caps: Caps): number => (caps.software ? 8 : 32);
 /** Below this many invocations a GPU idles, and a smaller block that makes more of them wins. */
 const BUSY_INVOCATIONS = 16384;
 
@@ -77,11 +80,14 @@ export function chooseMatmul(
   }
   let WG_X = 1;
   while (WG_X < 8 && WG_X * TN < shape.n) WG_X *= 2;
+  let WG_Y = WORKGROUP / WG_X;
+  const groups = () => ceilDiv(shape.m, TM * WG_Y) * ceilDiv(shape.n, TN * WG_X) * shape.batches;
+  while (WG_X * WG_Y > smallWorkgroup(caps) && groups() < BUSY_GROUPS) WG_Y /= 2;
   return {
     TM,
     TN,
     WG_X,
-    WG_Y: WORKGROUP / WG_X,
+    WG_Y,
     VEC_A: Number(shape.alignedA),
     VEC_B: Number(shape.alignedB),
   };
