@@ -1,6 +1,7 @@
 /** Every kernel by name: plans as plain data, for any WebGPU runtime. */
 export * from './plan.ts';
 export * from './errors.ts';
+export { wgslOf } from './wgsl.ts';
 import { InputError } from './errors.ts';
 import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';

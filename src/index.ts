@@ -1,4 +1,4 @@
-/** The public interface, browser-safe. Node adds `openRuntime` in `spanwise/node`. */
+/** The public interface, browser-safe. Node adds devices, files and training in `spanwise/node`. */
 export * from '../kernels/index.ts';
 export { openDevice, wrapDevice, type DeviceInfo, type OpenedDevice } from './gpu/device.ts';
 export * from './gpu/errors.ts';
@@ -6,3 +6,24 @@ export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';
 export { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
 export { Tensor } from './gpu/tensor.ts';
+export * from './ops/index.ts';
+export { Embedding, LayerNorm, Linear, MultiHeadAttention } from './nn/modules.ts';
+export {
+  FileSource,
+  Parameters,
+  randomSource,
+  type Init,
+  type Parameter,
+  type Source,
+} from './nn/parameters.ts';
+export { Random, stream } from './nn/random.ts';
+export * from './optim/index.ts';
+export { parseSafetensors, serializeSafetensors, type HostTensor } from './io/safetensors.ts';
+export { Bert, mapBertNames, parseBertConfig, type BertConfig, type PieceBatch } from './models/bert.ts';
+export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
+export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
+export { evaluate, type Evaluation } from './tasks/metrics.ts';
+export { predict, type Prediction } from './tasks/stsn/predict.ts';
+export { extract, type Extraction } from './tasks/stsn/extract.ts';
+export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
+export { splitWords, type Piece, type Tokenizer } from './tasks/text/tokenizer.ts';

@@ -14,6 +14,11 @@ import {
 } from './gpu/software.ts';
 
 export * from './index.ts';
+export { readSafetensorsFile, writeSafetensorsFile } from './io/files.ts';
+export { readSpertFile } from './tasks/dataset-file.ts';
+export { loadTokenizer } from './tasks/text/load.ts';
+export { loadStsn, randomStsn, type LoadedStsn } from './tasks/stsn/checkpoint.ts';
+export { defaultRecipe, evaluateStsn, trainStsn, type Recipe, type TrainReport } from './tasks/stsn/train.ts';
 
 export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
   /** Ask for WebGPU's default limits only. */

@@ -1,7 +1,6 @@
 /** Compiles pipelines asynchronously, each once, with explicit bind group layouts shared by access pattern. */
 import type { Dispatch } from '../../kernels/plan.ts';
-import { expand } from '../../shaders/expand.ts';
-import { sources } from '../../shaders/index.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
 import { ShaderError } from './errors.ts';
 
 const COMPUTE = 0x4;
@@ -61,7 +60,7 @@ export class Pipelines {
 
   async #make(key: string, dispatch: Dispatch): Promise<Pipeline> {
     const device = this.#device;
-    const code = expand(dispatch.shader, dispatch.constants, sources);
+    const code = wgslOf(dispatch);
     const access = dispatch.bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('');
     const layoutKey = `${access}${dispatch.uniforms.length ? 'u' : ''}`;
     const layout = this.#layout(layoutKey, dispatch);
