@@ -132,7 +132,7 @@ async function run(args: Arguments): Promise<void> {
 
 export const demoStsn: Command = {
   name: 'demo stsn',
-  summary: 'Train, score and use a small STSN on a small corpus; `npm start` runs it',
+  summary: 'Trains, scores and uses a small STSN on a small corpus; `npm start` runs it',
   options: {
     data: {
       value: 'DIR',

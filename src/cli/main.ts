@@ -1,6 +1,7 @@
 /** `spanwise`: finds the command, runs it, turns every outcome into an exit status (SPEC section 5). */
 import { InputError } from '../../kernels/errors.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
+import { demoStsn } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
 import { extractCommand } from './extract.ts';
@@ -8,12 +9,15 @@ import { kernelList, kernelRun } from './kernel.ts';
 import { kernelShow } from './kernel-show.ts';
 import { print, table } from './print.ts';
 import { traceCommand } from './trace.ts';
+import { trainCommand } from './train.ts';
 import { verify } from './verify.ts';
 import { version } from './versions.ts';
 
 const commands: readonly Command[] = [
   doctor,
   verify,
+  demoStsn,
+  trainCommand,
   extractCommand,
   evaluateCommand,
   traceCommand,
@@ -61,7 +65,8 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   if (found.length > 1) {
     const rest = found.map(({ name }) => name.slice(words[0].length + 1)).join(', ');
-    throw new InputError(`${words[0]}: must be followed by one of ${rest}, got "${words[1] ?? ''}"`);
+    const got = words[1] === undefined ? '' : `, got "${words[1]}"`;
+    throw new InputError(`${words[0]}: must be followed by one of ${rest}${got}`);
   }
   const [command] = found;
   const args = parseArguments(command, argv.slice(command.name.split(' ').length));

@@ -157,7 +157,7 @@ function prepare(args: Arguments): Prepared {
 
 export const trainCommand: Command = {
   name: 'train',
-  summary: 'Train a model on annotated sentences',
+  summary: 'Trains a model on annotated sentences',
   options: {
     model: { value: 'NAME', doc: 'stsn', required: true },
     data: { value: 'FILE', doc: 'training sentences, SpERT-style JSON', required: true },
