@@ -1,0 +1,199 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'tape';
+import { kernels } from '../../kernels/index.ts';
+import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
+import { references } from '../../kernels/reference/index.ts';
+import { relativeError } from '../../kernels/reference/relative-error.ts';
+import type { RefTensors } from '../../kernels/reference/types.ts';
+import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
+import type { HostTensor } from '../../src/io/safetensors.ts';
+import { file, fixture, folder, spanwise, start } from './run.ts';
+
+const model = `${fixture}/both`;
+
+/** Runs a command that must succeed without a word on standard error; returns its standard output. */
+async function succeed(t: test.Test, args: readonly string[], input?: string): Promise<string> {
+  const { status, stdout, stderr } = await spanwise(args, { input });
+  t.deepEqual({ status, stderr }, { status: 0, stderr: '' }, `spanwise ${args.slice(0, 2).join(' ')}`);
+  return stdout;
+}
+
+test('spanwise: help and version', async (t) => {
+  const general = await succeed(t, []);
+  t.match(general, /^spanwise COMMAND[\s\S]*\n {2}doctor /);
+  t.equal(await succeed(t, ['--help']), general);
+  t.match(await succeed(t, ['eval', '--help']), /^spanwise eval --model DIR --data F \[--json\]/);
+  t.match(await succeed(t, ['help', 'kernel']), /spanwise kernel list[\s\S]*spanwise kernel run NAME/);
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  t.equal(await succeed(t, ['--version']), `${version}\n`);
+});
+
+test('spanwise: a reader that goes away is no failure', async (t) => {
+  const child = start(['kernel', 'list']);
+  let stderr = '';
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  child.stdout.destroy();
+  const status = await new Promise((resolve) => child.on('close', resolve));
+  t.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+});
+
+test('spanwise: killed, it leaves no process behind', async (t) => {
+  const child = start(['extract', '--model', model]);
+  // Standard input stays open, so the command waits for text, in the restarted process where there is one.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  t.equal(child.exitCode, null, 'it waits');
+  // Standard output closes when the last process that holds it ends.
+  const closed = new Promise((resolve) => child.stdout.on('close', () => resolve('ended')));
+  child.kill('SIGKILL');
+  const timer = new Promise((resolve) => setTimeout(() => resolve('still running'), 5000).unref());
+  t.equal(await Promise.race([closed, timer]), 'ended');
+  child.stdin.destroy();
+});
+
+test('spanwise doctor', async (t) => {
+  const report = JSON.parse(await succeed(t, ['doctor', '--json']));
+  t.ok(report.ok);
+  t.ok(report.device.name.length > 0);
+  t.equal(typeof report.device.software, 'boolean');
+  t.ok(report.limits.maxComputeInvocationsPerWorkgroup >= 256);
+  t.match(report.versions.webgpu, /^\d+\.\d+/);
+  t.ok(report.check.forward < 1e-4 && report.check.backward < 1e-4);
+});
+
+test('spanwise verify', async (t) => {
+  const missing = Object.keys(kernels).filter((name) => references[name] && !referenceCases(name).length);
+  t.deepEqual(missing, [], 'every kernel with a reference has a case');
+  const report = JSON.parse(await succeed(t, ['verify', '--json']));
+  t.deepEqual(
+    report.kernels.map(({ kernel }: { kernel: string }) => kernel),
+    Object.keys(kernels).filter((name) => references[name]),
+  );
+  t.ok(report.ok && report.kernels.every(({ ok }: { ok: boolean }) => ok));
+});
+
+test('spanwise kernel list and show', async (t) => {
+  const list = JSON.parse(await succeed(t, ['kernel', 'list', '--json']));
+  t.deepEqual(
+    list.map(({ name }: { name: string }) => name),
+    Object.keys(kernels),
+  );
+  const shapes = ['--shapes', '{"x":[2,8],"weight":[4,8]}'];
+  const shown = JSON.parse(await succeed(t, ['kernel', 'show', 'linear', ...shapes, '--wgsl', '--json']));
+  t.deepEqual(shown.plans.forward.outputs.out.shape, [2, 4]);
+  t.equal(shown.plans.forward.dispatches[0].macs, 2 * 4 * 8);
+  t.deepEqual(Object.keys(shown.plans.backward.outputs), ['grad_x', 'grad_weight']);
+  t.match(shown.wgsl.forward[0].code, /@compute/);
+  t.notOk(/\$\(|^#/m.test(shown.wgsl.forward[0].code), 'the WGSL is expanded');
+  const spans = ['--shapes', '{"lengths":[2,3]}', '--params', '{"maxWidth":2}'];
+  t.match(await succeed(t, ['kernel', 'show', 'span-enumerate', ...spans]), /outputs: spans \[8,3\]/);
+});
+
+test('spanwise kernel run', async (t) => {
+  const random = randomTensors(3);
+  const inputs: RefTensors = { x: random(2, 3, 8), weight: random(5, 8), bias: random(5) };
+  const params = { activation: 'gelu' };
+  const grads = { grad_out: random(2, 3, 5) };
+  const stored = Object.entries({ ...inputs, ...grads }).map(
+    ([name, { shape, data }]): [string, HostTensor] => [
+      name,
+      { shape, dtype: 'f32', data: Float32Array.from(data) },
+    ],
+  );
+  const [input, output] = [join(folder, 'linear.safetensors'), join(folder, 'out.safetensors')];
+  writeSafetensorsFile(input, stored);
+  const args = [
+    'kernel',
+    'run',
+    'linear',
+    '--in',
+    input,
+    '--out',
+    output,
+    '--params',
+    JSON.stringify(params),
+  ];
+  await succeed(t, [...args, '--grad']);
+  const { tensors } = readSafetensorsFile(output);
+  const expected = {
+    ...references.linear.forward(inputs, params),
+    ...references.linear.backward?.(inputs, params, grads),
+  };
+  t.deepEqual([...tensors.keys()].sort(), Object.keys(expected).sort(), 'the saved output is not written');
+  for (const [name, { shape, data }] of Object.entries(expected)) {
+    const actual = tensors.get(name);
+    t.deepEqual(actual?.shape, shape, `shape of ${name}`);
+    t.ok(relativeError(actual?.data ?? [], data) < 1e-5, name);
+  }
+
+  const lengths = join(folder, 'lengths.safetensors');
+  writeSafetensorsFile(lengths, [['lengths', { shape: [2], dtype: 'i32', data: Int32Array.of(2, 1) }]]);
+  await succeed(t, [
+    'kernel',
+    'run',
+    'span-enumerate',
+    '--in',
+    lengths,
+    '--out',
+    output,
+    '--params',
+    '{"maxWidth":2}',
+  ]);
+  const spans = readSafetensorsFile(output).tensors.get('spans');
+  t.deepEqual(
+    { ...spans, data: [...(spans?.data ?? [])] },
+    { shape: [4, 3], dtype: 'i32', data: [0, 0, 1, 0, 0, 2, 0, 1, 2, 1, 0, 1] },
+  );
+});
+
+test('spanwise eval', async (t) => {
+  const args = ['eval', '--model', model, '--data', `${fixture}/batch.json`, '--json'];
+  const result = JSON.parse(await succeed(t, args));
+  t.equal(result.sentences, 5);
+  for (const task of ['ner', 're', 'rePlus'])
+    for (const mean of ['micro', 'macro'])
+      for (const key of ['p', 'r', 'f1'])
+        t.equal(typeof result[task][mean][key], 'number', `${task}.${mean}.${key}`);
+  t.equal(result.ner.micro.support, 13);
+});
+
+test('spanwise extract', async (t) => {
+  const rows = JSON.parse(readFileSync(`${fixture}/batch.json`, 'utf8')) as { tokens: string[] }[];
+  const lines = [...rows.map(({ tokens }) => tokens.join(' ')), ''];
+  const stdout = await succeed(t, ['extract', '--model', model], `${lines.join('\r\n')}\r\n`);
+  const results = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  t.deepEqual(
+    results.map(({ text }) => text),
+    lines,
+    'a line out for every line in',
+  );
+  const entities = results.flatMap((result) =>
+    result.entities.map((e: object) => ({ ...e, line: result.text })),
+  );
+  t.ok(entities.length > 0, 'the fixture finds something');
+  t.ok(
+    entities.every(({ line, start, end, text }) => line.slice(start, end) === text),
+    'offsets are those of the line',
+  );
+  const output = join(folder, 'flat.jsonl');
+  const input = file('text.txt', lines.join('\n'));
+  await succeed(t, ['extract', '--model', model, '--in', input, '--out', output, '--policy', 'flat']);
+  t.equal(readFileSync(output, 'utf8').split('\n').length, lines.length, 'a final empty line is no line');
+});
+
+test('spanwise trace', async (t) => {
+  const output = join(folder, 'trace.safetensors');
+  const folderOf = `${fixture}/no-label`;
+  await succeed(t, ['trace', '--model', folderOf, '--batch', `${fixture}/batch.json`, '--out', output]);
+  t.ok(existsSync(output));
+  const { tensors } = readSafetensorsFile(output);
+  const expected = readSafetensorsFile(`${folderOf}/expected.safetensors`).tensors;
+  t.deepEqual([...tensors.keys()].sort(), [...expected.keys()].sort());
+  const error = (name: string) =>
+    relativeError(tensors.get(name)?.data ?? [], expected.get(name)?.data ?? []);
+  for (const name of ['span_logits', 'relation_logits', 'loss', 'grad.span_head.weight'])
+    t.ok(error(name) < 1e-4, name);
+});
