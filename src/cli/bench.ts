@@ -1,0 +1,151 @@
+/**
+ * `spanwise bench`: runs a benchmark and prints or writes its document. The benchmarks stand above this folder, in
+ * bench/, and are built to a file of their own that is loaded here.
+ */
+import { writeFileAtomic } from '../io/files.ts';
+import { InputError } from '../../kernels/errors.ts';
+import { json, type Command } from './command.ts';
+import { checkWritable } from './device.ts';
+import { print, printJson, table } from './print.ts';
+import { Progress } from './progress.ts';
+
+export type BenchRow = Readonly<Record<string, unknown>>;
+
+/** Something that a benchmark asserts of what it measured. */
+export interface BenchCheck {
+  claim: string;
+  holds: boolean;
+  measured: string;
+}
+
+/** What every benchmark gives (SPEC section 5). */
+export interface BenchDocument {
+  name: string;
+  device: { name: string; driver: string; software: boolean; features: readonly string[] };
+  /** null outside a git checkout. */
+  commit: string | null;
+  /** Whether tracked files differed from that commit. */
+  dirty: boolean | null;
+  date: string;
+  versions: Readonly<Record<string, string>>;
+  rows: readonly BenchRow[];
+  checks: readonly BenchCheck[];
+  /** Further tables and figures of one benchmark. */
+  readonly [more: string]: unknown;
+}
+
+export interface BenchOptions {
+  json: boolean;
+  /** More shapes, more runs. */
+  full: boolean;
+  /** The benchmark's own options, as typed. */
+  args: string[];
+  /** Folder of a corpus. */
+  data?: string;
+  /** Receives progress. */
+  log: (line: string) => void;
+}
+
+export interface Bench {
+  doc: string;
+  /** Errors: InputError for bad options or data; any other for a device that fails or computes wrong results. */
+  run(options: BenchOptions): Promise<BenchDocument>;
+}
+
+/** The table of benchmarks, built from bench/index.ts. */
+async function loadBenches(): Promise<Readonly<Record<string, Bench>>> {
+  const file = new URL('./bench.js', import.meta.url).href;
+  return ((await import(file)) as { benches: Record<string, Bench> }).benches;
+}
+
+function cell(value: unknown): string {
+  if (typeof value === 'number')
+    return Number.isInteger(value)
+      ? String(value)
+      : Math.abs(value) < 1e-3
+        ? value.toExponential(1)
+        : value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(Math.abs(value)))));
+  return value === undefined || value === null ? '' : String(value);
+}
+
+/** Whether a value fits a cell: objects and lists of objects are for the JSON alone. */
+const fits = (value: unknown): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (Array.isArray(value) && value.every((v) => typeof v !== 'object'));
+
+/** A document as text: the device, the rows as an aligned table, the checks. */
+export function benchText(document: BenchDocument): string {
+  const { device, rows, checks } = document;
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) =>
+    rows.every((row) => fits(row[key])),
+  );
+  const cells = [columns, ...rows.map((row) => columns.map((key) => cell(row[key])))];
+  const verdicts = checks.map(
+    ({ claim, holds, measured }) => `${holds ? 'holds' : 'FAILS'}: ${claim} (${measured})\n`,
+  );
+  return [
+    `${document.name} on ${device.name}${device.software ? ' (a software device)' : ''}, ${device.driver}\n\n`,
+    table(cells),
+    ...(verdicts.length > 0 ? ['\n', ...verdicts] : []),
+  ].join('');
+}
+
+/** Options that only some benchmarks have; each says on its own which. */
+const own = {
+  only: { value: 'NAME,…', doc: 'kernels, stsn: these alone' },
+  epochs: { value: 'N', doc: 'stsn: epochs of each training' },
+  seeds: { value: 'N,…', doc: 'stsn: one training for each' },
+  lr: { value: 'X', doc: 'stsn: learning rate' },
+  batch: { value: 'N', doc: 'stsn: sentences a step' },
+  encoder: { value: 'DIR', doc: 'stsn: a pretrained encoder' },
+  vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
+  config: { value: 'F', doc: 'stsn: model configuration, possibly partial' },
+} as const;
+
+export const bench: Command = {
+  name: 'bench',
+  summary: 'Measures: `spanwise bench` lists the benchmarks',
+  positional: '[NAME]',
+  options: {
+    json,
+    out: { value: 'F', doc: 'also write the JSON document to this file' },
+    full: { doc: 'more shapes and more runs' },
+    data: { value: 'DIR', doc: 'stsn: a corpus, *train.json and *dev.json and *test.json' },
+    ...own,
+  },
+  notes:
+    'Every side is checked against float64 before it is timed. Exit status 1 where what the benchmark asserts does\n' +
+    'not hold. bench/README.md says what each one measures.',
+  async run(args) {
+    const benches = await loadBenches();
+    if (args.positional === '') {
+      await print(table(Object.entries(benches).map(([name, { doc }]) => [name, doc])));
+      return 0;
+    }
+    const found = Object.hasOwn(benches, args.positional) ? benches[args.positional] : undefined;
+    if (!found)
+      throw new InputError(
+        `bench: there is no benchmark "${args.positional}" (there are: ${Object.keys(benches).join(', ')})`,
+      );
+    const out = args.optional('out');
+    if (out !== undefined) checkWritable(out);
+    const progress = new Progress();
+    const document = await found
+      .run({
+        json: args.flag('json'),
+        full: args.flag('full'),
+        args: Object.keys(own).flatMap((name) => {
+          const value = args.optional(name);
+          return value === undefined ? [] : [`--${name}=${value}`];
+        }),
+        data: args.optional('data'),
+        log: (line) => progress.show(`${args.positional}: ${line}`),
+      })
+      .finally(() => progress.clear());
+    if (out !== undefined) writeFileAtomic(out, `${JSON.stringify(document, null, 2)}\n`);
+    if (args.flag('json')) await printJson(document);
+    else await print(benchText(document));
+    return document.checks.every(({ holds }) => holds) ? 0 : 1;
+  },
+};
