@@ -29,7 +29,8 @@ export interface MemoryReport {
   peakByLabel: Record<string, number>;
 }
 
-const STORAGE = 0x80 | 0x4 | 0x8; // STORAGE | COPY_SRC | COPY_DST
+/** Usage of every buffer that holds tensors: STORAGE | COPY_SRC | COPY_DST. */
+export const bufferUsage = 0x80 | 0x4 | 0x8;
 const MIN_BYTES = 16;
 
 /** Bucket of a request: at most an eighth is wasted, and a different batch shape mostly finds a block. */
@@ -41,14 +42,13 @@ export function bucketSize(bytes: number): number {
 }
 
 export class Memory {
-  readonly #device: GPUDevice;
+  readonly #create: (bytes: number, label: Label) => GPUBuffer;
   readonly #free = new Map<number, Block[]>();
   readonly #live = new Map<string, number>();
   readonly #peak = new Map<string, number>();
   /** Bytes by block: a released block may be taken again under another label. */
   readonly #charged = new Map<Block, { label: Label; bytes: number }>();
   readonly #blocks = new Set<Block>();
-  readonly #checks: Promise<void>[] = [];
   #nextId = 1;
   #liveBytes = 0;
   #peakBytes = 0;
@@ -56,26 +56,22 @@ export class Memory {
   #peakHeldBytes = 0;
   readonly #maxBufferSize: number;
 
-  constructor(device: GPUDevice, maxBufferSize: number) {
-    this.#device = device;
+  /** @param create makes a buffer with `bufferUsage`; its failure is the caller's to report */
+  constructor(create: (bytes: number, label: Label) => GPUBuffer, maxBufferSize: number) {
+    this.#create = create;
     this.#maxBufferSize = maxBufferSize;
   }
 
   /** A block of at least `bytes`. With `idleSince`, only one that no command after that batch uses. */
   take(bytes: number, label: Label, idleSince = Infinity): Block {
-    const size = Math.min(bucketSize(bytes), Math.max(this.#maxBufferSize, bytes));
     if (bytes > this.#maxBufferSize)
       throw new OutOfMemoryError(
         `${label} buffer of ${bytes} bytes exceeds the device's maxBufferSize of ${this.#maxBufferSize}`,
       );
+    const size = Math.min(bucketSize(bytes), this.#maxBufferSize);
     const bucket = this.#free.get(size);
     const at = bucket ? bucket.findLastIndex((block) => block.lastUse < idleSince) : -1;
-    let block: Block;
-    if (bucket && at >= 0) {
-      block = bucket.splice(at, 1)[0];
-    } else {
-      block = this.#create(size, label);
-    }
+    const block = bucket && at >= 0 ? bucket.splice(at, 1)[0] : this.#grow(size, label);
     this.#charge(block, label, bytes);
     return block;
   }
@@ -98,22 +94,6 @@ export class Memory {
     const bucket = this.#free.get(block.size);
     if (bucket) bucket.push(block);
     else this.#free.set(block.size, [block]);
-  }
-
-  /** Resolves when every allocation so far is known to have worked; rejects with OutOfMemoryError otherwise. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#checks.splice(0));
-  }
-
-  /** Destroys pooled blocks; returns their ids so that caches keyed on them can be emptied. Call between submits. */
-  trim(): void {
-    for (const bucket of this.#free.values())
-      for (const block of bucket) {
-        block.buffer.destroy();
-        this.#blocks.delete(block);
-        this.#heldBytes -= block.size;
-      }
-    this.#free.clear();
   }
 
   destroy(): void {
@@ -153,21 +133,8 @@ export class Memory {
     this.#peak.set(label, Math.max(this.#peak.get(label) ?? 0, live));
   }
 
-  #create(size: number, label: Label): Block {
-    this.#device.pushErrorScope('out-of-memory');
-    this.#device.pushErrorScope('validation');
-    const buffer = this.#device.createBuffer({ size, usage: STORAGE, label });
-    const failed = (error: GPUError | null) => {
-      if (error)
-        throw new OutOfMemoryError(`${label} buffer of ${size} bytes could not be made: ${error.message}`);
-    };
-    const check = Promise.all([
-      this.#device.popErrorScope().then(failed),
-      this.#device.popErrorScope().then(failed),
-    ]);
-    check.catch(() => undefined); // reported by settled(); never an unhandled rejection
-    this.#checks.push(check.then(() => undefined));
-    this.#checks[this.#checks.length - 1].catch(() => undefined);
+  #grow(size: number, label: Label): Block {
+    const buffer = this.#create(size, label);
     const block: Block = { id: this.#nextId++, buffer, size, lastUse: 0, external: false };
     this.#blocks.add(block);
     this.#heldBytes += size;

@@ -23,17 +23,17 @@ export class Profiler {
     return set;
   }
 
-  /** The descriptor of a pass whose time is charged to `work`; past the capacity of one submit, untimed. */
-  pass(work: Work): GPUComputePassDescriptor {
+  /** The descriptor of the next pass of `encoder`, whose time is charged to `work`. */
+  pass(encoder: GPUCommandEncoder, work: Work): GPUComputePassDescriptor {
+    if (2 * this.#targets.length === CAPACITY) this.resolve(encoder);
     const at = 2 * this.#targets.length;
-    if (at + 2 > CAPACITY) return {};
     this.#targets.push(work);
     return {
       timestampWrites: { querySet: this.#set, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
     };
   }
 
-  /** Ends a submit: its queries are resolved into a buffer that `collect` reads. */
+  /** Resolves the queries so far into a buffer that `collect` reads. Call at the end of a submit, between passes. */
   resolve(encoder: GPUCommandEncoder): void {
     const count = 2 * this.#targets.length;
     if (count === 0) return;

@@ -3,7 +3,7 @@
  * missing, writes all uniforms and host tables once, encodes one compute pass and submits it. So a training step is
  * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
  */
-import { InputError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import {
   checkParams,
   sizeOf,
@@ -17,7 +17,7 @@ import {
 import { fill } from '../../kernels/elementwise.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { Memory, type Block, type Label } from './memory.ts';
+import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter, type Work } from './meter.ts';
 import { Pipelines, pipelineKey } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
@@ -81,7 +81,7 @@ export class Runtime {
   /** Host tables of the open batch, by identity, with their byte offset in the shared table buffer. */
   #tableOffsets = new Map<Int32Array, number>();
   #tableBytes = 0;
-  #checks: Promise<void>[] = [];
+  #checks: Promise<unknown>[] = [];
   #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
@@ -91,13 +91,20 @@ export class Runtime {
     this.caps = opened.caps;
     this.info = opened.info;
     this.#options = options;
-    this.memory = new Memory(opened.device, opened.caps.maxBufferSize);
+    this.memory = new Memory(
+      (size, label) =>
+        this.#guard(`${label} buffer of ${size} bytes`, () =>
+          this.device.createBuffer({ size, usage: bufferUsage, label }),
+        ),
+      opened.caps.maxBufferSize,
+    );
     this.#pipelines = new Pipelines(opened.device);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
         this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
-    opened.device.addEventListener('uncapturederror', this.#onUncaptured);
+    // On an injected device others make mistakes too; all that is done here runs under error scopes.
+    if (options.ownsDevice !== false) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
 
   readonly #onUncaptured = (event: Event): void => {
@@ -122,14 +129,7 @@ export class Runtime {
       );
     const dtype = data instanceof Int32Array ? 'i32' : 'f32';
     const tensor = this.#allocate(shape, dtype, label, this.#submitted + 1);
-    if (data.length > 0)
-      this.device.queue.writeBuffer(
-        tensor.block.buffer,
-        0,
-        data.buffer as ArrayBuffer,
-        data.byteOffset,
-        data.byteLength,
-      );
+    if (data.length > 0) this.#write(tensor, data, 'upload');
     return tensor;
   }
 
@@ -151,17 +151,24 @@ export class Runtime {
     if (data.length !== tensor.size)
       throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
     await this.flush();
-    this.device.queue.writeBuffer(
-      tensor.buffer,
-      0,
-      data.buffer as ArrayBuffer,
-      data.byteOffset,
-      data.byteLength,
+    this.#write(tensor, data, 'write');
+  }
+
+  #write(tensor: Tensor, data: Float32Array | Int32Array, what: string): void {
+    this.#guard(`${what} of [${tensor.shape}]`, () =>
+      this.device.queue.writeBuffer(
+        tensor.buffer,
+        0,
+        data.buffer as ArrayBuffer,
+        data.byteOffset,
+        data.byteLength,
+      ),
     );
   }
 
-  /** Registers a tensor with the innermost scope. */
+  /** Registers a new tensor with the innermost scope. Errors: the runtime is closed or has failed. */
   track(tensor: Tensor): Tensor {
+    this.#throwFailure();
     this.#scopes[this.#scopes.length - 1]?.add(tensor);
     return tensor;
   }
@@ -181,8 +188,8 @@ export class Runtime {
     this.#scopes.push(made);
     try {
       const result = await body();
-      for (const tensor of tensorsIn(result))
-        if (made.delete(tensor)) this.#scopes[this.#scopes.length - 2]?.add(tensor);
+      const outer = this.#scopes[this.#scopes.indexOf(made) - 1];
+      for (const tensor of tensorsIn(result)) if (made.delete(tensor)) outer?.add(tensor);
       return result;
     } finally {
       this.#scopes.splice(this.#scopes.indexOf(made), 1);
@@ -276,6 +283,8 @@ export class Runtime {
       if (!tensor) throw new InputError(`${dispatch.label}: nothing is bound to "${binding.tensor}"`);
       if (tensor.runtime !== this)
         throw new InputError(`${dispatch.label}: "${binding.tensor}" is of another runtime`);
+      if (tensor.released)
+        throw new SpanwiseError(`${dispatch.label}: "${binding.tensor}" [${tensor.shape}] was released`);
       if (tensor.bytes > limit)
         throw new OutOfMemoryError(
           `${dispatch.label}: "${binding.tensor}" [${tensor.shape}] is ${tensor.bytes} bytes, over the device's ` +
@@ -309,8 +318,8 @@ export class Runtime {
   // ---- device --------------------------------------------------------------------------------------------------
 
   /** Compiles the pipelines of recorded commands and submits them. Does not wait for the device to finish. */
-  flush(): Promise<void> {
-    return this.#flush();
+  async flush(): Promise<void> {
+    await this.#flush();
   }
 
   /** `copies` are encoded behind the commands, in the same submit. */
@@ -336,57 +345,59 @@ export class Runtime {
     copies?: (encoder: GPUCommandEncoder) => void,
   ): Promise<void> {
     await this.#compile(commands);
-    const device = this.device;
-    device.pushErrorScope('out-of-memory');
-    device.pushErrorScope('validation');
-    const labels = new Set(commands.map((c) => c.dispatch.label));
-    try {
+    const labels = [...new Set(commands.map((c) => c.dispatch.label))].slice(0, 6).join(', ');
+    this.#guard(`batch ${batch} (${labels})`, () => {
+      const { queue } = this.device;
       const uniforms = this.#writeUniforms(commands);
       const tableBuffer = this.#writeTables(tables, tableBytes);
-      let encoder = device.createCommandEncoder({ label: `batch ${batch}` });
+      let encoder = this.device.createCommandEncoder({ label: `batch ${batch}` });
       let pass: GPUComputePassEncoder | undefined;
       let flops = 0;
+      const endPass = (): void => {
+        pass?.end();
+        pass = undefined;
+      };
       commands.forEach((command, i) => {
         flops += command.dispatch.flops;
         if (flops > MAX_FLOPS_PER_SUBMIT && i > 0) {
-          pass?.end();
-          pass = undefined;
-          device.queue.submit([encoder.finish()]);
+          endPass();
+          queue.submit([encoder.finish()]);
           this.meter.submits++;
-          encoder = device.createCommandEncoder({ label: `batch ${batch}, continued` });
+          encoder = this.device.createCommandEncoder({ label: `batch ${batch}, continued` });
           flops = command.dispatch.flops;
         }
         const made = this.#pipelines.get(command.key);
         if (!made) throw new GpuValidationError(`pipeline ${command.key} is missing`);
         const group = this.#bindGroup(command, made.layout, made.layoutKey, uniforms, tableBuffer);
-        if (this.#profiler) {
-          pass?.end();
-          pass = encoder.beginComputePass(this.#profiler.pass(command.work));
-        } else pass ??= encoder.beginComputePass();
+        if (this.#profiler) endPass();
+        pass ??= encoder.beginComputePass(this.#profiler?.pass(encoder, command.work));
         pass.setPipeline(made.pipeline);
         pass.setBindGroup(0, group, command.dispatch.uniforms.length ? [i * UNIFORM_SLOT] : []);
         pass.dispatchWorkgroups(...command.dispatch.workgroups);
-        if (this.#profiler) {
-          pass.end();
-          pass = undefined;
-        }
       });
-      pass?.end();
+      endPass();
       this.#profiler?.resolve(encoder);
       copies?.(encoder);
-      device.queue.submit([encoder.finish()]);
+      queue.submit([encoder.finish()]);
       this.meter.submits++;
       this.#submitted = batch;
+    });
+  }
+
+  /** Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`. */
+  #guard<T>(what: string, body: () => T): T {
+    const { device } = this;
+    device.pushErrorScope('out-of-memory');
+    device.pushErrorScope('validation');
+    try {
+      return body();
     } finally {
-      const fail = (error: GPUError | null, Kind: typeof GpuValidationError): void => {
-        if (error) throw new Kind(`batch ${batch} (${[...labels].slice(0, 6).join(', ')}): ${error.message}`);
+      const check = async (Kind: typeof GpuValidationError): Promise<void> => {
+        const error = await device.popErrorScope();
+        if (error) this.#failure ??= new Kind(`${what}: ${error.message}`);
       };
-      const check = Promise.all([
-        device.popErrorScope().then((e) => fail(e, GpuValidationError)),
-        device.popErrorScope().then((e) => fail(e, OutOfMemoryError)),
-      ]).then(() => undefined);
-      check.catch((error: unknown) => (this.#failure ??= error as Error));
-      this.#checks.push(check.catch(() => undefined));
+      // A scope that cannot be popped belongs to a lost device, which is reported as such.
+      this.#checks.push(Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]));
     }
   }
 
@@ -478,7 +489,10 @@ export class Runtime {
 
   /** The elements of several tensors with one wait. */
   async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
+    this.#throwFailure();
     const blocks = tensors.map((tensor) => tensor.block);
+    // An upload must not take a block over before it has been copied.
+    for (const block of blocks) block.lastUse = this.#batch;
     const offsets: number[] = [];
     let bytes = 0;
     for (const tensor of tensors) {
@@ -496,7 +510,9 @@ export class Runtime {
       await this.#settle();
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
-    const staging = this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'readback' });
+    const staging = this.#guard(`read-back buffer of ${bytes} bytes`, () =>
+      this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
+    );
     try {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
@@ -507,11 +523,8 @@ export class Runtime {
       try {
         await this.#wait(staging.mapAsync(0x1));
       } catch (error) {
-        await Promise.resolve();
-        throw (
-          this.#failure ??
-          new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error })
-        );
+        await this.#settle(); // throws the reason, where one is known
+        throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
       const mapped = staging.getMappedRange();
       const values = tensors.map((tensor, i) => {
@@ -543,7 +556,7 @@ export class Runtime {
   }
 
   async #settle(): Promise<void> {
-    await this.#wait(Promise.all([...this.#checks.splice(0), this.memory.settled()]));
+    await this.#wait(Promise.all(this.#checks.splice(0)));
     this.#throwFailure();
   }
 

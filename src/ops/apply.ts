@@ -14,7 +14,7 @@ export type Inputs = Readonly<Record<string, Tensor | HostInts | undefined>>;
 
 /**
  * The kernel's outputs by name (saved ones included). Where a tape records and an input requires a gradient, the
- * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op.
+ * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op (nothing has run then).
  */
 export function apply(
   runtime: Runtime,
@@ -27,15 +27,14 @@ export function apply(
   for (const [name, value] of Object.entries(inputs))
     if (value instanceof Tensor) tensors[name] = value;
     else if (value) host[name] = value;
-  const outputs = runtime.kernel(kernel, tensors, { params, host });
   const tape = runtime.tape;
-  if (!tape) return outputs;
-
-  const differentiable = Object.entries(tensors).filter(([, tensor]) => tensor.requiresGrad);
-  if (differentiable.length === 0) return outputs;
+  const differentiable = tape ? Object.entries(tensors).filter(([, tensor]) => tensor.requiresGrad) : [];
   const backward = kernel.backward;
-  if (!backward)
+  if (differentiable.length > 0 && !backward)
     throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
+  const outputs = runtime.kernel(kernel, tensors, { params, host });
+  if (!tape || !backward || differentiable.length === 0) return outputs;
+
   const visible = kernel.outputs.filter((port) => !port.saved && outputs[port.name]);
   const wanted = differentiable.map(([name]) => `grad_${name}`);
   const needed = new Set(backward.inputs.map((port) => port.name));

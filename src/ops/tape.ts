@@ -15,7 +15,8 @@ export interface Node {
   outputs: readonly Tensor[];
   /**
    * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
-   * A returned tensor may be one of the given ones.
+   * The tape adds to the returned tensors in place, so each is a new one, and no two share memory; a view of a given
+   * gradient is fine.
    */
   backward(grads: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[];
   /** Tensors that only this node still needs once its backward has run. */
@@ -65,12 +66,11 @@ export class Tape {
         const upstream = node.outputs.map((output) => grads.get(output));
         if (upstream.some((grad) => grad)) {
           const inputGrads = node.backward(upstream);
-          const passedOn = new Set<Tensor>();
           node.inputs.forEach((input, i) => {
             const grad = inputGrads[i];
-            if (grad) this.#add(grads, input, grad, passedOn);
+            if (grad) this.#add(grads, input, grad);
           });
-          for (const grad of upstream) if (grad && !passedOn.has(grad)) grad.release();
+          for (const grad of upstream) grad?.release();
         }
         for (const output of node.outputs) grads.delete(output);
         for (const tensor of [...node.outputs, ...node.saved]) if (!kept.has(tensor)) tensor.release();
@@ -78,31 +78,21 @@ export class Tape {
     } finally {
       runtime.tape = recording;
       runtime.meter.phase = 'forward';
+      // What is left of them is data: another tape must not take it for a parameter.
+      for (const tensor of this.#made) tensor.requiresGrad = false;
       this.#made.clear();
     }
   }
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
-  #add(grads: Map<Tensor, Tensor>, input: Tensor, grad: Tensor, passedOn: Set<Tensor>): void {
+  #add(grads: Map<Tensor, Tensor>, input: Tensor, grad: Tensor): void {
     const leaf = !this.#made.has(input);
     const existing = leaf ? input.grad : grads.get(input);
     if (existing) {
       this.#runtime.kernel(accumulate, { total: existing, x: grad });
-      if (!passedOn.has(grad)) grad.release();
-      return;
-    }
-    // The same tensor may be the gradient of two inputs (a + b): the second gets a view with its own lifetime only
-    // where nothing is added to it later, so it is copied.
-    const own = passedOn.has(grad) ? this.#copy(grad) : grad;
-    passedOn.add(own);
-    if (leaf) input.grad = this.#runtime.keep(own);
-    else grads.set(input, own);
-  }
-
-  #copy(grad: Tensor): Tensor {
-    const zero = this.#runtime.upload(new Float32Array(grad.size), grad.shape, 'gradients');
-    this.#runtime.kernel(accumulate, { total: zero, x: grad });
-    return zero;
+      grad.release();
+    } else if (leaf) input.grad = this.#runtime.keep(grad);
+    else grads.set(input, grad);
   }
 }
 
