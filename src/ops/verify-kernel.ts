@@ -24,7 +24,8 @@ export interface Verification {
   error?: string;
 }
 
-const toHost = ({ shape, data }: RefTensor): HostTensor =>
+/** A reference tensor as the host holds it for a device. */
+export const toHost = ({ shape, data }: RefTensor): HostTensor =>
   data instanceof Int32Array
     ? { shape, dtype: 'i32', data }
     : { shape, dtype: 'f32', data: Float32Array.from(data) };

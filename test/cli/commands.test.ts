@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
@@ -39,16 +40,22 @@ test('spanwise: a reader that goes away is no failure', async (t) => {
 });
 
 test('spanwise: killed, it leaves no process behind', async (t) => {
-  const child = start(['extract', '--model', model]);
-  // Standard input stays open, so the command waits for text, in the restarted process where there is one.
+  // Standard input that stays open whatever becomes of the command: it waits for text, in the restarted process where
+  // there is one.
+  const holder = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 30000)'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const child = spawn(process.execPath, ['bin/spanwise.mjs', 'extract', '--model', model], {
+    stdio: [holder.stdout, 'pipe', 'inherit'],
+  });
   await new Promise((resolve) => setTimeout(resolve, 1500));
   t.equal(child.exitCode, null, 'it waits');
   // Standard output closes when the last process that holds it ends.
-  const closed = new Promise((resolve) => child.stdout.on('close', () => resolve('ended')));
+  const closed = new Promise((resolve) => child.stdout?.on('close', () => resolve('ended')).resume());
   child.kill('SIGKILL');
-  const timer = new Promise((resolve) => setTimeout(() => resolve('still running'), 5000).unref());
-  t.equal(await Promise.race([closed, timer]), 'ended');
-  child.stdin.destroy();
+  const late = new Promise((resolve) => setTimeout(() => resolve('still running'), 5000).unref());
+  t.equal(await Promise.race([closed, late]), 'ended');
+  holder.kill();
 });
 
 test('spanwise doctor', async (t) => {

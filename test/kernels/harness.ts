@@ -17,6 +17,8 @@ import {
 } from '../../kernels/plan.ts';
 import { kernelNamed, openRuntime, type Runtime, type Tensor } from '../../src/node.ts';
 import { apply, type HostInts } from '../../src/ops/apply.ts';
+import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
+import { toHost } from '../../src/ops/verify-kernel.ts';
 import { record } from '../../src/ops/tape.ts';
 import { relativeError } from '../relative-error.ts';
 import { expand } from '../../shaders/expand.ts';
@@ -94,65 +96,22 @@ export function limitProblems(plan: Plan): string[] {
   return problems;
 }
 
-async function runOnce(
-  kernel: Kernel,
-  inputs: RefTensors,
-  params: Params,
-  wanted?: readonly string[],
-): Promise<Record<string, Float32Array | Int32Array>> {
-  return runtime.scope(async () => {
-    const { floats, host } = split(inputs);
-    const tensors = Object.fromEntries(
-      Object.entries(floats).map(([name, data]) => [name, runtime.upload(data, inputs[name].shape)]),
-    );
-    const outputs = runtime.kernel(kernel, tensors, { params, host, wanted });
-    const names = Object.keys(outputs);
-    const values = await runtime.readAll(names.map((name) => outputs[name]));
-    return Object.fromEntries(names.map((name, i) => [name, values[i]]));
-  });
-}
-
 const sameBits = (a: Float32Array | Int32Array, b: Float32Array | Int32Array): boolean =>
   Buffer.compare(
     Buffer.from(a.buffer, a.byteOffset, a.byteLength),
     Buffer.from(b.buffer, b.byteOffset, b.byteLength),
   ) === 0;
 
-/** Runs forward and backward on the device; returns all forward outputs and the gradients by name. */
+/** Runs forward and backward on the device; returns outputs and gradients by name. */
 async function forwardBackward(
   kernel: Kernel,
   c: Case,
   grads: RefTensors | undefined,
-): Promise<{
-  outputs: Record<string, Float32Array | Int32Array>;
-  gradients: Record<string, Float32Array | Int32Array>;
-}> {
-  const params = c.params ?? {};
-  const outputs = await runOnce(kernel, c.inputs, params);
-  if (!grads || !kernel.backward) return { outputs, gradients: {} };
-  const gradients = await runtime.scope(async () => {
-    const { floats, host } = split(c.inputs);
-    const tensors: Record<string, Tensor> = {};
-    for (const [name, data] of Object.entries(floats))
-      tensors[name] = runtime.upload(data, c.inputs[name].shape);
-    Object.assign(tensors, runtime.kernel(kernel, tensors, { params, host }));
-    for (const [name, g] of Object.entries(grads))
-      tensors[name] = runtime.upload(Float32Array.from(g.data), g.shape);
-    const backward = kernel.backward as Kernel;
-    const ports = new Set(backward.inputs.map((p) => p.name));
-    const known = new Set(backward.params.map((p) => p.name));
-    const keep = <T>(all: Record<string, T>, names: Set<string>) =>
-      Object.fromEntries(Object.entries(all).filter(([name]) => names.has(name)));
-    const results = runtime.kernel(backward, keep(tensors, ports), {
-      params: keep(params as Record<string, unknown>, known),
-      host: keep(host, ports),
-      wanted: Object.keys(floats).map((name) => `grad_${name}`),
-    });
-    const names = Object.keys(results);
-    const values = await runtime.readAll(names.map((name) => results[name]));
-    return Object.fromEntries(names.map((name, i) => [name, values[i]]));
-  });
-  return { outputs, gradients };
+): Promise<Record<string, Float32Array | Int32Array>> {
+  const tensors = Object.entries({ ...c.inputs, ...grads }).map(([name, x]) => [name, toHost(x)] as const);
+  const run = prepareKernelRun(kernel, new Map(tensors), c.params ?? {}, grads !== undefined, kernel.name);
+  const results = await runKernel(runtime, run);
+  return Object.fromEntries([...results].map(([name, { data }]) => [name, data]));
 }
 
 /** Runs `body` with other capabilities shown to the plans: a small grid limit, or the variants of a real GPU. */
@@ -190,12 +149,12 @@ export function testKernel(name: string, cases: readonly Case[]): void {
       const first = await forwardBackward(kernel, c, grads);
       const compare = (run: typeof first, how: string): void => {
         for (const port of visible) {
-          const error = relativeError(run.outputs[port.name], expected[port.name].data);
+          const error = relativeError(run[port.name], expected[port.name].data);
           t.ok(error <= TOLERANCE, `${port.name}${how}: relative error ${error.toExponential(1)}`);
         }
         for (const [key, g] of Object.entries(expectedGrads ?? {})) {
           if (c.skipGradients?.includes(key.replace(/^grad_/, ''))) continue;
-          const actual = run.gradients[key];
+          const actual = run[key];
           const error = actual ? relativeError(actual, g.data) : NaN;
           t.ok(error <= TOLERANCE, `${key}${how}: relative error ${error.toExponential(1)}`);
         }
@@ -212,10 +171,8 @@ export function testKernel(name: string, cases: readonly Case[]): void {
       compare(await withCaps({ software }, () => forwardBackward(kernel, c, grads)), ' (other device)');
       const grid = { maxComputeWorkgroupsPerDimension: 37 };
       const folded = await withCaps(grid, () => forwardBackward(kernel, c, grads));
-      const all = { ...first.outputs, ...first.gradients };
-      const again = { ...folded.outputs, ...folded.gradients };
       t.deepEqual(
-        Object.keys(all).filter((key) => !sameBits(all[key], again[key])),
+        Object.keys(first).filter((key) => !sameBits(first[key], folded[key])),
         [],
         'the same bits on a second run, with the grid folded',
       );
