@@ -67,6 +67,7 @@ if (tests) {
     kernels: 'kernels/index.ts',
     'spanwise-node': 'src/node.ts',
     cli: 'src/cli/main.ts',
+    bench: 'bench/index.ts',
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file)));
   await build({

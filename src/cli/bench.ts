@@ -8,6 +8,7 @@ import { json, type Command } from './command.ts';
 import { checkWritable } from './device.ts';
 import { print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
+import { recipeOptions } from './train.ts';
 
 export type BenchRow = Readonly<Record<string, unknown>>;
 
@@ -91,17 +92,18 @@ export function benchText(document: BenchDocument): string {
   ].join('');
 }
 
-/** Options that only some benchmarks have; each says on its own which. */
-const own = {
-  only: { value: 'NAME,…', doc: 'kernels, stsn: these alone' },
-  epochs: { value: 'N', doc: 'stsn: epochs of each training' },
-  seeds: { value: 'N,…', doc: 'stsn: one training for each' },
-  lr: { value: 'X', doc: 'stsn: learning rate' },
-  batch: { value: 'N', doc: 'stsn: sentences a step' },
+const { seed: _oneSeed, ...recipe } = recipeOptions;
+/** Options that only some benchmarks have; each checks those it is given. */
+const own: Command['options'] = {
+  only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone' },
+  seeds: { value: 'N,…', doc: 'stsn: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn: a pretrained encoder' },
   vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
   config: { value: 'F', doc: 'stsn: model configuration, possibly partial' },
-} as const;
+  ...Object.fromEntries(
+    Object.entries(recipe).map(([name, { value, doc }]) => [name, { value, doc: `stsn: ${doc}` }]),
+  ),
+};
 
 export const bench: Command = {
   name: 'bench',

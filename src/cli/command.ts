@@ -15,7 +15,7 @@ export interface Command {
   name: string;
   /** One line for the list of commands. */
   summary: string;
-  /** The one argument without a name, which is then required. */
+  /** The one argument without a name, which is then required, unless it is written in brackets: `[NAME]`. */
   positional?: string;
   options: Readonly<Record<string, Option>>;
   /** Further lines of the help text. */
@@ -39,7 +39,7 @@ export class Arguments {
     this.#positional = positional;
   }
 
-  /** The argument without a name, of a command that has one. */
+  /** The argument without a name, of a command that has one; empty where it may be absent and is. */
   get positional(): string {
     return this.#positional ?? '';
   }
@@ -135,7 +135,8 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
   }
   if (parsed.values.help === true) return 'help';
   const most = command.positional === undefined ? 0 : 1;
-  if (parsed.positionals.length < most) throw usageError(command, `${command.positional} is missing`);
+  const least = command.positional?.startsWith('[') ? 0 : most;
+  if (parsed.positionals.length < least) throw usageError(command, `${command.positional} is missing`);
   if (parsed.positionals.length > most)
     throw usageError(command, `unexpected argument "${parsed.positionals[most]}"`);
   for (const [name, { value, required }] of Object.entries(command.options)) {

@@ -1,5 +1,6 @@
 /** `spanwise`: finds the command, runs it, turns every outcome into an exit status (SPEC section 5). */
 import { InputError } from '../../kernels/errors.ts';
+import { bench } from './bench.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
 import { demoStsn } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   extractCommand,
   evaluateCommand,
   traceCommand,
+  bench,
   kernelList,
   kernelShow,
   kernelRun,
