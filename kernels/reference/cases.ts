@@ -111,6 +111,25 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
     { inputs: { x: random(2, 6, 9), ranges: ints([4, 3], 0, 0, 6, 0, 2, 4, 1, 3, 3, 1, 1, 2) }, params: {} },
   ],
   scale: (random) => [{ inputs: { x: random(3, 7) }, params: { factor: -2.5 } }],
+  'segment-attention': (random) => [
+    {
+      inputs: {
+        q: random(2, 7, 8),
+        k: random(2, 7, 8),
+        v: random(2, 7, 8),
+        weights: random(2, 3),
+        lengths: ints([2], 7, 4),
+      },
+      params: { heads: 2, scales: [1, 2, 5] },
+    },
+    {
+      inputs: { q: random(2, 6, 16), k: random(2, 6, 16), v: random(2, 6, 16), lengths: ints([2], 6, 2) },
+      params: { heads: 2, scales: [2, 3], projections: 'per-scale' },
+    },
+  ],
+  'sliding-average-pool': (random) => [
+    { inputs: { x: random(2, 6, 5), lengths: ints([2], 6, 2) }, params: { scales: [1, 2, 4] } },
+  ],
   softmax: (random) => [
     { inputs: { x: random(4, 9) }, params: {} },
     { inputs: { x: random(2, 515) }, params: {} },
