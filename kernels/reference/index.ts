@@ -15,6 +15,8 @@ import { lstmReference } from './lstm.ts';
 import { mulReference } from './mul.ts';
 import { rangeMaxPoolReference } from './range-max-pool.ts';
 import { scaleReference } from './scale.ts';
+import { segmentAttentionReference } from './segment-attention.ts';
+import { slidingAveragePoolReference } from './sliding-average-pool.ts';
 import { softmaxReference } from './softmax.ts';
 import { spanEnumerateReference } from './span-enumerate.ts';
 import { spanRepresentationReference } from './span-representation.ts';
@@ -43,6 +45,8 @@ export const references: Readonly<Record<string, Reference>> = {
   mul: mulReference,
   'range-max-pool': rangeMaxPoolReference,
   scale: scaleReference,
+  'segment-attention': segmentAttentionReference,
+  'sliding-average-pool': slidingAveragePoolReference,
   softmax: softmaxReference,
   'span-enumerate': spanEnumerateReference,
   'span-representation': spanRepresentationReference,

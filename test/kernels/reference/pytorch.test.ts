@@ -44,6 +44,8 @@ const kernels = [
   'cross-entropy',
   'binary-cross-entropy',
   'adamw',
+  'segment-attention',
+  'sliding-average-pool',
 ];
 
 for (const kernel of kernels) {
