@@ -1,15 +1,10 @@
 import test from 'tape';
-import {
-  attention,
-  attentionStrips,
-  planAttention,
-  planAttentionBackward,
-  type AttentionStrip,
-} from '../../kernels/attention.ts';
+import { attention, planAttention, planAttentionBackward } from '../../kernels/attention.ts';
 import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type PlanRequest, type Shape } from '../../kernels/plan.ts';
 import { attentionReference } from '../../kernels/reference/attention.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
+import { attentionStrips, type AttentionStrip } from '../../kernels/shared/attention-strips.ts';
 import {
   ints,
   limitProblems,
