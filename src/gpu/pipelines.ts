@@ -60,26 +60,27 @@ export class Pipelines {
 
   async #make(key: string, dispatch: Dispatch): Promise<Pipeline> {
     const device = this.#device;
-    const code = wgslOf(dispatch);
-    const access = dispatch.bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('');
-    const layoutKey = `${access}${dispatch.uniforms.length ? 'u' : ''}`;
-    const layout = this.#layout(layoutKey, dispatch);
-    device.pushErrorScope('validation');
-    const module = device.createShaderModule({ code, label: key });
-    const scope = device.popErrorScope();
+    let code = '';
+    let module: GPUShaderModule | undefined;
     try {
+      code = wgslOf(dispatch);
+      const access = dispatch.bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('');
+      const layoutKey = `${access}${dispatch.uniforms.length ? 'u' : ''}`;
+      const layout = this.#layout(layoutKey, dispatch);
+      device.pushErrorScope('validation');
+      module = device.createShaderModule({ code, label: key });
+      // Bad WGSL fails the pipeline too, which is where it is reported.
+      device.popErrorScope().catch(() => null);
       const pipeline = await device.createComputePipelineAsync({
         label: key,
         layout: device.createPipelineLayout({ bindGroupLayouts: [layout], label: layoutKey }),
         compute: { module, entryPoint: dispatch.entryPoint },
       });
-      await scope;
       const made = { pipeline, layout, layoutKey };
       this.#ready.set(key, made);
       return made;
     } catch (error) {
-      await scope.catch(() => null);
-      const info = await module.getCompilationInfo().catch(() => undefined);
+      const info = await module?.getCompilationInfo().catch(() => undefined);
       const found = info ? diagnostics(code, info.messages) : '';
       const why = found || (error instanceof Error ? error.message : String(error));
       throw new ShaderError(`kernel ${dispatch.label}, shader ${key}: ${why}`, { cause: error });

@@ -21,8 +21,8 @@ import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter, type Work } from './meter.ts';
 import { Pipelines, pipelineKey } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
+import type { Recorder } from './recorder.ts';
 import { Tensor, type Storage } from './tensor.ts';
-import type { Tape } from '../ops/tape.ts';
 
 const UNIFORM_SLOT = 256;
 const UNIFORM_USAGE = 0x40 | 0x8; // UNIFORM | COPY_DST
@@ -67,7 +67,7 @@ export class Runtime {
   readonly memory: Memory;
   readonly meter = new Meter();
   /** The tape that records, while there is one (src/ops/tape.ts). */
-  tape: Tape | undefined;
+  tape: Recorder | undefined;
   readonly #options: RuntimeOptions;
   readonly #pipelines: Pipelines;
   readonly #bindGroups = new Map<string, GPUBindGroup>();

@@ -10,7 +10,8 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { apply, type HostInts, type Inputs } from './apply.ts';
 
 export { apply, type HostInts, type Inputs } from './apply.ts';
-export { record, Tape, type Node } from './tape.ts';
+export type { Node } from '../gpu/recorder.ts';
+export { record, Tape } from './tape.ts';
 
 /** Host integers of a shape. Errors: InputError when the count does not fit. */
 export function hostInts(data: Int32Array, shape: Shape = [data.length]): HostInts {

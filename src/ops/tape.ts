@@ -5,25 +5,11 @@
  */
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
+import type { Node, Recorder } from '../gpu/recorder.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 
-export interface Node {
-  op: string;
-  /** Inputs that require a gradient. */
-  inputs: readonly Tensor[];
-  outputs: readonly Tensor[];
-  /**
-   * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
-   * The tape adds to the returned tensors in place, so each is a new one, and no two share memory; a view of a given
-   * gradient is fine.
-   */
-  backward(grads: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[];
-  /** Tensors that only this node still needs once its backward has run. */
-  saved: readonly Tensor[];
-}
-
-export class Tape {
+export class Tape implements Recorder {
   readonly #runtime: Runtime;
   readonly #nodes: Node[] = [];
   readonly #made = new Set<Tensor>();

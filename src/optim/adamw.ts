@@ -1,4 +1,5 @@
 /** AdamW (Loshchilov and Hutter 2019), as PyTorch computes it, on the device. */
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
@@ -83,11 +84,31 @@ export class AdamW {
     return out;
   }
 
-  /** Restores what `read` returned. */
+  /**
+   * Restores what `read` returned; a parameter it lacks starts anew.
+   * Errors: InputError naming a tensor that is missing beside its fellows, mis-shaped, or of no parameter.
+   */
   load(saved: ReadonlyMap<string, HostTensor>): void {
-    for (const [name, { tensor }] of this.#parameters.all) {
-      const [m, v, step] = ['m', 'v', 'step'].map((part) => saved.get(`${part}.${name}`));
+    const parts = ['m', 'v', 'step'];
+    const { all } = this.#parameters;
+    for (const key of saved.keys()) {
+      const dot = key.indexOf('.');
+      const name = key.slice(dot + 1);
+      if (!parts.includes(key.slice(0, dot)) || !all.has(name))
+        throw new InputError(`optimizer state: "${key}" belongs to no parameter`);
+      for (const part of parts)
+        if (!saved.has(`${part}.${name}`))
+          throw new InputError(`optimizer state: "${part}.${name}" is missing`);
+    }
+    this.release();
+    for (const [name, { tensor }] of all) {
+      const [m, v, step] = parts.map((part) => saved.get(`${part}.${name}`));
       if (!m || !v || !step) continue;
+      for (const [part, { shape }] of Object.entries({ m, v }))
+        if (shape.length !== tensor.shape.length || shape.some((d, i) => d !== tensor.shape[i]))
+          throw new InputError(
+            `optimizer state: "${part}.${name}" is [${shape}], its parameter [${tensor.shape}]`,
+          );
       this.#states.set(name, {
         m: this.#own(m.data as Float32Array, tensor),
         v: this.#own(v.data as Float32Array, tensor),
@@ -96,6 +117,7 @@ export class AdamW {
     }
   }
 
+  /** Frees the moments. */
   release(): void {
     for (const { m, v } of this.#states.values()) {
       m.release();
