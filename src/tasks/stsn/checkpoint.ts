@@ -33,10 +33,21 @@ export function loadStsn(runtime: Runtime, dir: string): LoadedStsn {
   recoverFolder(dir);
   const config = parseStsnConfig(readJsonFile(join(dir, CONFIG), 'model config'), join(dir, CONFIG));
   const path = join(dir, WEIGHTS);
+  const tokenizer = loadTokenizer(dir);
   const source = new FileSource(readSafetensorsFile(path).tensors, path);
   const model = new Stsn(new Parameters(runtime, source), config, source.has(`encoder.${POOLER}`));
-  source.finish();
-  return { model, tokenizer: loadTokenizer(dir) };
+  finish(source, model);
+  return { model, tokenizer };
+}
+
+/** Checks that the file's tensors are the model's; frees the model where they are not. */
+function finish(source: FileSource, model: Stsn): void {
+  try {
+    source.finish();
+  } catch (error) {
+    model.parameters.release();
+    throw error;
+  }
 }
 
 /** A model with random weights. */
@@ -76,7 +87,7 @@ export function stsnFromEncoder(
       name.startsWith('encoder.') ? file.values(name, shape) : random.values(name, shape, init, index),
   };
   const model = new Stsn(new Parameters(runtime, source), config, file.has(`encoder.${POOLER}`));
-  file.finish();
+  finish(file, model);
   return model;
 }
 

@@ -1,6 +1,6 @@
 /** Entities and relations of sentences by a trained STSN. */
-import type { Stsn, States } from '../../models/stsn.ts';
-import type { Runtime } from '../../gpu/runtime.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import type { Stsn } from '../../models/stsn.ts';
 import { sigmoid } from '../../../kernels/reference/math.ts';
 import {
   bestClasses,
@@ -10,7 +10,8 @@ import {
   type ScoredEntity,
   type ScoredRelation,
 } from '../decode.ts';
-import { enumerateSpans, entityPairs } from '../spans.ts';
+import type { Entity } from '../dataset.ts';
+import { enumerateSpans, type EntityPairs } from '../spans.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { encodeSentence, makeBatch, type EncodedSentence } from './batch.ts';
 
@@ -20,19 +21,20 @@ export interface Prediction {
 }
 
 export interface PredictOptions {
+  /** Sentences at once; 16 when absent. */
   batchSize?: number;
+  /** Most pairs scored at once; 4096 when absent: bounds the memory of a poor model that finds entities everywhere. */
+  pairChunk?: number;
   policy?: DecodePolicy;
   /** Called with the number of sentences done. */
   progress?: (done: number, total: number) => void;
 }
 
-/** Most pairs scored at once: bounds the memory of a poor model that finds entities everywhere. */
-const PAIR_CHUNK = 4096;
-
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
  * together). Two waits for the device a batch: spans first, then the pairs of the entities found.
  * @param what names sentence i in errors
+ * @throws InputError for what `encodeSentence` refuses, and for options that are no counts
  */
 export async function predict(
   model: Stsn,
@@ -41,22 +43,26 @@ export async function predict(
   what: (i: number) => string,
   options: PredictOptions = {},
 ): Promise<Prediction[]> {
+  const { batchSize = 16, pairChunk = 4096, policy } = options;
+  for (const [name, count] of Object.entries({ batchSize, pairChunk }))
+    if (!Number.isInteger(count) || count < 1)
+      throw new InputError(`predict: ${name} must be an integer of at least 1, it is ${count}`);
   const encoded = sentences.map((tokens, i) => encodeSentence(tokens, tokenizer, model.config, what(i)));
   const order = encoded
     .map((_, i) => i)
     .sort((a, b) => encoded[a].ids.length - encoded[b].ids.length || a - b);
   const results = new Array<Prediction>(sentences.length);
-  const size = options.batchSize ?? 16;
-  for (let at = 0; at < order.length; at += size) {
-    const chosen = order.slice(at, at + size);
+  for (let at = 0; at < order.length; at += batchSize) {
+    const chosen = order.slice(at, at + batchSize);
     const predictions = await predictBatch(
       model,
       chosen.map((i) => encoded[i]),
       tokenizer.padId,
-      options.policy,
+      pairChunk,
+      policy,
     );
     chosen.forEach((i, j) => (results[i] = predictions[j]));
-    options.progress?.(Math.min(at + size, order.length), order.length);
+    options.progress?.(Math.min(at + batchSize, order.length), order.length);
   }
   return results;
 }
@@ -65,7 +71,8 @@ async function predictBatch(
   model: Stsn,
   sentences: readonly EncodedSentence[],
   padId: number,
-  policy?: DecodePolicy,
+  pairChunk: number,
+  policy: DecodePolicy | undefined,
 ): Promise<Prediction[]> {
   const { runtime } = model.parameters;
   const { entityTypes, relationTypes, maxSpanWidth, relationThreshold } = model.config;
@@ -76,30 +83,43 @@ async function predictBatch(
     const logits = await model.spanLogits(states, spans).read();
     const best = bestClasses(logits, entityTypes.length + 1);
     const entities = decodeEntities(spans, best, sentences.length, entityTypes, policy);
-    const { pairs, heads, tails } = entityPairs(entities);
-    const scores = await relationScores(runtime, model, states, heads, tails);
-    const relations = decodeRelations(pairs, scores, sentences.length, relationTypes, relationThreshold);
-    return entities.map((found, b) => ({ entities: found, relations: relations[b] }));
+    const predictions = entities.map((found): Prediction => ({ entities: found, relations: [] }));
+    if (relationTypes.length === 0) return predictions;
+    for (const { pairs, heads, tails } of pairChunks(entities, pairChunk)) {
+      const logits = await runtime.scope(() => model.relationLogits(states, heads, tails).read());
+      decodeRelations(pairs, Float64Array.from(logits, sigmoid), sentences.length, relationTypes, relationThreshold).forEach(
+        (found, b) => predictions[b].relations.push(...found),
+      );
+    }
+    return predictions;
   });
 }
 
-/** Sigmoid of the relation logits, [P · types]. */
-async function relationScores(
-  runtime: Runtime,
-  model: Stsn,
-  states: States,
-  heads: Int32Array,
-  tails: Int32Array,
-): Promise<Float64Array> {
-  const types = model.config.relationTypes.length;
-  const pairs = heads.length / 3;
-  const scores = new Float64Array(pairs * types);
-  for (let at = 0; at < pairs && types > 0; at += PAIR_CHUNK) {
-    const to = Math.min(pairs, at + PAIR_CHUNK);
-    await runtime.scope(async () => {
-      const logits = model.relationLogits(states, heads.slice(3 * at, 3 * to), tails.slice(3 * at, 3 * to));
-      (await logits.read()).forEach((v, i) => (scores[at * types + i] = sigmoid(v)));
-    });
-  }
-  return scores;
+/**
+ * All ordered pairs of distinct entities of each sentence in (b, head, tail) order, at most `size` at a time: a poor
+ * model may find thousands of entities in a sentence, whose pairs together would not fit in memory.
+ */
+function* pairChunks(batch: readonly (readonly Entity[])[], size: number): Generator<EntityPairs> {
+  let rows: number[] = [];
+  const take = (): EntityPairs => {
+    const pairs = Int32Array.from(rows);
+    const ends = (side: 1 | 2) => {
+      const spans = pairs.slice();
+      for (let at = 0; at < pairs.length; at += 3) {
+        const { start, end } = batch[pairs[at]][pairs[at + side]];
+        spans.set([start, end], at + 1);
+      }
+      return spans;
+    };
+    rows = [];
+    return { pairs, heads: ends(1), tails: ends(2) };
+  };
+  for (const [b, entities] of batch.entries())
+    for (const head of entities.keys())
+      for (const tail of entities.keys()) {
+        if (head === tail) continue;
+        rows.push(b, head, tail);
+        if (rows.length === 3 * size) yield take();
+      }
+  if (rows.length > 0) yield take();
 }

@@ -1,5 +1,6 @@
 /** From a corpus to a model to train: labels, tags, vocabulary, configuration. */
-import type { Json } from '../../models/config.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, type StsnConfig } from '../../models/stsn.ts';
 import { labelSets, type Sentence } from '../dataset.ts';
 import { tagSet } from '../tags.ts';
@@ -26,6 +27,7 @@ export const smallStsn: Json = { layers: 2, heads: 4, widthEmbeddingSize: 25 };
  * encoder's `vocab_size` from the tokenizer.
  * @param given a configuration as in a checkpoint, possibly partial; `encoder` may be partial too
  * @param what names it in errors
+ * @throws InputError naming `what` and the key that is unknown, of the wrong kind or out of range
  */
 export function completeConfig(
   given: Json,
@@ -34,9 +36,10 @@ export function completeConfig(
   tokenizer: Tokenizer,
 ): StsnConfig {
   const labels = labelSets(sentences);
-  const entityTypes = (given.entityTypes as string[] | undefined) ?? labels.entityTypes;
-  const encoder = (given.encoder ?? smallEncoder) as Json;
-  return parseStsnConfig(
+  const fields = new Fields(given, what);
+  const entityTypes = fields.strings('entityTypes', labels.entityTypes);
+  const encoder = given.encoder === undefined ? smallEncoder : fields.object('encoder');
+  const config = parseStsnConfig(
     {
       model: 'stsn',
       relationTypes: labels.relationTypes,
@@ -47,4 +50,17 @@ export function completeConfig(
     },
     what,
   );
+  checkTags(config, what);
+  return config;
+}
+
+/**
+ * Errors: InputError naming `what` when the tag head lacks a simple tag of an entity type, without which some sentence
+ * could not be tagged. Combined tags may be missing: see `encodeTags`.
+ */
+export function checkTags({ label, tags, entityTypes }: StsnConfig, what: string): void {
+  if (!label) return;
+  const needed = ['O', ...entityTypes.flatMap((type) => [`B-${type}`, `I-${type}`])];
+  const missing = needed.filter((tag) => !tags.includes(tag));
+  if (missing.length > 0) throw new InputError(`${what}: "tags" lacks ${missing.join(', ')}`);
 }

@@ -3,58 +3,42 @@
  * log, the best model by dev F1 in the output folder, and in `last/` all that is needed to continue bit for bit.
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, statSync, truncateSync } from 'node:fs';
+import { appendFileSync, existsSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { Work } from '../../gpu/meter.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
-import { readSafetensorsFile, recoverFolder, writeCheckpointFolder } from '../../io/files.ts';
-import { serializeSafetensorsPieces } from '../../io/safetensors.ts';
+import { recoverFolder, writeCheckpointFolder, writeFileAtomic } from '../../io/files.ts';
 import type { Stsn } from '../../models/stsn.ts';
 import { stream } from '../../nn/random.ts';
 import { record } from '../../ops/index.ts';
 import { AdamW, clipGradNorm, linearWarmupDecay } from '../../optim/index.ts';
-import type { Sentence } from '../dataset.ts';
+import { checkLabels, type Sentence } from '../dataset.ts';
 import { evaluate, type Evaluation } from '../metrics.ts';
 import { joinSamples, sampleSentence, type SampleCounts } from '../sampling.ts';
 import { spanNotes } from '../spans.ts';
 import { tagNotes } from '../tags.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
+import { CONFIG_FILE, VOCAB_FILE } from '../text/from-files.ts';
+import { tokenizerFiles, type Tokenizer } from '../text/tokenizer.ts';
 import { encodeSentence, makeBatch, type EncodedSentence } from './batch.ts';
-import { checkpointFiles, readJsonFile } from './checkpoint.ts';
+import { checkpointFiles, CONFIG } from './checkpoint.ts';
 import { stsnLoss } from './loss.ts';
 import { predict } from './predict.ts';
+import { parseRecipe, type Recipe } from './recipe.ts';
+import { checkTags } from './setup.ts';
+import {
+  LAST,
+  noCounts,
+  noLosses,
+  restoreState,
+  writeState,
+  type Fingerprint,
+  type Losses,
+  type TrainingState,
+} from './state.ts';
 
-/** How to train; the defaults are the paper's. */
-export interface Recipe {
-  epochs: number;
-  lr: number;
-  batch: number;
-  seed: number;
-  weightDecay: number;
-  /** Share of all steps over which the rate warms up. */
-  warmup: number;
-  /** On the encoder's output. */
-  dropout: number;
-  /** Largest gradient norm. */
-  clip: number;
-  /** Most negative spans, and pairs without a relation, drawn a sentence. */
-  negativeSpans: number;
-  negativePairs: number;
-}
-
-export const defaultRecipe: Readonly<Recipe> = {
-  epochs: 20,
-  lr: 5e-5,
-  batch: 4,
-  seed: 0,
-  weightDecay: 0.01,
-  warmup: 0.1,
-  dropout: 0.1,
-  clip: 1,
-  negativeSpans: 100,
-  negativePairs: 100,
-};
+export { defaultRecipe, type Recipe } from './recipe.ts';
+export { canResume, savedRecipe } from './state.ts';
 
 export interface Corpus {
   sentences: readonly Sentence[];
@@ -72,7 +56,7 @@ export interface TrainOptions {
   /** Without it there is no best model: every epoch's replaces the last. */
   dev?: Corpus;
   recipe: Recipe;
-  /** The checkpoint folder. */
+  /** The checkpoint folder; other files in it stay. */
   out: string;
   /** Continue from `out/last`. */
   resume?: boolean;
@@ -84,8 +68,9 @@ export interface TrainOptions {
 
 export interface TrainReport {
   steps: number;
-  /** Loss parts of the last epoch, means over its steps. */
+  /** Loss parts of the last epoch, means over its steps; zeros where a finished run was resumed. */
   loss: Losses;
+  /** `dev` is absent without a dev corpus, and where the best epoch came before the resume. */
   best: { epoch: number; score: number; dev?: Evaluation };
   notes: string[];
   /** Work of the last step, by phase. */
@@ -97,249 +82,260 @@ export interface TrainReport {
   seconds: number;
 }
 
-interface Losses {
-  loss: number;
-  tag: number;
-  span: number;
-  relation: number;
-  gradNorm: number;
-}
-
-/** What `last/trainer.json` holds. */
-interface State {
-  recipe: Recipe;
-  data: string;
-  epoch: number;
-  /** Batches of that epoch already done. */
-  batch: number;
-  best: number;
-  bestEpoch: number;
-  logBytes: number;
-  sums: Losses;
-  counts: SampleCounts;
-}
-
-const LAST = 'last';
+const LOG = 'log.jsonl';
 const ORDER_STREAM = 3;
-const noLosses = (): Losses => ({ loss: 0, tag: 0, span: 0, relation: 0, gradNorm: 0 });
-const noCounts = (): SampleCounts => ({
-  positiveSpans: 0,
-  negativeSpans: 0,
-  positivePairs: 0,
-  negativePairs: 0,
-});
 
 function addTo<T extends object>(total: T, part: T): void {
   const sums = total as Record<string, number>;
   for (const [key, value] of Object.entries(part)) sums[key] += value as number;
 }
 
-/** Identity of the training data and the model's shape, so that a resumed run cannot silently change them. */
-function dataHash(options: TrainOptions): string {
-  const hash = createHash('sha256');
-  hash.update(
-    JSON.stringify([options.train.sentences, options.dev?.sentences ?? null, options.model.config]),
-  );
-  return hash.digest('hex');
+/** Identity of the data and the model's shape, so that a resumed run cannot silently change them. */
+function fingerprint({ train, dev, model, tokenizer }: TrainOptions): Fingerprint {
+  const hash = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+  return {
+    train: hash(train.sentences),
+    dev: hash(dev?.sentences ?? null),
+    model: hash([model.config, tokenizerFiles(tokenizer)]),
+  };
 }
 
 /** Mean of NER and RE+ micro F1 (NER alone without relation types): what "best" means. */
 export const devScore = (e: Evaluation, relations: boolean): number =>
   relations ? (e.ner.micro.f1 + e.rePlus.micro.f1) / 2 : e.ner.micro.f1;
 
-/** Whether the folder holds a training run that `resume` can continue. */
-export const canResume = (out: string): boolean => existsSync(join(out, LAST, 'trainer.json'));
-
-/** The recipe of the run in `out`. Errors: InputError when there is none. */
-export function savedRecipe(out: string): Recipe {
-  if (existsSync(join(out, LAST))) recoverFolder(join(out, LAST));
-  if (!canResume(out))
-    throw new InputError(`${out}: holds no training run to resume (no ${LAST}/trainer.json)`);
-  return (readJsonFile(join(out, LAST, 'trainer.json'), 'training state') as unknown as State).recipe;
+/**
+ * A corpus as the model takes it. Errors: InputError naming file and row, for a label that the model does not have and
+ * for whatever `encodeSentence` refuses.
+ */
+function encodeCorpus({ model, tokenizer }: TrainOptions, { sentences, file }: Corpus): EncodedSentence[] {
+  if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
+  checkLabels(sentences, model.config, file);
+  return sentences.map((s, i) => encodeSentence(s.tokens, tokenizer, model.config, `${file}: row ${i + 1}`));
 }
 
 /**
- * Trains `options.model` in place. Errors: InputError for data that does not fit the model, SpanwiseError when the
- * loss stops being finite (the last checkpoint stays).
+ * Trains `options.model` in place. Errors: InputError, before the first step, for a recipe out of range, data that does
+ * not fit the model, a folder that cannot be written or resumed; SpanwiseError when the loss stops being finite (the
+ * last checkpoint stays).
  */
 export async function trainStsn(options: TrainOptions): Promise<TrainReport> {
-  const { model, tokenizer, recipe, train } = options;
-  const { parameters, config } = model;
-  const { runtime } = parameters;
-  const encode = ({ sentences, file }: Corpus) =>
-    sentences.map((s, i) => encodeSentence(s.tokens, tokenizer, config, `${file}: row ${i + 1}`));
-  const encoded = encode(train);
-  const notes = [
-    ...spanNotes(train.sentences, config.maxSpanWidth),
-    ...tagNotes(train.sentences, config.tags),
-  ];
-  if (options.dev) encode(options.dev);
-
+  const recipe = parseRecipe({ ...options.recipe }, 'recipe');
+  const { parameters, config } = options.model;
+  checkTags(config, `${options.out}: config`);
+  const encoded = encodeCorpus(options, options.train);
+  if (options.dev) encodeCorpus(options, options.dev);
   const optimizer = new AdamW(parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });
-  const state: State = {
-    recipe,
-    data: dataHash(options),
-    epoch: 0,
-    batch: 0,
-    best: -1,
-    bestEpoch: 0,
-    logBytes: 0,
-    sums: noLosses(),
-    counts: noCounts(),
-  };
-  const last = join(options.out, LAST);
-  const logPath = join(options.out, 'log.jsonl');
-  const save = async (): Promise<void> => {
-    state.logBytes = existsSync(logPath) ? statSync(logPath).size : 0;
-    const moments = await optimizer.read();
-    writeCheckpointFolder(last, {
-      ...(await checkpointFiles(model, tokenizer)),
-      'optimizer.safetensors': serializeSafetensorsPieces(moments),
-      'trainer.json': `${JSON.stringify(state)}\n`,
-    });
-  };
-  const log = (event: LogEvent): void => {
-    appendFileSync(logPath, `${JSON.stringify(event)}\n`);
-    options.onEvent?.(event);
-  };
+  try {
+    return await new Run({ ...options, recipe }, encoded, optimizer).train();
+  } finally {
+    optimizer.release();
+    parameters.zeroGrad();
+  }
+}
 
-  mkdirSync(last, { recursive: true });
-  if (options.resume) {
-    await resume(last, logPath, state, model, optimizer);
-  } else {
-    if (existsSync(logPath)) truncateSync(logPath, 0);
-    log({
+/** One training run in this process. */
+class Run {
+  readonly #options: TrainOptions;
+  readonly #encoded: readonly EncodedSentence[];
+  readonly #optimizer: AdamW;
+  readonly #log: string;
+  readonly #notes: string[];
+  /** Steps of an epoch, of the run, and of its warm-up. */
+  readonly #batches: number;
+  readonly #steps: number;
+  readonly #warmup: number;
+  #state: TrainingState;
+  #savedAt = 0;
+  #bestDev: Evaluation | undefined;
+  readonly #spent = { ms: 0, flops: 0, submits: 0 };
+  #work: TrainReport['step'];
+
+  constructor(options: TrainOptions, encoded: readonly EncodedSentence[], optimizer: AdamW) {
+    const { model, recipe, train } = options;
+    this.#options = options;
+    this.#encoded = encoded;
+    this.#optimizer = optimizer;
+    this.#log = join(options.out, LOG);
+    this.#notes = [
+      ...spanNotes(train.sentences, model.config.maxSpanWidth),
+      ...(model.config.label ? tagNotes(train.sentences, model.config.tags) : []),
+    ];
+    this.#batches = Math.ceil(train.sentences.length / recipe.batch);
+    this.#steps = recipe.epochs * this.#batches;
+    this.#warmup = Math.round(recipe.warmup * this.#steps);
+    this.#state = {
+      recipe,
+      data: fingerprint(options),
+      epoch: 0,
+      batch: 0,
+      best: -1,
+      bestEpoch: 0,
+      logBytes: 0,
+      sums: noLosses(),
+      counts: noCounts(),
+    };
+    this.#work = this.#measured();
+  }
+
+  async train(): Promise<TrainReport> {
+    const { recipe, resume } = this.#options;
+    await (resume ? this.#resume() : this.#start());
+    let loss = noLosses();
+    while (this.#state.epoch < recipe.epochs) loss = await this.#epoch();
+    return {
+      steps: this.#steps,
+      loss,
+      best: { epoch: this.#state.bestEpoch, score: this.#state.best, dev: this.#bestDev },
+      notes: this.#notes,
+      step: this.#work,
+      submitsPerStep: this.#spent.submits,
+      memory: this.#options.model.parameters.runtime.memory.report(),
+      flops: this.#spent.flops,
+      seconds: this.#spent.ms / 1000,
+    };
+  }
+
+  /** A new run: usable and resumable once this is done, and resumable whenever `last/` is there. */
+  async #start(): Promise<void> {
+    const { model, tokenizer, train, dev, out, recipe, onEvent } = this.#options;
+    const { parameters } = model;
+    const own = tokenizerFiles(tokenizer);
+    for (const name of [VOCAB_FILE, CONFIG_FILE])
+      if (!(name in own) && existsSync(join(out, name)))
+        throw new InputError(
+          `${join(out, name)}: would be taken for a part of the model's tokenizer; choose another folder`,
+        );
+    // Writes nothing but the folder, and says what is wrong with it before anything is computed.
+    writeCheckpointFolder(join(out, LAST), {});
+    const event = {
       event: 'start',
       recipe,
       sentences: train.sentences.length,
-      dev: options.dev?.sentences.length ?? 0,
+      dev: dev?.sentences.length ?? 0,
       parameters: parameters.count(),
-      data: state.data,
-      device: runtime.info.name,
-      software: runtime.info.software,
-      notes,
-    });
-    // Usable and resumable from the first moment.
-    writeCheckpointFolder(options.out, await checkpointFiles(model, tokenizer));
-    await save();
+      data: this.#state.data,
+      device: parameters.runtime.info.name,
+      software: parameters.runtime.info.software,
+      notes: this.#notes,
+    };
+    writeFileAtomic(this.#log, `${JSON.stringify(event)}\n`);
+    onEvent?.(event);
+    await this.#save();
+    await this.#saveBest();
   }
 
-  const batches = Math.ceil(train.sentences.length / recipe.batch);
-  const total = recipe.epochs * batches;
-  const warmup = Math.round(recipe.warmup * total);
-  let losses = noLosses();
-  let bestDev: Evaluation | undefined;
-  let savedAt = Date.now();
-  let trainMs = 0;
-  let submits = 0;
-  let flops = 0;
-  const work = {
-    forward: runtime.meter.total('forward'),
-    backward: runtime.meter.total('backward'),
-    optimizer: runtime.meter.total('optimizer'),
-  };
+  /** Puts model, optimizer, state and log back to where `last/` was saved. */
+  async #resume(): Promise<void> {
+    const { out, model } = this.#options;
+    this.#state = await restoreState(out, this.#state, this.#batches, model, this.#optimizer);
+    writeCheckpointFolder(join(out, LAST), {});
+    if (existsSync(this.#log))
+      truncateSync(this.#log, Math.min(this.#state.logBytes, statSync(this.#log).size));
+    recoverFolder(out);
+    // Killed between its first two checkpoints, a run has a state to resume from and no model yet.
+    if (!existsSync(join(out, CONFIG))) await this.#saveBest();
+    this.#savedAt = Date.now();
+  }
 
-  for (; state.epoch < recipe.epochs; state.epoch++) {
-    const epochStart = Date.now();
+  async #save(): Promise<void> {
+    const { out, model, tokenizer } = this.#options;
+    this.#state.logBytes = existsSync(this.#log) ? statSync(this.#log).size : 0;
+    await writeState(out, this.#state, model, tokenizer, this.#optimizer);
+    this.#savedAt = Date.now();
+  }
+
+  async #saveBest(): Promise<void> {
+    const { out, model, tokenizer } = this.#options;
+    writeCheckpointFolder(out, await checkpointFiles(model, tokenizer));
+  }
+
+  /** Trains what is left of the current epoch, scores it and saves. Returns the means of its losses. */
+  async #epoch(): Promise<Losses> {
+    const { model, tokenizer, train, dev, recipe, saveSeconds = Infinity, onEvent } = this.#options;
+    const state = this.#state;
+    const started = Date.now();
     const order = train.sentences.map((_, i) => i);
     stream(recipe.seed, ORDER_STREAM, state.epoch).shuffle(order);
-    for (; state.batch < batches;) {
-      const chosen = order.slice(state.batch * recipe.batch, (state.batch + 1) * recipe.batch);
-      const step = state.epoch * batches + state.batch;
-      const started = Date.now();
-      runtime.meter.reset();
-      const done = await trainStep(options, encoded, optimizer, chosen, state.epoch, step, {
-        lr: recipe.lr * linearWarmupDecay(step, warmup, total),
-      });
-      trainMs += Date.now() - started;
-      submits = runtime.meter.submits;
-      flops += runtime.meter.total().flops;
-      for (const phase of ['forward', 'backward', 'optimizer'] as const)
-        work[phase] = runtime.meter.total(phase);
-      addTo(state.sums, done.losses);
-      addTo(state.counts, done.counts);
-      state.batch++;
-      options.onEvent?.({
-        event: 'step',
-        step: step + 1,
-        steps: total,
-        epoch: state.epoch + 1,
-        ...done.losses,
-      });
-      if (options.saveSeconds && Date.now() - savedAt > 1000 * options.saveSeconds && state.batch < batches) {
-        await save();
-        savedAt = Date.now();
-      }
+    while (state.batch < this.#batches) {
+      if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) await this.#save();
+      const step = state.epoch * this.#batches + state.batch;
+      const losses = await this.#step(
+        order.slice(state.batch * recipe.batch, (state.batch + 1) * recipe.batch),
+        step,
+      );
+      onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch: state.epoch + 1, ...losses });
     }
-    losses = Object.fromEntries(
-      Object.entries(state.sums).map(([k, v]) => [k, v / batches]),
+    const means = Object.fromEntries(
+      Object.entries(state.sums).map(([key, sum]) => [key, sum / this.#batches]),
     ) as unknown as Losses;
-    const dev = options.dev && (await evaluateStsn(model, tokenizer, options.dev));
-    const score = dev ? devScore(dev, config.relationTypes.length > 0) : state.epoch + 1;
-    const better = score > state.best;
-    if (better) {
-      state.best = score;
-      state.bestEpoch = state.epoch + 1;
-      bestDev = dev;
-      writeCheckpointFolder(options.out, await checkpointFiles(model, tokenizer));
+    const { counts } = state;
+    const scores = dev && (await evaluateStsn(model, tokenizer, dev));
+    state.epoch++;
+    Object.assign(state, { batch: 0, sums: noLosses(), counts: noCounts() });
+    const score = scores ? devScore(scores, model.config.relationTypes.length > 0) : state.epoch;
+    const best = score > state.best;
+    if (best) {
+      Object.assign(state, { best: score, bestEpoch: state.epoch });
+      this.#bestDev = scores;
+      await this.#saveBest();
     }
-    log({
+    const event = {
       event: 'epoch',
-      epoch: state.epoch + 1,
-      ...losses,
-      ...state.counts,
-      ...(dev ? { dev: { ner: dev.ner.micro.f1, re: dev.re.micro.f1, rePlus: dev.rePlus.micro.f1 } } : {}),
-      best: better,
-      seconds: (Date.now() - epochStart) / 1000,
-    });
-    const { epoch } = state;
-    Object.assign(state, { epoch: epoch + 1, batch: 0, sums: noLosses(), counts: noCounts() });
-    await save();
-    savedAt = Date.now();
-    state.epoch = epoch;
+      epoch: state.epoch,
+      ...means,
+      ...counts,
+      ...(scores && {
+        dev: { ner: scores.ner.micro.f1, re: scores.re.micro.f1, rePlus: scores.rePlus.micro.f1 },
+      }),
+      best,
+      seconds: (Date.now() - started) / 1000,
+    };
+    appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
+    await this.#save();
+    onEvent?.(event);
+    return means;
   }
-  optimizer.release();
-  parameters.zeroGrad();
-  return {
-    steps: total,
-    loss: losses,
-    best: { epoch: state.bestEpoch, score: state.best, dev: bestDev },
-    notes,
-    step: work,
-    submitsPerStep: submits,
-    memory: runtime.memory.report(),
-    flops,
-    seconds: trainMs / 1000,
-  };
+
+  /** One step on the chosen sentences, counted in the state. */
+  async #step(chosen: readonly number[], step: number): Promise<Losses> {
+    const { meter } = this.#options.model.parameters.runtime;
+    const started = Date.now();
+    meter.reset();
+    const lr = this.#options.recipe.lr * linearWarmupDecay(step, this.#warmup, this.#steps);
+    const { losses, counts } = await trainStep(
+      this.#options,
+      this.#encoded,
+      this.#optimizer,
+      chosen,
+      this.#state.epoch,
+      step,
+      lr,
+    );
+    addTo(this.#state.sums, losses);
+    addTo(this.#state.counts, counts);
+    this.#state.batch++;
+    this.#spent.ms += Date.now() - started;
+    this.#spent.flops += meter.total().flops;
+    this.#spent.submits = meter.submits;
+    this.#work = this.#measured();
+    return losses;
+  }
+
+  #measured(): TrainReport['step'] {
+    const { meter } = this.#options.model.parameters.runtime;
+    return {
+      forward: meter.total('forward'),
+      backward: meter.total('backward'),
+      optimizer: meter.total('optimizer'),
+    };
+  }
 }
 
-/** Puts model, optimizer, state and log back to where `last/` was saved. */
-async function resume(
-  last: string,
-  logPath: string,
-  state: State,
-  model: Stsn,
-  optimizer: AdamW,
-): Promise<void> {
-  recoverFolder(last);
-  const path = join(last, 'trainer.json');
-  const saved = readJsonFile(path, 'training state') as unknown as State;
-  if (saved.data !== state.data)
-    throw new InputError(`${path}: the run was started with other data or another model configuration`);
-  if (JSON.stringify(saved.recipe) !== JSON.stringify(state.recipe))
-    throw new InputError(`${path}: the run was started with another recipe: ${JSON.stringify(saved.recipe)}`);
-  Object.assign(state, saved);
-  const { tensors } = readSafetensorsFile(join(last, 'model.safetensors'));
-  for (const [name, { tensor }] of model.parameters.all) {
-    const values = tensors.get(name);
-    if (!values) throw new InputError(`${last}/model.safetensors: missing ${name}`);
-    await model.parameters.runtime.write(tensor, values.data);
-  }
-  optimizer.load(readSafetensorsFile(join(last, 'optimizer.safetensors')).tensors);
-  if (existsSync(logPath)) truncateSync(logPath, Math.min(saved.logBytes, statSync(logPath).size));
-}
-
-/** One step on the chosen sentences: one submit, one wait. */
+/**
+ * One step on the chosen sentences: one submit, one wait.
+ * @param step from 0, over the whole run
+ */
 async function trainStep(
   options: TrainOptions,
   encoded: readonly EncodedSentence[],
@@ -347,7 +343,7 @@ async function trainStep(
   chosen: readonly number[],
   epoch: number,
   step: number,
-  { lr }: { lr: number },
+  lr: number,
 ): Promise<{ losses: Losses; counts: SampleCounts }> {
   const { model, recipe, tokenizer, train } = options;
   const { parameters } = model;

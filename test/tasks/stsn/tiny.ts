@@ -1,0 +1,122 @@
+/** What the tests of STSN share: a model of a few thousand parameters, the shipped corpus, folders that go away. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InputError } from '../../../kernels/errors.ts';
+import type { Json } from '../../../src/models/config.ts';
+import type { Stsn, StsnConfig } from '../../../src/models/stsn.ts';
+import type { Runtime } from '../../../src/gpu/runtime.ts';
+import { readSpertFile } from '../../../src/tasks/dataset-file.ts';
+import type { Sentence } from '../../../src/tasks/dataset.ts';
+import { randomStsn } from '../../../src/tasks/stsn/checkpoint.ts';
+import { completeConfig } from '../../../src/tasks/stsn/setup.ts';
+import { defaultRecipe, type Recipe, type TrainOptions } from '../../../src/tasks/stsn/train.ts';
+import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
+import { buildVocab } from '../../../src/tasks/text/vocab.ts';
+import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
+
+const corpus = readSpertFile('corpora/expeditions/train.json');
+
+/** Sentences `from` to `to` of the shipped corpus's training split. */
+export const sentencesOf = (from: number, to: number): Sentence[] => corpus.slice(from, to);
+
+export const tokenizerOf = (sentences: readonly Sentence[]): Tokenizer =>
+  createWordPieceTokenizer({
+    vocab: buildVocab(
+      sentences.flatMap((s) => s.tokens),
+      { doLowerCase: false },
+    ),
+    doLowerCase: false,
+  });
+
+/** One encoder layer of 16 with two heads and one STSN layer; `given` overrides. */
+export function tinyConfig(
+  sentences: readonly Sentence[],
+  tokenizer: Tokenizer,
+  given: Json = {},
+): StsnConfig {
+  const encoder = {
+    hidden_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 32,
+    max_position_embeddings: 128,
+  };
+  return completeConfig(
+    { encoder, layers: 1, heads: 2, widthEmbeddingSize: 4, ...given },
+    'config',
+    sentences,
+    tokenizer,
+  );
+}
+
+/** Three epochs of six steps on 24 sentences, at a rate at which a tiny model moves far. */
+export const tinyRecipe: Recipe = { ...defaultRecipe, epochs: 3, lr: 3e-3, seed: 7 };
+
+/** Options of a tiny training run with a model of its own, made from the recipe's seed. */
+export function tinyRun(
+  runtime: Runtime,
+  out: string,
+  overrides: Partial<Recipe> = {},
+  given: Json = {},
+): TrainOptions {
+  const recipe = { ...tinyRecipe, ...overrides };
+  const train = { sentences: sentencesOf(0, 24), file: 'train.json' };
+  const dev = { sentences: sentencesOf(24, 30), file: 'dev.json' };
+  const tokenizer = tokenizerOf(train.sentences);
+  const model: Stsn = randomStsn(runtime, tinyConfig(train.sentences, tokenizer, given), recipe.seed);
+  return { model, tokenizer, train, dev, recipe, out };
+}
+
+const folders: string[] = [];
+// Not tape's onFinish: called before the first test exists, with a wait between, it ends the run.
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+/** A new folder, removed at the end. */
+export function temporaryFolder(): string {
+  folders.push(mkdtempSync(join(tmpdir(), 'spanwise-stsn-')));
+  return folders[folders.length - 1];
+}
+
+/** The files that a finished run must have in common with another of the same bytes, by name. */
+export function finalFiles(out: string): Record<string, string> {
+  const names = [
+    'config.json',
+    'model.safetensors',
+    'vocab.txt',
+    'tokenizer_config.json',
+    'last/model.safetensors',
+    'last/optimizer.safetensors',
+  ];
+  const files = Object.fromEntries(
+    names.map((name) => [
+      name,
+      existsSync(join(out, name)) ? readFileSync(join(out, name)).toString('base64') : 'missing',
+    ]),
+  );
+  return { ...files, log: JSON.stringify(logOf(out)) };
+}
+
+/** Names of files that differ. */
+export function differences(a: Record<string, string>, b: Record<string, string>): string[] {
+  return Object.keys(a).filter((name) => a[name] !== b[name]);
+}
+
+/** The lines of `log.jsonl` without their times. */
+export function logOf(out: string): Record<string, unknown>[] {
+  return readFileSync(join(out, 'log.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => ({ ...(JSON.parse(line) as Record<string, unknown>), seconds: undefined }));
+}
+
+/** The message of the InputError that `action` ends in; any other outcome is told as such. */
+export async function inputError(action: () => unknown): Promise<string> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    return `not an InputError: ${(error as Error).stack}`;
+  }
+  return 'no error';
+}
