@@ -157,6 +157,23 @@ check('outputs are released as backward passes them, unless retained', async (t,
   });
 });
 
+check('backward holds a few gradients at a time, however long the tape', async (t, leaf) => {
+  const x = leaf([1, 2, 3, 4]);
+  await runtime.scope(async () => {
+    const { result, tape } = await record(runtime, () => {
+      let y = x;
+      for (let i = 0; i < 30; i++) y = scale(y, 1.1);
+      return sum(y);
+    });
+    const before = runtime.memory.report();
+    runtime.memory.resetPeak();
+    tape.backward(result);
+    const { peakByLabel, liveBytes } = runtime.memory.report();
+    t.ok(peakByLabel.gradients <= 3 * 16, `${peakByLabel.gradients} bytes of gradients at most`);
+    t.equal(before.liveBytes - liveBytes, 29 * 16, 'of 30 activations and a gradient, the gradient is left');
+  });
+});
+
 check('an operation without a backward fails when it is recorded, and names itself', async (t, leaf) => {
   const x = leaf([1, 2]);
   const forwardOnly: Kernel = { ...kernelNamed('scale'), name: 'one-way', backward: undefined };

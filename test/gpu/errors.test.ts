@@ -1,0 +1,227 @@
+/** Failures are typed, name what failed, reach every pending wait, and hang nothing. */
+import test from 'tape';
+import {
+  add,
+  DeviceLostError,
+  GpuValidationError,
+  kernelNamed,
+  openRuntime,
+  OutOfMemoryError,
+  Runtime,
+  scale,
+  ShaderError,
+  wrapDevice,
+  type Dispatch,
+  type Tensor,
+} from '../../src/node.ts';
+import { pacedWait } from '../../src/gpu/pump.ts';
+
+// Where the process must start again on the software device, it does so before any test.
+(await openRuntime()).close();
+
+type Kind = new (...args: never[]) => Error;
+
+const upload = (on: Runtime, values: number[] = [1, 2, 3]): Tensor =>
+  on.upload(new Float32Array(values), [values.length]);
+
+async function rejects(t: test.Test, promise: Promise<unknown>, kind: Kind, words: RegExp): Promise<void> {
+  const timeout = new Promise((_, reject) => setTimeout(reject, 10_000, new Error('it hangs')).unref());
+  await Promise.race([promise, timeout]).then(
+    () => t.fail('must reject'),
+    (error: Error) => t.ok(error instanceof kind && words.test(error.message), String(error)),
+  );
+}
+
+/** A dispatch of `scale` over x [3] into out [3], with changes. */
+function plan(runtime: Runtime, change: Partial<Dispatch>) {
+  const whole = kernelNamed('scale').plan({
+    shapes: { x: [3] },
+    params: { factor: 2 },
+    caps: runtime.caps,
+    host: {},
+  });
+  return { ...whole, dispatches: [{ ...whole.dispatches[0], ...change }] };
+}
+
+/** A test on a runtime of its own. */
+function check(name: string, body: (t: test.Test, runtime: Runtime) => Promise<void>): void {
+  test(name, async (t) => {
+    const runtime = await openRuntime({ defaultLimits: true });
+    try {
+      await body(t, runtime);
+    } finally {
+      runtime.close();
+    }
+  });
+}
+
+check('OutOfMemoryError: over maxBufferSize and over the binding size', async (t, runtime) => {
+  t.throws(
+    () => runtime.empty([2 ** 27], 'f32', 'weights'),
+    /^OutOfMemoryError: weights buffer of 536870912 bytes exceeds .* maxBufferSize of 268435456/,
+  );
+  const wide = runtime.empty([34_000_000]);
+  t.throws(
+    () => scale(wide, 2),
+    /^OutOfMemoryError: scale: "x" \[34000000\] is 136000000 bytes, over .* maxStorageBufferBindingSize of 134217728/,
+  );
+  const small = upload(runtime);
+  t.deepEqual([...(await scale(small, 2).read())], [2, 4, 6], 'nothing was harmed');
+});
+
+check('OutOfMemoryError: the device has no memory left', async (t, runtime) => {
+  const { device } = runtime;
+  const pop = device.popErrorScope.bind(device);
+  let pops = 0;
+  // Of each pair of scopes the out-of-memory one is popped last.
+  device.popErrorScope = async () =>
+    (await pop()) ?? (++pops === 2 ? ({ message: 'no memory' } as GPUError) : null);
+  runtime.empty([1000], 'f32', 'gradients');
+  await rejects(t, runtime.finish(), OutOfMemoryError, /^gradients buffer of 4096 bytes: no memory$/);
+  await rejects(t, runtime.finish(), OutOfMemoryError, /no memory/);
+  t.throws(() => runtime.empty([1]), OutOfMemoryError, 'nothing carries on');
+});
+
+check('ShaderError: WGSL that does not compile names kernel, line, column and source', async (t, runtime) => {
+  const grad = upload(runtime);
+  const dispatch: Partial<Dispatch> = {
+    label: 'my-kernel',
+    shader: 'clip-grad-norm',
+    constants: { STAGE: 0, GROUP_ELEMENTS: -1 },
+    uniforms: [3, 0, 1],
+    bindings: [
+      { name: 'grad', access: 'read', tensor: 'x' },
+      { name: 'partials', access: 'read_write', tensor: 'out' },
+    ],
+  };
+  const { out } = runtime.run(plan(runtime, dispatch), { x: grad });
+  const words =
+    /^kernel my-kernel, shader clip-grad-norm\.main\(.*\[\d+:\d+\] .*\n +const GROUP_ELEMENTS = -1u;/s;
+  await rejects(t, out.read(), ShaderError, words);
+  await rejects(t, runtime.finish(), ShaderError, words);
+});
+
+check('ShaderError: WGSL that does not expand, an entry point that is not there', async (t, runtime) => {
+  const { out } = runtime.run(plan(runtime, { constants: {} }), { x: upload(runtime) });
+  await rejects(t, out.read(), ShaderError, /^kernel scale, shader .*unknown constant "OP"/);
+  const other = await openRuntime();
+  const result = other.run(plan(other, { entryPoint: 'nowhere' }), { x: upload(other) });
+  await rejects(t, result.out.read(), ShaderError, /^kernel scale, shader elementwise.nowhere.*nowhere/s);
+  other.close();
+});
+
+check('GpuValidationError names the batch and its kernels', async (t, runtime) => {
+  const buffer = runtime.device.createBuffer({ size: 64, usage: 0x8 }); // no STORAGE
+  const wrapped = runtime.wrap(buffer, [3]);
+  await rejects(t, scale(wrapped, 2).read(), GpuValidationError, /^batch \d+ \(scale\): /);
+  t.throws(() => upload(runtime), GpuValidationError, 'and the runtime does not carry on');
+  buffer.destroy();
+});
+
+check('GpuValidationError names a write that is not allowed', async (t, runtime) => {
+  const buffer = runtime.device.createBuffer({ size: 64, usage: 0x80 }); // STORAGE, no COPY_DST
+  await runtime.write(runtime.wrap(buffer, [3]), new Float32Array(3));
+  await rejects(t, runtime.finish(), GpuValidationError, /^write of \[3\]: /);
+  buffer.destroy();
+});
+
+check(
+  'a device destroyed by someone else: pending and later work fails, nothing hangs',
+  async (t, runtime) => {
+    const x = upload(runtime);
+    await x.read();
+    const pending = [scale(x, 2).read(), runtime.finish(), x.read()];
+    runtime.device.destroy();
+    await Promise.all(
+      pending.map((promise) => rejects(t, promise, DeviceLostError, /^the device was lost \(destroyed\)/)),
+    );
+    await rejects(t, x.read(), DeviceLostError, /lost/);
+    await rejects(t, runtime.finish(), DeviceLostError, /lost/);
+    t.throws(() => add(x, x), DeviceLostError);
+  },
+);
+
+test('after close everything throws', async (t) => {
+  const runtime = await openRuntime();
+  const x = upload(runtime);
+  const reading = x.read();
+  runtime.close();
+  runtime.close();
+  await rejects(t, reading, GpuValidationError, /^the runtime is closed$/);
+  const actions: Record<string, () => unknown> = {
+    upload: () => upload(runtime),
+    empty: () => runtime.empty([1]),
+    wrap: () => runtime.wrap({ size: 16 } as GPUBuffer, [1]),
+    view: () => x.view([1, 3]),
+    kernel: () => scale(x, 2),
+  };
+  for (const [name, action] of Object.entries(actions)) t.throws(action, /the runtime is closed/, name);
+  for (const action of [() => x.read(), () => runtime.finish(), () => runtime.flush()])
+    await rejects(t, action(), GpuValidationError, /^the runtime is closed$/);
+  x.release();
+  t.pass('releasing is harmless');
+});
+
+check('an injected device survives close; buffers pass in and out without a copy', async (t, owner) => {
+  const { device } = owner;
+  const opened = wrapDevice(device);
+  t.equal(opened.caps.maxStorageBufferBindingSize, owner.caps.maxStorageBufferBindingSize);
+  t.equal(opened.info.name, owner.info.name);
+  const guest = new Runtime(opened, { ownsDevice: false, wait: pacedWait });
+  const buffer = device.createBuffer({ size: 32, usage: 0x80 | 0x8 | 0x4 });
+  device.queue.writeBuffer(buffer, 0, new Float32Array([1, 2, 3, 4, 5]));
+  const input = guest.wrap(buffer, [5], 'f32', 'weights');
+  t.equal(input.buffer, buffer);
+  t.equal(guest.memory.report().liveByLabel.weights, 20);
+  const output = scale(input, 2);
+  await guest.flush();
+  const seen = owner.wrap(output.buffer, [5]); // another framework's view of the result
+  t.deepEqual([...(await scale(seen, 10).read())], [20, 40, 60, 80, 100]);
+  t.throws(() => add(seen, input), /"b" is of another runtime/);
+  t.throws(() => guest.wrap(buffer, [9]), /a buffer of 32 bytes cannot hold the shape \[9\] \(36 bytes\)/);
+  input.release();
+  guest.close();
+  device.queue.writeBuffer(buffer, 0, new Float32Array([7]));
+  const again = owner.wrap(buffer, [5]);
+  t.deepEqual([...(await again.read())], [7, 2, 3, 4, 5], 'neither the device nor the buffer was destroyed');
+  buffer.destroy();
+});
+
+check("others' mistakes on a shared device reach their listeners and no guest", async (t, owner) => {
+  const { device } = owner;
+  const guest = new Runtime(wrapDevice(device), { ownsDevice: false, wait: pacedWait });
+  const heard: string[] = [];
+  device.addEventListener('uncapturederror', (event) => heard.push(event.error.message));
+  device.createBuffer({ size: 16, usage: 0x1 | 0x2, label: 'theirs' }); // MAP_READ with MAP_WRITE
+  t.deepEqual([...(await scale(upload(guest), 2).read())], [2, 4, 6], 'the guest goes on');
+  t.equal(heard.length, 1);
+  await rejects(t, owner.finish(), GpuValidationError, /./);
+  guest.close();
+});
+
+test('two runtimes beside each other', async (t) => {
+  const [a, b] = await Promise.all([openRuntime(), openRuntime()]);
+  const [x, y] = [upload(a), upload(b, [10, 20, 30])];
+  const values = await Promise.all([scale(x, 2).read(), scale(y, 3).read(), add(x, x).read()]);
+  t.deepEqual(
+    values.map((v) => [...v]),
+    [
+      [2, 4, 6],
+      [30, 60, 90],
+      [2, 4, 6],
+    ],
+  );
+  a.close();
+  t.deepEqual([...(await scale(y, 4).read())], [40, 80, 120], 'closing one leaves the other alone');
+  b.close();
+});
+
+test('fifty runtimes one after another', async (t) => {
+  let right = 0;
+  for (let i = 0; i < 50; i++) {
+    const runtime = await openRuntime({ defaultLimits: true });
+    if ((await scale(upload(runtime, [i]), 2).read())[0] === 2 * i) right++;
+    runtime.close();
+  }
+  t.equal(right, 50);
+});
