@@ -19,6 +19,7 @@ import { gru } from './gru.ts';
 import { linear } from './linear.ts';
 import { lstm } from './lstm.ts';
 import { rangeMaxPool } from './range-max-pool.ts';
+import { slidingAveragePool } from './sliding-average-pool.ts';
 import { softmax } from './softmax.ts';
 import { spanEnumerate } from './span-enumerate.ts';
 import { spanRepresentation } from './span-representation.ts';
@@ -43,6 +44,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     mul,
     rangeMaxPool,
     scale,
+    slidingAveragePool,
     softmax,
     spanEnumerate,
     spanRepresentation,

@@ -4,8 +4,8 @@
  *   #if EXPR … #elif EXPR … #else … #endif
  *   #for i in A..B … #endfor      (A and B are expressions, B exclusive)
  *   #for r in NAME … #endfor      (NAME is a constant that holds a list)
- * In all other lines `$name` and `$(expr)` are replaced by their value. Expressions are integers and constants with
- * + - * / % == != < <= > >= && || ! and parentheses; an unknown name is an error, never 0.
+ * In all other lines `$name` and `$(expr)` are replaced by their value. Expressions are integers, constants and elements
+ * `NAME[expr]` of lists with + - * / % == != < <= > >= && || ! and parentheses; an unknown name is an error, never 0.
  */
 export type Constants = Readonly<Record<string, number | readonly number[]>>;
 
@@ -43,7 +43,7 @@ const operators: Record<string, (a: number, b: number) => number> = {
 
 /** Value of an expression over integer constants. */
 export function evaluate(expression: string, constants: Constants): number {
-  const tokens = expression.match(/\d+|[A-Za-z_]\w*|\|\||&&|[=!<>]=|[-+*/%<>!()]/g) ?? [];
+  const tokens = expression.match(/\d+|[A-Za-z_]\w*|\|\||&&|[=!<>]=|[-+*/%<>!()[\]]/g) ?? [];
   if (tokens.join('') !== expression.replace(/\s+/g, ''))
     throw new ExpandError(`cannot read expression "${expression}"`);
   let at = 0;
@@ -57,7 +57,12 @@ export function evaluate(expression: string, constants: Constants): number {
       return value;
     }
     if (token !== undefined && /^\d/.test(token)) return Number(token);
-    const value = token === undefined ? undefined : constants[token];
+    let value = token === undefined ? undefined : constants[token];
+    if (Array.isArray(value) && tokens[at] === '[') {
+      at++;
+      value = (value as readonly number[])[binary(0)];
+      if (tokens[at++] !== ']') throw new ExpandError(`missing "]" in "${expression}"`);
+    }
     if (typeof value !== 'number')
       throw new ExpandError(`unknown constant "${token ?? ''}" in "${expression}"`);
     return value;

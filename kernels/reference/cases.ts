@@ -111,7 +111,7 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
     { inputs: { x: random(2, 6, 9), ranges: ints([4, 3], 0, 0, 6, 0, 2, 4, 1, 3, 3, 1, 1, 2) }, params: {} },
   ],
   scale: (random) => [{ inputs: { x: random(3, 7) }, params: { factor: -2.5 } }],
-  'segment-attention': (random) => [
+  'segment-attention': (random): ReferenceCase[] => [
     {
       inputs: {
         q: random(2, 7, 8),
@@ -126,9 +126,20 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
       inputs: { q: random(2, 6, 16), k: random(2, 6, 16), v: random(2, 6, 16), lengths: ints([2], 6, 2) },
       params: { heads: 2, scales: [2, 3], projections: 'per-scale' },
     },
+    {
+      inputs: {
+        q: random(2, 5, 6),
+        k: random(2, 5, 6),
+        v: random(2, 5, 6),
+        weights: random(2, 5, 2, 2),
+        lengths: ints([2], 3, 5),
+      },
+      params: { heads: 2, scales: [3, 1] },
+    },
   ],
   'sliding-average-pool': (random) => [
     { inputs: { x: random(2, 6, 5), lengths: ints([2], 6, 2) }, params: { scales: [1, 2, 4] } },
+    { inputs: { x: random(2, 17, 8), lengths: ints([2], 16, 17) }, params: { scales: [7, 3, 2, 6, 4, 5, 9] } },
   ],
   softmax: (random) => [
     { inputs: { x: random(4, 9) }, params: {} },

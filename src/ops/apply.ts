@@ -35,7 +35,8 @@ export function apply(
   const outputs = runtime.kernel(kernel, tensors, { params, host });
   if (!tape || !backward || differentiable.length === 0) return outputs;
 
-  const visible = kernel.outputs.filter((port) => !port.saved && outputs[port.name]);
+  const saved = kernel.outputs.filter((port) => port.saved && outputs[port.name]).map((port) => port.name);
+  const visible = Object.keys(outputs).filter((name) => !saved.includes(name));
   const wanted = differentiable.map(([name]) => `grad_${name}`);
   const needed = new Set(backward.inputs.map((port) => port.name));
   const pick = (from: Readonly<Record<string, Tensor>>) =>
@@ -45,16 +46,13 @@ export function apply(
   tape.record({
     op: kernel.name,
     inputs: differentiable.map(([, tensor]) => tensor),
-    outputs: visible.map((port) => outputs[port.name]),
-    saved: kernel.outputs
-      .filter((port) => port.saved && outputs[port.name])
-      .map((port) => outputs[port.name]),
+    outputs: visible.map((name) => outputs[name]),
+    saved: saved.map((name) => outputs[name]),
     backward(grads) {
       const upstream = Object.fromEntries(
-        visible.map((port, i) => [
-          `grad_${port.name}`,
-          grads[i] ??
-            runtime.upload(new Float32Array(outputs[port.name].size), outputs[port.name].shape, 'gradients'),
+        visible.map((name, i) => [
+          `grad_${name}`,
+          grads[i] ?? runtime.upload(new Float32Array(outputs[name].size), outputs[name].shape, 'gradients'),
         ]),
       );
       const backwardHost = Object.fromEntries(Object.entries(host).filter(([name]) => needed.has(name)));

@@ -62,6 +62,15 @@ export const spanScore = (
 /** Maximum over the rows of every range → [R, d]; an empty range gives 0. */
 export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor => one('range-max-pool', x, { x, ranges });
 
+/**
+ * Means of r neighbouring rows of x [B, L, d] within lengths [B], for every r of `scales` in their order →
+ * [B, max(0, L−r+1), d] each.
+ */
+export function slidingAveragePool(x: Tensor, lengths: HostInts, scales: readonly number[]): Tensor[] {
+  const pooled = apply(x.runtime, kernelNamed('sliding-average-pool'), { x, lengths }, { scales });
+  return scales.map((r) => pooled[`out.${r}`]);
+}
+
 /** Inverted dropout with Philox bits of (seed, offset); the identity at p = 0. */
 export const dropout = (x: Tensor, p: number, seed: number, offset: number): Tensor =>
   p === 0 ? x : one('dropout', x, { x }, { p, seed, offset });
