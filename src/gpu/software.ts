@@ -14,6 +14,7 @@ import { DeviceUnavailableError } from './errors.ts';
 const ARCHIVE = 'swiftshader.tar.br';
 const ICD = 'vk_swiftshader_icd.json';
 const LOADER = 'libvulkan.so.1';
+const DRIVER = 'libvk_swiftshader.so';
 /** Set in the restarted process: the id of the process that restarted it, and why. */
 const MARK = 'SPANWISE_SOFTWARE_DEVICE';
 const PARENT_CHECK_MS = 250;
@@ -55,17 +56,25 @@ function* tarFiles(tar: Buffer): Generator<[string, Buffer]> {
   }
 }
 
-/** Where unpacked drivers are kept: XDG_CACHE_HOME, else ~/.cache, else the system's temporary folder. */
-function cacheFolder(): string {
-  const base = process.env.XDG_CACHE_HOME ?? join(homedir() || tmpdir(), '.cache');
+/** Where unpacked drivers are kept: XDG_CACHE_HOME or ~/.cache, and where that cannot be, the temporary folder. */
+const cacheFolders = (): string[] => [
+  join(process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), '.cache'), 'spanwise'),
+  join(tmpdir(), 'spanwise-cache'),
+];
+
+/** Puts the driver into a folder, whole or not at all. True when it is there. */
+function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean {
+  let staging: string | undefined;
   try {
-    mkdirSync(join(base, 'spanwise'), { recursive: true });
-    return join(base, 'spanwise');
+    mkdirSync(dirname(folder), { recursive: true });
+    staging = mkdtempSync(`${folder}-`);
+    for (const [name, bytes] of files) writeFileSync(join(staging, name), bytes, { mode: 0o755 });
+    renameSync(staging, folder);
   } catch {
-    const fallback = join(tmpdir(), 'spanwise-cache');
-    mkdirSync(fallback, { recursive: true });
-    return fallback;
+    // Not writable, full, or another process was first.
+    if (staging) rmSync(staging, { recursive: true, force: true });
   }
+  return existsSync(join(folder, ICD));
 }
 
 /**
@@ -79,23 +88,22 @@ export function unpackSoftwareDevice(): string {
       'no WebGPU adapter was found, and the software device (npm package @sparticuz/chromium, Linux x64) is not ' +
         'installed: install a Vulkan driver, or `npm install --save-dev @sparticuz/chromium@147.0.0`',
     );
-  const version = (
-    JSON.parse(readFileSync(join(dirname(archive), '..', 'package.json'), 'utf8')) as { version: string }
-  ).version;
-  const folder = join(cacheFolder(), `swiftshader-${version}`);
-  if (existsSync(join(folder, ICD))) return folder;
-  const staging = mkdtempSync(`${folder}-`);
-  for (const [name, bytes] of tarFiles(brotliDecompressSync(readFileSync(archive))))
-    if (/^(libvulkan\.so\.1|libvk_swiftshader\.so|vk_swiftshader_icd\.json)$/.test(name))
-      writeFileSync(join(staging, name), bytes, { mode: 0o755 });
-  try {
-    renameSync(staging, folder);
-  } catch {
-    rmSync(staging, { recursive: true, force: true }); // another process was first
-  }
-  if (!existsSync(join(folder, ICD)))
-    throw new DeviceUnavailableError(`the software device could not be unpacked to ${folder}`);
-  return folder;
+  const { version } = JSON.parse(readFileSync(join(dirname(archive), '..', 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  const folders = cacheFolders().map((cache) => join(cache, `swiftshader-${version}`));
+  const unpacked = folders.find((folder) => existsSync(join(folder, ICD)));
+  if (unpacked) return unpacked;
+  const files = [...tarFiles(brotliDecompressSync(readFileSync(archive)))].filter(([name]) =>
+    [LOADER, DRIVER, ICD].includes(name),
+  );
+  const made = folders.find((folder) => unpackInto(folder, files));
+  if (!made)
+    throw new DeviceUnavailableError(
+      `the software device could not be unpacked to ${folders.join(' or ')}: set XDG_CACHE_HOME to a folder ` +
+        'that can be written',
+    );
+  return made;
 }
 
 /** True in a process that was started on the software device. */

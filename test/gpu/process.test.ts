@@ -1,0 +1,162 @@
+/**
+ * Processes: one that opened a device ends by itself however it ends; the software device is unpacked where it can
+ * be, by several processes at once. Each case runs this very file as a child, told by an environment variable.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'tape';
+import { DeviceUnavailableError, openRuntime, scale } from '../../src/node.ts';
+import { mayHaveVulkan, unpackSoftwareDevice } from '../../src/gpu/software.ts';
+
+const CASE = 'SPANWISE_TEST_CASE';
+
+const children: Record<string, () => Promise<void>> = {
+  async success() {
+    const runtime = await openRuntime();
+    console.log(await compute(runtime));
+    runtime.close();
+  },
+  async 'no close'() {
+    console.log(await compute(await openRuntime()));
+  },
+  async 'work under way'() {
+    const runtime = await openRuntime();
+    const x = runtime.upload(new Float32Array(1_000_000), [1_000_000]);
+    scale(x, 2);
+    void runtime.flush();
+    console.log('left');
+  },
+  async error() {
+    console.log(await compute(await openRuntime()));
+    throw new Error('on purpose');
+  },
+  async 'rejected read'() {
+    const runtime = await openRuntime();
+    const reading = compute(runtime);
+    runtime.device.destroy();
+    await reading;
+  },
+  async where() {
+    const runtime = await openRuntime();
+    console.log(`${runtime.info.name} software=${runtime.info.software} ${await compute(runtime)}`);
+    runtime.close();
+  },
+  async 'no restart'() {
+    await openRuntime({ restart: false }).catch((error: Error) =>
+      console.log(error instanceof DeviceUnavailableError, error.message),
+    );
+  },
+  async unpack() {
+    console.log(unpackSoftwareDevice());
+  },
+};
+
+async function compute(runtime: Awaited<ReturnType<typeof openRuntime>>): Promise<string> {
+  return [...(await scale(runtime.upload(new Float32Array([1, 2]), [2]), 3).read())].join();
+}
+
+interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+/** The environment of a process that no one has put on the software device. */
+const bare = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(SPANWISE_|VK_ICD_FILENAMES|VK_DRIVER_FILES|LD_LIBRARY_PATH)/.test(name),
+  ),
+);
+
+/** Runs a case; fails where it has not ended by itself within 20 s (about half a second is usual). */
+function child(name: string, env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const started = spawn(process.execPath, [process.argv[1]], { env: { ...bare, ...env, [CASE]: name } });
+    const timer = setTimeout(() => {
+      started.kill('SIGKILL');
+      reject(new Error(`"${name}" does not end`));
+    }, 20_000);
+    const ended: Ended = { code: null, out: '', err: '' };
+    started.stdout.on('data', (chunk) => (ended.out += chunk));
+    started.stderr.on('data', (chunk) => (ended.err += chunk));
+    started.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ ...ended, code, out: ended.out.trim() });
+    });
+  });
+}
+
+function tests(): void {
+  const folder = mkdtempSync(join(tmpdir(), 'spanwise-test-'));
+  test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
+  const noSoftware = process.platform === 'linux' && process.arch === 'x64' ? false : 'Linux x64 only';
+
+  test('a process that opened a device ends by itself', async (t) => {
+    t.deepEqual(await child('success'), { code: 0, out: '3,6', err: '' }, 'after close');
+    t.deepEqual(await child('no close'), { code: 0, out: '3,6', err: '' }, 'without close');
+    t.deepEqual(await child('work under way'), { code: 0, out: 'left', err: '' }, 'with work under way');
+    const failed = await child('error');
+    t.equal(failed.code, 1, 'with an uncaught error');
+    t.match(failed.err, /Error: on purpose/);
+    const lost = await child('rejected read');
+    t.equal(lost.code, 1, 'with a device lost in mid-read');
+    t.match(lost.err, /DeviceLostError/);
+  });
+
+  test('SPANWISE_DEVICE=software forces the software device', { skip: noSoftware }, async (t) => {
+    const { code, out } = await child('where', { SPANWISE_DEVICE: 'software' });
+    t.equal(code, 0);
+    t.match(out, /SwiftShader.* software=true 3,6$/i);
+  });
+
+  test(
+    'without a Vulkan loader the software device is unpacked and used',
+    { skip: noSoftware || (mayHaveVulkan() && bareHasVulkan() ? 'this machine has a Vulkan loader' : false) },
+    async (t) => {
+      const cache = join(folder, 'fresh');
+      const { code, out, err } = await child('where', { XDG_CACHE_HOME: cache });
+      t.deepEqual([code, err], [0, '']);
+      t.match(out, /software=true 3,6$/);
+      t.equal(readdirSync(join(cache, 'spanwise')).length, 1, 'one folder, nothing half-done beside it');
+      const refused = await child('no restart', { XDG_CACHE_HOME: cache });
+      t.match(refused.out, /^true no WebGPU adapter was found/, 'restart: false throws instead');
+    },
+  );
+
+  test('several processes unpack at once', { skip: noSoftware }, async (t) => {
+    const cache = join(folder, 'shared');
+    const ended = await Promise.all([1, 2, 3].map(() => child('unpack', { XDG_CACHE_HOME: cache })));
+    t.deepEqual([...new Set(ended.map(({ code, err }) => `${code} ${err}`))], ['0 ']);
+    t.equal(new Set(ended.map(({ out }) => out)).size, 1, 'all use one folder');
+    t.ok(existsSync(join(ended[0].out, 'libvulkan.so.1')));
+    t.equal(readdirSync(join(cache, 'spanwise')).length, 1, 'the losers clean up');
+  });
+
+  test('a cache folder that cannot be made falls back', { skip: noSoftware }, async (t) => {
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    const temporary = mkdtempSync(join(folder, 'tmp-'));
+    for (const cache of [file, join(file, 'below')]) {
+      const { code, out } = await child('unpack', { XDG_CACHE_HOME: cache, TMPDIR: temporary });
+      t.equal(code, 0, cache);
+      t.ok(out.startsWith(temporary) && existsSync(join(out, 'libvulkan.so.1')), out);
+    }
+  });
+}
+
+/** Whether a Vulkan loader is there for a process in the `bare` environment. */
+function bareHasVulkan(): boolean {
+  const { LD_LIBRARY_PATH } = process.env;
+  delete process.env.LD_LIBRARY_PATH;
+  try {
+    return mayHaveVulkan();
+  } finally {
+    if (LD_LIBRARY_PATH !== undefined) process.env.LD_LIBRARY_PATH = LD_LIBRARY_PATH;
+  }
+}
+
+const wanted = process.env[CASE];
+if (wanted) await children[wanted]();
+else tests();
