@@ -8,6 +8,7 @@ import {
   shapeOf,
   spec,
   type Binding,
+  type Caps,
   type Dispatch,
   type Kernel,
   type PlanRequest,
@@ -20,8 +21,16 @@ import { scalesParam } from './shared/scales.ts';
 
 /** Scales of one dispatch: with `lengths` and x (or grad_x) they fill the 8 storage bindings of every device. */
 const SCALES_PER_PASS = 6;
-/** Neighbouring rows that one invocation makes. More would load less of the halo twice, but leave fewer invocations. */
-const TILE = 8;
+/** Invocations that keep a large GPU busy. */
+const GPU_INVOCATIONS = 2 ** 16;
+
+/**
+ * Neighbouring rows of a column that one invocation makes, of `vectors` in all: the more, the less of the halo is
+ * loaded twice. On a software device 8 was about as fast as 16 and 2 to 5 times as fast as 1; a GPU hides the loads by
+ * invocations in flight, so it gets 8 only where that leaves enough of them.
+ */
+export const chooseTile = (vectors: number, caps: Caps): number =>
+  caps.software ? 8 : ([8, 4, 2].find((tile) => vectors / tile >= GPU_INVOCATIONS) ?? 1);
 
 const ports: readonly Port[] = [
   { name: 'x', dtype: 'f32', shape: '[B, L, d]' },
@@ -81,13 +90,14 @@ function passOf(
   request: PlanRequest,
 ): Pick<Dispatch, 'label' | 'shader' | 'entryPoint' | 'constants' | 'uniforms' | 'workgroups' | 'macs'> {
   const lanes = lanesFor(d);
-  const tiles = ceilDiv(rows, TILE);
+  const tile = chooseTile((b * rows * d) / lanes, request.caps);
+  const tiles = ceilDiv(rows, tile);
   const size = (b * tiles * d) / lanes;
   return {
     label,
     shader: label,
     entryPoint: 'main',
-    constants: { LANES: lanes, TILE, SCALES: pass.map(({ r }) => r), COUNT: pass.length },
+    constants: { LANES: lanes, TILE: tile, SCALES: pass.map(({ r }) => r), COUNT: pass.length },
     uniforms: [size, d / lanes, l, tiles],
     workgroups: foldGrid(ceilDiv(size, 64), request.caps),
     macs: 0,

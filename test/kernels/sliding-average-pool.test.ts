@@ -1,7 +1,7 @@
 import test from 'tape';
 import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
-import { slidingAveragePool } from '../../kernels/sliding-average-pool.ts';
+import { chooseTile, slidingAveragePool } from '../../kernels/sliding-average-pool.ts';
 import { hostInts, mul, slidingAveragePool as pool, sum } from '../../src/ops/index.ts';
 import { record } from '../../src/ops/tape.ts';
 import { ints, limitProblems, random, runtime, testKernel, type Case } from './harness.ts';
@@ -81,6 +81,48 @@ test('sliding-average-pool: one pass for up to 6 scales, whatever their order', 
   t.equal(planOf([1, 3, 4], [3], { scales: [4, 1, 9] }).dispatches[0].bindings.length, 3, 'none for no rows');
   t.deepEqual(planOf([1, 3, 4], [3], { scales: [4] }).dispatches, []);
   t.end();
+});
+
+test('sliding-average-pool: a GPU gets as many rows an invocation as leave enough invocations', (t) => {
+  const choices = [1, 131_071, 131_072, 262_143, 262_144, 524_288, 2 ** 30].map((n) =>
+    chooseTile(n, defaultCaps),
+  );
+  t.deepEqual(choices, [1, 1, 2, 2, 4, 8, 8]);
+  t.equal(chooseTile(1, { ...defaultCaps, software: true }), 8);
+  t.end();
+});
+
+test('sliding-average-pool: the same bits whatever the rows of an invocation', async (t) => {
+  const [b, l, d] = [2, 21, 8];
+  const x: Shape = [b, l, d];
+  const gradients = Object.fromEntries(
+    [2, 3, 7].map((r): [string, Shape] => [`grad_out.${r}`, [b, l - r + 1, d]]),
+  );
+  for (const given of [undefined, gradients]) {
+    const plan = planOf(x, [21, 18], { scales: [3, 7, 2] }, given);
+    await runtime.scope(async () => {
+      const inputs = Object.fromEntries(
+        Object.entries({ x, ...given }).map(([name, shape]) => [
+          name,
+          runtime.upload(Float32Array.from(random(shape).data), shape),
+        ]),
+      );
+      const bits: string[] = [];
+      for (const tile of [1, 2, 3, 4, 8]) {
+        const tiles = Math.ceil((given ? l : l - 1) / tile);
+        const size = (b * tiles * d) / 4;
+        const dispatches = plan.dispatches.map((dispatch) => ({
+          ...dispatch,
+          constants: { ...dispatch.constants, TILE: tile },
+          uniforms: [size, d / 4, l, tiles],
+          workgroups: [Math.ceil(size / 64), 1, 1] as const,
+        }));
+        const values = await runtime.readAll(Object.values(runtime.run({ ...plan, dispatches }, inputs)));
+        bits.push(values.map(({ buffer }) => Buffer.from(buffer).toString('hex')).join());
+      }
+      t.equal(new Set(bits).size, 1, given ? 'backward' : 'forward');
+    });
+  }
 });
 
 test('sliding-average-pool: costs are the stated formulas', (t) => {
