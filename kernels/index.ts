@@ -20,6 +20,7 @@ import { linear } from './linear.ts';
 import { lstm } from './lstm.ts';
 import { rangeMaxPool } from './range-max-pool.ts';
 import { slidingAveragePool } from './sliding-average-pool.ts';
+import { segmentAttention } from './segment-attention.ts';
 import { softmax } from './softmax.ts';
 import { spanEnumerate } from './span-enumerate.ts';
 import { spanRepresentation } from './span-representation.ts';
@@ -44,6 +45,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     mul,
     rangeMaxPool,
     scale,
+    segmentAttention,
     slidingAveragePool,
     softmax,
     spanEnumerate,
