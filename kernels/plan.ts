@@ -92,6 +92,7 @@ export interface Plan {
 }
 
 export interface Port {
+  /** `out.<r>` stands for one tensor for each element r of a list in the params: out.2, out.3, … */
   name: string;
   dtype: DType;
   /** Human-readable shape, e.g. "[B, L, D]". */
