@@ -77,7 +77,8 @@ export function evaluate(expression: string, constants: Constants): number {
     return left;
   };
   const value = binary(0);
-  if (at !== tokens.length) throw new ExpandError(`cannot read expression "${expression}"`);
+  if (at !== tokens.length || !Number.isFinite(value))
+    throw new ExpandError(`cannot read expression "${expression}"`);
   return value;
 }
 
@@ -90,7 +91,7 @@ export function expand(
   constants: Constants,
   sources: Readonly<Record<string, string>>,
 ): string {
-  const included = new Set<string>();
+  const included = new Set([stem]);
   const load = (name: string): string[] => {
     const text = sources[name];
     if (text === undefined) throw new ExpandError(`no shader named "${name}"`);
@@ -99,14 +100,16 @@ export function expand(
 
   /** Index of the line that closes the block opened at `start`; `splits` receives its #elif / #else lines. */
   const closing = (lines: string[], start: number, splits: number[]): number => {
-    let depth = 0;
+    const open: string[] = [];
     for (let i = start; i < lines.length; i++) {
       const word = /^\s*#(\w+)/.exec(lines[i])?.[1];
-      if (word === 'if' || word === 'for') depth++;
+      if (word === 'if' || word === 'for') open.push(word);
       if (word === 'endif' || word === 'endfor') {
-        if (--depth === 0) return i;
+        if (word !== `end${open.pop()}`)
+          throw new ExpandError(`${stem}: "${lines[start].trim()}" holds a stray "#${word}"`);
+        if (open.length === 0) return i;
       }
-      if (depth === 1 && (word === 'elif' || word === 'else')) splits.push(i);
+      if (open.length === 1 && (word === 'elif' || word === 'else')) splits.push(i);
     }
     throw new ExpandError(`${stem}: "${lines[start].trim()}" is never closed`);
   };
@@ -116,11 +119,11 @@ export function expand(
       const line = lines[i];
       const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(line);
       if (!directive) {
-        out.push(
-          line
-            .replace(/\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)/g, (_, e: string) => String(evaluate(e, scope)))
-            .replace(/\$([A-Za-z_]\w*)/g, (_, name: string) => String(evaluate(name, scope))),
-        );
+        const text = line
+          .replace(/\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)/g, (_, e: string) => String(evaluate(e, scope)))
+          .replace(/\$([A-Za-z_]\w*)/g, (_, name: string) => String(evaluate(name, scope)));
+        if (text.includes('$')) throw new ExpandError(`${stem}: cannot read "${line.trim()}"`);
+        out.push(text);
         continue;
       }
       const [, word, rest] = directive;
@@ -135,8 +138,8 @@ export function expand(
         const end = closing(lines, i, splits);
         const starts = [i, ...splits];
         const taken = starts.findIndex((at) => {
-          const condition = /^\s*#(?:if|elif)\s+(.*)$/.exec(lines[at]);
-          return !condition || evaluate(condition[1].trim(), scope) !== 0;
+          const [, which, condition] = /^\s*#(\w+)\s*(.*?)\s*$/.exec(lines[at]) as RegExpExecArray;
+          return which === 'else' || evaluate(condition, scope) !== 0;
         });
         if (taken >= 0) process(lines.slice(starts[taken] + 1, starts[taken + 1] ?? end), scope, out);
         i = end;

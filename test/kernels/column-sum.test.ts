@@ -1,0 +1,41 @@
+import test from 'tape';
+import { columnSumKernel, sum } from '../../kernels/column-sum.ts';
+import { defaultCaps, InputError } from '../../kernels/index.ts';
+import { random, testKernel } from './harness.ts';
+
+const shapes: [rows: number, columns: number][] = [
+  [0, 3],
+  [3, 0],
+  [1, 1],
+  [1, 65],
+  [63, 7],
+  [64, 64],
+  [65, 63],
+  [64 * 64 + 1, 2], // three levels of slabs
+];
+testKernel(
+  'column-sum',
+  shapes.map((shape) => ({ name: `[${shape}]`, inputs: { x: random(shape) } })),
+);
+
+testKernel(
+  'sum',
+  [[0], [], [1], [13], [64], [65], [5, 7, 3], [4097]].map((shape) => ({
+    name: `[${shape}]`,
+    inputs: { x: random(shape) },
+  })),
+);
+
+test('column-sum: errors, levels and costs', (t) => {
+  const plan = (shape: number[]) =>
+    columnSumKernel.plan({ shapes: { x: shape }, params: {}, caps: defaultCaps, host: {} });
+  t.throws(() => plan([2, 3, 4]), InputError);
+  t.throws(() => sum.plan({ shapes: {}, params: {}, caps: defaultCaps, host: {} }), /input "x" is missing/);
+  t.deepEqual(
+    plan([4097, 2]).dispatches.map((d) => d.flops),
+    [8194, 130, 4],
+    'every level adds the slabs of the one before',
+  );
+  t.deepEqual(plan([3, 0]).dispatches, [], 'no columns, nothing to do');
+  t.end();
+});
