@@ -69,11 +69,19 @@ export class Memory {
         `${label} buffer of ${bytes} bytes exceeds the device's maxBufferSize of ${this.#maxBufferSize}`,
       );
     const size = Math.min(bucketSize(bytes), this.#maxBufferSize);
-    const bucket = this.#free.get(size);
-    const at = bucket ? bucket.findLastIndex((block) => block.lastUse < idleSince) : -1;
-    const block = bucket && at >= 0 ? bucket.splice(at, 1)[0] : this.#grow(size, label);
+    const block = this.#reuse(size, idleSince) ?? this.#grow(size, label);
     this.#charge(block, label, bytes);
     return block;
+  }
+
+  /** The smallest free block of at most twice the size: batches of ever new shapes must not each grow the pool. */
+  #reuse(size: number, idleSince: number): Block | undefined {
+    for (let fit = size; fit <= 2 * size; fit = bucketSize(fit + 1)) {
+      const bucket = this.#free.get(fit);
+      const at = bucket ? bucket.findLastIndex((block) => block.lastUse < idleSince) : -1;
+      if (bucket && at >= 0) return bucket.splice(at, 1)[0];
+    }
+    return undefined;
   }
 
   /** Registers a buffer that the caller owns; its bytes count as live until `give`. */
