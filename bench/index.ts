@@ -1,9 +1,17 @@
 /** The benchmarks by name, as `spanwise bench` loads them (built to dist/bench.js). */
 import type { Bench } from './harness.ts';
+import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
+import { soakBench } from './soak.bench.ts';
+import { spanScoreBench } from './span-score.bench.ts';
+import { stsnBench } from './stsn.bench.ts';
 
 export type { Bench, BenchDocument, BenchOptions } from './harness.ts';
 
 export const benches: Readonly<Record<string, Bench>> = {
   linear: linearBench,
+  kernels: kernelsBench,
+  'span-score': spanScoreBench,
+  soak: soakBench,
+  stsn: stsnBench,
 };

@@ -42,6 +42,15 @@ export interface Timed extends Summary {
   name: string;
   firstMs: number;
   relativeError: number;
+  /** Milliseconds of every round that the side took part in; it may have rested in the last. */
+  rounds: readonly number[];
+}
+
+/** Median over the rounds of `numerator` / `denominator`: what slows a whole round down cancels out. */
+export function pairedRatio(numerator: Timed, denominator: Timed): number {
+  const rounds = Math.min(numerator.rounds.length, denominator.rounds.length);
+  const ratios = Array.from({ length: rounds }, (_, i) => numerator.rounds[i] / denominator.rounds[i]);
+  return summarise(ratios).median;
 }
 
 export interface Sampling {
@@ -94,5 +103,6 @@ export async function interleave<T>(
     firstMs: side.firstMs,
     relativeError: Math.max(side.relativeError, side.check(last[i])),
     ...summarise(samples[i]),
+    rounds: samples[i],
   }));
 }

@@ -69,17 +69,17 @@ function cell(value: unknown): string {
   return value === undefined || value === null ? '' : String(value);
 }
 
-/** Whether a value fits a cell: objects and lists of objects are for the JSON alone. */
+/** Whether a value fits a cell: objects and long lists are for the JSON alone. */
 const fits = (value: unknown): boolean =>
-  typeof value !== 'object' ||
-  value === null ||
-  (Array.isArray(value) && value.every((v) => typeof v !== 'object'));
+  Array.isArray(value)
+    ? value.length <= 8 && value.every((v) => typeof v !== 'object')
+    : typeof value !== 'object' || value === null;
 
 /** A document as text: the device, the rows as an aligned table, the checks. */
 export function benchText(document: BenchDocument): string {
   const { device, rows, checks } = document;
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((key) =>
-    rows.every((row) => fits(row[key])),
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter(
+    (key) => key !== 'rounds' && rows.every((row) => fits(row[key])),
   );
   const cells = [columns, ...rows.map((row) => columns.map((key) => cell(row[key])))];
   const verdicts = checks.map(

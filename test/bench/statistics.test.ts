@@ -1,5 +1,5 @@
 import test from 'tape';
-import { interleave, quantile, summarise, warmUp, type Side } from '../../bench/statistics.ts';
+import { interleave, pairedRatio, quantile, summarise, warmUp, type Side } from '../../bench/statistics.ts';
 
 test('quantiles interpolate between neighbours', (t) => {
   t.equal(quantile([3], 0.75), 3, 'one sample');
@@ -68,4 +68,15 @@ test('a wrong side is never timed', async (t) => {
     () => t.fail('a wrong last result was accepted'),
     (error: Error) => t.equal(error.message, 'a: wrong'),
   );
+});
+
+test('a ratio by rounds does not see what slows whole rounds down', (t) => {
+  const timed = (name: string, rounds: number[]) => ({
+    ...{ name, firstMs: 0, relativeError: 0, rounds },
+    ...summarise(rounds),
+  });
+  const ours = timed('ours', [1, 10, 1, 10, 10]);
+  t.equal(pairedRatio(timed('theirs', [2, 20, 2]), ours), 2, 'the rounds that both have');
+  t.equal(pairedRatio(timed('theirs', [1.5, 15, 9, 15, 15]), ours), 1.5);
+  t.end();
 });

@@ -1,0 +1,107 @@
+/** `bench soak`: a thousand training steps; memory must not grow, and every step must be one submit. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InputError } from '../kernels/errors.ts';
+import { vocabularyOf } from '../src/cli/train.ts';
+import type { Json } from '../src/models/config.ts';
+import type { Runtime } from '../src/node.ts';
+import { randomStsn } from '../src/tasks/stsn/checkpoint.ts';
+import { completeConfig } from '../src/tasks/stsn/setup.ts';
+import { defaultRecipe, trainStsn, type Corpus } from '../src/tasks/stsn/train.ts';
+import { readSplits } from './corpus.ts';
+import { makeDocument, onDevice, ownOptions } from './harness.ts';
+import type { Bench, BenchCheck, BenchRow } from './harness.ts';
+
+/** 200 sentences in batches of 4: twenty epochs are a thousand steps, on batches of every shape the corpus has. */
+const SENTENCES = 200;
+const BATCH = 4;
+const EPOCHS = 20;
+/** By then every buffer that lives between steps is there: weights, gradients, moments. */
+const SETTLED = 10;
+const SHOWN = [1, SETTLED, 100, 250, 500, 750, 1000];
+
+/** All of STSN, as small as it can be: what is soaked is the bookkeeping, not the arithmetic. */
+const tinyStsn: Json = {
+  layers: 1,
+  heads: 2,
+  widthEmbeddingSize: 4,
+  maxSpanWidth: 6,
+  encoder: {
+    model_type: 'bert',
+    hidden_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 16,
+  },
+};
+
+interface StepRecord {
+  step: number;
+  liveBytes: number;
+  pooledBytes: number;
+  submits: number;
+  residentBytes: number;
+  loss: number;
+}
+
+async function soak(runtime: Runtime, train: Corpus, log: (line: string) => void): Promise<StepRecord[]> {
+  const tokenizer = vocabularyOf(train);
+  const model = randomStsn(runtime, completeConfig(tinyStsn, 'config', train.sentences, tokenizer), 1);
+  const out = mkdtempSync(join(tmpdir(), 'spanwise-soak-'));
+  const steps: StepRecord[] = [];
+  try {
+    await trainStsn({
+      ...{ model, tokenizer, train, out },
+      recipe: { ...defaultRecipe, epochs: EPOCHS, batch: BATCH, lr: 1e-3, negativeSpans: 20 },
+      onEvent: (event) => {
+        if (event.event !== 'step') return;
+        const { liveBytes, pooledBytes } = runtime.memory.report();
+        const [step, loss] = [Number(event.step), Number(event.loss)];
+        const residentBytes = process.memoryUsage().rss;
+        steps.push({ step, liveBytes, pooledBytes, submits: runtime.meter.submits, residentBytes, loss });
+        log(`step ${step} of ${String(event.steps)}, loss ${loss.toFixed(3)}`);
+      },
+    });
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+  return steps;
+}
+
+/** What a soak asserts. */
+function soakChecks(steps: readonly StepRecord[]): BenchCheck[] {
+  const settled = steps.slice(SETTLED - 1);
+  const live = settled.map(({ liveBytes }) => liveBytes);
+  const submits = steps.map((step) => step.submits);
+  return [
+    {
+      claim: `live bytes are the same after each of steps ${SETTLED} to ${steps.length}`,
+      holds: new Set(live).size === 1,
+      measured: `${Math.min(...live)} to ${Math.max(...live)}`,
+    },
+    {
+      claim: 'every step is one submit',
+      holds: submits.every((n) => n === 1),
+      measured: `${Math.min(...submits)} to ${Math.max(...submits)}`,
+    },
+  ];
+}
+
+export const soakBench: Bench = {
+  doc: '1,000 training steps of a tiny STSN: live bytes stay flat, one submit a step',
+  run: ({ args, data, log }) => {
+    ownOptions('soak', args);
+    const { sentences, file } = readSplits(data).train;
+    if (sentences.length < SENTENCES)
+      throw new InputError(`${file}: has ${sentences.length} sentences; bench soak needs ${SENTENCES}`);
+    const train = { sentences: sentences.slice(0, SENTENCES), file };
+    return onDevice(async (runtime) => {
+      const started = performance.now();
+      const steps = await soak(runtime, train, log);
+      const seconds = (performance.now() - started) / 1000;
+      const rows: BenchRow[] = steps.filter(({ step }) => SHOWN.includes(step)).map((step) => ({ ...step }));
+      return makeDocument('soak', runtime, rows, soakChecks(steps), { steps: steps.length, seconds });
+    });
+  },
+};
