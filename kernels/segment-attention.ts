@@ -28,10 +28,12 @@ const LOG2_E = Math.LOG2E;
 
 /** Bytes of one score tensor at most: about what a GPU's or a CPU's last-level cache keeps. */
 const SCRATCH_BYTES = 16 * 2 ** 20;
+/** The widest scale that a scan keeps in registers: 4 numbers for each token of it in the backward. */
+const REGISTER_TOKENS = 16;
 
 /** Picks the form: pure, testable without a device. */
-export function chooseSegmentAttention(caps: Caps): SegmentForm {
-  return { lanes: caps.software ? 4 : 1, window: true, scratchBytes: SCRATCH_BYTES };
+export function chooseSegmentAttention(): SegmentForm {
+  return { registers: REGISTER_TOKENS, scratchBytes: SCRATCH_BYTES };
 }
 
 /**
@@ -40,7 +42,7 @@ export function chooseSegmentAttention(caps: Caps): SegmentForm {
  */
 export function planSegmentAttention(request: PlanRequest, form?: SegmentForm): Plan {
   const problem = segmentProblem('segment-attention', request);
-  const chosen = form ?? chooseSegmentAttention(request.caps);
+  const chosen = form ?? chooseSegmentAttention();
   const planned = planStrips(
     SegmentScan,
     'segment-attention',
@@ -66,7 +68,7 @@ export function planSegmentAttentionBackward(request: PlanRequest, form?: Segmen
   const name = 'segment-attention-backward';
   const { caps } = request;
   const problem = segmentProblem(name, request);
-  const chosen = form ?? chooseSegmentAttention(caps);
+  const chosen = form ?? chooseSegmentAttention();
   expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), request.shapes.q);
   const scale = scoreScale(problem);
   const wanted = (input: string): boolean => isWanted(request, `grad_${input}`);

@@ -1,15 +1,14 @@
 // C[key] = sum over scales r and segments of r tokens around key of weight_r / r * softmax(means of r scores), in place.
-// Grid: one invocation per LANES queries of a (batch, head), 64 a workgroup, linear, folded.
+// Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded.
 // Scores lie [batch-head][key][query]; a lane slides over the keys with the last WINDOW - 1 scores in registers: two
 // reads a score whatever the scales, no barrier, no reduction. Output: scores, 0 past the lengths and in padded queries.
 struct Params {
-  rows: u32, blocks: u32, queries: u32, keys: u32, key_stride: u32, // rows, blocks, key_stride: in blocks of LANES
+  rows: u32, queries: u32, keys: u32, key_stride: u32,
   heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
   weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
 }
 #include "common/grid.wgsl"
-#include "common/lanes.wgsl"
-@group(0) @binding(0) var<storage, read_write> scores: array<lanes>; // log2(e) q·k/√dh: [batch-head][key][key_stride]
+@group(0) @binding(0) var<storage, read_write> scores: array<f32>; // log2(e) q·k/√dh: [batch-head][key][key_stride]
 @group(0) @binding(1) var<storage, read> lengths: array<i32>; // [batches of the strip]
 #if WEIGHTS
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // [S], [H, S] or [B, L, H, S]
@@ -26,11 +25,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 
   // First sweep: running maximum and sum of each scale, one exp per segment, of a number that is never positive.
 #for r in SCALES
-  var max_$r = lanes(NOTHING);
-  var total_$r = lanes();
+  var max_$r = NOTHING;
+  var total_$r = 0.0;
 #endfor
 #for m in 1..WINDOW
-  var past_$m = lanes(NO_TOKEN);
+  var past_$m = NO_TOKEN;
 #endfor
   var at = row.first;
   for (var key = 0u; key < row.end; key += 1u) {
@@ -44,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     {
       let mean = sum_$r * (1.0 / $r.0);
       let e = exp2(-abs(mean - max_$r));
-      total_$r = select(total_$r + e, fma(total_$r, e, lanes(1.0)), mean > max_$r);
+      total_$r = select(total_$r + e, fma(total_$r, e, 1.0), mean > max_$r);
       max_$r = max(max_$r, mean);
     }
 #endfor
@@ -55,22 +54,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   }
 
   // A total is at least 1, the largest segment's own term, or there is no segment and every term below is 0.
-  var scale = 0u;
+#if WEIGHTS
+  var weight = first_weight(row);
+#endif
 #for r in SCALES
 #if WEIGHTS
-  let factor_$r = load_weights(row, scale) / ($r.0 * max(total_$r, lanes(1.0)));
-  scale += 1u;
+  let factor_$r = weights[weight] / ($r.0 * max(total_$r, 1.0));
+  weight += 1u;
 #else
-  let factor_$r = 1.0 / ($r.0 * max(total_$r, lanes(1.0)));
+  let factor_$r = 1.0 / ($r.0 * max(total_$r, 1.0));
 #endif
 #endfor
 
   // Second sweep: pending_k is the sum so far of the key that is k back; it is complete once no segment reaches it.
-  let live = live_queries(row);
-  let pending_0 = lanes();
+  let pending_0 = 0.0;
 #for m in 1..WINDOW
-  past_$m = lanes(NO_TOKEN);
-  var pending_$m = lanes();
+  past_$m = NO_TOKEN;
+  var pending_$m = 0.0;
 #endfor
   at = row.first;
   for (var key = 0u; key < row.end; key += 1u) {
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let sum_$(m + 1) = sum_$m + past_$m;
 #endfor
     // From the farthest key to this one: the segments of more than k tokens cover the key that is k back.
-    var carry = lanes();
+    var carry = 0.0;
 #for i in 1..WINDOW + 1
 #for r in SCALES
 #if r == WINDOW - i + 1
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
 #if i == 1
     if (key >= $(WINDOW - 1)u) {
-      scores[at - $(WINDOW - 1)u * params.key_stride] = select(lanes(), pending_$(WINDOW - 1) + carry, live);
+      scores[at - $(WINDOW - 1)u * params.key_stride] = pending_$(WINDOW - 1) + carry;
     }
 #else
     pending_$(WINDOW - i + 1) = pending_$(WINDOW - i) + carry;
@@ -101,11 +101,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     at += params.key_stride;
   }
 #for m in 1..WINDOW
-  if (row.end >= $(m)u) { scores[at - $(m)u * params.key_stride] = select(lanes(), pending_$m, live); }
+  if (row.end >= $(m)u) { scores[at - $(m)u * params.key_stride] = pending_$m; }
 #endfor
 
   for (var key = row.end; key < params.keys; key += 1u) {
-    scores[at] = lanes();
+    scores[at] = 0.0;
     at += params.key_stride;
   }
 }

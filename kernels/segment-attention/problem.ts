@@ -4,8 +4,8 @@ import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest, type Shap
 import type { AttentionSizes } from '../shared/attention-strips.ts';
 import { scalesParam } from '../shared/scales.ts';
 
-/** The widest segment: a scan keeps a sum for each of its tokens, 8 KiB of private memory in the backward. */
-export const MAX_SCALE = 1000;
+/** The widest segment: a scan keeps a sum for each of its tokens, two backward, and WGSL grants it 8 KiB for both. */
+export const MAX_SCALE = 512;
 
 /** Where the weight of a scale is: offset b·batch + i·query + h·head + s. */
 export interface WeightStrides {

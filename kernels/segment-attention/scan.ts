@@ -5,12 +5,10 @@ import { rowStrides, type SegmentProblem, type WeightStrides } from './problem.t
 
 const WORKGROUP = 64;
 
-/** How the scans run. */
+/** How `segment-attention` runs. */
 export interface SegmentForm {
-  /** Queries of one invocation. */
-  lanes: 1 | 4;
-  /** Past scores and pending sums in registers; otherwise scores are read again, for scales too wide for that. */
-  window: boolean;
+  /** Scales up to this keep past scores and pending sums in registers; with a wider one scores are read again. */
+  registers: number;
   /** Bytes of one score tensor at most; longer inputs are cut into strips. */
   scratchBytes: number;
 }
@@ -22,6 +20,31 @@ interface Part {
   first: number;
   heads: number;
 }
+
+/** What a part's scan executes, and its flops by scanned row, which differ forward and backward. */
+interface ScanCost {
+  /** Additions for each token that a mean sums, for both sweeps. */
+  token: number;
+  /** Additions to a pending sum. */
+  pending: number;
+  /** All other operations on a segment, for both sweeps. */
+  segment: number;
+  /** Operations by row and scale. */
+  scale: number;
+  /** Score tensors read and written. */
+  tensors: number;
+}
+
+/**
+ * Two sweeps of sums. By segment first mean, subtract, exp, multiply, add, max, then mean, subtract, exp, multiply
+ * (and in registers the addition to the carry); by row and scale max, multiply, divide.
+ */
+const FORWARD: ScanCost = { token: 2, pending: 1, segment: 10, scale: 3, tensors: 1 };
+/**
+ * The same, and by segment multiply, multiply, add of the mean gradient, mean, subtract, multiply of the gradient; by
+ * row and scale one more product, and where there are weights another.
+ */
+const BACKWARD: ScanCost = { token: 4, pending: 2, segment: 16, scale: 4, tensors: 2 };
 
 /** One strip's scans. */
 export class SegmentScan extends ScoreStrip<SegmentProblem> {
@@ -39,111 +62,92 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
       .filter((part) => part.heads > 0);
   }
 
-  /** Uniforms that find a strip's rows in a tensor of weights. */
+  /** Uniforms that find the strip's rows in a tensor of weights. */
   #weightUniforms({ batch, query, head }: WeightStrides): number[] {
     const { strip } = this;
     return [strip.batch * batch + strip.query * query + strip.head * head, batch, query, head];
   }
 
-  /** The scan `shader` of one part, without its cost. */
-  #scan(
-    shader: string,
-    form: SegmentForm,
-    part: Part,
-    bindings: readonly Binding[],
-    more: { constants?: Dispatch['constants']; uniforms?: readonly number[] } = {},
-  ): Omit<Dispatch, 'macs' | 'flops' | 'bytesRead' | 'bytesWritten'> {
-    const { strip, sizes, keyStride, caps } = this;
+  /** FLOPs, score elements read, and rows of one part. */
+  #work(
+    { scales, heads }: Part,
+    wide: boolean,
+    cost: ScanCost,
+  ): { flops: number; read: number; rows: number } {
+    const { batches, query, queries } = this.strip;
+    const ascending = [...scales].sort((a, b) => a - b);
+    const widest = ascending[ascending.length - 1];
+    const rows = batches * heads * queries;
+    let flops = rows * scales.length * cost.scale;
+    let read = 0;
+    for (let b = 0; b < batches; b++) {
+      const length = this.lengthOf(b);
+      const live = heads * Math.min(queries, Math.max(0, length - query));
+      if (wide) {
+        ascending.forEach((r, i) => {
+          const segments = live * Math.max(0, length - r + 1);
+          const tokens = segments * (r - (ascending[i - 1] ?? 0));
+          flops += cost.token * tokens + segments * (cost.segment + cost.pending * r);
+          read += 2 * tokens;
+        });
+      } else {
+        const carried = scales.length * (cost.segment + cost.pending);
+        flops += live * length * (cost.token * (widest - 1) + cost.pending * widest + carried);
+        read += 2 * live * length;
+      }
+    }
+    return { flops, read: cost.tensors * read, rows };
+  }
+
+  /** The scan of one part; `rowGrads` as in `combineBackward`. */
+  #scan(form: SegmentForm, part: Part, backward: boolean, rowGrads?: string): Dispatch {
+    const { strip, sizes, caps } = this;
     const { weights } = sizes;
-    const blocks = ceilDiv(strip.queries, form.lanes);
-    const rows = strip.batches * part.heads * blocks;
+    const S = part.scales.length;
+    const wide = Math.max(...part.scales) > form.registers;
+    const cost = backward ? BACKWARD : FORWARD;
+    const { flops, read, rows } = this.#work(part, wide, cost);
+    const bindings: Binding[] = [
+      { name: 'scores', access: 'read_write', tensor: 'scores' },
+      { name: 'lengths', access: 'read', tensor: 'lengths' },
+    ];
+    if (this.lengths !== undefined) bindings[1].tensor = this.lengths;
+    if (weights) bindings.push({ name: 'weights', access: 'read', tensor: 'weights' });
+    if (backward) bindings.push({ name: 'grads', access: 'read_write', tensor: 'grad_scores' });
+    if (rowGrads !== undefined) bindings.push({ name: 'row_grads', access: 'read_write', tensor: rowGrads });
     return {
       label: this.label,
-      shader,
+      shader: `segment-attention${wide ? '-wide' : ''}${backward ? '-backward' : ''}`,
       entryPoint: 'main',
       constants: {
-        LANES: form.lanes,
         SCALES: part.scales,
+        ...(wide ? { ASCENDING: [...part.scales].sort((a, b) => a - b) } : {}),
         WINDOW: Math.max(...part.scales),
         WEIGHTS: Number(weights !== undefined),
-        GRAD_WEIGHTS: 0,
-        ...more.constants,
+        GRAD_WEIGHTS: Number(rowGrads !== undefined),
       },
-      bindings: [
-        { name: 'scores', access: 'read_write', tensor: 'scores' },
-        { name: 'lengths', access: 'read', tensor: this.lengths ?? '' },
-        ...(weights ? [{ name: 'weights', access: 'read', tensor: 'weights' } as const] : []),
-        ...bindings,
-      ],
+      bindings,
       uniforms: [
-        ...[rows, blocks, strip.queries, sizes.keys, keyStride / form.lanes],
+        ...[rows, strip.queries, sizes.keys, this.keyStride],
         ...[part.heads, strip.heads, part.first, strip.query],
         ...this.#weightUniforms(weights?.strides ?? { batch: 0, query: 0, head: 0 }),
-        ...(more.uniforms ?? []),
+        ...(backward ? this.#weightUniforms(rowStrides(sizes.keys, sizes.headsPerSet, S)) : []),
       ],
       workgroups: foldGrid(ceilDiv(rows, WORKGROUP), caps),
+      macs: 0,
+      flops: flops + (backward && weights ? S * rows : 0),
+      bytesRead: 4 * (read + (weights ? S * rows : 0) + strip.batches),
+      bytesWritten: 4 * (cost.tensors * rows * sizes.keys + (rowGrads !== undefined ? S * rows : 0)),
     };
   }
 
-  /** What a part's scan passes over: blocks of queries that are not all padding, times the keys within length. */
-  #work({ lanes }: SegmentForm, { heads }: Part): { rows: number; pairs: number; elements: number } {
-    const { batches, query, queries } = this.strip;
-    let pairs = 0;
-    for (let b = 0; b < batches; b++) {
-      const length = this.lengthOf(b);
-      const live = Math.min(queries, Math.max(0, length - query));
-      pairs += heads * lanes * ceilDiv(live, lanes) * length;
-    }
-    const rows = batches * heads * lanes * ceilDiv(queries, lanes);
-    return { rows, pairs, elements: rows * this.sizes.keys };
-  }
-
-  /**
-   * S → C in place. First sweep by pair: WINDOW − 1 additions, and by scale mean, subtract, exp, multiply, add, max;
-   * second: WINDOW − 1 and WINDOW additions, and by scale mean, subtract, exp, multiply, add. By row and scale a max,
-   * a multiplication and a division.
-   */
+  /** S → C in place. */
   combine(form: SegmentForm): Dispatch[] {
-    return this.#parts().map((part) => {
-      const { rows, pairs, elements } = this.#work(form, part);
-      const S = part.scales.length;
-      const window = Math.max(...part.scales);
-      return {
-        ...this.#scan('segment-attention', form, part, []),
-        macs: 0,
-        flops: pairs * (3 * window - 2 + 11 * S) + 3 * S * rows,
-        bytesRead: 4 * (2 * pairs + (this.sizes.weights ? S * rows : 0) + this.strip.batches),
-        bytesWritten: 4 * elements,
-      };
-    });
+    return this.#parts().map((part) => this.#scan(form, part, false));
   }
 
-  /**
-   * S → C and Z → dS in place, and with `rowGrads` the gradient of every row's weights there, [B,L,H,S]. First sweep by
-   * pair: 2 (WINDOW − 1) additions, and by scale mean, subtract, exp, max, and multiply-adds of sum and mean gradient
-   * with a product; second: 2 (WINDOW − 1) and 2 WINDOW additions, and by scale mean, subtract, exp, multiply, add, and
-   * mean, subtract, multiply, add of the gradient. By row and scale a max, a division and four multiplications.
-   */
+  /** S → C and Z → dS in place, and with `rowGrads` the gradient of every row's weights there, [B,L,H,S]. */
   combineBackward(form: SegmentForm, rowGrads: string | undefined): Dispatch[] {
-    const { scales, headsPerSet, keys } = this.sizes;
-    const strides = rowStrides(keys, headsPerSet, scales.length);
-    return this.#parts().map((part) => {
-      const { rows, pairs, elements } = this.#work(form, part);
-      const S = part.scales.length;
-      const window = Math.max(...part.scales);
-      const bindings: Binding[] = [{ name: 'grads', access: 'read_write', tensor: 'grad_scores' }];
-      if (rowGrads !== undefined)
-        bindings.push({ name: 'row_grads', access: 'read_write', tensor: rowGrads });
-      return {
-        ...this.#scan('segment-attention-backward', form, part, bindings, {
-          constants: { GRAD_WEIGHTS: Number(rowGrads !== undefined) },
-          uniforms: this.#weightUniforms(strides),
-        }),
-        macs: 0,
-        flops: pairs * (6 * window - 4 + 18 * S) + 6 * S * rows,
-        bytesRead: 4 * (4 * pairs + (this.sizes.weights ? S * rows : 0) + this.strip.batches),
-        bytesWritten: 4 * (2 * elements + (rowGrads !== undefined ? S * this.rows : 0)),
-      };
-    });
+    return this.#parts().map((part) => this.#scan(form, part, true, rowGrads));
   }
 }
