@@ -1,0 +1,138 @@
+/** What each plan says about its shaders is what their WGSL declares, read by an independent parser. */
+import { readdirSync } from 'node:fs';
+import test from 'tape';
+import {
+  defaultCaps,
+  kernels,
+  sizeOf,
+  type Caps,
+  type Dispatch,
+  type Kernel,
+  type Plan,
+  type PlanRequest,
+} from '../../kernels/index.ts';
+import { randomTensors, referenceCases, type ReferenceCase } from '../../kernels/reference/cases.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
+
+// The package's main entry is CommonJS that Node takes for a module; the module beside it has no types.
+const { WgslReflect } = (await import(
+  'wgsl_reflect/wgsl_reflect.module.js' as string
+)) as typeof import('wgsl_reflect');
+
+/** Both sides of every choice by the kind of device. */
+const devices: Caps[] = [
+  defaultCaps,
+  { ...defaultCaps, software: true, subgroupMinSize: 4, subgroupMaxSize: 4 },
+  { ...defaultCaps, f16: true, timestamps: true, subgroupMinSize: 32, subgroupMaxSize: 32 },
+];
+
+const random = randomTensors(3);
+
+/** Cases for WGSL that no reference case needs. */
+const more: Readonly<Record<string, ReferenceCase[]>> = {
+  'segment-attention': [
+    {
+      inputs: {
+        ...{ q: random(1, 20, 4), k: random(1, 20, 4), v: random(1, 20, 4), weights: random(2) },
+        lengths: { shape: [1], data: Int32Array.of(19) },
+      },
+      params: { heads: 2, scales: [2, 17] },
+    },
+  ],
+};
+
+/** Plans of a kernel and its backward on its reference cases, with the names of what they are given. */
+function plansOf(kernel: Kernel): { plan: Plan; given: string[] }[] {
+  return devices.flatMap((caps) =>
+    [...referenceCases(kernel.name), ...(more[kernel.name] ?? [])].flatMap(({ inputs, params }) => {
+      const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
+      const host = Object.fromEntries(
+        Object.entries(inputs).flatMap(([name, { data }]) =>
+          data instanceof Int32Array ? [[name, data]] : [],
+        ),
+      );
+      const request: PlanRequest = { shapes, params, caps, host };
+      const plan = kernel.plan(request);
+      const forward = { plan, given: Object.keys(shapes) };
+      if (!kernel.backward) return [forward];
+      for (const [name, { shape }] of Object.entries(plan.outputs))
+        Object.assign(shapes, { [name]: shape, [`grad_${name}`]: shape });
+      return [forward, { plan: kernel.backward.plan(request), given: Object.keys(shapes) }];
+    }),
+  );
+}
+
+/** What the WGSL declares, in the words of a dispatch. */
+function declared(dispatch: Dispatch) {
+  // Bodies are left out: the parser takes `i < f(a, b > c)` for a template.
+  const wgsl = new WgslReflect(wgslOf(dispatch).replace(/^(fn [^{]*\{)\n[\s\S]*?^\}/gm, '$1 }'));
+  const variables = [...wgsl.storage, ...wgsl.uniforms].sort((a, b) => a.binding - b.binding);
+  const entry = wgsl.entry.compute.find(({ name }) => name === dispatch.entryPoint);
+  return {
+    groups: [...new Set(variables.map(({ group }) => group))],
+    numbers: variables.map(({ binding }) => binding),
+    storage: wgsl.storage
+      .sort((a, b) => a.binding - b.binding)
+      .map(({ name, access }) => `${name} ${access || 'read'}`),
+    uniforms: wgsl.uniforms.map(
+      // Whole numbers are written alike whatever their sign.
+      ({ name, members }) =>
+        `${name}: ${(members ?? []).map(({ type }) => type.name.replace('i32', 'u32')).join()}`,
+    ),
+    uniformLast: wgsl.uniforms.every(({ binding }) => binding === wgsl.storage.length),
+    invocations: (entry?.workgroupSize ?? [NaN]).map(Number).reduce((a, b) => a * b, 1),
+  };
+}
+
+const used = new Set<string>();
+
+for (const kernel of Object.values(kernels))
+  test(`${kernel.name}: bindings and uniforms as its WGSL declares them`, (t) => {
+    const seen = new Set<string>();
+    const plans = plansOf(kernel);
+    t.ok(plans.length > 0, 'has reference cases');
+    for (const { plan, given } of plans)
+      for (const dispatch of plan.dispatches) {
+        used.add(dispatch.shader);
+        const { shader, entryPoint, constants, bindings, uniforms } = dispatch;
+        const fields = uniforms.map((field) => (typeof field === 'number' ? 'u32' : 'f32'));
+        const what = `${shader}.${entryPoint} ${JSON.stringify(constants)} ${fields}`;
+        if (seen.has(what)) continue;
+        seen.add(what);
+        const { invocations, ...interface_ } = declared(dispatch);
+        const expected = {
+          groups: [0],
+          numbers: [...bindings.map((_, i) => i), ...(uniforms.length ? [bindings.length] : [])],
+          storage: bindings.map(({ name, access }) => `${name} ${access}`),
+          uniforms: uniforms.length ? [`params: ${fields}`] : [],
+          uniformLast: true,
+        };
+        t.deepEqual(interface_, expected, what);
+        t.ok(
+          invocations >= 1 && invocations <= defaultCaps.maxComputeInvocationsPerWorkgroup,
+          `${invocations}`,
+        );
+        const known = [given, plan.outputs, plan.scratch, plan.data].flatMap((names) =>
+          Array.isArray(names) ? names : Object.keys(names),
+        );
+        const unknown = bindings.map(({ tensor }) => tensor).filter((name) => !known.includes(name));
+        t.deepEqual(unknown, [], 'every tensor bound is an input, an output, scratch or data');
+      }
+    for (const { plan } of plans) {
+      const { data, outputs, scratch } = plan;
+      t.ok(Object.values(data).every((table) => table instanceof Int32Array));
+      t.ok(Object.values({ ...outputs, ...scratch }).every(({ shape }) => Number.isInteger(sizeOf(shape))));
+    }
+    t.end();
+  });
+
+test('every WGSL file belongs to a plan', (t) => {
+  const stems = readdirSync('shaders')
+    .filter((file) => file.endsWith('.wgsl'))
+    .map((file) => file.replace(/\.wgsl$/, ''));
+  t.deepEqual(
+    stems.filter((stem) => !used.has(stem)),
+    [],
+  );
+  t.end();
+});
