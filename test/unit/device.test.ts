@@ -1,0 +1,81 @@
+/** Choosing and describing an adapter, on fake ones. */
+import test from 'tape';
+import { defaultCaps, DeviceUnavailableError, openDevice } from '../../src/index.ts';
+
+interface Fake {
+  info?: Partial<GPUAdapterInfo>;
+  features?: string[];
+  limits?: Record<string, number>;
+}
+
+/** A GPU with one adapter, or none; `asked` receives what the device is asked for. */
+function fakeGpu(adapter: Fake | null, asked: GPUDeviceDescriptor[] = []): GPU {
+  const limits = { ...defaultCaps, ...adapter?.limits };
+  const info = { vendor: '', architecture: '', device: '', description: '', ...adapter?.info };
+  const features = new Set(adapter?.features ?? []);
+  const requestDevice = async (descriptor: GPUDeviceDescriptor) => {
+    asked.push(descriptor);
+    return {
+      limits: { ...defaultCaps, ...descriptor.requiredLimits },
+      features: new Set(descriptor.requiredFeatures),
+    };
+  };
+  const requestAdapter = async () => adapter && { info, features, limits, requestDevice };
+  return { requestAdapter } as unknown as GPU;
+}
+
+async function refused(t: test.Test, adapter: Fake | null, words: RegExp): Promise<void> {
+  const asked: GPUDeviceDescriptor[] = [];
+  await openDevice(fakeGpu(adapter, asked)).then(
+    () => t.fail('must be refused'),
+    (error: Error) =>
+      t.ok(error instanceof DeviceUnavailableError && words.test(error.message), String(error)),
+  );
+  t.equal(asked.length, 0, 'no device was asked for');
+}
+
+test('no adapter, and the null backend, are refused', async (t) => {
+  await refused(t, null, /no WebGPU adapter was found/);
+  await refused(t, { info: { device: 'Null backend' } }, /only the null backend was found/);
+  await refused(t, { info: { description: 'Null Backend', vendor: 'x' } }, /null backend/);
+});
+
+test('software adapters are told by their names, or by their own word', async (t) => {
+  const software = async (info: Partial<GPUAdapterInfo>): Promise<boolean> => {
+    const opened = await openDevice(fakeGpu({ info }));
+    t.equal(opened.caps.software, opened.info.software);
+    return opened.info.software;
+  };
+  for (const device of [
+    'SwiftShader Device (Subzero)',
+    'llvmpipe (LLVM 19)',
+    'Microsoft Basic Render Driver',
+  ])
+    t.ok(await software({ device }), device);
+  t.ok(await software({ architecture: 'swiftshader', vendor: 'google' }));
+  t.ok(await software({ isFallbackAdapter: true }));
+  for (const device of ['NVIDIA H200', 'Apple M4 GPU', 'AMD Radeon RX 7900', 'Warpspeed 3000'])
+    t.notOk(await software({ device }), device);
+});
+
+test('what a device is asked for, and what its capabilities say', async (t) => {
+  const asked: GPUDeviceDescriptor[] = [];
+  const adapter: Fake = {
+    info: { vendor: 'acme', architecture: 'one', subgroupMinSize: 8, subgroupMaxSize: 32 },
+    features: ['timestamp-query', 'subgroups', 'texture-compression-bc'],
+    limits: { maxBufferSize: 2 ** 33, maxStorageBuffersPerShaderStage: 16 },
+  };
+  const { caps, info } = await openDevice(fakeGpu(adapter, asked));
+  t.deepEqual(asked[0].requiredFeatures, ['timestamp-query', 'subgroups'], 'only what is used');
+  t.equal(asked[0].requiredLimits?.maxBufferSize, 2 ** 33);
+  t.equal(caps.maxBufferSize, 2 ** 33);
+  t.equal(caps.maxStorageBuffersPerShaderStage, 16);
+  t.deepEqual([caps.subgroupMinSize, caps.subgroupMaxSize, caps.timestamps, caps.f16], [8, 32, true, false]);
+  t.ok(Object.isFrozen(caps));
+  t.deepEqual([info.vendor, info.name], ['acme', 'one'], 'a name is found somewhere');
+
+  const plain = await openDevice(fakeGpu({ ...adapter, features: [] }, asked), { defaultLimits: true });
+  t.deepEqual(asked[1].requiredLimits, {}, "WebGPU's default limits");
+  t.equal(plain.caps.maxBufferSize, defaultCaps.maxBufferSize);
+  t.equal(plain.caps.subgroupMaxSize, 0, 'no subgroups without the feature');
+});
