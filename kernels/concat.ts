@@ -1,4 +1,4 @@
-/** `concat`: up to four tensors side by side along the last axis. */
+/** `concat`: up to seven tensors side by side along the last axis. `split` copies the other way (split.ts). */
 import { InputError } from './errors.ts';
 import {
   ceilDiv,
@@ -8,6 +8,7 @@ import {
   shapeOf,
   spec,
   type Binding,
+  type Caps,
   type Dispatch,
   type Kernel,
   type PlanRequest,
@@ -17,7 +18,9 @@ import {
 import { lanesFor } from './lanes.ts';
 import { rowsOf } from './matmul.ts';
 
-const names = ['x0', 'x1', 'x2', 'x3'];
+/** As many as a shader has bindings for beside the joined tensor. */
+export const MAX_PARTS = 7;
+const names = Array.from({ length: MAX_PARTS }, (_, i) => `x${i}`);
 const inputs: readonly Port[] = names.map((name, i) => ({
   name,
   dtype: 'f32',
@@ -25,10 +28,17 @@ const inputs: readonly Port[] = names.map((name, i) => ({
   optional: i > 0,
 }));
 
+/** Columns of a joined matrix that a tensor of their own holds. */
+export interface Columns {
+  tensor: string;
+  /** First column in the joined matrix, and number of columns. */
+  start: number;
+  width: number;
+}
+
 interface Part {
   name: string;
   shape: Shape;
-  /** First column in out, and number of columns. */
   start: number;
   width: number;
 }
@@ -57,45 +67,47 @@ function bind(kernel: string, request: PlanRequest): Bound {
   return { parts, rows: rowsOf(parts[0].shape), total, outShape: [...leading, total] };
 }
 
-/** The copy between out (or grad_out) and `parts`; none where there is nothing to copy. */
-function copy(
-  kernel: string,
-  bound: Bound,
-  parts: readonly Part[],
-  backward: boolean,
-  request: PlanRequest,
+/**
+ * The copy between a joined matrix [rows, total] and tensors of some of its columns, in one dispatch; none where there
+ * is nothing to copy. `apart`: from the joined one to the parts.
+ */
+export function copyColumns(
+  label: string,
+  joined: string,
+  rows: number,
+  total: number,
+  parts: readonly Columns[],
+  apart: boolean,
+  caps: Caps,
 ): Dispatch[] {
-  const { rows, total } = bound;
   const moved = parts.filter(({ width }) => rows * width > 0);
   if (moved.length === 0) return [];
-  const lanes = lanesFor(...bound.parts.map(({ width }) => width));
+  const lanes = lanesFor(total, ...moved.flatMap(({ start, width }) => [start, width]));
   const copied = rows * moved.reduce((sum, { width }) => sum + width, 0);
   const [read, write] = ['read', 'read_write'] as const;
-  const sides: Binding[] = moved.map(({ name }, i) =>
-    backward
-      ? { name: `grad_x${i}`, access: write, tensor: `grad_${name}` }
-      : { name: `x${i}`, access: read, tensor: name },
+  const sides: Binding[] = moved.map(({ tensor }, i) =>
+    apart ? { name: `grad_x${i}`, access: write, tensor } : { name: `x${i}`, access: read, tensor },
   );
   return [
     {
-      label: kernel,
+      label,
       shader: 'concat',
       entryPoint: 'main',
       constants: {
         LANES: lanes,
-        BACKWARD: Number(backward),
+        BACKWARD: Number(apart),
         COUNT: moved.length,
         PARTS: moved.map((_, i) => i),
       },
-      bindings: backward
-        ? [{ name: 'grad_out', access: read, tensor: 'grad_out' }, ...sides]
-        : [...sides, { name: 'out', access: write, tensor: 'out' }],
+      bindings: apart
+        ? [{ name: 'grad_out', access: read, tensor: joined }, ...sides]
+        : [...sides, { name: 'out', access: write, tensor: joined }],
       uniforms: [
         (rows * total) / lanes,
         total / lanes,
         ...moved.flatMap(({ start, width }) => [start / lanes, width / lanes]),
       ],
-      workgroups: foldGrid(ceilDiv((rows * total) / lanes, 64), request.caps),
+      workgroups: foldGrid(ceilDiv((rows * total) / lanes, 64), caps),
       macs: 0,
       flops: 0,
       bytesRead: 4 * copied,
@@ -105,7 +117,7 @@ function copy(
 }
 
 /**
- * out [..., n0+n1+…] = x0 [..., n0], x1 [..., n1], … (one to four, without a gap in the numbers) side by side.
+ * out [..., n0+n1+…] = x0 [..., n0], x1 [..., n1], … (one to seven, without a gap in the numbers) side by side.
  * Gradient: the columns of grad_out that each input filled.
  * Errors: a gap in the numbers, a scalar, leading axes that differ.
  */
@@ -117,8 +129,9 @@ export const concat: Kernel = {
   params: [],
   plan(request) {
     const bound = bind('concat', request);
+    const parts = bound.parts.map((part) => ({ ...part, tensor: part.name }));
     return {
-      dispatches: copy('concat', bound, bound.parts, false, request),
+      dispatches: copyColumns('concat', 'out', bound.rows, bound.total, parts, false, request.caps),
       scratch: {},
       outputs: { out: spec(bound.outShape) },
       data: {},
@@ -134,11 +147,13 @@ export const concat: Kernel = {
       const name = 'concat-backward';
       const bound = bind(name, request);
       expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), bound.outShape);
-      const parts = bound.parts.filter((part) => isWanted(request, `grad_${part.name}`));
+      const parts = bound.parts
+        .map((part) => ({ ...part, tensor: `grad_${part.name}` }))
+        .filter(({ tensor }) => isWanted(request, tensor));
       return {
-        dispatches: copy(name, bound, parts, true, request),
+        dispatches: copyColumns(name, 'grad_out', bound.rows, bound.total, parts, true, request.caps),
         scratch: {},
-        outputs: Object.fromEntries(parts.map((part) => [`grad_${part.name}`, spec(part.shape)])),
+        outputs: Object.fromEntries(parts.map(({ tensor, shape }) => [tensor, spec(shape)])),
         data: {},
       };
     },

@@ -25,6 +25,8 @@ import { softmax } from './softmax.ts';
 import { spanEnumerate } from './span-enumerate.ts';
 import { spanRepresentation } from './span-representation.ts';
 import { spanScore } from './span-score.ts';
+import { split } from './split.ts';
+import { weightedSum } from './weighted-sum.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
   [
@@ -51,7 +53,9 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     spanEnumerate,
     spanRepresentation,
     spanScore,
+    split,
     sum,
+    weightedSum,
   ].map((kernel) => [kernel.name, kernel]),
 );
 

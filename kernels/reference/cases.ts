@@ -139,7 +139,10 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   ],
   'sliding-average-pool': (random) => [
     { inputs: { x: random(2, 6, 5), lengths: ints([2], 6, 2) }, params: { scales: [1, 2, 4] } },
-    { inputs: { x: random(2, 17, 8), lengths: ints([2], 16, 17) }, params: { scales: [7, 3, 2, 6, 4, 5, 9] } },
+    {
+      inputs: { x: random(2, 17, 8), lengths: ints([2], 16, 17) },
+      params: { scales: [7, 3, 2, 6, 4, 5, 9] },
+    },
   ],
   softmax: (random) => [
     { inputs: { x: random(4, 9) }, params: {} },
@@ -161,7 +164,11 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
       params: {},
     },
   ],
+  split: (random) => [{ inputs: { x: random(3, 11) }, params: { widths: [2, 5, 4] } }],
   sum: (random) => [{ inputs: { x: random(9, 17) }, params: {} }],
+  'weighted-sum': (random) => [
+    { inputs: { weights: random(3), x0: random(37, 9), x1: random(37, 9), x2: random(37, 9) }, params: {} },
+  ],
 };
 
 /** The cases of a kernel; none for one that has no entry here. */

@@ -2,7 +2,7 @@ import { InputError } from '../errors.ts';
 import { bindShapes, upstream, zeros } from './shapes.ts';
 import type { Reference, RefTensors } from './types.ts';
 
-const names = ['x0', 'x1', 'x2', 'x3'];
+const names = Array.from({ length: 7 }, (_, i) => `x${i}`);
 
 /** The parts that are present, in order, each with its width; the number of rows, and the summed width. */
 function bind(inputs: RefTensors) {
@@ -20,7 +20,7 @@ function bind(inputs: RefTensors) {
 }
 
 /**
- * `concat`: out [...,n0+n1+…] = the inputs x0 [...,n0], x1 [...,n1], … (one to four, without a gap in the numbers)
+ * `concat`: out [...,n0+n1+…] = the inputs x0 [...,n0], x1 [...,n1], … (one to seven, without a gap in the numbers)
  * side by side along the last axis; their leading axes are the same.
  */
 export const concatReference: Reference = {

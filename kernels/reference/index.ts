@@ -21,7 +21,9 @@ import { softmaxReference } from './softmax.ts';
 import { spanEnumerateReference } from './span-enumerate.ts';
 import { spanRepresentationReference } from './span-representation.ts';
 import { spanScoreReference } from './span-score.ts';
+import { splitReference } from './split.ts';
 import { sumReference } from './sum.ts';
+import { weightedSumReference } from './weighted-sum.ts';
 import type { Reference } from './types.ts';
 
 export type { Reference, RefParams, RefTensor, RefTensors } from './types.ts';
@@ -51,5 +53,7 @@ export const references: Readonly<Record<string, Reference>> = {
   'span-enumerate': spanEnumerateReference,
   'span-representation': spanRepresentationReference,
   'span-score': spanScoreReference,
+  split: splitReference,
   sum: sumReference,
+  'weighted-sum': weightedSumReference,
 };

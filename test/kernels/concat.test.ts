@@ -17,6 +17,8 @@ const shapes: [leading: readonly number[], widths: readonly number[]][] = [
   [[63], [4, 4, 4, 4]],
   [[64], [1, 2, 3, 4]],
   [[65], [61, 67]],
+  [[3], [4, 8, 4, 4, 12, 4, 4]],
+  [[2], [1, 2, 3, 1, 2, 3, 1]],
 ];
 const cases: Case[] = shapes.map(([leading, widths]) => ({
   name: `[${leading}] by widths ${widths.join(' + ')}`,

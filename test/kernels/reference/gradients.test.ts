@@ -202,6 +202,14 @@ const cases: Record<string, GradientCase[]> = {
     { label: 'matrix', inputs: { x: random([3, 4]) } },
     { label: 'empty', inputs: { x: random([0, 4]) } },
   ],
+  split: [
+    { label: 'three parts', inputs: { x: random([2, 6]) }, params: { widths: [1, 3, 2] } },
+    { label: 'no rows', inputs: { x: random([0, 3]) }, params: { widths: [3] } },
+  ],
+  'weighted-sum': [
+    { label: 'two', inputs: { weights: random([2]), x0: random([2, 5]), x1: random([2, 5]) } },
+    { label: 'empty', inputs: { weights: random([1]), x0: random([0]) } },
+  ],
   'column-sum': [
     { label: 'matrix', inputs: { x: random([3, 4]) } },
     { label: 'no rows', inputs: { x: random([0, 4]) } },
