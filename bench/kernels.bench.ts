@@ -90,11 +90,11 @@ async function measure(
   };
 }
 
-async function measureCase(runtime: Runtime, given: KernelCase, peaks: Peaks): Promise<BenchRow[]> {
-  const kernel = kernels[given.kernel];
-  const reference = references[given.kernel];
-  const params = given.params ?? {};
-  const inputs = given.inputs();
+async function measureCase(runtime: Runtime, one: KernelCase, peaks: Peaks): Promise<BenchRow[]> {
+  const kernel = kernels[one.kernel];
+  const reference = references[one.kernel];
+  const params = one.params ?? {};
+  const inputs = one.inputs();
   const isHost = new Set(kernel.inputs.filter((port) => port.host).map((port) => port.name));
   const tensors: Record<string, Tensor> = {};
   const host: Record<string, HostInts> = {};
@@ -105,19 +105,20 @@ async function measureCase(runtime: Runtime, given: KernelCase, peaks: Peaks): P
   const forward = { kernel, tensors, host, params };
   const { backward } = kernel;
   if (!backward || !reference.backward)
-    return [await measure(runtime, given, 'forward', forward, expected, peaks)];
+    return [await measure(runtime, one, 'forward', forward, expected, peaks)];
 
   const isFloat = ([, { data }]: [string, RefTensor]) => data instanceof Float64Array;
   const upstream: RefTensors = {};
   for (const [name, { shape }] of Object.entries(expected).filter(isFloat))
     upstream[`grad_${name}`] = { shape, data: Float64Array.from(randomValues(shape, 1)) };
-  const all = { ...tensors, ...run(runtime, forward) };
-  for (const [name, { shape, data }] of Object.entries(upstream))
-    all[name] = runtime.upload(Float32Array.from(data), shape);
+  const given = Object.entries(upstream).map(([name, { shape, data }]) => [
+    name,
+    runtime.upload(Float32Array.from(data), shape),
+  ]);
   const ports = backward.inputs.map((port) => port.name);
   const prepared: Prepared = {
     kernel: backward,
-    tensors: pick(all, ports),
+    tensors: { ...pick({ ...tensors, ...run(runtime, forward) }, ports), ...Object.fromEntries(given) },
     host: pick(host, ports),
     params: pick(
       params,
@@ -127,8 +128,8 @@ async function measureCase(runtime: Runtime, given: KernelCase, peaks: Peaks): P
   };
   const gradients = reference.backward(inputs, params, upstream);
   return [
-    await measure(runtime, given, 'forward', forward, expected, peaks),
-    await measure(runtime, given, 'backward', prepared, gradients, peaks),
+    await measure(runtime, one, 'forward', forward, expected, peaks),
+    await measure(runtime, one, 'backward', prepared, gradients, peaks),
   ];
 }
 

@@ -21,10 +21,15 @@ const ints = (shape: readonly number[], value: (i: number) => number): RefTensor
   shape,
   data: Int32Array.from({ length: sizeOf(shape) }, (_, i) => value(i)),
 });
+/** Weights as PyTorch starts recurrences, uniform within 1/√h: wider ones would make the states chaotic. */
+const recurrentWeights = (h: number, ...shape: number[]): RefTensor => {
+  const { data } = floats(...shape);
+  return { shape, data: (data as Float64Array).map((v) => Math.fround(v / Math.sqrt(h))) };
+};
 /** Values at least 0, for second moments. */
 const squares = (...shape: number[]): RefTensor => {
   const { data } = floats(...shape);
-  return { shape, data: (data as Float64Array).map((v) => v * v) };
+  return { shape, data: (data as Float64Array).map((v) => Math.fround(v * v)) };
 };
 
 function attention(queries: number, keys: number, heads: number, more: RefTensors = {}): () => RefTensors {
@@ -39,10 +44,10 @@ function recurrent(gates: number): () => RefTensors {
     lengths: ints([B], (b) => L - 7 * b),
     ...Object.fromEntries(
       ['', '_reverse'].flatMap((suffix) => [
-        [`weight_ih_l0${suffix}`, floats(gates * h, d)],
-        [`weight_hh_l0${suffix}`, floats(gates * h, h)],
-        [`bias_ih_l0${suffix}`, floats(gates * h)],
-        [`bias_hh_l0${suffix}`, floats(gates * h)],
+        [`weight_ih_l0${suffix}`, recurrentWeights(h, gates * h, d)],
+        [`weight_hh_l0${suffix}`, recurrentWeights(h, gates * h, h)],
+        [`bias_ih_l0${suffix}`, recurrentWeights(h, gates * h)],
+        [`bias_hh_l0${suffix}`, recurrentWeights(h, gates * h)],
       ]),
     ),
   });
