@@ -29,21 +29,22 @@ export const tokenizerOf = (sentences: readonly Sentence[]): Tokenizer =>
     doLowerCase: false,
   });
 
+export const tinyEncoder = {
+  hidden_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 32,
+  max_position_embeddings: 128,
+};
+
 /** One encoder layer of 16 with two heads and one STSN layer; `given` overrides. */
 export function tinyConfig(
   sentences: readonly Sentence[],
   tokenizer: Tokenizer,
   given: Json = {},
 ): StsnConfig {
-  const encoder = {
-    hidden_size: 16,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    intermediate_size: 32,
-    max_position_embeddings: 128,
-  };
   return completeConfig(
-    { encoder, layers: 1, heads: 2, widthEmbeddingSize: 4, ...given },
+    { encoder: tinyEncoder, layers: 1, heads: 2, widthEmbeddingSize: 4, ...given },
     'config',
     sentences,
     tokenizer,
