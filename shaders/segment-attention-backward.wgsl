@@ -1,10 +1,11 @@
 // C as in segment-attention, dS[key] = sum over r and segments around key of weight_r / r * p (y - D_r), in place; p is
 // the softmax and y the mean of Z over the segment, D_r = sum of p y: the gradient of weight_r.
-// Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded; two sweeps as forward.
-// Outputs: scores hold S then C, grads hold Z = G V^T then dS (0 past the lengths and in padded queries), row_grads D.
+// Grid and sweeps as segment-attention. Outputs: scores hold S then C, grads Z = G V^T then dS (0 past the lengths and in
+// padded queries), row_grads D; TILED, without COMBINE: stats.
 struct Params {
-  rows: u32, queries: u32, keys: u32, key_stride: u32,
+  rows: u32, queries: u32, keys: u32, key_stride: u32, // keys: of the scores, from first_key on
   heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
+  first_key: u32, own_first: u32, own_end: u32, resume: u32,
   weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
   grad_offset: u32, grad_batch: u32, grad_query: u32, grad_head: u32,
 }
@@ -18,7 +19,10 @@ struct Params {
 #if GRAD_WEIGHTS
 @group(0) @binding($(3 + WEIGHTS)) var<storage, read_write> row_grads: array<f32>; // [B, L, H, S]
 #endif
-@group(0) @binding($(3 + WEIGHTS + GRAD_WEIGHTS)) var<uniform> params: Params;
+#if TILED
+@group(0) @binding($(3 + WEIGHTS + GRAD_WEIGHTS)) var<storage, read_write> stats: array<f32>; // [scale][maximum, sum, sum of p y][row]
+#endif
+@group(0) @binding($(3 + WEIGHTS + GRAD_WEIGHTS + TILED)) var<uniform> params: Params;
 #include "common/segment-rows.wgsl"
 
 @compute @workgroup_size(64)
@@ -28,19 +32,33 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   if (index >= params.rows) { return; }
   let row = segment_row(index);
 
-  // First sweep: running maximum, sum, and sum of p y.
+  // First sweep: running maximum and sum, and sum of p y, of each scale, one exp per segment, of a number that is never positive.
 #for r in SCALES
   var max_$r = NOTHING;
   var total_$r = 0.0;
   var mean_grad_$r = 0.0;
 #endfor
+#if TILED
+  var stat = index;
+  if (params.resume != 0u) {
+#for r in SCALES
+    max_$r = stats[stat];
+    stat += params.rows;
+    total_$r = stats[stat];
+    stat += params.rows;
+    mean_grad_$r = stats[stat];
+    stat += params.rows;
+#endfor
+  }
+#endif
 #for m in 1..WINDOW
   var past_$m = NO_TOKEN;
   var past_grad_$m = 0.0;
 #endfor
   var at = row.first;
-  for (var key = 0u; key < row.end; key += 1u) {
-    // sum_r, sum_grad_r: over the segment of r tokens that ends here.
+#if STATS
+  for (var key = params.first_key; key < row.end; key += 1u) {
+    // sum_r: the segment of r tokens that ends here.
     let past_0 = scores[at];
     let past_grad_0 = grads[at];
     let sum_1 = past_0;
@@ -49,25 +67,40 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let sum_$(m + 1) = sum_$m + past_$m;
     let sum_grad_$(m + 1) = sum_grad_$m + past_grad_$m;
 #endfor
-#for r in SCALES
+#if TILED
+    if (key >= params.own_first) { // the segments that end before were counted by the tile before
+#else
     {
-      let mean = sum_$r * (1.0 / $r.0);
-      let e = exp2(-abs(mean - max_$r));
-      let larger = mean > max_$r;
-      let old_part = select(1.0, e, larger);
-      let new_part = select(e, 1.0, larger);
-      total_$r = fma(total_$r, old_part, new_part);
-      mean_grad_$r = fma(mean_grad_$r, old_part, sum_grad_$r * new_part);
-      max_$r = max(max_$r, mean);
-    }
+#endif
+#for r in SCALES
+      let mean_$r = sum_$r * (1.0 / $r.0);
+      let e_$r = exp2(-abs(mean_$r - max_$r));
+      let old_part_$r = select(1.0, e_$r, mean_$r > max_$r);
+      let new_part_$r = select(e_$r, 1.0, mean_$r > max_$r);
+      total_$r = fma(total_$r, old_part_$r, new_part_$r);
+      mean_grad_$r = fma(mean_grad_$r, old_part_$r, sum_grad_$r * new_part_$r);
+      max_$r = max(max_$r, mean_$r);
 #endfor
+    }
 #for i in 1..WINDOW
     past_$(WINDOW - i) = past_$(WINDOW - i - 1);
     past_grad_$(WINDOW - i) = past_grad_$(WINDOW - i - 1);
 #endfor
     at += params.key_stride;
   }
+#endif
 
+#if !COMBINE
+  stat = index;
+#for r in SCALES
+  stats[stat] = max_$r;
+  stat += params.rows;
+  stats[stat] = total_$r;
+  stat += params.rows;
+  stats[stat] = mean_grad_$r;
+  stat += params.rows;
+#endfor
+#else
   // A total is at least 1, the largest segment's own term, or there is no segment and every term below is 0.
 #if WEIGHTS
   var weight = first_weight(row);
@@ -88,7 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #endfor
 
-  // Second sweep, as forward for both.
+  // Second sweep: pending_k is the sum so far of the key that is k back; it is complete once no segment reaches it.
   let pending_0 = 0.0;
   let pending_grad_0 = 0.0;
 #for m in 1..WINDOW
@@ -98,7 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var pending_grad_$m = 0.0;
 #endfor
   at = row.first;
-  for (var key = 0u; key < row.end; key += 1u) {
+  for (var key = params.first_key; key < row.end; key += 1u) {
     let past_0 = scores[at];
     let past_grad_0 = grads[at];
     let sum_1 = past_0;
@@ -107,6 +140,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let sum_$(m + 1) = sum_$m + past_$m;
     let sum_grad_$(m + 1) = sum_grad_$m + past_grad_$m;
 #endfor
+    // From the farthest key to this one: the segments of more than k tokens cover the key that is k back.
     var carry = 0.0;
     var carry_grad = 0.0;
 #for i in 1..WINDOW + 1
@@ -118,7 +152,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #endfor
 #if i == 1
-    if (key >= $(WINDOW - 1)u) {
+    if (key >= params.own_first + $(WINDOW - 1)u) {
       let done = at - $(WINDOW - 1)u * params.key_stride;
       scores[done] = pending_$(WINDOW - 1) + carry;
       grads[done] = pending_grad_$(WINDOW - 1) + carry_grad;
@@ -135,15 +169,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     at += params.key_stride;
   }
 #for m in 1..WINDOW
-  if (row.end >= $(m)u) {
+  if (row.end >= params.own_first + $(m)u && row.end - $(m)u < params.own_end) {
     scores[at - $(m)u * params.key_stride] = pending_$m;
     grads[at - $(m)u * params.key_stride] = pending_grad_$m;
   }
 #endfor
 
-  for (var key = row.end; key < params.keys; key += 1u) {
+  for (var key = max(row.end, params.own_first); key < params.own_end; key += 1u) {
+    at = row.first + (key - params.first_key) * params.key_stride;
     scores[at] = 0.0;
     grads[at] = 0.0;
-    at += params.key_stride;
   }
+#endif
 }

@@ -5,6 +5,7 @@
 struct Params {
   rows: u32, queries: u32, keys: u32, key_stride: u32,
   heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
+  first_key: u32, own_first: u32, own_end: u32, resume: u32, // all keys: 0, 0, keys, 0
   weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
 }
 #include "common/grid.wgsl"

@@ -1,10 +1,11 @@
 // C[key] = sum over scales r and segments of r tokens around key of weight_r / r * softmax(means of r scores), in place.
 // Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded.
-// Scores lie [batch-head][key][query]; a lane slides over the keys with the last WINDOW - 1 scores in registers: two
-// reads a score whatever the scales, no barrier, no reduction. Output: scores, 0 past the lengths and in padded queries.
+// A lane slides over the keys with the last WINDOW - 1 scores in registers: two reads a score whatever the scales, no
+// barrier, no reduction. Output: scores, 0 past the lengths and in padded queries; TILED, without COMBINE: stats.
 struct Params {
-  rows: u32, queries: u32, keys: u32, key_stride: u32,
+  rows: u32, queries: u32, keys: u32, key_stride: u32, // keys: of the scores, from first_key on
   heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
+  first_key: u32, own_first: u32, own_end: u32, resume: u32,
   weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
 }
 #include "common/grid.wgsl"
@@ -13,7 +14,10 @@ struct Params {
 #if WEIGHTS
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // [S], [H, S] or [B, L, H, S]
 #endif
-@group(0) @binding($(2 + WEIGHTS)) var<uniform> params: Params;
+#if TILED
+@group(0) @binding($(2 + WEIGHTS)) var<storage, read_write> stats: array<f32>; // [scale][maximum, sum][row]
+#endif
+@group(0) @binding($(2 + WEIGHTS + TILED)) var<uniform> params: Params;
 #include "common/segment-rows.wgsl"
 
 @compute @workgroup_size(64)
@@ -28,31 +32,57 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var max_$r = NOTHING;
   var total_$r = 0.0;
 #endfor
+#if TILED
+  var stat = index;
+  if (params.resume != 0u) {
+#for r in SCALES
+    max_$r = stats[stat];
+    stat += params.rows;
+    total_$r = stats[stat];
+    stat += params.rows;
+#endfor
+  }
+#endif
 #for m in 1..WINDOW
   var past_$m = NO_TOKEN;
 #endfor
   var at = row.first;
-  for (var key = 0u; key < row.end; key += 1u) {
+#if STATS
+  for (var key = params.first_key; key < row.end; key += 1u) {
     // sum_r: the segment of r tokens that ends here.
     let past_0 = scores[at];
     let sum_1 = past_0;
 #for m in 1..WINDOW
     let sum_$(m + 1) = sum_$m + past_$m;
 #endfor
-#for r in SCALES
+#if TILED
+    if (key >= params.own_first) { // the segments that end before were counted by the tile before
+#else
     {
-      let mean = sum_$r * (1.0 / $r.0);
-      let e = exp2(-abs(mean - max_$r));
-      total_$r = select(total_$r + e, fma(total_$r, e, 1.0), mean > max_$r);
-      max_$r = max(max_$r, mean);
-    }
+#endif
+#for r in SCALES
+      let mean_$r = sum_$r * (1.0 / $r.0);
+      let e_$r = exp2(-abs(mean_$r - max_$r));
+      total_$r = select(total_$r + e_$r, fma(total_$r, e_$r, 1.0), mean_$r > max_$r);
+      max_$r = max(max_$r, mean_$r);
 #endfor
+    }
 #for i in 1..WINDOW
     past_$(WINDOW - i) = past_$(WINDOW - i - 1);
 #endfor
     at += params.key_stride;
   }
+#endif
 
+#if !COMBINE
+  stat = index;
+#for r in SCALES
+  stats[stat] = max_$r;
+  stat += params.rows;
+  stats[stat] = total_$r;
+  stat += params.rows;
+#endfor
+#else
   // A total is at least 1, the largest segment's own term, or there is no segment and every term below is 0.
 #if WEIGHTS
   var weight = first_weight(row);
@@ -73,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var pending_$m = 0.0;
 #endfor
   at = row.first;
-  for (var key = 0u; key < row.end; key += 1u) {
+  for (var key = params.first_key; key < row.end; key += 1u) {
     let past_0 = scores[at];
     let sum_1 = past_0;
 #for m in 1..WINDOW
@@ -88,8 +118,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #endfor
 #if i == 1
-    if (key >= $(WINDOW - 1)u) {
-      scores[at - $(WINDOW - 1)u * params.key_stride] = pending_$(WINDOW - 1) + carry;
+    if (key >= params.own_first + $(WINDOW - 1)u) {
+      let done = at - $(WINDOW - 1)u * params.key_stride;
+      scores[done] = pending_$(WINDOW - 1) + carry;
     }
 #else
     pending_$(WINDOW - i + 1) = pending_$(WINDOW - i) + carry;
@@ -101,11 +132,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     at += params.key_stride;
   }
 #for m in 1..WINDOW
-  if (row.end >= $(m)u) { scores[at - $(m)u * params.key_stride] = pending_$m; }
+  if (row.end >= params.own_first + $(m)u && row.end - $(m)u < params.own_end) {
+    scores[at - $(m)u * params.key_stride] = pending_$m;
+  }
 #endfor
 
-  for (var key = row.end; key < params.keys; key += 1u) {
+  for (var key = max(row.end, params.own_first); key < params.own_end; key += 1u) {
+    at = row.first + (key - params.first_key) * params.key_stride;
     scores[at] = 0.0;
-    at += params.key_stride;
   }
+#endif
 }

@@ -11,6 +11,8 @@ export interface SegmentForm {
   registers: number;
   /** Bytes of one score tensor at most; longer inputs are cut into strips. */
   scratchBytes: number;
+  /** Keys of a tile in the flash form, which computes scores twice; absent in the fused form: all keys at once. */
+  tileKeys?: number;
 }
 
 /** Consecutive heads of a strip that have the same scales. */
@@ -21,30 +23,21 @@ interface Part {
   heads: number;
 }
 
-/** What a part's scan executes, and its flops by scanned row, which differ forward and backward. */
+/** The sweeps that a dispatch makes: over all keys both, over a tile of keys one. */
+type Sweeps = 'both' | 'stats' | 'combine';
+
+/** Operations by segment of the two sweeps, sums of tokens and pending sums left out. */
 interface ScanCost {
-  /** Additions for each token that a mean sums, for both sweeps. */
-  token: number;
-  /** Additions to a pending sum. */
-  pending: number;
-  /** All other operations on a segment, for both sweeps. */
-  segment: number;
-  /** Operations by row and scale. */
-  scale: number;
-  /** Score tensors read and written. */
-  tensors: number;
+  /** Score tensors: each has its sums. */
+  tensors: 1 | 2;
+  stats: number;
+  combine: number;
 }
 
-/**
- * Two sweeps of sums. By segment first mean, subtract, exp, multiply, add, max, then mean, subtract, exp, multiply
- * (and in registers the addition to the carry); by row and scale max, multiply, divide.
- */
-const FORWARD: ScanCost = { token: 2, pending: 1, segment: 10, scale: 3, tensors: 1 };
-/**
- * The same, and by segment multiply, multiply, add of the mean gradient, mean, subtract, multiply of the gradient; by
- * row and scale one more product, and where there are weights another.
- */
-const BACKWARD: ScanCost = { token: 4, pending: 2, segment: 16, scale: 4, tensors: 2 };
+/** First sweep: mean, subtract, exp, multiply, add, max; second: mean, subtract, exp, multiply. */
+const FORWARD: ScanCost = { tensors: 1, stats: 6, combine: 4 };
+/** Also multiply, multiply, add of the mean gradient, and mean, subtract, multiply of the gradient. */
+const BACKWARD: ScanCost = { tensors: 2, stats: 9, combine: 7 };
 
 /** One strip's scans. */
 export class SegmentScan extends ScoreStrip<SegmentProblem> {
@@ -68,17 +61,21 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
     return [strip.batch * batch + strip.query * query + strip.head * head, batch, query, head];
   }
 
-  /** FLOPs, score elements read, and rows of one part. */
+  /** FLOPs and score elements read by the sweeps of one part, but for the operations by row. */
   #work(
     { scales, heads }: Part,
     wide: boolean,
+    sweeps: Sweeps,
     cost: ScanCost,
-  ): { flops: number; read: number; rows: number } {
+  ): { flops: number; read: number } {
     const { batches, query, queries } = this.strip;
+    const { first, count, ownFirst } = this.tile;
+    const { tensors } = cost;
     const ascending = [...scales].sort((a, b) => a - b);
     const widest = ascending[ascending.length - 1];
-    const rows = batches * heads * queries;
-    let flops = rows * scales.length * cost.scale;
+    const stats = Number(sweeps !== 'combine');
+    const combine = Number(sweeps !== 'stats');
+    let flops = 0;
     let read = 0;
     for (let b = 0; b < batches; b++) {
       const length = this.lengthOf(b);
@@ -86,68 +83,96 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
       if (wide) {
         ascending.forEach((r, i) => {
           const segments = live * Math.max(0, length - r + 1);
-          const tokens = segments * (r - (ascending[i - 1] ?? 0));
-          flops += cost.token * tokens + segments * (cost.segment + cost.pending * r);
+          const tokens = tensors * segments * (r - (ascending[i - 1] ?? 0));
+          flops += 2 * tokens + segments * (cost.stats + cost.combine + tensors * r);
           read += 2 * tokens;
         });
-      } else {
-        const carried = scales.length * (cost.segment + cost.pending);
-        flops += live * length * (cost.token * (widest - 1) + cost.pending * widest + carried);
-        read += 2 * live * length;
+        continue;
       }
+      const end = Math.min(length, first + count);
+      const pairs = live * Math.max(0, end - first);
+      const own = live * Math.max(0, end - ownFirst);
+      const sums = tensors * pairs * (widest - 1);
+      flops += stats * (sums + own * scales.length * cost.stats);
+      flops += combine * (sums + pairs * (tensors * widest + scales.length * (cost.combine + tensors)));
+      read += (stats + combine) * tensors * pairs;
     }
-    return { flops, read: cost.tensors * read, rows };
+    return { flops, read };
+  }
+
+  /** Name and elements of the tensor that carries a part's running statistics from tile to tile. */
+  #stats(part: Part, cost: ScanCost): { tensor: string; elements: number } {
+    const { batches, queries } = this.strip;
+    const fields = cost.tensors + 1;
+    return {
+      tensor: `stats${part.first}`,
+      elements: batches * part.heads * queries * part.scales.length * fields,
+    };
   }
 
   /** The scan of one part; `rowGrads` as in `combineBackward`. */
-  #scan(form: SegmentForm, part: Part, backward: boolean, rowGrads?: string): Dispatch {
-    const { strip, sizes, caps } = this;
+  #scan(form: SegmentForm, part: Part, sweeps: Sweeps, cost: ScanCost, rowGrads?: string): Dispatch {
+    const { strip, sizes, caps, tile } = this;
     const { weights } = sizes;
+    const backward = cost === BACKWARD;
     const S = part.scales.length;
+    const rows = strip.batches * part.heads * strip.queries;
     const wide = Math.max(...part.scales) > form.registers;
-    const cost = backward ? BACKWARD : FORWARD;
-    const { flops, read, rows } = this.#work(part, wide, cost);
+    const tiled = sweeps !== 'both';
+    const combine = sweeps !== 'stats';
+    const resume = sweeps === 'combine' || tile.ownFirst > 0;
+    const { flops, read } = this.#work(part, wide, sweeps, cost);
+    const stats = this.#stats(part, cost);
     const bindings: Binding[] = [
       { name: 'scores', access: 'read_write', tensor: 'scores' },
-      { name: 'lengths', access: 'read', tensor: 'lengths' },
+      { name: 'lengths', access: 'read', tensor: this.lengths ?? 'lengths' },
     ];
-    if (this.lengths !== undefined) bindings[1].tensor = this.lengths;
     if (weights) bindings.push({ name: 'weights', access: 'read', tensor: 'weights' });
     if (backward) bindings.push({ name: 'grads', access: 'read_write', tensor: 'grad_scores' });
     if (rowGrads !== undefined) bindings.push({ name: 'row_grads', access: 'read_write', tensor: rowGrads });
+    if (tiled) bindings.push({ name: 'stats', access: 'read_write', tensor: stats.tensor });
+    // By row and scale: max, multiply, divide; backward the mean gradient's product, and the weight's where there is one.
+    const byRow = S * rows * (3 + (backward ? 1 + Number(weights !== undefined) : 0));
+    const owned = rows * (tile.ownEnd - tile.ownFirst);
+    const gradients = rowGrads === undefined ? 0 : S * rows;
     return {
       label: this.label,
       shader: `segment-attention${wide ? '-wide' : ''}${backward ? '-backward' : ''}`,
       entryPoint: 'main',
       constants: {
         SCALES: part.scales,
-        ...(wide ? { ASCENDING: [...part.scales].sort((a, b) => a - b) } : {}),
         WINDOW: Math.max(...part.scales),
         WEIGHTS: Number(weights !== undefined),
         GRAD_WEIGHTS: Number(rowGrads !== undefined),
+        ...(wide
+          ? { ASCENDING: [...part.scales].sort((a, b) => a - b) }
+          : { STATS: Number(sweeps !== 'combine'), COMBINE: Number(combine), TILED: Number(tiled) }),
       },
       bindings,
       uniforms: [
-        ...[rows, strip.queries, sizes.keys, this.keyStride],
+        ...[rows, strip.queries, tile.count, this.keyStride],
         ...[part.heads, strip.heads, part.first, strip.query],
+        ...[tile.first, tile.ownFirst, tile.ownEnd, Number(resume)],
         ...this.#weightUniforms(weights?.strides ?? { batch: 0, query: 0, head: 0 }),
         ...(backward ? this.#weightUniforms(rowStrides(sizes.keys, sizes.headsPerSet, S)) : []),
       ],
       workgroups: foldGrid(ceilDiv(rows, WORKGROUP), caps),
       macs: 0,
-      flops: flops + (backward && weights ? S * rows : 0),
-      bytesRead: 4 * (read + (weights ? S * rows : 0) + strip.batches),
-      bytesWritten: 4 * (cost.tensors * rows * sizes.keys + (rowGrads !== undefined ? S * rows : 0)),
+      flops: flops + (combine ? byRow : 0),
+      bytesRead:
+        4 *
+        (read + strip.batches + (combine && weights ? S * rows : 0) + (tiled && resume ? stats.elements : 0)),
+      bytesWritten: 4 * (combine ? cost.tensors * owned + gradients : stats.elements),
     };
   }
 
   /** S → C in place. */
   combine(form: SegmentForm): Dispatch[] {
-    return this.#parts().map((part) => this.#scan(form, part, false));
+    return this.#parts().map((part) => this.#scan(form, part, 'both', FORWARD));
   }
 
   /** S → C and Z → dS in place, and with `rowGrads` the gradient of every row's weights there, [B,L,H,S]. */
   combineBackward(form: SegmentForm, rowGrads: string | undefined): Dispatch[] {
-    return this.#parts().map((part) => this.#scan(form, part, true, rowGrads));
+    return this.#parts().map((part) => this.#scan(form, part, 'both', BACKWARD, rowGrads));
   }
 }

@@ -66,6 +66,17 @@ export interface AttentionSizes {
   paddedQueries?: boolean;
 }
 
+/**
+ * A part of the keys: scratch holds the scores of keys `first` .. `first + count`, and a scan makes the weights of those
+ * from `ownFirst` to `ownEnd` (exclusive), which need their neighbours' scores.
+ */
+export interface KeyTile {
+  first: number;
+  count: number;
+  ownFirst: number;
+  ownEnd: number;
+}
+
 /** 1/√dh; a head of no elements has scores of 0 whatever the factor. */
 export const scoreScale = ({ headSize }: AttentionSizes): number => 1 / Math.sqrt(Math.max(1, headSize));
 
@@ -74,40 +85,54 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   readonly rows: number;
   /** Elements of scores from one key to the next. */
   readonly keyStride: number;
+  readonly tile: KeyTile;
   /** Sum over the strip's batches of the keys within length. */
   readonly validKeys: number;
   /** Name of the table of the strip's lengths, if there are any. */
   readonly lengths: string | undefined;
   readonly #queryLimit: MatmulSpec['limit'];
+  readonly #keyLimit: MatmulSpec['limit'];
 
-  /** Adds the strip's tables to `data`; a strip that takes a whole table shares the caller's array. */
+  /**
+   * Adds the strip's tables to `data`; a strip that takes a whole table shares the caller's array.
+   * @param tile the keys of the strip, all where absent
+   */
   constructor(
     readonly label: string,
     readonly sizes: Sizes,
     readonly strip: AttentionStrip,
     readonly caps: Caps,
     readonly data: Record<string, Int32Array>,
+    tile?: KeyTile,
   ) {
     const { batch, batches, heads, query, queries } = strip;
-    const { lengths } = sizes;
+    const { lengths, keys } = sizes;
+    this.tile = tile ?? { first: 0, count: keys, ownFirst: 0, ownEnd: keys };
     this.rows = batches * heads * queries;
     this.keyStride = padded(queries);
     this.validKeys = 0;
     for (let b = 0; b < batches; b++) this.validKeys += this.lengthOf(b);
     if (!lengths) return;
     this.lengths = this.table('lengths', lengths, batch, batches);
-    const queryLengths = lengths
-      .subarray(batch, batch + batches)
-      .map((length) => Math.min(queries, Math.max(0, length - query)));
-    if (!sizes.paddedQueries || queryLengths.every((length) => length === queries)) return;
-    const tensor = `query_lengths.${batch}.${query}`;
-    data[tensor] ??= queryLengths;
-    this.#queryLimit = { tensor, total: queryLengths.reduce((sum, length) => sum + length, 0) };
+    const { ownFirst, ownEnd } = this.tile;
+    this.#keyLimit =
+      ownEnd - ownFirst === keys
+        ? { tensor: this.lengths, total: this.validKeys }
+        : this.#limit('key_lengths', lengths, ownFirst, ownEnd - ownFirst);
+    if (sizes.paddedQueries) this.#queryLimit = this.#limit('query_lengths', lengths, query, queries);
   }
 
-  /** Elements of scratch that one score tensor of the strip takes. */
-  get scoreElements(): number {
-    return this.strip.batches * this.strip.heads * this.sizes.keys * this.keyStride;
+  /** What of `count` tokens from `first` on is within length; undefined where all of it is. */
+  #limit(name: string, lengths: Int32Array, first: number, count: number): MatmulSpec['limit'] {
+    const { batch, batches } = this.strip;
+    const within = lengths
+      .subarray(batch, batch + batches)
+      .map((length) => Math.min(count, Math.max(0, length - first)));
+    const total = within.reduce((sum, length) => sum + length, 0);
+    if (total === count * batches) return undefined;
+    const tensor = `${name}.${batch}.${first}`;
+    this.data[tensor] ??= within;
+    return { tensor, total };
   }
 
   /** Valid keys of the strip's batch `b`. */
@@ -128,9 +153,9 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     return this.#headsOf(tensor, this.sizes.queries, this.strip.query);
   }
 
-  /** The strip's heads of a [B, Lk, D] tensor: one matrix [Lk, dh] per batch and head. */
-  keysOf(tensor: string): Matrix {
-    return this.#headsOf(tensor, this.sizes.keys, 0);
+  /** The strip's heads of a [B, Lk, D] tensor from key `first` on: one matrix [keys, dh] per batch and head. */
+  #keysOf(tensor: string, first: number): Matrix {
+    return this.#headsOf(tensor, this.sizes.keys, first);
   }
 
   #headsOf(tensor: string, rows: number, first: number): Matrix {
@@ -139,10 +164,11 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     return { tensor, row: hidden, offset, outer: rows * hidden, inner: headSize };
   }
 
-  /** A scratch tensor: one matrix [Lk, queries] per batch and head. */
-  #scoresOf(tensor: string): Matrix {
-    const inner = this.sizes.keys * this.keyStride;
-    return { tensor, row: this.keyStride, outer: this.strip.heads * inner, inner };
+  /** A scratch tensor from key `first` on: one matrix [keys, queries] per batch and head. */
+  #scoresOf(tensor: string, first: number): Matrix {
+    const inner = this.tile.count * this.keyStride;
+    const offset = (first - this.tile.first) * this.keyStride;
+    return { tensor, row: this.keyStride, offset, outer: this.strip.heads * inner, inner };
   }
 
   #matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>): Dispatch {
@@ -150,38 +176,41 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     return matmul({ label: this.label, outer: batches, inner: heads, ...product }, this.caps);
   }
 
-  /** scores [Lk, queries] = alpha · byKey [Lk, dh] · byQuery [queries, dh]ᵀ. */
+  /** scores [keys, queries] = alpha · byKey [keys, dh] · byQuery [queries, dh]ᵀ, of all keys of the tile. */
   scores(byKey: string, byQuery: string, scores: string, alpha?: number): Dispatch {
     return this.#matmul({
-      ...{ m: this.sizes.keys, n: this.strip.queries, k: this.sizes.headSize },
-      a: this.keysOf(byKey),
+      ...{ m: this.tile.count, n: this.strip.queries, k: this.sizes.headSize },
+      a: this.#keysOf(byKey, this.tile.first),
       b: this.queriesOf(byQuery),
-      c: this.#scoresOf(scores),
+      c: this.#scoresOf(scores, this.tile.first),
       transB: true,
       alpha,
     });
   }
 
-  /** to [queries, dh] = alpha · scoresᵀ · byKey [Lk, dh], over the keys within length. */
+  /** to [queries, dh] = alpha · scoresᵀ · byKey [keys, dh], over the tile's own keys within length, added to earlier tiles'. */
   overKeys(scores: string, byKey: string, to: string, alpha?: number): Dispatch {
+    const { ownFirst, ownEnd } = this.tile;
     return this.#matmul({
-      ...{ m: this.strip.queries, n: this.sizes.headSize, k: this.sizes.keys },
-      a: this.#scoresOf(scores),
-      b: this.keysOf(byKey),
+      ...{ m: this.strip.queries, n: this.sizes.headSize, k: ownEnd - ownFirst },
+      a: this.#scoresOf(scores, ownFirst),
+      b: this.#keysOf(byKey, ownFirst),
       c: this.queriesOf(to),
       transA: true,
       alpha,
-      ...(this.lengths ? { limit: { tensor: this.lengths, total: this.validKeys } } : {}),
+      accumulate: ownFirst > 0,
+      limit: this.#keyLimit,
     });
   }
 
-  /** to [Lk, dh] = alpha · scores · byQuery [queries, dh], added to the earlier queries' part where a head is cut. */
+  /** to [keys, dh] = alpha · scores · byQuery [queries, dh], of the tile's own keys, added to the earlier queries' part. */
   overQueries(scores: string, byQuery: string, to: string, alpha?: number): Dispatch {
+    const { ownFirst, ownEnd } = this.tile;
     return this.#matmul({
-      ...{ m: this.sizes.keys, n: this.sizes.headSize, k: this.strip.queries },
-      a: this.#scoresOf(scores),
+      ...{ m: ownEnd - ownFirst, n: this.sizes.headSize, k: this.strip.queries },
+      a: this.#scoresOf(scores, ownFirst),
       b: this.queriesOf(byQuery),
-      c: this.keysOf(to),
+      c: this.#keysOf(to, ownFirst),
       alpha,
       accumulate: this.strip.query > 0,
       limit: this.#queryLimit,
@@ -192,6 +221,7 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
 /**
  * Plans every strip of at most `scratchBytes` of scores (and never more than one binding may hold) with
  * `dispatchesOf`; `scratch` names the score tensors that it uses.
+ * @param keysAtOnce keys whose scores are in scratch at a time, all where absent
  */
 export function planStrips<Sizes extends AttentionSizes, Strip extends ScoreStrip<Sizes>>(
   StripOf: new (...of: ConstructorParameters<typeof ScoreStrip<Sizes>>) => Strip,
@@ -201,13 +231,17 @@ export function planStrips<Sizes extends AttentionSizes, Strip extends ScoreStri
   scratchBytes: number,
   scratch: readonly string[],
   dispatchesOf: (strip: Strip) => Dispatch[],
+  keysAtOnce = sizes.keys,
 ): Omit<Plan, 'outputs'> {
   const maxBytes = Math.min(scratchBytes, caps.maxStorageBufferBindingSize);
   const data: Record<string, Int32Array> = {};
-  const strips = attentionStrips(sizes, Math.floor(maxBytes / 4)).map(
+  const strips = attentionStrips({ ...sizes, keys: keysAtOnce }, Math.floor(maxBytes / 4)).map(
     (strip) => new StripOf(label, sizes, strip, caps, data),
   );
-  const elements = strips.reduce((most, strip) => Math.max(most, strip.scoreElements), 0);
+  const elements = strips.reduce(
+    (most, { strip, keyStride }) => Math.max(most, strip.batches * strip.heads * keysAtOnce * keyStride),
+    0,
+  );
   return {
     dispatches: strips.flatMap(dispatchesOf).filter((dispatch) => !dispatch.workgroups.includes(0)),
     scratch: Object.fromEntries(scratch.map((name) => [name, spec([elements])])),

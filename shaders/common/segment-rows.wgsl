@@ -9,8 +9,8 @@ struct SegmentRow {
   batch: u32, // of the strip
   head: u32, // of this dispatch
   query: u32, // of the strip
-  first: u32, // where the score of key 0 is
-  end: u32, // keys to scan: the length, 0 for a padded query
+  first: u32, // where the score of first_key is
+  end: u32, // keys to scan end here: at the length, at once for a padded query
 }
 
 fn segment_row(index: u32) -> SegmentRow {
@@ -20,7 +20,8 @@ fn segment_row(index: u32) -> SegmentRow {
   let head = batch_head % params.heads;
   let first = (batch * params.strip_heads + params.first_head + head) * params.keys * params.key_stride + query;
   let length = u32(lengths[batch]);
-  return SegmentRow(batch, head, query, first, select(0u, length, params.first_query + query < length));
+  let end = select(0u, min(length, params.first_key + params.keys), params.first_query + query < length);
+  return SegmentRow(batch, head, query, first, end);
 }
 
 #if WEIGHTS
