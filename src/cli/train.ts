@@ -64,6 +64,7 @@ export function recipeFrom(args: Arguments, base: Recipe): Recipe {
     negativePairs: args.integer('negative-pairs', base.negativePairs),
   };
   if (recipe.dropout >= 1) args.fail(`--dropout must be below 1, got ${recipe.dropout}`);
+  if (recipe.clip === 0) args.fail('--clip must be above 0, got 0');
   if (recipe.warmup > 1) args.fail(`--warmup must be at most 1, got ${recipe.warmup}`);
   if (recipe.seed > 0xffffffff) args.fail(`--seed must be below 2^32, got ${recipe.seed}`);
   return recipe;

@@ -274,7 +274,8 @@ class Run {
     state.epoch++;
     Object.assign(state, { batch: 0, sums: noLosses(), counts: noCounts() });
     const score = scores ? devScore(scores, model.config.relationTypes.length > 0) : state.epoch;
-    const best = score > state.best;
+    // Of equal scores the later epoch, which has learnt more: early ones may all score 0.
+    const best = score >= state.best;
     if (best) {
       Object.assign(state, { best: score, bestEpoch: state.epoch });
       this.#bestDev = scores;
