@@ -113,7 +113,7 @@ export const bench: Command = {
     json,
     out: { value: 'F', doc: 'also write the JSON document to this file' },
     full: { doc: 'more shapes and more runs' },
-    data: { value: 'DIR', doc: 'stsn: a corpus, *train.json and *dev.json and *test.json' },
+    data: { value: 'DIR', doc: 'stsn, soak: a corpus, *train.json and *dev.json and *test.json' },
     ...own,
   },
   notes:
