@@ -61,6 +61,16 @@ export class Fields {
     return value as string[];
   }
 
+  /** Distinct integers of at least 1, at least one of them. */
+  integers(key: string, fallback?: readonly number[]): number[] {
+    const value = this.#get(key) ?? fallback;
+    const whole = (v: unknown) => typeof v === 'number' && Number.isInteger(v) && v >= 1;
+    if (!Array.isArray(value) || value.length === 0 || !value.every(whole))
+      throw this.error(key, 'must be a list of integers of at least 1', value);
+    if (new Set(value).size !== value.length) throw this.error(key, 'must not repeat an entry', value);
+    return value as number[];
+  }
+
   object(key: string): Json {
     const value = this.#get(key);
     if (typeof value !== 'object' || value === null || Array.isArray(value))

@@ -10,7 +10,7 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { stream } from './random.ts';
 
 /** Initial values without a file: SPEC section 2 (linear N(0, 1/fan-in), embeddings N(0, 0.02²), biases 0, norms 1 and 0). */
-export type Init = { normal: number } | 'zeros' | 'ones';
+export type Init = { normal: number } | { constant: number } | 'zeros' | 'ones';
 
 /** First id of the random streams used here. */
 const INIT_STREAM = 2;
@@ -32,7 +32,9 @@ export function randomSource(seed: number): Source {
     values(_name, shape, init, index) {
       const values = new Float32Array(sizeOf(shape));
       if (init === 'ones') values.fill(1);
-      else if (init !== 'zeros') {
+      else if (init === 'zeros') return values;
+      else if ('constant' in init) values.fill(init.constant);
+      else {
         const random = stream(seed, INIT_STREAM, index);
         for (let i = 0; i < values.length; i++) values[i] = init.normal * random.normal();
       }

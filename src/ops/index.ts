@@ -2,9 +2,11 @@
  * Differentiable operations on tensors: one line each over the kernel of the same name (shapes and errors are the
  * kernel's; SPEC section 1). Integer inputs are host values.
  */
+import { MAX_PARTS } from '../../kernels/concat.ts';
 import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Params, Shape } from '../../kernels/plan.ts';
+import { MAX_TERMS } from '../../kernels/weighted-sum.ts';
 import type { Activation } from '../../kernels/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { apply, type HostInts, type Inputs } from './apply.ts';
@@ -46,6 +48,22 @@ export const attention = (
 ): Tensor =>
   one('attention', q, { q, k, v, mask: options.mask, lengths: options.lengths }, { heads: options.heads });
 
+/**
+ * Token-to-segment attention within lengths [B], segments of every length of `scales` (SPEC section 1). With `weights`
+ * [S], [H, S] or [B, L, H, S]: q, k, v [B, L, D] → Σ_s weights_s · O_s [B, L, D]; without: q, k, v hold projections of
+ * each scale's own side by side, [B, L, S·D] → the O_s side by side.
+ */
+export const segmentAttention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: { heads: number; scales: readonly number[]; lengths: HostInts; weights?: Tensor },
+): Tensor => {
+  const { heads, scales, lengths, weights } = options;
+  const projections = weights ? 'shared' : 'per-scale';
+  return one('segment-attention', q, { q, k, v, weights, lengths }, { heads, scales, projections });
+};
+
 /** [x_start ; x_(end−1) ; width row] of every span → [S, 2d + dw]. */
 export const spanRepresentation = (x: Tensor, widthEmbedding: Tensor, spans: HostInts): Tensor =>
   one('span-representation', x, { x, width_embedding: widthEmbedding, spans });
@@ -75,9 +93,36 @@ export function slidingAveragePool(x: Tensor, lengths: HostInts, scales: readonl
 export const dropout = (x: Tensor, p: number, seed: number, offset: number): Tensor =>
   p === 0 ? x : one('dropout', x, { x }, { p, seed, offset });
 
-/** Concatenation along the last axis, two to four tensors. */
-export const concat = (...tensors: Tensor[]): Tensor =>
-  one('concat', tensors[0], Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])));
+/** Concatenation along the last axis. */
+export function concat(...tensors: Tensor[]): Tensor {
+  if (tensors.length > MAX_PARTS) {
+    const first = MAX_PARTS - 1;
+    return concat(...tensors.slice(0, first), concat(...tensors.slice(first)));
+  }
+  return one('concat', tensors[0], Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])));
+}
+
+/** The columns of x [..., N] in order, `widths[i]` of them each; the widths add up to N. */
+export function split(x: Tensor, widths: readonly number[]): Tensor[] {
+  if (widths.length > MAX_PARTS) {
+    const first = MAX_PARTS - 1;
+    const rest = widths.slice(first);
+    const parts = split(x, [...widths.slice(0, first), rest.reduce((a, b) => a + b)]);
+    return [...parts.slice(0, first), ...split(parts[first], rest)];
+  }
+  const parts = apply(x.runtime, kernelNamed('split'), { x }, { widths });
+  return widths.map((_, i) => parts[`out${i}`]);
+}
+
+/** Σ_i weights[i] · tensors[i], for weights [n] and n tensors of one shape. */
+export function weightedSum(weights: Tensor, tensors: readonly Tensor[]): Tensor {
+  if (tensors.length > MAX_TERMS) {
+    const [first, rest] = split(weights, [MAX_TERMS, tensors.length - MAX_TERMS]);
+    return add(weightedSum(first, tensors.slice(0, MAX_TERMS)), weightedSum(rest, tensors.slice(MAX_TERMS)));
+  }
+  const terms = Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor]));
+  return one('weighted-sum', weights, { weights, ...terms });
+}
 
 /** Mean cross-entropy of logits [N, C] over the rows whose target counts → []. */
 export const crossEntropy = (logits: Tensor, targets: HostInts, ignoreIndex = -100): Tensor =>
