@@ -87,9 +87,13 @@ async function predictBatch(
     if (relationTypes.length === 0) return predictions;
     for (const { pairs, heads, tails } of pairChunks(entities, pairChunk)) {
       const logits = await runtime.scope(() => model.relationLogits(states, heads, tails).read());
-      decodeRelations(pairs, Float64Array.from(logits, sigmoid), sentences.length, relationTypes, relationThreshold).forEach(
-        (found, b) => predictions[b].relations.push(...found),
-      );
+      decodeRelations(
+        pairs,
+        Float64Array.from(logits, sigmoid),
+        sentences.length,
+        relationTypes,
+        relationThreshold,
+      ).forEach((found, b) => predictions[b].relations.push(...found));
     }
     return predictions;
   });

@@ -168,12 +168,12 @@ export async function restoreState(
   const saved = readState(out);
   const path = join(out, LAST, TRAINER);
   for (const [key, what] of [
-    ['train', 'training data'],
-    ['dev', 'dev data'],
-    ['model', 'model configuration or tokenizer'],
+    ['train', 'other training data'],
+    ['dev', 'other dev data'],
+    ['model', 'another model configuration or tokenizer'],
   ] as const)
     if (saved.data[key] !== fresh.data[key])
-      throw new InputError(`${path}: the run was started with another ${what}`);
+      throw new InputError(`${path}: the run was started with ${what}`);
   if (JSON.stringify(saved.recipe) !== JSON.stringify(fresh.recipe))
     throw new InputError(`${path}: the run was started with another recipe: ${JSON.stringify(saved.recipe)}`);
   if (saved.batch > 0 && (saved.batch >= batches || saved.epoch === saved.recipe.epochs))

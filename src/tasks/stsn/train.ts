@@ -389,10 +389,12 @@ async function trainStep(
       relation: relation[0],
       gradNorm: gradNorm[0],
     };
-    if (!Object.values(losses).every(Number.isFinite))
+    if (!Object.values(losses).every(Number.isFinite)) {
+      const found = Object.entries(losses).map(([name, value]) => `${name} ${value}`);
       throw new SpanwiseError(
-        `training diverged at step ${step + 1}: ${JSON.stringify(losses)}; try a lower --lr`,
+        `training diverged at step ${step + 1} (${found.join(', ')}); try a lower --lr`,
       );
+    }
     return { losses, counts: samples.counts };
   });
 }

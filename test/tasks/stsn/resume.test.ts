@@ -141,7 +141,7 @@ test('the recipe comes back, its keys in any order', async (t) => {
 test('only the same run is resumed', async (t) => {
   const path = join(half, 'last/trainer.json');
   const refused = async (
-    another: string,
+    what: string,
     change: (o: TrainOptions) => Partial<TrainOptions>,
     given: Json = {},
     overrides = {},
@@ -149,15 +149,19 @@ test('only the same run is resumed', async (t) => {
     const options = tinyRun(runtime, half, overrides, given);
     const message = await inputError(() => trainStsn({ ...options, ...change(options), resume: true }));
     options.model.parameters.release();
-    t.ok(message.startsWith(`${path}: the run was started with another ${another}`), message);
+    t.ok(message.startsWith(`${path}: the run was started with ${what}`), message);
   };
-  await refused('training data', ({ train }) => ({ train: { ...train, sentences: sentencesOf(0, 23) } }));
-  await refused('dev data', () => ({ dev: { file: 'dev.json', sentences: sentencesOf(24, 29) } }));
-  await refused('dev data', () => ({ dev: undefined }));
-  await refused('model configuration or tokenizer', () => ({}), { maxSpanWidth: 9 });
-  await refused('model configuration or tokenizer', () => ({ tokenizer: tokenizerOf(sentencesOf(0, 23)) }));
-  await refused('recipe', () => ({}), {}, { epochs: 4 });
-  await refused('recipe', () => ({}), {}, { seed: 8 });
+  await refused('other training data', ({ train }) => ({
+    train: { ...train, sentences: sentencesOf(0, 23) },
+  }));
+  await refused('other dev data', () => ({ dev: { file: 'dev.json', sentences: sentencesOf(24, 29) } }));
+  await refused('other dev data', () => ({ dev: undefined }));
+  await refused('another model configuration or tokenizer', () => ({}), { maxSpanWidth: 9 });
+  await refused('another model configuration or tokenizer', () => ({
+    tokenizer: tokenizerOf(sentencesOf(0, 23)),
+  }));
+  await refused('another recipe', () => ({}), {}, { epochs: 4 });
+  await refused('another recipe', () => ({}), {}, { seed: 8 });
   const empty = temporaryFolder();
   for (const out of [empty, join(empty, 'none')]) {
     const options = tinyRun(runtime, out);

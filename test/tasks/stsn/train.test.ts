@@ -257,7 +257,7 @@ test('a loss that is not finite any more ends the run, and the checkpoint stays'
   );
   options.model.parameters.release();
   t.ok(error instanceof SpanwiseError && !(error instanceof InputError));
-  t.match(String(error), /diverged at step \d+: \{"loss":.*lower --lr/);
+  t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower --lr/);
   t.ok(canResume(options.out));
   for (const dir of [options.out, join(options.out, 'last')]) {
     const { model } = loadStsn(runtime, dir);
