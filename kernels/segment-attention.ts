@@ -6,6 +6,7 @@
  * are computed again in the backward: nothing is kept for it.
  */
 import { columnSum } from './column-sum.ts';
+import { InputError } from './errors.ts';
 import {
   expectShape,
   isWanted,
@@ -13,6 +14,7 @@ import {
   sizeOf,
   spec,
   type Caps,
+  type Dispatch,
   type Kernel,
   type Plan,
   type PlanRequest,
@@ -21,19 +23,73 @@ import {
 } from './plan.ts';
 import { planStrips, scoreScale } from './shared/attention-strips.ts';
 import { segmentProblem, type SegmentProblem } from './segment-attention/problem.ts';
-import { SegmentScan, type SegmentForm } from './segment-attention/scan.ts';
+import { SegmentScan, type SegmentForm, type Sweeps } from './segment-attention/scan.ts';
 
 /** Scores are kept times log2(e): exp2 is what devices have. */
 const LOG2_E = Math.LOG2E;
 
-/** Bytes of one score tensor at most: about what a GPU's or a CPU's last-level cache keeps. */
-const SCRATCH_BYTES = 16 * 2 ** 20;
 /** The widest scale that a scan keeps in registers: 4 numbers for each token of it in the backward. */
 const REGISTER_TOKENS = 16;
+/**
+ * Bytes of one score tensor at most. A CPU gains nothing from more than its last-level cache holds; a GPU wants some
+ * 16,000 rows at once, each a lane of the scan.
+ */
+const SCRATCH_BYTES = { software: 16 * 2 ** 20, gpu: 64 * 2 ** 20 };
+/** From this many tokens on scratch is held to what grows with L alone: under 2 MiB at L = 4096, backward too. */
+const LONG_TOKENS = 2048;
+const LONG_SCRATCH_BYTES = 2 ** 19;
+/** Keys of a flash tile: with scales up to 6 it computes (64 + 10) / 64 of the scores twice. */
+const TILE_KEYS = 64;
 
-/** Picks the form: pure, testable without a device. */
-export function chooseSegmentAttention(): SegmentForm {
-  return { registers: REGISTER_TOKENS, scratchBytes: SCRATCH_BYTES };
+/**
+ * Picks the form: pure, testable without a device. Long inputs take strips of few queries on a CPU, which computes the
+ * scores once; on a GPU that would leave too few lanes, so the flash form takes tiles of keys of many queries.
+ */
+export function chooseSegmentAttention(
+  shape: { tokens: number; scales: readonly number[] },
+  caps: Pick<Caps, 'software'>,
+): SegmentForm {
+  const registers = REGISTER_TOKENS;
+  if (shape.tokens < LONG_TOKENS)
+    return { registers, scratchBytes: caps.software ? SCRATCH_BYTES.software : SCRATCH_BYTES.gpu };
+  const flash = !caps.software && Math.max(...shape.scales) <= registers;
+  return { registers, scratchBytes: LONG_SCRATCH_BYTES, ...(flash ? { tileKeys: TILE_KEYS } : {}) };
+}
+
+/**
+ * Plans the sweeps of every strip, each between the products that make its scores and those that use its weights.
+ * Errors: InputError where a form with tiles meets a scale too wide for registers.
+ */
+function planSweeps(
+  label: string,
+  problem: SegmentProblem,
+  caps: Caps,
+  form: SegmentForm,
+  backward: boolean,
+  dispatchesOf: (scan: SegmentScan, sweeps: Sweeps) => Dispatch[],
+): Omit<Plan, 'outputs'> {
+  const { keys, scales } = problem;
+  const widest = Math.max(...scales);
+  if (form.tileKeys !== undefined && widest > form.registers)
+    throw new InputError(`${label}: scale ${widest} is too wide for the flash form`);
+  const stats: Record<string, number> = {};
+  const planned = planStrips(
+    SegmentScan,
+    label,
+    problem,
+    caps,
+    form.scratchBytes,
+    backward ? ['scores', 'grad_scores'] : ['scores'],
+    (strip) => {
+      if (form.tileKeys !== undefined)
+        for (const [name, elements] of strip.statsElements(backward))
+          stats[name] = Math.max(stats[name] ?? 0, elements);
+      return strip.passes(form.tileKeys).flatMap(({ scan, sweeps }) => dispatchesOf(scan, sweeps));
+    },
+    form.tileKeys === undefined ? keys : Math.min(keys, form.tileKeys + 2 * (widest - 1)),
+  );
+  const carried = Object.entries(stats).map(([name, elements]) => [name, spec([elements])]);
+  return { ...planned, scratch: { ...planned.scratch, ...Object.fromEntries(carried) } };
 }
 
 /**
@@ -41,23 +97,19 @@ export function chooseSegmentAttention(): SegmentForm {
  * Errors: InputError on shapes, heads, scales, projections, lengths, weights.
  */
 export function planSegmentAttention(request: PlanRequest, form?: SegmentForm): Plan {
-  const problem = segmentProblem('segment-attention', request);
-  const chosen = form ?? chooseSegmentAttention();
-  const planned = planStrips(
-    SegmentScan,
-    'segment-attention',
-    problem,
-    request.caps,
-    chosen.scratchBytes,
-    ['scores'],
-    (strip) => [
-      strip.scores('k', 'q', 'scores', LOG2_E * scoreScale(problem)),
-      ...strip.combine(chosen),
-      strip.overKeys('scores', 'v', 'out'),
-    ],
-  );
+  const name = 'segment-attention';
+  const problem = segmentProblem(name, request);
+  const chosen = form ?? formOf(problem, request.caps);
+  const planned = planSweeps(name, problem, request.caps, chosen, false, (scan, sweeps) => [
+    scan.scores('k', 'q', 'scores', LOG2_E * scoreScale(problem)),
+    ...scan.forward(chosen, sweeps),
+    ...(sweeps === 'stats' ? [] : [scan.overKeys('scores', 'v', 'out')]),
+  ]);
   return { ...planned, outputs: { out: spec(request.shapes.q) } };
 }
+
+const formOf = ({ keys, scales }: SegmentProblem, caps: Caps): SegmentForm =>
+  chooseSegmentAttention({ tokens: keys, scales }, caps);
 
 /**
  * The backward plan, with two score tensors: for each strip Sᵀ again, Zᵀ = V Gᵀ, C and dS from them by one scan, then
@@ -68,28 +120,24 @@ export function planSegmentAttentionBackward(request: PlanRequest, form?: Segmen
   const name = 'segment-attention-backward';
   const { caps } = request;
   const problem = segmentProblem(name, request);
-  const chosen = form ?? chooseSegmentAttention();
+  const chosen = form ?? formOf(problem, caps);
   expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), request.shapes.q);
   const scale = scoreScale(problem);
   const wanted = (input: string): boolean => isWanted(request, `grad_${input}`);
   const weights = problem.weights && wanted('weights') ? problem.weights.shape : undefined;
   const rowGrads = weights && (weights.length === 4 ? 'grad_weights' : 'row_grads');
-  const planned = planStrips(
-    SegmentScan,
-    name,
-    problem,
-    caps,
-    chosen.scratchBytes,
-    ['scores', 'grad_scores'],
-    (strip) => [
-      strip.scores('k', 'q', 'scores', LOG2_E * scale),
-      strip.scores('v', 'grad_out', 'grad_scores'),
-      ...strip.combineBackward(chosen, rowGrads),
-      ...(wanted('v') ? [strip.overQueries('scores', 'grad_out', 'grad_v')] : []),
-      ...(wanted('k') ? [strip.overQueries('grad_scores', 'q', 'grad_k', scale)] : []),
-      ...(wanted('q') ? [strip.overKeys('grad_scores', 'k', 'grad_q', scale)] : []),
-    ],
-  );
+  const planned = planSweeps(name, problem, caps, chosen, true, (scan, sweeps) => [
+    scan.scores('k', 'q', 'scores', LOG2_E * scale),
+    scan.scores('v', 'grad_out', 'grad_scores'),
+    ...scan.backward(chosen, sweeps, rowGrads),
+    ...(sweeps === 'stats'
+      ? []
+      : [
+          ...(wanted('v') ? [scan.overQueries('scores', 'grad_out', 'grad_v')] : []),
+          ...(wanted('k') ? [scan.overQueries('grad_scores', 'q', 'grad_k', scale)] : []),
+          ...(wanted('q') ? [scan.overKeys('grad_scores', 'k', 'grad_q', scale)] : []),
+        ]),
+  ]);
   const reduced = reduceWeightGradients(name, problem, weights, caps);
   const gradients = ['q', 'k', 'v', ...(weights ? ['weights'] : [])].filter(wanted);
   return {

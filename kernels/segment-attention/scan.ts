@@ -24,7 +24,7 @@ interface Part {
 }
 
 /** The sweeps that a dispatch makes: over all keys both, over a tile of keys one. */
-type Sweeps = 'both' | 'stats' | 'combine';
+export type Sweeps = 'both' | 'stats' | 'combine';
 
 /** Operations by segment of the two sweeps, sums of tokens and pending sums left out. */
 interface ScanCost {
@@ -166,13 +166,45 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
     };
   }
 
+  /**
+   * The strip's scans in order. All keys at once: one. In tiles of `tileKeys`: first the statistics of every tile, which
+   * needs the keys before it that its segments reach back to, then the weights, which need those after it too.
+   */
+  passes(tileKeys: number | undefined): { scan: SegmentScan; sweeps: Sweeps }[] {
+    const { scales, keys } = this.sizes;
+    if (tileKeys === undefined) return [{ scan: this, sweeps: 'both' }];
+    const reach = Math.max(...scales) - 1;
+    const sweep = (sweeps: Sweeps, after: number) =>
+      Array.from({ length: ceilDiv(keys, tileKeys) }, (_, i) => {
+        const ownFirst = i * tileKeys;
+        const ownEnd = Math.min(keys, ownFirst + tileKeys);
+        const first = Math.max(0, ownFirst - reach);
+        const tile = { first, count: Math.min(keys, ownEnd + after) - first, ownFirst, ownEnd };
+        const scan = new SegmentScan(this.label, this.sizes, this.strip, this.caps, this.data, tile);
+        return { scan, sweeps };
+      });
+    return [...sweep('stats', 0), ...sweep('combine', reach)];
+  }
+
+  /** Elements by name of the tensors that carry statistics from tile to tile. */
+  statsElements(backward: boolean): [tensor: string, elements: number][] {
+    const cost = backward ? BACKWARD : FORWARD;
+    return this.#parts().map((part) => {
+      const { tensor, elements } = this.#stats(part, cost);
+      return [tensor, elements];
+    });
+  }
+
   /** S → C in place. */
-  combine(form: SegmentForm): Dispatch[] {
-    return this.#parts().map((part) => this.#scan(form, part, 'both', FORWARD));
+  forward(form: SegmentForm, sweeps: Sweeps): Dispatch[] {
+    return this.#parts().map((part) => this.#scan(form, part, sweeps, FORWARD));
   }
 
   /** S → C and Z → dS in place, and with `rowGrads` the gradient of every row's weights there, [B,L,H,S]. */
-  combineBackward(form: SegmentForm, rowGrads: string | undefined): Dispatch[] {
-    return this.#parts().map((part) => this.#scan(form, part, 'both', BACKWARD, rowGrads));
+  backward(form: SegmentForm, sweeps: Sweeps, rowGrads: string | undefined): Dispatch[] {
+    const first = sweeps !== 'stats' && this.tile.ownFirst === 0;
+    return this.#parts().map((part) =>
+      this.#scan(form, part, sweeps, BACKWARD, first ? rowGrads : undefined),
+    );
   }
 }
