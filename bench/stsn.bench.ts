@@ -15,14 +15,8 @@ import { checkLabels } from '../src/tasks/dataset.ts';
 import type { Evaluation } from '../src/tasks/metrics.ts';
 import { allSamples, joinSamples } from '../src/tasks/sampling.ts';
 import { encodeSentence, makeBatch } from '../src/tasks/stsn/batch.ts';
-import {
-  loadStsn,
-  randomStsn,
-  readEncoder,
-  readJsonFile,
-  stsnFromEncoder,
-  type PretrainedEncoder,
-} from '../src/tasks/stsn/checkpoint.ts';
+import { readEncoder, readJsonFile, type PretrainedEncoder } from '../src/tasks/checkpoint.ts';
+import { loadStsn, randomStsn, stsnFromEncoder } from '../src/tasks/stsn/checkpoint.ts';
 import { stsnLoss } from '../src/tasks/stsn/loss.ts';
 import { completeConfig, smallEncoder, smallStsn } from '../src/tasks/stsn/setup.ts';
 import { defaultRecipe, evaluateStsn, trainStsn, type Corpus, type Recipe } from '../src/tasks/stsn/train.ts';

@@ -20,6 +20,21 @@ export { Random, stream } from './nn/random.ts';
 export * from './optim/index.ts';
 export { parseSafetensors, serializeSafetensors, type HostTensor } from './io/safetensors.ts';
 export { Bert, mapBertNames, parseBertConfig, type BertConfig, type PieceBatch } from './models/bert.ts';
+export {
+  Cerem,
+  ceremBase,
+  countParameters,
+  parseCeremConfig,
+  type CeremConfig,
+  type CeremOptions,
+  type Ends,
+} from './models/cerem.ts';
+export {
+  SegmentInformationAttention,
+  type SegmentAttentionConfig,
+} from './models/segment-information-attention.ts';
+export { parameterShapes } from './nn/shapes.ts';
+export { parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
 export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
 export { evaluate, type Evaluation } from './tasks/metrics.ts';

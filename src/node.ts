@@ -15,8 +15,9 @@ import {
 
 export * from './index.ts';
 export { readSafetensorsFile, writeSafetensorsFile } from './io/files.ts';
-export { readSpertFile } from './tasks/dataset-file.ts';
+export { readPromptedFile, readSpertFile } from './tasks/dataset-file.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
+export { loadCerem, randomCerem, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
 export { loadStsn, randomStsn, type LoadedStsn } from './tasks/stsn/checkpoint.ts';
 export { defaultRecipe, evaluateStsn, trainStsn, type Recipe, type TrainReport } from './tasks/stsn/train.ts';
 

@@ -7,14 +7,8 @@ import type { Json } from '../models/config.ts';
 import type { Stsn } from '../models/stsn.ts';
 import { checkLabels } from '../tasks/dataset.ts';
 import { readSpertFile } from '../tasks/dataset-file.ts';
-import {
-  loadStsn,
-  randomStsn,
-  readEncoder,
-  readJsonFile,
-  stsnFromEncoder,
-  type PretrainedEncoder,
-} from '../tasks/stsn/checkpoint.ts';
+import { readEncoder, readJsonFile, type PretrainedEncoder } from '../tasks/checkpoint.ts';
+import { loadStsn, randomStsn, stsnFromEncoder } from '../tasks/stsn/checkpoint.ts';
 import { completeConfig, smallEncoder, smallStsn } from '../tasks/stsn/setup.ts';
 import {
   canResume,

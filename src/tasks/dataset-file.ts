@@ -1,6 +1,7 @@
 /** Reading corpora from disk; everything else about them is in `dataset.ts` and works in a browser. */
 import { readFileSync } from 'node:fs';
 import { InputError } from '../../kernels/errors.ts';
+import { parsePromptedJson, type PromptedText } from './cerem/batch.ts';
 import { parseSpertJson, type Sentence } from './dataset.ts';
 
 /** Decodes `bytes` as the start of a UTF-8 text: an unfinished last character is allowed, and left out. */
@@ -49,6 +50,11 @@ export function readUtf8File(path: string): string {
   } catch (error) {
     throw new InputError(`${path}: not UTF-8 at byte ${invalidOffset(bytes)}`, { cause: error });
   }
+}
+
+/** Reads a file of prompted texts; see `parsePromptedJson`, and `readUtf8File` for what can go wrong before it. */
+export function readPromptedFile(path: string): PromptedText[] {
+  return parsePromptedJson(readUtf8File(path), path);
 }
 
 /** Reads a SpERT-style corpus file; see `parseSpertJson`, and `readUtf8File` for what can go wrong before it. */

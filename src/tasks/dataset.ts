@@ -46,7 +46,7 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Reads the fields of one row; every complaint names the file, the row (from 1) and the field. */
-class RowReader {
+export class RowReader {
   constructor(
     private readonly file: string,
     private readonly row: number,
@@ -64,6 +64,12 @@ class RowReader {
 
   fields(value: unknown, field: string): Fields {
     return isFields(value) ? value : this.fail(field, `is ${quote(value)}, not an object`);
+  }
+
+  string(fields: Fields, field: string): string {
+    const value = fields[field];
+    if (typeof value === 'string') return value;
+    return this.fail(field, value === undefined ? 'is missing' : `is ${quote(value)}, not a string`);
   }
 
   integer(fields: Fields, where: string, name: string): number {
@@ -138,8 +144,8 @@ function parseJson(text: string, file: string, firstLine = 1): unknown {
   }
 }
 
-/** The records of a JSON array, or of JSON lines: one object a line, blank lines skipped. */
-function parseRecords(text: string, file: string): unknown[] {
+/** The records of a JSON array, or of JSON lines: one object a line, blank lines skipped; `what` names them in errors. */
+export function parseRecords(text: string, file: string, what: string): unknown[] {
   if (text.trim() === '') return [];
   const firstLine = text.trimStart().split('\n', 1)[0];
   const isLines = firstLine.startsWith('{') && jsonErrorOffset(firstLine) === -1;
@@ -148,7 +154,7 @@ function parseRecords(text: string, file: string): unknown[] {
   }
   const document = parseJson(text, file);
   if (!Array.isArray(document))
-    throw new InputError(`${file}: neither a JSON array of sentences nor one object a line`);
+    throw new InputError(`${file}: neither a JSON array of ${what} nor one object a line`);
   return document;
 }
 
@@ -162,7 +168,7 @@ function parseRecords(text: string, file: string): unknown[] {
  * @throws InputError, one line that names file, row (from 1) and field, or the line where the text is not JSON
  */
 export function parseSpertJson(text: string, file: string): Sentence[] {
-  const records = parseRecords(text.replace(/^\ufeff/, ''), file);
+  const records = parseRecords(text.replace(/^\ufeff/, ''), file, 'sentences');
   if (records.length === 0) throw new InputError(`${file}: holds no sentence`);
   return records.map((record, i) => new RowReader(file, i + 1).sentence(record));
 }

@@ -13,7 +13,8 @@ import { FileSource, type Parameters } from '../../nn/parameters.ts';
 import type { AdamW } from '../../optim/index.ts';
 import type { SampleCounts } from '../sampling.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { checkpointFiles, readJsonFile, WEIGHTS } from './checkpoint.ts';
+import { readJsonFile, WEIGHTS } from '../checkpoint.ts';
+import { checkpointFiles } from './checkpoint.ts';
 import { parseRecipe, type Recipe } from './recipe.ts';
 
 export const LAST = 'last';
