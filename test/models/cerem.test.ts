@@ -1,0 +1,255 @@
+/** A tiny CEREM against PyTorch (test/fixtures/cerem): logits, losses, every gradient, parameters after AdamW steps. */
+import { readFileSync } from 'node:fs';
+import test from 'tape';
+import { InputError } from '../../kernels/errors.ts';
+import { readSafetensorsFile } from '../../src/io/files.ts';
+import { ceremBase, ceremConfigJson, countParameters, parseCeremConfig } from '../../src/models/cerem.ts';
+import type { Json } from '../../src/models/config.ts';
+import { SegmentInformationAttention } from '../../src/models/segment-information-attention.ts';
+import { Parameters, randomSource } from '../../src/nn/parameters.ts';
+import { openRuntime } from '../../src/node.ts';
+import { encodeText, makePromptBatch, parsePromptedJson } from '../../src/tasks/cerem/batch.ts';
+import { checkpointFiles, loadCerem, randomCerem } from '../../src/tasks/cerem/checkpoint.ts';
+import { traceCerem } from '../../src/tasks/cerem/trace.ts';
+import { readPromptedFile } from '../../src/tasks/dataset-file.ts';
+import { relativeError } from '../relative-error.ts';
+
+const runtime = await openRuntime({ defaultLimits: true, poison: true });
+test.onFinish(() => runtime.close());
+
+const folder = 'test/fixtures/cerem';
+const batchFile = `${folder}/batch.json`;
+const texts = readPromptedFile(batchFile);
+
+const checkpoints = [
+  'per-scale',
+  'shared-global',
+  'shared-per-head',
+  'shared-gated',
+  'no-sia',
+  'no-branches',
+  'baseline',
+];
+for (const name of checkpoints)
+  test(`CEREM ${name} agrees with PyTorch`, async (t) => {
+    const dir = `${folder}/${name}`;
+    const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
+    const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
+    const { model, tokenizer } = loadCerem(runtime, dir);
+    const steps = expected.has('param.start.pointer.weight') ? 3 : 0;
+    const actual = await traceCerem(model, tokenizer, texts, batchFile, {
+      steps,
+      lr: 1e-3,
+      weightDecay: 0.01,
+    });
+    t.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort(), 'the same tensors');
+    const worst = { logits: 0, grad: 0, param: 0, moved: 0 };
+    for (const [key, { data, shape }] of expected) {
+      const ours = actual.get(key);
+      if (!ours) continue;
+      t.deepEqual(ours.shape, shape, `${key}: shape`);
+      if (/key\.bias$/.test(key)) continue; // its true gradient is 0
+      const error = relativeError(ours.data, data);
+      if (key.startsWith('grad.')) {
+        worst.grad = Math.max(worst.grad, error);
+        if (!(error <= 5e-4)) t.fail(`${key}: relative error ${error}`);
+      } else if (key.startsWith('param.')) {
+        const start = initial.get(key.slice(6))?.data ?? new Float32Array();
+        const movement = relativeError(
+          Array.from(ours.data, (v, i) => v - start[i]),
+          Array.from(data, (v, i) => v - start[i]),
+        );
+        worst.param = Math.max(worst.param, error);
+        worst.moved = Math.max(worst.moved, movement);
+        if (!(error <= 1e-4)) t.fail(`${key}: relative error ${error}`);
+        if (!(movement <= 1e-2)) t.fail(`${key}: its movement differs by ${movement}`);
+      } else {
+        worst.logits = Math.max(worst.logits, error);
+        if (!(error <= 3e-5)) t.fail(`${key}: relative error ${error}`);
+      }
+    }
+    for (const [what, error] of Object.entries(worst))
+      t.ok(error < 1e-2, `${what}: at most ${error.toExponential(1)}`);
+    const { data: logits } = actual.get('start_logits') ?? { data: [] };
+    const padding = [...(expected.get('start_logits')?.data ?? [])].flatMap((v, i) => (v === 0 ? [i] : []));
+    t.ok(padding.length > 0 && padding.every((i) => logits[i] === 0), 'the logits of padding are exactly 0');
+    model.parameters.release();
+    t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+  });
+
+test('CEREM: pieces of prompts and texts, token types, lengths', (t) => {
+  const { model, tokenizer } = loadCerem(runtime, `${folder}/baseline`);
+  const expected = JSON.parse(readFileSync(`${folder}/pieces.json`, 'utf8')) as [
+    number,
+    number,
+    number,
+  ][][][];
+  const encoded = texts.map((text) => encodeText(text, tokenizer, model.config, batchFile));
+  encoded.forEach(({ ids, textStart, pieces }, b) => {
+    const [prompt, text] = expected[b];
+    t.deepEqual(
+      pieces.map(({ id, start, end }) => [id, start, end]),
+      text,
+      `row ${b}: the text's pieces`,
+    );
+    const { clsId, sepId } = tokenizer;
+    const of = (list: typeof prompt) => list.map(([id]) => id);
+    t.deepEqual([...ids], [clsId, ...of(prompt), sepId, ...of(text), sepId], `row ${b}: the input`);
+    t.equal(textStart, prompt.length + 2);
+  });
+  const batch = makePromptBatch(encoded.slice(0, 2), tokenizer.padId);
+  t.deepEqual(
+    [...batch.lengths],
+    encoded.slice(0, 2).map(({ ids }) => ids.length),
+  );
+  const second = [...(batch.tokenTypes ?? [])].slice(batch.columns);
+  t.deepEqual(second, [0, 0, 0, 1, 1, ...Array<number>(batch.columns - 5).fill(0)], 'types of a short row');
+  model.parameters.release();
+  t.end();
+});
+
+test("CEREM: parameters as the paper's Table 6 counts them", (t) => {
+  const count = (sia: boolean, branches: boolean) => countParameters({ ...ceremBase, sia, branches });
+  const baseline = count(false, false);
+  t.equal(baseline, 85_646_594);
+  t.equal(count(true, true), 117_157_646);
+  // The paper's millions are rounded, and its last row adds rounded parts.
+  const paper: [number, number, string][] = [
+    [baseline, 85.65, 'baseline'],
+    [count(false, true) - baseline, 6.3, 'branches'],
+    [count(true, false) - baseline, 15.76, 'segment attention'],
+    [count(true, true), 117.17, 'both'],
+  ];
+  for (const [ours, millions, what] of paper)
+    t.ok(Math.abs(ours / 1e6 - millions) < 0.02, `${what}: ${ours} for ${millions}M`);
+  t.end();
+});
+
+test('CEREM: what is counted is what a model holds', async (t) => {
+  for (const name of ['per-scale', 'shared-global', 'shared-per-head', 'shared-gated', 'no-sia']) {
+    const { model, tokenizer } = loadCerem(runtime, `${folder}/${name}`);
+    const { config, parameters } = model;
+    const pooler = config.encoder.hiddenSize * (config.encoder.hiddenSize + 1);
+    let embeddings = 0;
+    for (const [key, { tensor }] of parameters.all)
+      if (key.startsWith('encoder.embeddings.')) embeddings += tensor.size;
+    const held = parameters.all.has('encoder.pooler.dense.weight') ? 0 : pooler;
+    t.equal(countParameters(config), parameters.count() - embeddings + held, name);
+    const files = await checkpointFiles(model, tokenizer);
+    t.deepEqual(parseCeremConfig(JSON.parse(files['config.json'] as string) as Json, 'again'), config);
+    parameters.release();
+  }
+});
+
+test('CEREM: where the weights over the scales start', async (t) => {
+  const config = parseCeremConfig({ ...tiny(), scales: [2, 3, 4, 5, 6] }, 'tiny');
+  const model = randomCerem(runtime, config, 1, { constant: 1 / 6 });
+  const values = await model.parameters.all.get('end.mix.weight')?.tensor.read();
+  t.deepEqual([...(values ?? [])], Array<number>(6).fill(Math.fround(1 / 6)));
+  model.parameters.release();
+});
+
+test('Segment Information Attention behind any encoder output', async (t) => {
+  for (const projections of ['per-scale', 'shared'] as const)
+    await runtime.scope(async () => {
+      const parameters = new Parameters(runtime, randomSource(3));
+      const config = { scales: [2, 4], heads: 2, headSize: 3, projections, mix: 'global' } as const;
+      const sia = new SegmentInformationAttention(parameters, 5, config);
+      const row = Float32Array.from({ length: 15 }, (_, i) => Math.sin(i));
+      const x = new Float32Array(40).fill(NaN);
+      x.set(row);
+      x.set(row, 20);
+      const out = sia.forward(runtime.upload(x, [2, 4, 5]), Int32Array.of(3, 3));
+      t.deepEqual(out.shape, [2, 4, 5], `${projections}: the shape stays`);
+      const alone = await sia.forward(runtime.upload(row, [1, 3, 5]), Int32Array.of(3)).read();
+      const padded = await out.read();
+      for (const start of [0, 20])
+        t.ok(
+          relativeError(padded.subarray(start, start + 15), alone) < 1e-6,
+          `${projections}: padding, NaN included, changes nothing`,
+        );
+      parameters.release();
+    });
+});
+
+/** A config of the smallest kind. */
+const tiny = (): Record<string, unknown> => ({
+  model: 'cerem',
+  scales: [2],
+  heads: 1,
+  headSize: 2,
+  encoder: {
+    ...ceremBase.encoder.json,
+    ...{ vocab_size: 9, hidden_size: 4, num_attention_heads: 2 },
+    ...{ num_hidden_layers: 1, intermediate_size: 4, max_position_embeddings: 16 },
+  },
+});
+
+test('CEREM configs', (t) => {
+  const parse = (more: Record<string, unknown>) => parseCeremConfig({ ...tiny(), ...more }, 'c.json');
+  const plain = parse({});
+  t.deepEqual(
+    [plain.projections, plain.mix, plain.threshold, plain.maxLength, plain.sia, plain.branches],
+    ['per-scale', 'global', 0.5, 16, true, true],
+    'defaults',
+  );
+  t.deepEqual(parseCeremConfig(ceremConfigJson(plain), 'again'), plain);
+  t.doesNotThrow(() => parse({ sia: false, branches: false, scales: undefined, heads: undefined }));
+  const wrong: [Record<string, unknown>, RegExp][] = [
+    [{ scales: [] }, /^InputError: c\.json: "scales" must be a list of integers/],
+    [{ scales: [2, 2] }, /"scales" must not repeat/],
+    [{ scales: [0] }, /"scales" must be a list of integers of at least 1/],
+    [{ scales: undefined }, /"scales" .* is missing/],
+    [{ headSize: undefined, sia: false }, /"headSize" .* is missing/],
+    [{ mix: 'gated' }, /^InputError: c\.json: "mix" gated needs "projections" shared$/],
+    [{ mix: 'local' }, /"mix" must be one of global, per-head, gated/],
+    [{ maxLength: 17 }, /"maxLength" 17 exceeds max_position_embeddings 16/],
+    [{ threshold: 2 }, /"threshold" must be a number between 0 and 1/],
+    [{ heds: 8 }, /unknown key "heds"/],
+    [{ model: 'stsn' }, /"model" must be one of cerem/],
+  ];
+  for (const [more, message] of wrong) t.throws(() => parse(more), message, JSON.stringify(more));
+  t.end();
+});
+
+test('CEREM batches: bad input is named', async (t) => {
+  const row = { prompt: '人物', text: '小林写信。', spans: [[0, 2]] };
+  const parse = (...rows: unknown[]) => parsePromptedJson(JSON.stringify(rows), 'b.json');
+  t.deepEqual(parse(row), [row]);
+  const wrong: [unknown[], RegExp][] = [
+    [[], /^InputError: b\.json: holds no prompted text$/],
+    [[row, 3], /b\.json: row 2: .*not an object/],
+    [[{ ...row, prompt: undefined }], /row 1: prompt is missing/],
+    [[{ ...row, text: 7 }], /row 1: text is 7, not a string/],
+    [[{ ...row, spans: undefined }], /row 1: spans is missing/],
+    [[{ ...row, spans: [[0, 6]] }], /row 1: spans\[0\] is \[0, 6\), not a part of the text of 5/],
+    [
+      [
+        {
+          ...row,
+          spans: [
+            [0, 1],
+            [2, 2],
+          ],
+        },
+      ],
+      /row 1: spans\[1\] is \[2, 2\)/,
+    ],
+    [[{ ...row, spans: [[0, 1.5]] }], /row 1: spans\[0\] is not a pair of integers/],
+    [[{ ...row, spans: [3] }], /row 1: spans\[0\] is not a pair of integers/],
+  ];
+  for (const [rows, message] of wrong) t.throws(() => parse(...rows), message);
+  t.throws(() => parsePromptedJson('[{', 'b.json'), /b\.json: line 1: not JSON/);
+
+  const { model, tokenizer } = loadCerem(runtime, `${folder}/baseline`);
+  const trace = async (given: Partial<typeof row>): Promise<unknown> =>
+    traceCerem(model, tokenizer, parse({ ...row, ...given }), 'b.json').catch((error: unknown) => error);
+  const blank = await trace({ text: '小 林', spans: [[1, 2]] });
+  t.ok(
+    blank instanceof InputError &&
+      /b\.json: row 1: spans\[0\] \[1, 2\) covers no word piece/.test(blank.message),
+  );
+  const long = await trace({ text: '林'.repeat(56) });
+  t.ok(long instanceof InputError && /row 1: .* make 61 word pieces.* maxLength 60/.test(long.message));
+  model.parameters.release();
+});
