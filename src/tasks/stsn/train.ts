@@ -68,6 +68,7 @@ export interface TrainOptions {
 }
 
 export interface TrainReport {
+  /** Steps made by this process: fewer than the run's where it was resumed. */
   steps: number;
   /** Loss parts of the last epoch, means over its steps; zeros where a finished run was resumed. */
   loss: Losses;
@@ -78,7 +79,7 @@ export interface TrainReport {
   step: Record<'forward' | 'backward' | 'optimizer', Work>;
   submitsPerStep: number;
   memory: MemoryReport;
-  /** FLOPs of all training steps of this process, and the wall-clock seconds they took (evaluation, saving apart). */
+  /** FLOPs of those steps, and the wall-clock seconds they took (evaluation, saving apart). */
   flops: number;
   seconds: number;
 }
@@ -149,7 +150,7 @@ class Run {
   #state: TrainingState;
   #savedAt = 0;
   #bestDev: Evaluation | undefined;
-  readonly #spent = { ms: 0, flops: 0, submits: 0 };
+  readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
   #work: TrainReport['step'];
 
   constructor(options: TrainOptions, encoded: readonly EncodedSentence[], optimizer: AdamW) {
@@ -185,7 +186,7 @@ class Run {
     let loss = noLosses();
     while (this.#state.epoch < recipe.epochs) loss = await this.#epoch();
     return {
-      steps: this.#steps,
+      steps: this.#spent.steps,
       loss,
       best: { epoch: this.#state.bestEpoch, score: this.#state.best, dev: this.#bestDev },
       notes: this.#notes,
@@ -317,6 +318,7 @@ class Run {
     addTo(this.#state.sums, losses);
     addTo(this.#state.counts, counts);
     this.#state.batch++;
+    this.#spent.steps++;
     this.#spent.ms += Date.now() - started;
     this.#spent.flops += meter.total().flops;
     this.#spent.submits = meter.submits;

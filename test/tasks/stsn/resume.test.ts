@@ -122,7 +122,7 @@ test('a finished run resumed changes nothing', async (t) => {
   const report = await trainStsn(options);
   options.model.parameters.release();
   t.deepEqual(differences(finalFiles(out), expected), []);
-  t.equal(report.steps, 18);
+  t.equal(report.steps, 0);
   t.ok(report.best.epoch >= 1 && report.best.dev === undefined);
 });
 
