@@ -41,7 +41,10 @@ interface Prepared {
   unseen: string[];
 }
 
-function prepare(folder: string): Prepared {
+/** @param out a folder the user chose, which must not hold a model: only the demo's own is written over */
+function prepare(folder: string, out: string | undefined): Prepared {
+  if (out !== undefined && (existsSync(join(out, 'config.json')) || canResume(out)))
+    throw new InputError(`${out}: already holds a model; choose another --out`);
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new InputError(`${folder}: no such folder`);
   const [train, dev, test] = (['train', 'dev', 'test'] as const).map((name) => split(folder, name));
@@ -86,7 +89,7 @@ async function run(args: Arguments): Promise<void> {
   const say = (text: string): Promise<void> => (asJson ? Promise.resolve() : print(text));
   await withDevice(
     [folder],
-    () => prepare(folder),
+    () => prepare(folder, args.optional('out')),
     async (runtime, { train, dev, test, unseen }) => {
       const tokenizer = vocabularyOf(train);
       const config = completeConfig(
