@@ -169,6 +169,20 @@ export const kernelCases: readonly KernelCase[] = [
     shape: '512x768, twice',
     inputs: () => ({ x0: floats(512, 768), x1: floats(512, 768) }),
   },
+  {
+    kernel: 'split',
+    shape: '512x5120 in 5',
+    inputs: () => ({ x: floats(512, 5120) }),
+    params: { widths: [1024, 1024, 1024, 1024, 1024] },
+  },
+  {
+    kernel: 'weighted-sum',
+    shape: '6 of 512x768',
+    inputs: () => ({
+      weights: floats(6),
+      ...Object.fromEntries([0, 1, 2, 3, 4, 5].map((i) => [`x${i}`, floats(512, 768)])),
+    }),
+  },
   { kernel: 'add', shape: '512x768', inputs: () => ({ a: floats(512, 768), b: floats(512, 768) }) },
   { kernel: 'mul', shape: '512x768', inputs: () => ({ a: floats(512, 768), b: floats(512, 768) }) },
   { kernel: 'scale', shape: '512x768', inputs: () => ({ x: floats(512, 768) }), params: { factor: 0.75 } },

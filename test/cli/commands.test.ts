@@ -191,6 +191,18 @@ test('spanwise extract', async (t) => {
   t.equal(readFileSync(output, 'utf8').split('\n').length, lines.length, 'a final empty line is no line');
 });
 
+test('spanwise trace of a CEREM checkpoint', async (t) => {
+  const output = join(folder, 'trace-cerem.safetensors');
+  const cerem = 'test/fixtures/cerem';
+  const model = `${cerem}/baseline`;
+  await succeed(t, ['trace', '--model', model, '--batch', `${cerem}/batch.json`, '--out', output]);
+  const { tensors } = readSafetensorsFile(output);
+  const expected = readSafetensorsFile(`${model}/expected.safetensors`).tensors;
+  t.deepEqual([...tensors.keys()].sort(), [...expected.keys()].sort());
+  const [ours, theirs] = [tensors, expected].map((of) => of.get('end_logits')?.data ?? []);
+  t.ok(relativeError(ours, theirs) < 1e-4, 'end_logits');
+});
+
 test('spanwise trace', async (t) => {
   const output = join(folder, 'trace.safetensors');
   const folderOf = `${fixture}/no-label`;
