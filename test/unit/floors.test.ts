@@ -46,6 +46,7 @@ const builtFrom: Readonly<Record<string, string>> = {
   add: 'elementwise',
   mul: 'elementwise',
   scale: 'elementwise',
+  split: 'concat',
   sum: 'column-sum',
   linear: 'matmul',
 };
