@@ -43,17 +43,19 @@ const TILE_KEYS = 64;
 
 /**
  * Picks the form: pure, testable without a device. Long inputs take strips of few queries on a CPU, which computes the
- * scores once; on a GPU that would leave too few lanes, so the flash form takes tiles of keys of many queries.
+ * scores once; on a GPU that would leave too few lanes, so the flash form takes tiles of keys of many queries, but where
+ * a scale is too wide for registers.
  */
 export function chooseSegmentAttention(
-  shape: { tokens: number; scales: readonly number[] },
-  caps: Pick<Caps, 'software'>,
+  { tokens, scales }: { tokens: number; scales: readonly number[] },
+  { software }: Pick<Caps, 'software'>,
 ): SegmentForm {
   const registers = REGISTER_TOKENS;
-  if (shape.tokens < LONG_TOKENS)
-    return { registers, scratchBytes: caps.software ? SCRATCH_BYTES.software : SCRATCH_BYTES.gpu };
-  const flash = !caps.software && Math.max(...shape.scales) <= registers;
-  return { registers, scratchBytes: LONG_SCRATCH_BYTES, ...(flash ? { tileKeys: TILE_KEYS } : {}) };
+  const long = tokens >= LONG_TOKENS;
+  if (long && software) return { registers, scratchBytes: LONG_SCRATCH_BYTES };
+  if (long && Math.max(...scales) <= registers)
+    return { registers, scratchBytes: LONG_SCRATCH_BYTES, tileKeys: TILE_KEYS };
+  return { registers, scratchBytes: software ? SCRATCH_BYTES.software : SCRATCH_BYTES.gpu };
 }
 
 /**

@@ -110,7 +110,7 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
     };
   }
 
-  /** The scan of one part; `rowGrads` as in `combineBackward`. */
+  /** The scan of one part; `rowGrads` as in `backward`. */
   #scan(form: SegmentForm, part: Part, sweeps: Sweeps, cost: ScanCost, rowGrads?: string): Dispatch {
     const { strip, sizes, caps, tile } = this;
     const { weights } = sizes;
