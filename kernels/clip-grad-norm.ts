@@ -16,7 +16,13 @@ export const clipGradNorm: Kernel = {
   name: 'clip-grad-norm',
   doc: 'norm = L2 norm of grad0, grad1, … together; scale = min(1, maxNorm / (norm + 1e-6))',
   inputs: [
-    { name: 'grad0', dtype: 'f32', shape: '[...]; and grad1, grad2, … as many as there are', optional: true },
+    {
+      name: 'grad0',
+      dtype: 'f32',
+      shape: '[...]; and grad1, grad2, … as many as there are',
+      optional: true,
+      repeated: true,
+    },
   ],
   outputs: [
     { name: 'norm', dtype: 'f32', shape: '[1]' },

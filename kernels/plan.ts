@@ -92,12 +92,16 @@ export interface Plan {
 }
 
 export interface Port {
-  /** `out.<r>` stands for one tensor for each element r of a list in the params: out.2, out.3, … */
   name: string;
   dtype: DType;
   /** Human-readable shape, e.g. "[B, L, D]". */
   shape: string;
   optional?: boolean;
+  /**
+   * Stands for any number of tensors that differ by a number at the end: `grad0` for grad0, grad1, …; `out.<r>` for one
+   * for each element r of a list in the params, out.2, out.3, …
+   */
+  repeated?: boolean;
   /** Host data: the plan receives the values, not only the shape (ids, lengths, spans, ranges, masks, targets). */
   host?: boolean;
   /** An output that is kept only for the backward kernel. */

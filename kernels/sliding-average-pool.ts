@@ -37,7 +37,7 @@ const ports: readonly Port[] = [
   { name: 'lengths', dtype: 'i32', shape: '[B]', host: true },
 ];
 /** One tensor for each scale: out.2, out.3, … */
-const outPort: Port = { name: 'out.<r>', dtype: 'f32', shape: '[B, max(0, L−r+1), d]' };
+const outPort: Port = { name: 'out.<r>', dtype: 'f32', shape: '[B, max(0, L−r+1), d]', repeated: true };
 const params = [{ name: 'scales', doc: 'widths of the windows: distinct positive integers' }];
 
 interface Scale {

@@ -12,7 +12,7 @@ import {
 } from '../../kernels/plan.ts';
 import { expand } from '../../shaders/expand.ts';
 import { sources } from '../../shaders/index.ts';
-import { visibleOutputs } from '../ops/run-kernel.ts';
+import { inputPort, visibleOutputs } from '../ops/run-kernel.ts';
 import { json, type Command } from './command.ts';
 import { print, printJson, table } from './print.ts';
 
@@ -39,7 +39,7 @@ function parseShapes(kernel: Kernel, given: Record<string, unknown>): GivenInput
   const shapes: Record<string, Shape> = {};
   const host: Record<string, Int32Array> = {};
   for (const [name, value] of Object.entries(given)) {
-    if (kernel.inputs.find((port) => port.name === name)?.host) {
+    if (inputPort(kernel, name, '--shapes').host) {
       const integers = nestedIntegers(value);
       if (!integers)
         throw new InputError(

@@ -24,15 +24,34 @@ export interface KernelRun {
   upstream?: Readonly<Record<string, HostTensor>>;
 }
 
-/** The port of an input; `grad1`, `grad2`, … are of the port `grad0` where a kernel takes any number of them. */
+/** Whether a tensor of that name belongs to a port: the port's own name, or one of those that a repeated one stands for. */
+function isOf({ name: port, repeated }: Port, name: string): boolean {
+  const stem = port.replace(/(0|<\w+>)$/, '');
+  return repeated ? name.startsWith(stem) && /^(0|[1-9]\d*)$/.test(name.slice(stem.length)) : name === port;
+}
+
 const portOf = (ports: readonly Port[], name: string): Port | undefined =>
-  ports.find((port) => port.name === name) ??
-  ports.find((port) => port.name.endsWith('0') && port.name === name.replace(/\d+$/, '0'));
+  ports.find((port) => isOf(port, name));
 
 /** `bias (optional)`, `spans (integers)`. */
 function describePort({ name, dtype, optional }: Port): string {
   const words = [...(dtype === 'i32' ? ['integers'] : []), ...(optional ? ['optional'] : [])];
   return words.length > 0 ? `${name} (${words.join(', ')})` : name;
+}
+
+/** `linear takes x, weight, bias (optional)`. */
+const takes = (kernel: Kernel): string =>
+  `${kernel.name} takes ${kernel.inputs.map(describePort).join(', ')}`;
+
+/**
+ * The port that an input of that name belongs to.
+ * @param what names the input's source in the error, such as a file
+ * @throws InputError where the kernel has no such input
+ */
+export function inputPort(kernel: Kernel, name: string, what: string): Port {
+  const port = portOf(kernel.inputs, name);
+  if (!port) throw new InputError(`${what}: tensor "${name}" is not an input (${takes(kernel)})`);
+  return port;
 }
 
 /** The outputs that a caller sees: not those kept for the backward kernel alone. */
@@ -58,15 +77,16 @@ export function prepareKernelRun(
 ): KernelRun {
   checkParams(kernel, params);
   if (gradients && !kernel.backward) throw new InputError(`${kernel.name}: has no gradient`);
-  const takes = `${kernel.name} takes ${kernel.inputs.map(describePort).join(', ')}`;
   const device: Record<string, HostTensor> = {};
   const host: Record<string, HostInts> = {};
   const upstream: Record<string, HostTensor> = {};
   for (const [name, tensor] of tensors) {
-    const port = portOf(kernel.inputs, name);
-    if (!port && gradients && name.startsWith('grad_')) upstream[name] = tensor;
-    else if (!port) throw new InputError(`${what}: tensor "${name}" is not an input (${takes})`);
-    else if (port.dtype !== tensor.dtype)
+    if (gradients && name.startsWith('grad_') && !portOf(kernel.inputs, name)) {
+      upstream[name] = tensor;
+      continue;
+    }
+    const port = inputPort(kernel, name, what);
+    if (port.dtype !== tensor.dtype)
       throw new InputError(
         `${what}: tensor "${name}" holds ${tensor.dtype === 'f32' ? 'floats, not integers' : 'integers, not floats'}`,
       );
@@ -76,7 +96,7 @@ export function prepareKernelRun(
   }
   for (const { name, optional } of kernel.inputs)
     if (!optional && !tensors.has(name))
-      throw new InputError(`${what}: tensor "${name}" is missing (${takes})`);
+      throw new InputError(`${what}: tensor "${name}" is missing (${takes(kernel)})`);
 
   const shapes = Object.fromEntries(
     Object.entries({ ...device, ...host }).map(([name, { shape }]) => [name, shape]),

@@ -142,6 +142,11 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
     run('linear', tensors('unknown', { ...linearInputs, scale: floats([1]) })),
     /unknown: tensor "scale" is not an input/,
   ],
+  [
+    'a shape of an unknown input',
+    ['kernel', 'show', 'linear', '--shapes', '{"x":[2,3],"weigth":[4,3]}'],
+    /--shapes: tensor "weigth" is not an input \(linear takes x, weight, /,
+  ],
   ['missing tensor', run('linear', tensors('missing', { x: floats([2, 3]) })), /tensor "weight" is missing/],
   [
     'floats for integers',
