@@ -14,7 +14,7 @@ import { withDevice } from './device.ts';
 import { packageRoot } from './package-root.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { costReport } from './report.ts';
-import { recipeFrom, recipeOptions, trainingProgress, vocabularyOf } from './train.ts';
+import { recipeFrom, recipeOptions, refuseModelFolder, trainingProgress, vocabularyOf } from './train.ts';
 
 /** Fits 311 sentences in minutes on two CPU cores; higher than the paper's rate since nothing is pretrained. */
 const demoRecipe = { ...defaultRecipe, epochs: 12, lr: 1e-3, batch: 8, seed: 1 };
@@ -43,8 +43,7 @@ interface Prepared {
 
 /** @param out a folder the user chose, which must not hold a model: only the demo's own is written over */
 function prepare(folder: string, out: string | undefined): Prepared {
-  if (out !== undefined && (existsSync(join(out, 'config.json')) || canResume(out)))
-    throw new InputError(`${out}: already holds a model; choose another --out`);
+  if (out !== undefined) refuseModelFolder(out, 'or none');
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new InputError(`${folder}: no such folder`);
   const [train, dev, test] = (['train', 'dev', 'test'] as const).map((name) => split(folder, name));

@@ -20,7 +20,7 @@ export function bytes(value: number): string {
   return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
 }
 
-/** The cost report: device, parameters, work of a forward pass and of a training step, rate, peak memory by label. */
+/** The cost report: device, parameters, work of the mean forward pass and training step, rate, peak memory by label. */
 export function costReport(info: DeviceInfo, parameters: number, report: TrainReport): string {
   const { forward, backward, optimizer } = report.step;
   const step = (key: 'flops' | 'macs' | 'dispatches') => forward[key] + backward[key] + optimizer[key];

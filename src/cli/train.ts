@@ -70,6 +70,12 @@ export function vocabularyOf({ sentences }: Corpus): Tokenizer {
   return createWordPieceTokenizer({ vocab: buildVocab(words, { doLowerCase: false }), doLowerCase: false });
 }
 
+/** Errors: InputError where `out` holds a model or a run, which a new one would write over. */
+export function refuseModelFolder(out: string, otherwise: string): void {
+  if (existsSync(join(out, 'config.json')) || canResume(out))
+    throw new InputError(`${out}: already holds a model; choose another --out, ${otherwise}`);
+}
+
 /** Shows training on a terminal's status line, and every finished epoch as a line of `write`. */
 export function trainingProgress(write: (line: string) => void): {
   onEvent: (event: LogEvent) => void;
@@ -98,6 +104,8 @@ interface Prepared {
   train: Corpus;
   dev: Corpus | undefined;
   recipe: Recipe;
+  saveSeconds: number;
+  notes: readonly string[];
   make(runtime: Runtime): { model: Stsn; tokenizer: Tokenizer };
 }
 
@@ -107,6 +115,7 @@ function prepare(args: Arguments): Prepared {
   const train: Corpus = { sentences: readSpertFile(args.text('data')), file: args.text('data') };
   const devFile = args.optional('dev');
   const dev = devFile === undefined ? undefined : { sentences: readSpertFile(devFile), file: devFile };
+  const saveSeconds = args.integer('save-seconds', 300, 1);
   if (args.flag('resume')) {
     for (const option of ['encoder', 'config', 'vocab'])
       if (args.optional(option) !== undefined)
@@ -115,11 +124,12 @@ function prepare(args: Arguments): Prepared {
       train,
       dev,
       recipe: recipeFrom(args, savedRecipe(out)),
+      saveSeconds,
+      notes: [],
       make: (runtime) => loadStsn(runtime, join(out, 'last')),
     };
   }
-  if (existsSync(join(out, 'config.json')) || canResume(out))
-    throw new InputError(`${out}: already holds a model; choose another --out, or continue it with --resume`);
+  refuseModelFolder(out, 'or continue it with --resume');
   const recipe = recipeFrom(args, defaultRecipe);
   const configFile = args.optional('config');
   const given: Json = configFile === undefined ? {} : readJsonFile(configFile, 'config');
@@ -147,7 +157,7 @@ function prepare(args: Arguments): Prepared {
       : randomStsn(runtime, config, recipe.seed),
     tokenizer,
   });
-  return { train, dev, recipe, make };
+  return { train, dev, recipe, saveSeconds, notes: encoder?.notes ?? [], make };
 }
 
 export const trainCommand: Command = {
@@ -184,14 +194,16 @@ export const trainCommand: Command = {
     await withDevice(
       files,
       () => prepare(args),
-      async (runtime, { train, dev, recipe, make }) => {
+      async (runtime, { train, dev, recipe, saveSeconds, notes, make }) => {
         const { model, tokenizer } = make(runtime);
-        const shown = trainingProgress((line) => process.stderr.write(`${line}\n`));
+        const shown = trainingProgress(
+          (line) => void (process.stderr.isTTY && process.stderr.write(`${line}\n`)),
+        );
         const report = await trainStsn({
-          ...{ model, tokenizer, train, dev, recipe },
+          ...{ model, tokenizer, train, dev, recipe, saveSeconds, notes },
           out: args.text('out'),
           resume: args.flag('resume'),
-          saveSeconds: args.integer('save-seconds', 300, 1),
+
           onEvent: shown.onEvent,
         }).finally(shown.end);
         const parameters = model.parameters.count();

@@ -14,7 +14,9 @@ import { decodeUtf8 } from './text/utf8.ts';
 
 export const CONFIG = 'config.json';
 export const WEIGHTS = 'model.safetensors';
-const POOLER = 'encoder.pooler.dense.weight';
+/** Prefix of the encoder's tensors in a checkpoint. */
+const ENCODER = 'encoder.';
+const POOLER = `${ENCODER}pooler.dense.weight`;
 
 /** A model of any kind, with the parameters that it owns. */
 export interface Model {
@@ -27,6 +29,8 @@ export type Build<M extends Model> = (parameters: Parameters, pooler: boolean) =
 export interface Loaded<M extends Model> {
   model: M;
   tokenizer: Tokenizer;
+  /** What the file holds and the model does not need. */
+  notes: string[];
 }
 
 /** A JSON object from a file. */
@@ -50,10 +54,22 @@ export function readCheckpointConfig(dir: string): { json: Json; path: string } 
 export function loadCheckpoint<M extends Model>(runtime: Runtime, dir: string, build: Build<M>): Loaded<M> {
   const path = join(dir, WEIGHTS);
   const tokenizer = loadTokenizer(dir);
-  const source = new FileSource(readSafetensorsFile(path).tensors, path);
+  const { tensors, notes } = checkpointTensors(readSafetensorsFile(path).tensors);
+  const source = new FileSource(tensors, path);
   const model = build(new Parameters(runtime, source), source.has(POOLER));
   finish(source, model);
-  return { model, tokenizer };
+  return { model, tokenizer, notes };
+}
+
+/** A checkpoint's tensors with the encoder's names mapped as in a Hugging Face file (SPEC section 2). */
+function checkpointTensors(all: ReadonlyMap<string, HostTensor>): ReturnType<typeof mapBertNames> {
+  const encoder = new Map<string, HostTensor>();
+  const rest = new Map<string, HostTensor>();
+  for (const [name, tensor] of all)
+    if (name.startsWith(ENCODER)) encoder.set(name.slice(ENCODER.length), tensor);
+    else rest.set(name, tensor);
+  const { tensors, notes } = mapBertNames(encoder, ENCODER);
+  return { tensors: new Map([...tensors, ...rest]), notes };
 }
 
 /** Checks that the file's tensors are the model's; frees the model where they are not. */
@@ -80,7 +96,7 @@ export function readEncoder(dir: string): PretrainedEncoder {
   const json = readJsonFile(join(dir, CONFIG), 'encoder config');
   parseBertConfig(json, join(dir, CONFIG));
   const path = join(dir, WEIGHTS);
-  const { tensors, notes } = mapBertNames(readSafetensorsFile(path).tensors, 'encoder.');
+  const { tensors, notes } = mapBertNames(readSafetensorsFile(path).tensors, ENCODER);
   return { json, tokenizer: loadTokenizer(dir), tensors, notes, path };
 }
 
@@ -95,7 +111,7 @@ export function fromEncoder<M extends Model>(
   const random = randomSource(seed);
   const source: Source = {
     values: (name, shape, init, index) =>
-      name.startsWith('encoder.') ? file.values(name, shape) : random.values(name, shape, init, index),
+      name.startsWith(ENCODER) ? file.values(name, shape) : random.values(name, shape, init, index),
   };
   const model = build(new Parameters(runtime, source), file.has(POOLER));
   finish(file, model);

@@ -56,3 +56,24 @@ for (const name of ['both', 'ner-to-re', 're-to-ner', 'none', 'no-label'])
     model.parameters.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
+
+test('a batch without pairs reaches nothing of the relation side', async (t) => {
+  const { model, tokenizer } = loadStsn(runtime, `${folder}/both`);
+  const before = await model.parameters.read();
+  const sentence = { tokens: ['Rain'], entities: [], relations: [] };
+  const traced = await traceStsn(model, tokenizer, [sentence], 'one word', {
+    steps: 1,
+    lr: 0.01,
+    weightDecay: 0.1,
+  });
+  t.deepEqual([...(traced.get('loss.relation')?.data ?? [])], [0], 'the relation loss is 0');
+  t.deepEqual(traced.get('relation_logits')?.shape, [0, 4], 'no logits');
+  for (const name of ['relation_head.weight', 'layers.1.relation.ffn.0.weight'])
+    t.deepEqual(traced.get(`param.${name}`)?.data, before.get(name)?.data, `${name} is not even decayed`);
+  t.notDeepEqual(
+    traced.get('param.span_head.weight')?.data,
+    before.get('span_head.weight')?.data,
+    'others move',
+  );
+  model.parameters.release();
+});

@@ -33,7 +33,8 @@ export function tagTargets(
 
 /**
  * Logits and losses of a batch: tags of every word, the sampled spans, the sampled pairs; each loss one mean over the
- * whole batch (relations: over pairs × types).
+ * whole batch (relations: over pairs × types). Without a pair or a relation type the relation loss is 0 and not part
+ * of the graph: what only it reaches has no gradient, and AdamW leaves it alone (SPEC section 5).
  */
 export function stsnLoss(
   model: Stsn,
@@ -55,12 +56,15 @@ export function stsnLoss(
     );
   const spanLogits = model.spanLogits(states, samples.spans);
   const span = crossEntropy(spanLogits, hostInts(samples.spanLabels), IGNORED);
-  const relationLogits = model.relationLogits(states, samples.heads, samples.tails);
-  const pairs = samples.heads.length / 3;
-  const relation = binaryCrossEntropy(
-    relationLogits,
-    hostInts(samples.relationTargets, [pairs, relationTypes.length]),
-  );
-  const both = add(span, relation);
-  return { loss: tag ? add(tag, both) : both, tag, span, relation, tagLogits, spanLogits, relationLogits };
+  const pairs = [samples.heads.length / 3, relationTypes.length];
+  const related = samples.relationTargets.length > 0;
+  const relationLogits = related
+    ? model.relationLogits(states, samples.heads, samples.tails)
+    : span.runtime.empty(pairs);
+  const relation = related
+    ? binaryCrossEntropy(relationLogits, hostInts(samples.relationTargets, pairs))
+    : span.runtime.upload(new Float32Array(1), []);
+  const labelled = tag ? add(tag, span) : span;
+  const loss = related ? add(labelled, relation) : labelled;
+  return { loss, tag, span, relation, tagLogits, spanLogits, relationLogits };
 }

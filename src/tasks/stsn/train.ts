@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
-import type { Work } from '../../gpu/meter.ts';
+import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { recoverFolder, writeCheckpointFolder, writeFileAtomic } from '../../io/files.ts';
 import type { Stsn } from '../../models/stsn.ts';
@@ -59,6 +59,8 @@ export interface TrainOptions {
   recipe: Recipe;
   /** The checkpoint folder; other files in it stay. */
   out: string;
+  /** What was noticed on the way here, for the log and the report. */
+  notes?: readonly string[];
   /** Continue from `out/last`. */
   resume?: boolean;
   /** Save `last/` within an epoch too, when this many seconds have passed since the last save. */
@@ -72,11 +74,12 @@ export interface TrainReport {
   steps: number;
   /** Loss parts of the last epoch, means over its steps; zeros where a finished run was resumed. */
   loss: Losses;
-  /** `dev` is absent without a dev corpus, and where the best epoch came before the resume. */
-  best: { epoch: number; score: number; dev?: Evaluation };
+  /** `score` and `dev` are absent without a dev corpus, and where the best epoch came before the resume. */
+  best: { epoch: number; score?: number; dev?: Evaluation };
   notes: string[];
-  /** Work of the last step, by phase. */
-  step: Record<'forward' | 'backward' | 'optimizer', Work>;
+  /** Mean work of those steps, by phase. */
+  step: Record<Phase, Work>;
+  /** The most that any of them took. */
   submitsPerStep: number;
   memory: MemoryReport;
   /** FLOPs of those steps, and the wall-clock seconds they took (evaluation, saving apart). */
@@ -85,6 +88,7 @@ export interface TrainReport {
 }
 
 const LOG = 'log.jsonl';
+const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
 const ORDER_STREAM = 3;
 
 function addTo<T extends object>(total: T, part: T): void {
@@ -151,7 +155,7 @@ class Run {
   #savedAt = 0;
   #bestDev: Evaluation | undefined;
   readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
-  #work: TrainReport['step'];
+  readonly #work: Record<Phase, Work> = { forward: noWork(), backward: noWork(), optimizer: noWork() };
 
   constructor(options: TrainOptions, encoded: readonly EncodedSentence[], optimizer: AdamW) {
     const { model, recipe, train } = options;
@@ -160,6 +164,7 @@ class Run {
     this.#optimizer = optimizer;
     this.#log = join(options.out, LOG);
     this.#notes = [
+      ...(options.notes ?? []),
       ...spanNotes(train.sentences, model.config.maxSpanWidth),
       ...(model.config.label ? tagNotes(train.sentences, model.config.tags) : []),
     ];
@@ -177,7 +182,6 @@ class Run {
       sums: noLosses(),
       counts: noCounts(),
     };
-    this.#work = this.#measured();
   }
 
   async train(): Promise<TrainReport> {
@@ -188,9 +192,12 @@ class Run {
     return {
       steps: this.#spent.steps,
       loss,
-      best: { epoch: this.#state.bestEpoch, score: this.#state.best, dev: this.#bestDev },
+      best: {
+        epoch: this.#state.bestEpoch,
+        ...(this.#options.dev && { score: this.#state.best, dev: this.#bestDev }),
+      },
       notes: this.#notes,
-      step: this.#work,
+      step: this.#meanWork(),
       submitsPerStep: this.#spent.submits,
       memory: this.#options.model.parameters.runtime.memory.report(),
       flops: this.#spent.flops,
@@ -321,17 +328,21 @@ class Run {
     this.#spent.steps++;
     this.#spent.ms += Date.now() - started;
     this.#spent.flops += meter.total().flops;
-    this.#spent.submits = meter.submits;
-    this.#work = this.#measured();
+    this.#spent.submits = Math.max(this.#spent.submits, meter.submits);
+    for (const phase of phases) addTo(this.#work[phase], meter.total(phase));
     return losses;
   }
 
-  #measured(): TrainReport['step'] {
-    const { meter } = this.#options.model.parameters.runtime;
+  #meanWork(): Record<Phase, Work> {
+    const steps = Math.max(1, this.#spent.steps);
+    const mean = (work: Work) =>
+      Object.fromEntries(
+        Object.entries(work).map(([key, total]) => [key, Math.round(total / steps)]),
+      ) as unknown as Work;
     return {
-      forward: meter.total('forward'),
-      backward: meter.total('backward'),
-      optimizer: meter.total('optimizer'),
+      forward: mean(this.#work.forward),
+      backward: mean(this.#work.backward),
+      optimizer: mean(this.#work.optimizer),
     };
   }
 }
