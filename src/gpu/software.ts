@@ -4,7 +4,16 @@
  * variables that must be set before the process starts, hence `restartOnSoftwareDevice`.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -59,14 +68,31 @@ function* tarFiles(tar: Buffer): Generator<[string, Buffer]> {
 /** Where unpacked drivers are kept: XDG_CACHE_HOME or ~/.cache, and where that cannot be, the temporary folder. */
 const cacheFolders = (): string[] => [
   join(process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), '.cache'), 'spanwise'),
-  join(tmpdir(), 'spanwise-cache'),
+  join(tmpdir(), `spanwise-cache-${process.getuid?.()}`),
 ];
+
+/**
+ * Whether a folder is the user's own: code from it is loaded into the process, and anyone may make a folder, or a link,
+ * of a name that can be foreseen in the temporary folder.
+ */
+function isOwn(folder: string): boolean {
+  try {
+    const status = lstatSync(folder);
+    return status.isDirectory() && status.uid === process.getuid?.();
+  } catch {
+    return false; // it is not there, or a part of its path is none of the user's
+  }
+}
+
+/** True when the driver is in a folder that the user alone could fill. */
+const isUnpacked = (folder: string): boolean => isOwn(dirname(folder)) && existsSync(join(folder, ICD));
 
 /** Puts the driver into a folder, whole or not at all. True when it is there. */
 function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean {
   let staging: string | undefined;
   try {
-    mkdirSync(dirname(folder), { recursive: true });
+    mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+    if (!isOwn(dirname(folder))) return false;
     staging = mkdtempSync(`${folder}-`);
     for (const [name, bytes] of files) writeFileSync(join(staging, name), bytes, { mode: 0o755 });
     renameSync(staging, folder);
@@ -74,7 +100,7 @@ function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean
     // Not writable, full, or another process was first.
     if (staging) rmSync(staging, { recursive: true, force: true });
   }
-  return existsSync(join(folder, ICD));
+  return isUnpacked(folder);
 }
 
 /**
@@ -92,7 +118,7 @@ export function unpackSoftwareDevice(): string {
     version: string;
   };
   const folders = cacheFolders().map((cache) => join(cache, `swiftshader-${version}`));
-  const unpacked = folders.find((folder) => existsSync(join(folder, ICD)));
+  const unpacked = folders.find(isUnpacked);
   if (unpacked) return unpacked;
   const files = [...tarFiles(brotliDecompressSync(readFileSync(archive)))].filter(([name]) =>
     [LOADER, DRIVER, ICD].includes(name),
@@ -101,7 +127,7 @@ export function unpackSoftwareDevice(): string {
   if (!made)
     throw new DeviceUnavailableError(
       `the software device could not be unpacked to ${folders.join(' or ')}: set XDG_CACHE_HOME to a folder ` +
-        'that can be written',
+        'of your own',
     );
   return made;
 }

@@ -3,9 +3,18 @@
  * be, by several processes at once. Each case runs this very file as a child, told by an environment variable.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'tape';
 import { DeviceUnavailableError, openRuntime, scale } from '../../src/node.ts';
 import { mayHaveVulkan, unpackSoftwareDevice } from '../../src/gpu/software.ts';
@@ -142,7 +151,29 @@ function tests(): void {
       const { code, out } = await child('unpack', { XDG_CACHE_HOME: cache, TMPDIR: temporary });
       t.equal(code, 0, cache);
       t.ok(out.startsWith(temporary) && existsSync(join(out, 'libvulkan.so.1')), out);
+      t.equal(statSync(dirname(out)).mode & 0o777, 0o700, 'no one else may write there');
     }
+  });
+
+  test('a driver that someone else may have put there is not taken', { skip: noSoftware }, async (t) => {
+    const [driver, temporary] = ['planted-', 'shared-tmp-'].map((name) => mkdtempSync(join(folder, name)));
+    const unpacked = await child('unpack', { XDG_CACHE_HOME: driver });
+    const own = join(driver, 'spanwise');
+    t.ok(unpacked.out.startsWith(own), unpacked.out);
+    symlinkSync(own, join(temporary, `spanwise-cache-${process.getuid?.()}`));
+    const file = join(folder, 'not-a-folder');
+    writeFileSync(file, '');
+    const refused = await child('unpack', { XDG_CACHE_HOME: file, TMPDIR: temporary });
+    t.equal(refused.code, 1, 'a link');
+    t.match(
+      refused.err,
+      /DeviceUnavailableError: the software device could not be unpacked to .*of your own/,
+    );
+    if (process.getuid?.() !== 0) return; // only root can give folders away
+    chownSync(own, 12345, 12345);
+    const elsewhere = mkdtempSync(join(folder, 'own-tmp-'));
+    const { out } = await child('unpack', { XDG_CACHE_HOME: driver, TMPDIR: elsewhere });
+    t.ok(out.startsWith(elsewhere), "another user's folder");
   });
 }
 
