@@ -9,6 +9,7 @@ export interface DeviceInfo {
   architecture: string;
   driver: string;
   software: boolean;
+  /** Those that the device was made with. */
   features: string[];
 }
 
@@ -16,6 +17,8 @@ export interface OpenedDevice {
   device: GPUDevice;
   caps: Caps;
   info: DeviceInfo;
+  /** Whether a runtime on it destroys the device when it closes: true of `openDevice`, false of `wrapDevice`. */
+  owned: boolean;
 }
 
 const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
@@ -77,7 +80,7 @@ export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
 /**
  * Requests an adapter and a device with the limits and features that the adapter has (f16, subgroups, timestamps).
  * `defaultLimits` asks for nothing beyond WebGPU's defaults, as tests do.
- * Errors: DeviceUnavailableError when there is no adapter or only Dawn's null backend.
+ * Errors: DeviceUnavailableError when there is no adapter, only Dawn's null backend, or an adapter that refuses.
  */
 export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } = {}): Promise<OpenedDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -87,16 +90,26 @@ export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } 
   const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
   const requiredLimits: Record<string, number> = {};
   if (!options.defaultLimits) for (const limit of wantedLimits) requiredLimits[limit] = adapter.limits[limit];
-  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits, label: 'spanwise' });
-  return {
-    device,
-    caps: capsOf(device, adapter.info),
-    info: describeAdapter(adapter.info, adapter.features),
-  };
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({ requiredFeatures, requiredLimits, label: 'spanwise' });
+  } catch (error) {
+    const { name } = describeAdapter(adapter.info, []);
+    throw new DeviceUnavailableError(`the adapter "${name}" gives no device: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  const info = describeAdapter(adapter.info, device.features);
+  return { device, caps: capsOf(device, adapter.info), info, owned: true };
 }
 
-/** Wraps a device that somebody else owns; it is never destroyed by Spanwise. */
+/** Wraps a device that somebody else owns: closing a runtime on it leaves it as it is. */
 export function wrapDevice(device: GPUDevice): OpenedDevice {
   const info = device.adapterInfo;
-  return { device, caps: capsOf(device, info), info: describeAdapter(info, device.features) };
+  return {
+    device,
+    caps: capsOf(device, info),
+    info: describeAdapter(info, device.features),
+    owned: false,
+  };
 }

@@ -53,8 +53,6 @@ export interface RuntimeOptions {
   poison?: boolean;
   /** Called by `close` after the device is destroyed (Node drops the instance here). */
   onClose?: () => void;
-  /** False for an injected device: `close` then leaves it alone. */
-  ownsDevice?: boolean;
 }
 
 /** Bytes as bound: storage bindings are whole vec4s. */
@@ -69,6 +67,7 @@ export class Runtime {
   /** The tape that records, while there is one (src/ops/tape.ts). */
   tape: Recorder | undefined;
   readonly #options: RuntimeOptions;
+  readonly #ownsDevice: boolean;
   readonly #pipelines: Pipelines;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #scopes: Set<Tensor>[] = [];
@@ -104,7 +103,8 @@ export class Runtime {
         this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
     // On an injected device others make mistakes too; all that is done here runs under error scopes.
-    if (options.ownsDevice !== false) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
+    this.#ownsDevice = opened.owned;
+    if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
 
   readonly #onUncaptured = (event: Event): void => {
@@ -569,7 +569,7 @@ export class Runtime {
     return this.#options.wait ? this.#options.wait(promise) : promise;
   }
 
-  /** Releases everything. A device that the runtime opened is destroyed, an injected one is not. Safe to call twice. */
+  /** Releases everything. The device is destroyed only where it is owned (OpenedDevice). Safe to call twice. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -578,7 +578,7 @@ export class Runtime {
     this.#uniforms?.destroy();
     this.#tables?.destroy();
     this.#bindGroups.clear();
-    if (this.#options.ownsDevice !== false) this.device.destroy();
+    if (this.#ownsDevice) this.device.destroy();
     this.#options.onClose?.();
   }
 }

@@ -3,8 +3,10 @@ import test from 'tape';
 import {
   add,
   DeviceLostError,
+  DeviceUnavailableError,
   GpuValidationError,
   kernelNamed,
+  openDevice,
   openRuntime,
   OutOfMemoryError,
   Runtime,
@@ -167,7 +169,8 @@ check('an injected device survives close; buffers pass in and out without a copy
   const opened = wrapDevice(device);
   t.equal(opened.caps.maxStorageBufferBindingSize, owner.caps.maxStorageBufferBindingSize);
   t.equal(opened.info.name, owner.info.name);
-  const guest = new Runtime(opened, { ownsDevice: false, wait: pacedWait });
+  t.deepEqual(opened.info.features, [...device.features].sort());
+  const guest = new Runtime(opened, { wait: pacedWait });
   const buffer = device.createBuffer({ size: 32, usage: 0x80 | 0x8 | 0x4 });
   device.queue.writeBuffer(buffer, 0, new Float32Array([1, 2, 3, 4, 5]));
   const input = guest.wrap(buffer, [5], 'f32', 'weights');
@@ -189,7 +192,7 @@ check('an injected device survives close; buffers pass in and out without a copy
 
 check("others' mistakes on a shared device reach their listeners and no guest", async (t, owner) => {
   const { device } = owner;
-  const guest = new Runtime(wrapDevice(device), { ownsDevice: false, wait: pacedWait });
+  const guest = new Runtime(wrapDevice(device), { wait: pacedWait });
   const heard: string[] = [];
   device.addEventListener('uncapturederror', (event) => heard.push(event.error.message));
   device.createBuffer({ size: 16, usage: 0x1 | 0x2, label: 'theirs' }); // MAP_READ with MAP_WRITE
@@ -224,4 +227,19 @@ test('fifty runtimes one after another', async (t) => {
     runtime.close();
   }
   t.equal(right, 50);
+});
+
+check('an adapter that refuses a device counts as none, by its name', async (t, runtime) => {
+  const { features, limits, adapterInfo: info } = runtime.device;
+  const gpuOf = (requestDevice: () => Promise<GPUDevice>) =>
+    ({ requestAdapter: async () => ({ info, features, limits, requestDevice }) }) as unknown as GPU;
+  const refusing = gpuOf(() => Promise.reject(new Error('no more devices')));
+  const words = new RegExp(
+    `^the adapter "${runtime.info.name.slice(0, 8)}.*" gives no device: no more devices$`,
+  );
+  await rejects(t, openDevice(refusing), DeviceUnavailableError, words);
+  const plain = { limits, features: new Set<string>() } as unknown as GPUDevice;
+  const opened = await openDevice(gpuOf(() => Promise.resolve(plain)));
+  t.deepEqual(opened.info.features, [], "the device's features, not the adapter's");
+  t.ok(opened.owned);
 });
