@@ -13,7 +13,7 @@ export interface HostInts {
 export type Inputs = Readonly<Record<string, Tensor | HostInts | undefined>>;
 
 /**
- * The kernel's outputs by name (saved ones included). Where a tape records and an input requires a gradient, the
+ * The kernel's outputs by name, without those saved for its backward kernel alone. Where a tape records and an input requires a gradient, the
  * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op (nothing has run then).
  */
 export function apply(
@@ -33,10 +33,14 @@ export function apply(
   if (differentiable.length > 0 && !backward)
     throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
   const outputs = runtime.kernel(kernel, tensors, { params, host });
-  if (!tape || !backward || differentiable.length === 0) return outputs;
-
   const saved = kernel.outputs.filter((port) => port.saved && outputs[port.name]).map((port) => port.name);
   const visible = Object.keys(outputs).filter((name) => !saved.includes(name));
+  const results = Object.fromEntries(visible.map((name) => [name, outputs[name]]));
+  if (!tape || !backward || differentiable.length === 0) {
+    for (const name of saved) outputs[name].release();
+    return results;
+  }
+
   const wanted = differentiable.map(([name]) => `grad_${name}`);
   const needed = new Set(backward.inputs.map((port) => port.name));
   const pick = (from: Readonly<Record<string, Tensor>>) =>
@@ -49,20 +53,23 @@ export function apply(
     outputs: visible.map((name) => outputs[name]),
     saved: saved.map((name) => outputs[name]),
     backward(grads) {
+      const zeros: Tensor[] = [];
+      const zerosLike = ({ size, shape }: Tensor): Tensor => {
+        zeros.push(runtime.upload(new Float32Array(size), shape, 'gradients'));
+        return zeros[zeros.length - 1];
+      };
       const upstream = Object.fromEntries(
-        visible.map((name, i) => [
-          `grad_${name}`,
-          grads[i] ?? runtime.upload(new Float32Array(outputs[name].size), outputs[name].shape, 'gradients'),
-        ]),
+        visible.map((name, i) => [`grad_${name}`, grads[i] ?? zerosLike(outputs[name])]),
       );
       const backwardHost = Object.fromEntries(Object.entries(host).filter(([name]) => needed.has(name)));
-      const results = runtime.kernel(
+      const gradients = runtime.kernel(
         backward,
         { ...pick(tensors), ...pick(outputs), ...upstream },
         { params: backwardParams, host: backwardHost, wanted, label: 'gradients' },
       );
-      return wanted.map((name) => results[name]);
+      for (const tensor of zeros) tensor.release();
+      return wanted.map((name) => gradients[name]);
     },
   });
-  return outputs;
+  return results;
 }

@@ -64,10 +64,15 @@ export class Tape implements Recorder {
     } finally {
       runtime.tape = recording;
       runtime.meter.phase = 'forward';
-      // What is left of them is data: another tape must not take it for a parameter.
-      for (const tensor of this.#made) tensor.requiresGrad = false;
-      this.#made.clear();
+      this.end();
     }
+  }
+
+  /** Forgets what was recorded. What is left of it is data: another tape must not take it for a parameter. */
+  end(): void {
+    this.#nodes.length = 0;
+    for (const tensor of this.#made) tensor.requiresGrad = false;
+    this.#made.clear();
   }
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
@@ -95,6 +100,9 @@ export async function record<T>(
   runtime.tape = tape;
   try {
     return { result: await body(), tape };
+  } catch (error) {
+    tape.end();
+    throw error;
   } finally {
     runtime.tape = undefined;
   }

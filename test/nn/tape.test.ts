@@ -6,11 +6,13 @@ import {
   concat,
   InputError,
   kernelNamed,
+  layerNorm,
   mul,
   openRuntime,
   record,
   reshape,
   scale,
+  split,
   sum,
   type Kernel,
   type Tensor,
@@ -218,4 +220,45 @@ check('a body that throws leaves no tape and no memory behind', async (t, leaf) 
     );
   t.equal(runtime.tape, undefined);
   t.equal(runtime.memory.report().liveBytes, before);
+});
+
+check('what a body that throws computed is data afterwards', async (t, leaf) => {
+  const x = leaf([1, 2]);
+  const made: Tensor[] = [];
+  const failing = () => {
+    made.push(scale(x, 2));
+    throw new Error('on purpose');
+  };
+  await runtime.scope(async () => {
+    await record(runtime, failing).catch((error: Error) => t.equal(error.message, 'on purpose'));
+    t.equal(made[0].requiresGrad, false);
+  });
+});
+
+check('what is saved for the backward kernel is released where nothing records', async (t, leaf) => {
+  const [x, weight, bias] = [leaf([1, 2, 3, 4], [2, 2]), leaf([1, 1]), leaf([0, 0])];
+  const before = runtime.memory.report().liveBytes;
+  const out = layerNorm(x, weight, bias, 1e-5);
+  t.equal(runtime.memory.report().liveBytes - before, 16, 'the output: neither mean nor rstd');
+  const values = [...(await out.read())];
+  out.release();
+  const outputs = apply(runtime, kernelNamed('layer-norm'), { x, weight, bias }, { eps: 1e-5 });
+  t.deepEqual(Object.keys(outputs), ['out'], "and they are nobody's to use");
+  outputs.out.release();
+  await runtime.scope(async () => {
+    const { result } = await record(runtime, () => layerNorm(x, weight, bias, 1e-5));
+    t.deepEqual([...(await result.read())], values);
+    t.equal(runtime.memory.report().liveBytes - before, 16 + 2 * 8, 'under a tape they are kept');
+  });
+});
+
+check('the zero gradients of outputs that the loss does not reach are released', async (t, leaf) => {
+  const x = leaf([1, 2, 3, 4], [2, 2]);
+  await runtime.scope(async () => {
+    const before = runtime.memory.report().liveBytes;
+    const { result, tape } = await record(runtime, () => sum(split(x, [1, 1])[0]));
+    tape.backward(result);
+    t.equal(runtime.memory.report().liveBytes - before, 4 + 16, 'the loss and the gradient are left');
+    t.deepEqual([...((await x.grad?.read()) ?? [])], [1, 0, 1, 0]);
+  });
 });
