@@ -53,3 +53,45 @@ test('a wait keeps the process alive, and nothing else does', async (t) => {
   await waiting;
   t.equal(timers(), before);
 });
+
+test('clearImmediate cancels a paced callback, within the wait and after it', async (t) => {
+  const clear = globalThis.clearImmediate;
+  let ran = 0;
+  const paced = () => setImmediate(() => ran++);
+  let late: NodeJS.Immediate | undefined;
+  await pacedWait(
+    (async () => {
+      await Promise.resolve(); // until the wait has begun
+      clearImmediate(paced());
+      late = paced();
+    })(),
+  );
+  clearImmediate(late);
+  t.equal(globalThis.clearImmediate, clear, 'with nothing pending it is what it was');
+  const unpaced = paced();
+  clearImmediate(unpaced);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  t.equal(ran, 0);
+  await pacedWait(Promise.resolve().then(() => void paced()));
+  t.notEqual(globalThis.clearImmediate, clear, 'one is still pending');
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  t.deepEqual([ran, globalThis.clearImmediate], [1, clear]);
+});
+
+test("somebody else's setImmediate is left in place, and is not paced once the wait is over", async (t) => {
+  let theirs: typeof setImmediate | undefined;
+  await pacedWait(
+    (async () => {
+      await Promise.resolve();
+      const ours = globalThis.setImmediate;
+      theirs = ((...args: Parameters<typeof ours>) => ours(...args)) as typeof ours;
+      globalThis.setImmediate = theirs;
+    })(),
+  );
+  t.equal(globalThis.setImmediate, theirs);
+  const handle: unknown = setImmediate(() => undefined);
+  t.equal((handle as object).constructor.name, 'Immediate', 'passed on to what was there before');
+  await pacedWait(Promise.resolve());
+  t.equal(globalThis.setImmediate, theirs, 'after another wait too');
+  globalThis.setImmediate = original;
+});
