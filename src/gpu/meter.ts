@@ -1,4 +1,5 @@
 /** Counts what plans say they do: FLOPs, multiply-adds, bytes and dispatches, by phase and kernel. */
+import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Dispatch } from '../../kernels/plan.ts';
 
 export type Phase = 'forward' | 'backward' | 'optimizer';
@@ -33,10 +34,15 @@ export class Meter {
   phase: Phase = 'forward';
   readonly #work = new Map<string, Work>();
 
+  /**
+   * Counts one dispatch under the current phase.
+   * @returns the running total that it was added to
+   * @throws SpanwiseError for a cost that is not a finite number of at least 0
+   */
   record(dispatch: Dispatch): Work {
     for (const cost of [dispatch.macs, dispatch.flops, dispatch.bytesRead, dispatch.bytesWritten])
       if (!Number.isFinite(cost) || cost < 0)
-        throw new Error(`${dispatch.label}: a dispatch without an exact cost`);
+        throw new SpanwiseError(`${dispatch.label}: a dispatch without an exact cost`);
     const work = this.#entry(`${this.phase}/${dispatch.label}`);
     work.dispatches++;
     work.macs += dispatch.macs;

@@ -42,10 +42,6 @@ export class Pipelines {
     return this.#ready.get(key);
   }
 
-  get count(): number {
-    return this.#ready.size;
-  }
-
   /** Compiles unless that is done or under way. Errors: ShaderError naming the kernel, with the diagnostics. */
   compile(key: string, dispatch: Dispatch): Promise<Pipeline> {
     const ready = this.#ready.get(key);

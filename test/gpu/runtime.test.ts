@@ -341,7 +341,7 @@ check('a dispatch without an exact cost is an error', async (t) => {
   for (const cost of [{ flops: NaN }, { macs: Infinity }, { bytesRead: -1 }, { bytesWritten: NaN }])
     t.throws(
       () => runtime.run({ ...plan, dispatches: [{ ...plan.dispatches[0], ...cost }] }, { x }),
-      /scale: a dispatch without an exact cost/,
+      /^SpanwiseError: scale: a dispatch without an exact cost/,
       JSON.stringify(Object.keys(cost)),
     );
 });
