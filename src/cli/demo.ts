@@ -1,9 +1,9 @@
 /** `spanwise demo stsn`, which `npm start` runs: trains a small STSN from random weights, scores it, extracts, reports. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/errors.ts';
+import { readTextFile } from '../io/files.ts';
 import { checkLabels } from '../tasks/dataset.ts';
-import { readSpertFile, readUtf8File } from '../tasks/dataset-file.ts';
+import { readSplits } from '../tasks/dataset-file.ts';
 import type { Evaluation } from '../tasks/metrics.ts';
 import { loadStsn, randomStsn } from '../tasks/stsn/checkpoint.ts';
 import { extract, type Extraction } from '../tasks/stsn/extract.ts';
@@ -20,19 +20,6 @@ import { recipeFrom, recipeOptions, refuseModelFolder, trainingProgress, vocabul
 const demoRecipe = { ...defaultRecipe, epochs: 12, lr: 1e-3, batch: 8, seed: 1 };
 const SHOWN = 6;
 
-/** The split of a corpus folder whose file name ends in `<split>.json`. Errors: none, or more than one. */
-function split(folder: string, name: 'train' | 'dev' | 'test'): Corpus {
-  const files = readdirSync(folder).filter(
-    (file) => file === `${name}.json` || file.endsWith(`_${name}.json`),
-  );
-  if (files.length !== 1)
-    throw new InputError(
-      `${folder}: ${files.length ? 'several files' : 'no file'} named ${name}.json or *_${name}.json`,
-    );
-  const file = join(folder, files[0]);
-  return { sentences: readSpertFile(file), file };
-}
-
 interface Prepared {
   train: Corpus;
   dev: Corpus;
@@ -44,12 +31,10 @@ interface Prepared {
 /** @param out a folder the user chose, which must not hold a model: only the demo's own is written over */
 function prepare(folder: string, out: string | undefined): Prepared {
   if (out !== undefined) refuseModelFolder(out, 'or none');
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${folder}: no such folder`);
-  const [train, dev, test] = (['train', 'dev', 'test'] as const).map((name) => split(folder, name));
+  const { train, dev, test } = readSplits(folder, ['train', 'dev', 'test']);
   const file = join(folder, 'unseen.txt');
   const unseen = existsSync(file)
-    ? readUtf8File(file)
+    ? readTextFile(file, 'text')
         .split('\n')
         .filter((line) => line.trim() !== '')
     : test.sentences.slice(0, SHOWN).map((s) => s.tokens.join(' '));

@@ -1,8 +1,8 @@
 /** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each. */
 import { readFileChecked, writeFileAtomic } from '../io/files.ts';
+import { decodeUtf8 } from '../io/utf8.ts';
 import { loadStsn } from '../tasks/stsn/checkpoint.ts';
 import { extract } from '../tasks/stsn/extract.ts';
-import { decodeUtf8 } from '../tasks/text/utf8.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { modelOption, readModelConfig } from './model.ts';

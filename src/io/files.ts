@@ -29,6 +29,7 @@ import {
   type NamedTensors,
   type Safetensors,
 } from './safetensors.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 /** A file's content: text (written as UTF-8), bytes, or pieces written one after the other without joining them. */
 export type FileContent = string | Uint8Array | readonly Uint8Array[];
@@ -68,6 +69,13 @@ export function readFileChecked(path: string, what: string): Uint8Array {
     throw explain(error, `${what} ${path}`);
   }
 }
+
+/**
+ * The text of a UTF-8 file, a leading byte-order mark dropped; `what` as for `readFileChecked`.
+ * @throws InputError as `readFileChecked`, and naming the offset of the first byte that is not UTF-8
+ */
+export const readTextFile = (path: string, what: string): string =>
+  decodeUtf8(readFileChecked(path, what), path);
 
 /** One call of read or write moves less than 2 GiB. */
 const maxBytesPerCall = 2 ** 30;

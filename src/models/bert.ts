@@ -27,11 +27,9 @@ export interface BertConfig {
 /** Reads Hugging Face's keys; others are ignored. Errors: InputError naming `what` and the key. */
 export function parseBertConfig(json: Json, what: string): BertConfig {
   const fields = new Fields(json, what);
-  const modelType = fields.oneOf('model_type', ['bert'] as const, 'bert');
-  void modelType;
+  fields.oneOf('model_type', ['bert'], 'bert');
   const activation = fields.oneOf('hidden_act', ['gelu', 'relu'] as const, 'gelu');
-  const positions = fields.oneOf('position_embedding_type', ['absolute'] as const, 'absolute');
-  void positions;
+  fields.oneOf('position_embedding_type', ['absolute'], 'absolute');
   const config: BertConfig = {
     vocabSize: fields.integer('vocab_size'),
     hiddenSize: fields.integer('hidden_size'),

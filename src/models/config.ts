@@ -1,20 +1,8 @@
 /** Reading configuration objects: every problem is one InputError that names file and key. */
 import { InputError } from '../../kernels/errors.ts';
+import type { Json } from '../io/json.ts';
 
-export type Json = Readonly<Record<string, unknown>>;
-
-/** Parses a JSON object. */
-export function parseObject(text: string, what: string): Json {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.replace(/^\ufeff/, ''));
-  } catch (error) {
-    throw new InputError(`${what}: not JSON: ${(error as Error).message.split('\n')[0]}`);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InputError(`${what}: must be a JSON object`);
-  return value as Json;
-}
+export type { Json };
 
 /** Typed access to the keys of a configuration. */
 export class Fields {

@@ -3,14 +3,14 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import { readFileChecked, readSafetensorsFile, recoverFolder, type FileContent } from '../io/files.ts';
+import { readSafetensorsFile, readTextFile, recoverFolder, type FileContent } from '../io/files.ts';
+import { parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.ts';
 import { mapBertNames, parseBertConfig } from '../models/bert.ts';
-import { parseObject, type Json } from '../models/config.ts';
+import type { Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source } from '../nn/parameters.ts';
 import { loadTokenizer } from './text/load.ts';
 import { tokenizerFiles, type Tokenizer } from './text/tokenizer.ts';
-import { decodeUtf8 } from './text/utf8.ts';
 
 export const CONFIG = 'config.json';
 export const WEIGHTS = 'model.safetensors';
@@ -35,7 +35,7 @@ export interface Loaded<M extends Model> {
 
 /** A JSON object from a file. */
 export function readJsonFile(path: string, what: string): Json {
-  return parseObject(decodeUtf8(readFileChecked(path, what), path), path);
+  return parseObject(readTextFile(path, what), path);
 }
 
 /**

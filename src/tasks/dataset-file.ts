@@ -1,63 +1,63 @@
 /** Reading corpora from disk; everything else about them is in `dataset.ts` and works in a browser. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
+import { readTextFile } from '../io/files.ts';
 import { parsePromptedJson, type PromptedText } from './cerem/batch.ts';
 import { parseSpertJson, type Sentence } from './dataset.ts';
 
-/** Decodes `bytes` as the start of a UTF-8 text: an unfinished last character is allowed, and left out. */
-function decodeStart(bytes: Uint8Array): string {
-  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes, { stream: true });
+/** Reads a file of prompted texts; see `parsePromptedJson`, and `readTextFile` for what can go wrong before it. */
+export function readPromptedFile(path: string): PromptedText[] {
+  return parsePromptedJson(readTextFile(path, 'prompted texts'), path);
 }
 
-/** The byte offset of the first character of `bytes` that is not UTF-8. */
-function invalidOffset(bytes: Uint8Array): number {
-  const isGoodStart = (length: number): boolean => {
-    try {
-      decodeStart(bytes.subarray(0, length));
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  // Bisection for the longest good start: `good` always is one, `bad` never (or is past the end).
-  let good = 0;
-  let bad = bytes.length + 1;
-  while (bad - good > 1) {
-    const middle = Math.floor((good + bad) / 2);
-    if (isGoodStart(middle)) good = middle;
-    else bad = middle;
-  }
-  // The bad character starts where the last whole one of that start ends.
-  return new TextEncoder().encode(decodeStart(bytes.subarray(0, good))).length;
+/** Reads a SpERT-style corpus file; see `parseSpertJson`, and `readTextFile` for what can go wrong before it. */
+export function readSpertFile(path: string): Sentence[] {
+  return parseSpertJson(readTextFile(path, 'corpus'), path);
+}
+
+/** A split of a corpus and the file that it was read from. */
+export interface Split {
+  sentences: Sentence[];
+  file: string;
+}
+
+export interface Splits {
+  train: Split;
+  /** Absent where the folder has none. */
+  dev?: Split;
+  test?: Split;
+}
+
+/** The split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
+function readSplit(folder: string, name: string): Split | undefined {
+  const files = readdirSync(folder).filter(
+    (file) => file === `${name}.json` || file.endsWith(`_${name}.json`),
+  );
+  if (files.length > 1)
+    throw new InputError(`${folder}: several files end in ${name}.json: ${files.join(', ')}`);
+  if (files.length === 0) return undefined;
+  const file = join(folder, files[0]);
+  return { sentences: readSpertFile(file), file };
 }
 
 /**
- * The text of a UTF-8 file, a leading byte order mark kept.
- * @throws InputError naming the file where it cannot be read, and the byte offset where it is not UTF-8
+ * Reads a corpus folder in the SpERT style.
+ * @throws InputError for no such folder, a split that `needed` names and that is not there, several files of a split,
+ *   and what the reader refuses
  */
-export function readUtf8File(path: string): string {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    const { code } = error as { code?: string };
-    const reason =
-      code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'it is a folder' : (code ?? 'unknown');
-    throw new InputError(`${path}: cannot be read (${reason})`, { cause: error });
+export function readSplits<K extends keyof Splits>(
+  folder: string,
+  needed: readonly K[],
+): Splits & Required<Pick<Splits, K>> {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new InputError(`${folder}: no such folder`);
+  const splits: Partial<Splits> = {};
+  for (const name of ['train', 'dev', 'test'] as const) {
+    const split = readSplit(folder, name);
+    if (split) splits[name] = split;
+    else if ((needed as readonly string[]).includes(name))
+      throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    throw new InputError(`${path}: not UTF-8 at byte ${invalidOffset(bytes)}`, { cause: error });
-  }
-}
-
-/** Reads a file of prompted texts; see `parsePromptedJson`, and `readUtf8File` for what can go wrong before it. */
-export function readPromptedFile(path: string): PromptedText[] {
-  return parsePromptedJson(readUtf8File(path), path);
-}
-
-/** Reads a SpERT-style corpus file; see `parseSpertJson`, and `readUtf8File` for what can go wrong before it. */
-export function readSpertFile(path: string): Sentence[] {
-  return parseSpertJson(readUtf8File(path), path);
+  return splits as Splits & Required<Pick<Splits, K>>;
 }

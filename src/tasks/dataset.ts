@@ -1,6 +1,6 @@
 /** Annotated sentences (SpERT-style JSON): types, a parser that checks everything, and label sets. */
 import { InputError } from '../../kernels/errors.ts';
-import { jsonErrorOffset, lineOf } from './json-position.ts';
+import { jsonErrorOffset, parseJson } from '../io/json.ts';
 
 /** A typed span: token offsets, `end` exclusive. */
 export interface Entity {
@@ -127,20 +127,6 @@ export class RowReader {
     const id = fields.id ?? fields.orig_id;
     const named = typeof id === 'string' || typeof id === 'number';
     return named ? { tokens, entities, relations, id } : { tokens, entities, relations };
-  }
-}
-
-/** `JSON.parse` whose error names the file and the line; `text` starts on line `firstLine` of the file. */
-function parseJson(text: string, file: string, firstLine = 1): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    const at = jsonErrorOffset(text);
-    const line = firstLine - 1 + lineOf(text, at);
-    const found = text.slice(at, at + 20).trim();
-    throw new InputError(
-      `${file}: line ${line}: not JSON ${found === '' ? '(the text ends early)' : `from ${quote(found)} on`}`,
-    );
   }
 }
 

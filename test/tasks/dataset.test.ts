@@ -5,7 +5,7 @@ import test from 'tape';
 import { InputError } from '../../kernels/errors.ts';
 import { checkLabels, labelSets, parseSpertJson } from '../../src/tasks/dataset.ts';
 import { readSpertFile } from '../../src/tasks/dataset-file.ts';
-import { jsonErrorOffset } from '../../src/tasks/json-position.ts';
+import { jsonErrorOffset } from '../../src/io/json.ts';
 
 const good = {
   tokens: ['Ada', 'Quill', 'tunes', 'organs', 'in', 'Fennmoor'],
@@ -188,11 +188,11 @@ test('files: missing, a folder, not UTF-8 (with the byte), and well-formed', (t)
     writeFileSync(path, Buffer.concat(parts.map((part) => Buffer.from(part as string))));
   t.equal(
     complaint(() => readSpertFile(path)),
-    `${path}: cannot be read (no such file)`,
+    `corpus ${path}: no such file or folder`,
   );
   t.equal(
     complaint(() => readSpertFile(folder)),
-    `${folder}: cannot be read (it is a folder)`,
+    `corpus ${folder}: is a folder, not a file`,
   );
   write(JSON.stringify([{ ...good, tokens: ['Ådå', '☃', '🎷', 'd', 'e', 'f'] }]));
   t.deepEqual(readSpertFile(path)[0].tokens.slice(0, 3), ['Ådå', '☃', '🎷']);
@@ -200,25 +200,25 @@ test('files: missing, a folder, not UTF-8 (with the byte), and well-formed', (t)
   write('["é', [0xe9, 0x20], '"]');
   t.equal(
     complaint(() => readSpertFile(path)),
-    `${path}: not UTF-8 at byte 4`,
+    `${path}: not UTF-8 at byte 4 (0xe9)`,
     'Latin-1',
   );
   write('["é', [0xff]);
   t.equal(
     complaint(() => readSpertFile(path)),
-    `${path}: not UTF-8 at byte 4`,
+    `${path}: not UTF-8 at byte 4 (0xff)`,
     'never a UTF-8 byte',
   );
   write('["é', [0xf0, 0x9f, 0x8e]);
   t.equal(
     complaint(() => readSpertFile(path)),
-    `${path}: not UTF-8 at byte 4`,
+    `${path}: not UTF-8 at byte 4 (0xf0)`,
     'cut in a character',
   );
   write([0xef, 0xbb, 0xbf], '["', [0xed, 0xa0, 0x80], '"]');
   t.equal(
     complaint(() => readSpertFile(path)),
-    `${path}: not UTF-8 at byte 5`,
+    `${path}: not UTF-8 at byte 5 (0xed)`,
     'a surrogate, after a BOM',
   );
   rmSync(folder, { recursive: true });

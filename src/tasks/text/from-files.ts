@@ -1,5 +1,5 @@
 import { InputError } from '../../../kernels/errors.ts';
-import { jsonErrorOffset, lineOf } from '../json-position.ts';
+import { parseObject } from '../../io/json.ts';
 import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { CONTINUATION, MAX_WORD_LENGTH, UNK, createWordPieceTokenizer } from './wordpiece.ts';
@@ -128,17 +128,6 @@ function objectAt(object: JsonObject, key: string, what: string): JsonObject {
   const value = object[key];
   if (isObject(value)) return value;
   throw new InputError(`${what}: ${key} is not an object`);
-}
-
-function parseObject(text: string, what: string): JsonObject {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new InputError(`${what}: not JSON, line ${lineOf(text, jsonErrorOffset(text))}`);
-  }
-  if (isObject(value)) return value;
-  throw new InputError(`${what}: not a JSON object`);
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../../kernels/errors.ts';
+import { readTextFile } from '../../io/files.ts';
 import { CONFIG_FILE, DEFINITION_FILE, VOCAB_FILE, tokenizerFromFiles } from './from-files.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { decodeUtf8 } from './utf8.ts';
 
 /**
  * The tokenizer of a model folder, or of one vocabulary file (any name; `.json` for a tokenizer.json) with the
@@ -19,18 +19,7 @@ export function loadTokenizer(path: string): Tokenizer {
   const wanted = given ? [given, CONFIG_FILE] : [VOCAB_FILE, DEFINITION_FILE, CONFIG_FILE];
   const present = wanted.filter((file) => existsSync(pathOf(file)));
   return tokenizerFromFiles(
-    Object.fromEntries(present.map((file) => [file, readText(pathOf(file))])),
+    Object.fromEntries(present.map((file) => [file, readTextFile(pathOf(file), 'tokenizer')])),
     pathOf,
   );
-}
-
-function readText(path: string): string {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw new InputError(`${path}: cannot be read (${code})`, { cause: error });
-  }
-  return decodeUtf8(bytes, path);
 }

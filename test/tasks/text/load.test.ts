@@ -6,7 +6,7 @@ import { InputError } from '../../../kernels/errors.ts';
 import { tokenizerFromFiles, vocabEntries } from '../../../src/tasks/text/from-files.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';
 import { tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
-import { decodeUtf8 } from '../../../src/tasks/text/utf8.ts';
+import { decodeUtf8 } from '../../../src/io/utf8.ts';
 
 const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 const entries = [...specials, 'rain', 'Rain', 'cafe', 'Café', '\u2028', ' x '];
@@ -90,7 +90,7 @@ test('what cannot be loaded says which file', (t) => {
     ),
   );
   for (const [config, expected] of [
-    ['{"do_lower_case":\n tru}', /tokenizer_config\.json: not JSON, line 2$/],
+    ['{"do_lower_case":\n tru}', /tokenizer_config\.json: line 2: not JSON from "tru}" on$/],
     ['[]', /tokenizer_config\.json: not a JSON object$/],
     ['{"do_lower_case": "yes"}', /tokenizer_config\.json: do_lower_case is "yes", not true or false$/],
     [

@@ -1,3 +1,8 @@
+/** Reading JSON: every error is one line that names the source and the place. */
+import { InputError } from '../../kernels/errors.ts';
+
+export type Json = Readonly<Record<string, unknown>>;
+
 const SPACE = /[ \t\n\r]*/y;
 const TOKEN =
   /[{}[\],:]|"(?:[ !#-[\]-\uffff]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
@@ -49,6 +54,34 @@ export function jsonErrorOffset(text: string): number {
 }
 
 /** The line, counted from 1, on which UTF-16 offset `at` of `text` lies; an end after blank lines is not counted. */
-export function lineOf(text: string, at: number): number {
+function lineOf(text: string, at: number): number {
   return text.slice(0, Math.min(at, text.trimEnd().length)).split('\n').length;
+}
+
+/**
+ * `JSON.parse`; `text` starts on line `firstLine` of its file.
+ * @throws InputError naming `what`, the line and the text there
+ */
+export function parseJson(text: string, what: string, firstLine = 1): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const at = jsonErrorOffset(text);
+    const line = firstLine - 1 + lineOf(text, at);
+    const found = text.slice(at, at + 20).trim();
+    throw new InputError(
+      `${what}: line ${line}: not JSON ${found === '' ? '(the text ends early)' : `from ${JSON.stringify(found)} on`}`,
+    );
+  }
+}
+
+/**
+ * The object that a JSON text is; a leading byte-order mark is skipped.
+ * @throws InputError naming `what`, and the line where the text is not JSON
+ */
+export function parseObject(text: string, what: string): Json {
+  const value = parseJson(text.replace(/^\ufeff/, ''), what);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new InputError(`${what}: not a JSON object`);
+  return value as Json;
 }
