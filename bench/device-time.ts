@@ -14,8 +14,8 @@ export interface DeviceTime extends Summary {
   clock: 'timestamps' | 'wall';
 }
 
-/** Milliseconds of `repeats` recordings in one submit. */
-async function sample(runtime: Runtime, record: () => void, repeats: number): Promise<number> {
+/** The device's milliseconds of `repeats` recordings in one submit. */
+export async function deviceMs(runtime: Runtime, record: () => void, repeats = 1): Promise<number> {
   const recordAll = () => {
     for (let i = 0; i < repeats; i++) record();
   };
@@ -37,12 +37,12 @@ async function sample(runtime: Runtime, record: () => void, repeats: number): Pr
 export async function deviceTime(runtime: Runtime, record: () => void): Promise<DeviceTime> {
   record();
   await runtime.finish(); // compiles
-  const once = await sample(runtime, record, 1);
+  const once = await deviceMs(runtime, record);
   const repeats = Math.max(1, Math.min(MAX_REPEATS, Math.ceil(SAMPLE_MS / Math.max(once, 1e-3))));
   const samples: number[] = [];
   const begun = performance.now();
   while (samples.length < SAMPLES && (samples.length < 3 || performance.now() - begun < BUDGET_MS))
-    samples.push((await sample(runtime, record, repeats)) / repeats);
+    samples.push((await deviceMs(runtime, record, repeats)) / repeats);
   return { ...summarise(samples), clock: runtime.caps.timestamps ? 'timestamps' : 'wall' };
 }
 

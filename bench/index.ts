@@ -2,6 +2,8 @@
 import type { Bench } from './harness.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
+import { peersBench } from './peers.bench.ts';
+import { siaBench } from './sia.bench.ts';
 import { soakBench } from './soak.bench.ts';
 import { spanScoreBench } from './span-score.bench.ts';
 import { stsnBench } from './stsn.bench.ts';
@@ -12,6 +14,8 @@ export const benches: Readonly<Record<string, Bench>> = {
   linear: linearBench,
   kernels: kernelsBench,
   'span-score': spanScoreBench,
+  sia: siaBench,
+  peers: peersBench,
   soak: soakBench,
   stsn: stsnBench,
 };

@@ -5,13 +5,20 @@ import type { Runtime } from '../src/node.ts';
 import { version } from '../src/cli/versions.ts';
 import { checked, makeDocument, onDevice, ownOptions, randomValues } from './harness.ts';
 import type { Bench, BenchCheck, BenchOptions, BenchRow } from './harness.ts';
-import { loadGpuJs } from './peers/gpu-js.ts';
-import { loadJaxJs } from './peers/jax-js.ts';
+import { loadPeers, reason } from './peers/index.ts';
 import { shareDevice } from './peers/navigator.ts';
-import type { Peer, Product } from './peers/peer.ts';
+import type { Peer, PeerCase } from './peers/peer.ts';
 import { interleave, pairedRatio, warmUp, type WarmSide } from './statistics.ts';
 
-interface LinearCase extends Pick<Product, 'M' | 'K' | 'N'> {
+type Outputs = Readonly<Record<string, Float32Array>>;
+
+interface Product {
+  M: number;
+  K: number;
+  N: number;
+}
+
+interface LinearCase extends Product {
   peers: readonly string[];
 }
 
@@ -21,35 +28,23 @@ const cases: readonly LinearCase[] = [
   { M: 256, K: 768, N: 3072, peers: ['jax-js'] },
 ];
 
-const loaders: Readonly<Record<string, () => Promise<Peer>>> = { 'jax-js': loadJaxJs, 'gpu.js': loadGpuJs };
-
 const spanwise = (runtime: Runtime): Peer => ({
   name: 'spanwise',
   version,
   runsOn: 'webgpu',
-  product({ M, K, N, x, weight }) {
-    const inputs = { x: runtime.upload(x, [M, K]), weight: runtime.upload(weight, [N, K]) };
-    return Promise.resolve(() => runtime.scope(() => runtime.kernel(linear, inputs).out.read()));
+  prepare({ inputs }) {
+    const [x, weight] = [inputs.x, inputs.weight].map(({ data, shape }) => runtime.upload(data, shape));
+    return Promise.resolve(() =>
+      runtime.scope(async () => ({ out: await runtime.kernel(linear, { x, weight }).out.read() })),
+    );
   },
 });
 
-const reason = (error: unknown): string => (error as Error).message.split('\n')[0].slice(0, 200);
-
-/** Peers by name; one that cannot be loaded says why. */
-async function loadPeers(log: BenchOptions['log']): Promise<Map<string, Peer | Error>> {
-  const peers = new Map<string, Peer | Error>();
-  for (const [name, load] of Object.entries(loaders)) {
-    log(`loading ${name}`);
-    peers.set(name, await load().catch((error: unknown) => error as Error));
-  }
-  return peers;
-}
-
 /** The product in float64, [M · N]. */
-function exactProduct({ M, K, N, x, weight }: Product): ArrayLike<number> {
+function exactProduct({ x, weight }: PeerCase['inputs']): ArrayLike<number> {
   const inputs = {
-    x: { shape: [M, K], data: Float64Array.from(x) },
-    weight: { shape: [N, K], data: Float64Array.from(weight) },
+    x: { shape: x.shape, data: Float64Array.from(x.data) },
+    weight: { shape: weight.shape, data: Float64Array.from(weight.data) },
   };
   return references.linear.forward(inputs, {}).out.data;
 }
@@ -58,17 +53,25 @@ function exactProduct({ M, K, N, x, weight }: Product): ArrayLike<number> {
 async function compare(
   ours: Peer,
   peers: readonly (readonly [string, Peer | Error | undefined])[],
-  given: Product,
+  { M, K, N }: Product,
   options: BenchOptions,
 ): Promise<{ rows: BenchRow[]; checks: BenchCheck[] }> {
-  const { M, K, N } = given;
+  const given: PeerCase = {
+    op: 'matmul',
+    inputs: {
+      x: { shape: [M, K], data: randomValues([M, K], 1) },
+      weight: { shape: [N, K], data: randomValues([N, K], 2) },
+    },
+  };
   const name = `${M}x${K}x${N}`;
   options.log(`${name}: float64 product`);
-  const expected = exactProduct(given);
-  const warm = async (peer: Peer): Promise<WarmSide<Float32Array>> => {
+  const expected = exactProduct(given.inputs);
+  const warm = async (peer: Peer): Promise<WarmSide<Outputs>> => {
     options.log(`${name}: ${peer.name}`);
-    const run = await peer.product(given);
-    return warmUp({ name: peer.name, run, check: (out) => checked(`${peer.name} ${name}`, out, expected) });
+    const run = await peer.prepare(given);
+    if (!run) throw new Error('it has no matrix product');
+    const check = ({ out }: Outputs) => checked(`${peer.name} ${name}`, out, expected);
+    return warmUp({ name: peer.name, run, check });
   };
   const loaded = new Map([[ours.name, ours]]);
   const sides = [await warm(ours)];
@@ -79,7 +82,7 @@ async function compare(
       sides.push(await warm(peer));
       loaded.set(side, peer);
     } catch (error) {
-      failed.push({ case: name, peer: side, error: `cannot run: ${reason(error)}` });
+      failed.push({ case: name, peer: side, error: reason(error) });
     }
   options.log(`${name}: timing`);
   const timed = await interleave(sides, options.full ? { maxRounds: 100, budgetMs: 60_000 } : {});
@@ -114,9 +117,8 @@ export const linearBench: Bench = {
       const checks: BenchCheck[] = [];
       const restore = await shareDevice(runtime);
       try {
-        const peers = await loadPeers(options.log);
-        for (const { M, K, N, peers: names } of cases) {
-          const given = { M, K, N, x: randomValues([M, K], 1), weight: randomValues([N, K], 2) };
+        const peers = await loadPeers(['jax-js', 'gpu.js'], options.log);
+        for (const { peers: names, ...given } of cases) {
           const others = names.map((name) => [name, peers.get(name)] as const);
           const result = await runtime.scope(() => compare(spanwise(runtime), others, given, options));
           rows.push(...result.rows);

@@ -25,9 +25,16 @@ export async function loadGpuJs(): Promise<Peer> {
     name: 'gpu.js',
     version: packageVersion('gpu.js') ?? 'unknown',
     runsOn: 'webgpu, same device',
-    async product({ M, K, N, x, weight }) {
+    async prepare({ op, inputs }) {
+      if (op !== 'matmul') return undefined;
+      const [x, weight] = [inputs.x.data, inputs.weight.data];
+      const [[M, K], [N]] = [inputs.x.shape, inputs.weight.shape];
       // gpu.js takes matrices as rows, and leaves on the device what a pipeline kernel made.
-      const upload = async (values: Float32Array, rows: number, columns: number): Promise<Handle> => {
+      const upload = async (
+        values: Float32Array | Int32Array,
+        rows: number,
+        columns: number,
+      ): Promise<Handle> => {
         const copy = gpu.createKernel<Handle>(
           function (this: Thread, a: number[][]) {
             return a[this.thread.y][this.thread.x];
@@ -52,7 +59,7 @@ export async function loadGpuJs(): Promise<Peer> {
         const rows = await multiply(a, b);
         const out = new Float32Array(M * N);
         rows.forEach((row, i) => out.set(row, i * N));
-        return out;
+        return { out };
       };
     },
   };

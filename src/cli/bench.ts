@@ -51,6 +51,8 @@ export interface Bench {
   doc: string;
   /** Errors: InputError for bad options or data; any other for a device that fails or computes wrong results. */
   run(options: BenchOptions): Promise<BenchDocument>;
+  /** What --out writes, of one that writes no JSON. */
+  file?(document: BenchDocument): string;
 }
 
 /** The table of benchmarks, built from bench/index.ts. */
@@ -96,6 +98,10 @@ const { seed: _oneSeed, ...recipe } = recipeOptions;
 /** Options that only some benchmarks have; each checks those it is given. */
 const own: Command['options'] = {
   only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone' },
+  tokens: { value: 'L,…', doc: 'sia: these lengths alone' },
+  peers: { value: 'NAME,…', doc: 'peers: these alone' },
+  cases: { value: 'NAME,…', doc: 'peers: these cases alone' },
+  in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn: a pretrained encoder' },
   vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
@@ -108,10 +114,10 @@ const own: Command['options'] = {
 export const bench: Command = {
   name: 'bench',
   summary: 'Measures: `spanwise bench` lists the benchmarks',
-  positional: '[NAME]',
+  positional: '[NAME] [F…]',
   options: {
     json,
-    out: { value: 'F', doc: 'also write the JSON document to this file' },
+    out: { value: 'F', doc: 'also write the JSON document (report: the HTML) to this file' },
     full: { doc: 'more shapes and more runs' },
     data: { value: 'DIR', doc: 'stsn, soak: a corpus, *train.json and *dev.json and *test.json' },
     ...own,
@@ -137,15 +143,19 @@ export const bench: Command = {
       .run({
         json: args.flag('json'),
         full: args.flag('full'),
-        args: Object.keys(own).flatMap((name) => {
-          const value = args.optional(name);
-          return value === undefined ? [] : [`--${name}=${value}`];
-        }),
+        args: [
+          ...Object.keys(own).flatMap((name) => {
+            const value = args.optional(name);
+            return value === undefined ? [] : [`--${name}=${value}`];
+          }),
+          ...args.rest,
+        ],
         data: args.optional('data'),
         log: (line) => progress.show(`${args.positional}: ${line}`),
       })
       .finally(() => progress.clear());
-    if (out !== undefined) writeFileAtomic(out, `${JSON.stringify(document, null, 2)}\n`);
+    if (out !== undefined)
+      writeFileAtomic(out, found.file?.(document) ?? `${JSON.stringify(document, null, 2)}\n`);
     if (args.flag('json')) await printJson(document);
     else await print(benchText(document));
     return document.checks.every(({ holds }) => holds) ? 0 : 1;

@@ -15,7 +15,10 @@ export interface Command {
   name: string;
   /** One line for the list of commands. */
   summary: string;
-  /** The one argument without a name, which is then required, unless it is written in brackets: `[NAME]`. */
+  /**
+   * The one argument without a name, which is then required, unless it is written in brackets: `[NAME]`. Any number
+   * follow it where it ends in `[F…]`.
+   */
   positional?: string;
   options: Readonly<Record<string, Option>>;
   /** Further lines of the help text. */
@@ -31,17 +34,26 @@ export const json: Option = { doc: 'print one JSON document' };
 export class Arguments {
   readonly #command: Command;
   readonly #values: Readonly<Record<string, string | boolean | undefined>>;
-  readonly #positional: string | undefined;
+  readonly #positionals: readonly string[];
 
-  constructor(command: Command, values: Record<string, string | boolean | undefined>, positional?: string) {
+  constructor(
+    command: Command,
+    values: Record<string, string | boolean | undefined>,
+    positionals: readonly string[],
+  ) {
     this.#command = command;
     this.#values = values;
-    this.#positional = positional;
+    this.#positionals = positionals;
   }
 
   /** The argument without a name, of a command that has one; empty where it may be absent and is. */
   get positional(): string {
-    return this.#positional ?? '';
+    return this.#positionals[0] ?? '';
+  }
+
+  /** The arguments that follow it, of a command that takes any number. */
+  get rest(): readonly string[] {
+    return this.#positionals.slice(1);
   }
 
   flag(name: string): boolean {
@@ -134,8 +146,8 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     throw usageError(command, complaint.charAt(0).toLowerCase() + complaint.slice(1));
   }
   if (parsed.values.help === true) return 'help';
-  const most = command.positional === undefined ? 0 : 1;
-  const least = command.positional?.startsWith('[') ? 0 : most;
+  const least = command.positional === undefined || command.positional.startsWith('[') ? 0 : 1;
+  const most = command.positional?.endsWith('…]') ? Infinity : Number(command.positional !== undefined);
   if (parsed.positionals.length < least) throw usageError(command, `${command.positional} is missing`);
   if (parsed.positionals.length > most)
     throw usageError(command, `unexpected argument "${parsed.positionals[most]}"`);
@@ -144,7 +156,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     if (required && given === undefined) throw usageError(command, `--${name} ${value} is missing`);
     if (given === '') throw usageError(command, `--${name} is empty`);
   }
-  return new Arguments(command, parsed.values, parsed.positionals[0]);
+  return new Arguments(command, parsed.values, parsed.positionals);
 }
 
 /** The help text of one command. */
