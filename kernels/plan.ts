@@ -174,6 +174,14 @@ export function hostOf(kernel: string, request: PlanRequest, name: string): Int3
   return values;
 }
 
+/** The port that a tensor of that name belongs to: of its own name, or a repeated one that stands for it. */
+export const portOf = (ports: readonly Port[], name: string): Port | undefined =>
+  ports.find((port) => {
+    if (!port.repeated) return port.name === name;
+    const stem = port.name.replace(/(0|<\w+>)$/, '');
+    return name.startsWith(stem) && /^(0|[1-9]\d*)$/.test(name.slice(stem.length));
+  });
+
 /** Fails unless two shapes agree; the message names kernel, input, both shapes. */
 export function expectShape(kernel: string, name: string, actual: Shape, expected: Shape): void {
   if (actual.length !== expected.length || actual.some((d, i) => d !== expected[i]))

@@ -6,6 +6,7 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import {
   checkParams,
+  portOf,
   sizeOf,
   type Caps,
   type Dispatch,
@@ -213,6 +214,7 @@ export class Runtime {
   /**
    * Plans a kernel and records it. `inputs` are device tensors by port name, `host` the integer inputs.
    * @returns the outputs by port name; saved ones included.
+   * @throws InputError for a tensor of another dtype than its port's, and all that the plan refuses
    */
   kernel(
     kernel: Kernel,
@@ -230,6 +232,9 @@ export class Runtime {
     const present: Record<string, Tensor> = {};
     for (const [name, tensor] of Object.entries(inputs))
       if (tensor) {
+        const expected = portOf(kernel.inputs, name)?.dtype ?? tensor.dtype;
+        if (tensor.dtype !== expected)
+          throw new InputError(`${kernel.name}: input "${name}" must be ${expected}, got ${tensor.dtype}`);
         shapes[name] = tensor.shape;
         present[name] = tensor;
       }

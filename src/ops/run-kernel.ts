@@ -3,6 +3,7 @@ import { InputError } from '../../kernels/errors.ts';
 import {
   checkParams,
   defaultCaps,
+  portOf,
   type Kernel,
   type Params,
   type Plan,
@@ -23,15 +24,6 @@ export interface KernelRun {
   /** `grad_<output>` of every float output; absent for a forward run. */
   upstream?: Readonly<Record<string, HostTensor>>;
 }
-
-/** Whether a tensor of that name belongs to a port: the port's own name, or one of those that a repeated one stands for. */
-function isOf({ name: port, repeated }: Port, name: string): boolean {
-  const stem = port.replace(/(0|<\w+>)$/, '');
-  return repeated ? name.startsWith(stem) && /^(0|[1-9]\d*)$/.test(name.slice(stem.length)) : name === port;
-}
-
-const portOf = (ports: readonly Port[], name: string): Port | undefined =>
-  ports.find((port) => isOf(port, name));
 
 /** `bias (optional)`, `spans (integers)`. */
 function describePort({ name, dtype, optional }: Port): string {

@@ -256,6 +256,17 @@ check('a host table that several operations read travels once', async (t) => {
   t.deepEqual(sizes, [3 * 256, 256], 'three uniform slots and one table of 256 bytes: nothing else');
 });
 
+check('a tensor must have the dtype of its port', async (t) => {
+  const integers = runtime.upload(Int32Array.of(1, 2, 3), [3]);
+  t.throws(() => scale(integers, 2), /^InputError: scale: input "x" must be f32, got i32$/);
+  const first = upload([1]);
+  t.throws(
+    () => runtime.kernel(kernelNamed('clip-grad-norm'), { grad0: first, grad1: integers }, {}),
+    /^InputError: clip-grad-norm: input "grad1" must be f32, got i32$/,
+    'of a repeated port too',
+  );
+});
+
 check('uniforms and tables grow with the batch', async (t) => {
   const table = runtime.upload(
     Float32Array.from({ length: 8 }, (_, i) => i),
