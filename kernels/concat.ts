@@ -15,8 +15,8 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { lanesFor } from './lanes.ts';
-import { rowsOf } from './matmul.ts';
+import { lanesFor } from './shared/lanes.ts';
+import { rowsOf } from './shared/matmul.ts';
 
 /** As many as a shader has bindings for beside the joined tensor. */
 export const MAX_PARTS = 7;

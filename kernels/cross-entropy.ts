@@ -14,7 +14,7 @@ import {
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
-import { rowGrid } from './row-reduction.ts';
+import { rowGrid } from './shared/row-reduction.ts';
 
 /** Operations of shaders/common/log1p.wgsl: 17 of the series, and of the other side a sum and a logarithm. */
 export const LOG1P_FLOPS = 19;

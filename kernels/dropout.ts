@@ -14,7 +14,7 @@ import {
   type PlanRequest,
 } from './plan.ts';
 import { fill } from './elementwise.ts';
-import { lanesFor } from './lanes.ts';
+import { lanesFor } from './shared/lanes.ts';
 
 const params = [
   { name: 'p', doc: 'probability of dropping an element, 0 to 1' },

@@ -13,8 +13,8 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { lanesFor } from './lanes.ts';
-import { segmentsByKey, segmentSum } from './segments.ts';
+import { lanesFor } from './shared/lanes.ts';
+import { segmentsByKey, segmentSum } from './shared/segments.ts';
 
 const inputs: readonly Port[] = [
   { name: 'ids', dtype: 'i32', shape: '[...]', host: true },

@@ -20,8 +20,8 @@ import {
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
-import { rowsOf } from './matmul.ts';
-import { rowGrid } from './row-reduction.ts';
+import { rowsOf } from './shared/matmul.ts';
+import { rowGrid } from './shared/row-reduction.ts';
 
 /** Rows that one invocation of the parameter gradients adds up. */
 const SLAB = 32;

@@ -12,10 +12,15 @@ import {
   type Kernel,
   type TensorSpec,
 } from './plan.ts';
-import { activationBackwardFlops, activationCode, parseActivation, type Activation } from './activation.ts';
+import {
+  activationBackwardFlops,
+  activationCode,
+  parseActivation,
+  type Activation,
+} from './shared/activation.ts';
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
-import { matmul, rowsOf } from './matmul.ts';
+import { matmul, rowsOf } from './shared/matmul.ts';
 
 const params = [
   { name: 'activation', doc: 'none, relu, gelu (exact, erf), tanh or sigmoid', default: 'none' },

@@ -13,8 +13,8 @@ import {
   type Port,
 } from './plan.ts';
 import { fill } from './elementwise.ts';
-import { lanesFor } from './lanes.ts';
-import { segmentsByKey, type Segments } from './segments.ts';
+import { lanesFor } from './shared/lanes.ts';
+import { segmentsByKey, type Segments } from './shared/segments.ts';
 
 const inputs: readonly Port[] = [
   { name: 'x', dtype: 'f32', shape: '[B, L, d]' },

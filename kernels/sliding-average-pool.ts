@@ -16,7 +16,7 @@ import {
   type Shape,
 } from './plan.ts';
 import { fill } from './elementwise.ts';
-import { lanesFor } from './lanes.ts';
+import { lanesFor } from './shared/lanes.ts';
 import { scalesParam } from './shared/scales.ts';
 
 /** Scales of one dispatch: with `lengths` and x (or grad_x) they fill the 8 storage bindings of every device. */

@@ -1,8 +1,8 @@
 /** `softmax`: out = e^x / Σ e^x over the last axis. */
 import { InputError } from './errors.ts';
 import { expectShape, shapeOf, spec, type Kernel, type PlanRequest, type Shape } from './plan.ts';
-import { rowsOf } from './matmul.ts';
-import { rowGrid } from './row-reduction.ts';
+import { rowsOf } from './shared/matmul.ts';
+import { rowGrid } from './shared/row-reduction.ts';
 
 /** Shape of the input `name`, its rows and their width; a scalar has no last axis. */
 function matrixOf(

@@ -14,8 +14,8 @@ import {
   type Port,
   type TensorSpec,
 } from './plan.ts';
-import { lanesFor } from './lanes.ts';
-import { joinParts, segmentsByKey, segmentSum, type PlanPart, type Segments } from './segments.ts';
+import { lanesFor } from './shared/lanes.ts';
+import { joinParts, segmentsByKey, segmentSum, type PlanPart, type Segments } from './shared/segments.ts';
 
 /** The inputs that `span-representation` and `span-score` share. */
 export const spanInputs: readonly Port[] = [

@@ -21,9 +21,9 @@ import {
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
-import { lanesFor } from './lanes.ts';
-import { matmul } from './matmul.ts';
-import { joinParts, segmentsByKey, segmentSum, type PlanPart } from './segments.ts';
+import { lanesFor } from './shared/lanes.ts';
+import { matmul } from './shared/matmul.ts';
+import { joinParts, segmentsByKey, segmentSum, type PlanPart } from './shared/segments.ts';
 import { bindSpans, spanInputs, type Spans } from './span-representation.ts';
 
 const inputs: readonly Port[] = [

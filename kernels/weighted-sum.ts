@@ -2,7 +2,7 @@
 import { InputError } from './errors.ts';
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
-import { lanesFor } from './lanes.ts';
+import { lanesFor } from './shared/lanes.ts';
 import {
   ceilDiv,
   expectShape,

@@ -1,6 +1,6 @@
 // out[target, :] = sum over e in first..end of source[items[e] .. items[e] + n], in that order; an empty segment is 0.
 // Grid: one invocation per `lanes` of a segment's row, 64 a workgroup, (segment, column) linear, folded.
-// Segments are at most 64 items (kernels/segments.ts splits longer ones), so no invocation runs long and none needs atomics.
+// Segments are at most 64 items (kernels/shared/segments.ts splits longer ones): short invocations, no atomics.
 // Output: the rows of out [rows, n] that segments name.
 struct Params { size: u32, width: u32 } // in lanes
 #include "common/grid.wgsl"

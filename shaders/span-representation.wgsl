@@ -1,6 +1,6 @@
 // out[s, :] = [x[b, start, :], x[b, end - 1, :], width_embedding[end - start - 1, :]] for the span s = (b, start, end).
 // Grid: one invocation per `lanes` of out, 64 a workgroup, folded.
-// One copy an invocation: the kernel is bound by memory. Its gradient is a segment-sum (kernels/segments.ts).
+// One copy an invocation: the kernel is bound by memory. Its gradient is a segment-sum (kernels/shared/segments.ts).
 // Output: out [S, 2 d + dw].
 struct Params { size: u32, length: u32, hidden: u32, width_size: u32 } // size, hidden d, width_size dw in lanes
 #include "common/grid.wgsl"

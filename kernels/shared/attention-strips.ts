@@ -4,7 +4,7 @@
  * lane per query, without barriers or reductions, and scratch is bounded whatever the length. The kernels
  * `attention` and `segment-attention` are such scans between these products.
  */
-import { matmul, type Matrix, type MatmulSpec } from '../matmul.ts';
+import { matmul, type Matrix, type MatmulSpec } from './matmul.ts';
 import { ceilDiv, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
 
 /** Scores per key are padded to whole vec4s, so that every product reads them four at a time. */

@@ -3,11 +3,11 @@
  * recurrent is one matrix product over all tokens; the recurrence is one workgroup per (direction, batch row) that
  * loops over time in the kernel, so its dispatches do not grow with the length.
  */
-import { activationFlops } from '../activation.ts';
+import { activationFlops } from './activation.ts';
 import { columnSum } from '../column-sum.ts';
 import { fill } from '../elementwise.ts';
 import { InputError } from '../errors.ts';
-import { matmul } from '../matmul.ts';
+import { matmul } from './matmul.ts';
 import {
   ceilDiv,
   expectShape,

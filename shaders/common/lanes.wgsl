@@ -1,5 +1,5 @@
 // What one invocation moves at a time: a vec4 where all rows and offsets are whole vec4s (LANES = 4), else one element.
-// kernels/lanes.ts chooses; lanes() is zero in both.
+// kernels/shared/lanes.ts chooses; lanes() is zero in both.
 #if LANES == 4
 alias lanes = vec4f;
 alias int_lanes = vec4i;

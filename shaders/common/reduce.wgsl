@@ -1,4 +1,4 @@
-// Sums and maxima over the rows of a matrix, in a fixed order (kernels/row-reduction.ts chooses the constants).
+// Sums and maxima over the rows of a matrix, in a fixed order (kernels/shared/row-reduction.ts chooses the constants).
 // ROW_PER_LANE: each lane walks a row of its own, no barriers. Otherwise the WG lanes of a workgroup share one row:
 // each lane sums every WG-th column, then FAN lanes add WG / FAN slots each, then every lane adds the FAN results:
 // three barriers a reduction, where a tree over 64 lanes takes seven. VEC: the columns are read as vec4f.

@@ -1,5 +1,5 @@
 /** Modules: parameters and a forward that calls operations; no mathematics of their own. */
-import type { Activation } from '../../kernels/activation.ts';
+import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { attention, embedding, layerNorm, linear, type HostInts } from '../ops/index.ts';
 import type { Parameters } from './parameters.ts';

@@ -7,7 +7,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Params, Shape } from '../../kernels/plan.ts';
 import { MAX_TERMS } from '../../kernels/weighted-sum.ts';
-import type { Activation } from '../../kernels/activation.ts';
+import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { apply, type HostInts, type Inputs } from './apply.ts';
 

@@ -2,7 +2,6 @@ import test from 'tape';
 import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
 import { softmaxReference } from '../../kernels/reference/softmax.ts';
-import { chooseRows } from '../../kernels/row-reduction.ts';
 import { softmax } from '../../kernels/softmax.ts';
 import { random, relativeError, runtime, testKernel, TOLERANCE, type Case } from './harness.ts';
 
@@ -41,18 +40,6 @@ test('softmax: more than 65,535 workgroups', async (t) => {
   });
   const error = relativeError(actual, softmaxReference.forward({ x }, {}).out.data);
   t.ok(error <= TOLERANCE, `relative error ${error.toExponential(1)}`);
-});
-
-test('softmax: the variant follows from width and device', (t) => {
-  const gpu = defaultCaps;
-  const software = { ...defaultCaps, software: true };
-  t.deepEqual(chooseRows(16, gpu), { ROW_PER_LANE: 1, WG: 64, FAN: 1, VEC: 1 });
-  t.deepEqual(chooseRows(17, gpu), { ROW_PER_LANE: 0, WG: 64, FAN: 8, VEC: 0 });
-  t.deepEqual(chooseRows(1024, gpu), { ROW_PER_LANE: 0, WG: 64, FAN: 8, VEC: 1 });
-  t.deepEqual(chooseRows(1024, gpu, false), { ROW_PER_LANE: 0, WG: 256, FAN: 16, VEC: 0 });
-  t.deepEqual(chooseRows(4096, gpu), { ROW_PER_LANE: 0, WG: 256, FAN: 16, VEC: 1 });
-  t.deepEqual(chooseRows(4096, software), { ROW_PER_LANE: 1, WG: 16, FAN: 1, VEC: 1 });
-  t.end();
 });
 
 test('softmax: costs are the stated formulas', (t) => {

@@ -11,7 +11,7 @@ import {
   type Caps,
   type Dispatch,
   type Shape,
-} from './plan.ts';
+} from '../plan.ts';
 import { activationCode, activationFlops, type Activation } from './activation.ts';
 
 /** A matrix inside a tensor: element (row, col) of batch (outer, inner) is at offset + outer·O + inner·I + row·R + col. */

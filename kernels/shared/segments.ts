@@ -2,8 +2,8 @@
  * Sums of rows by target row, the transpose of a gather: gradients of `embedding` and of the span kernels. The host
  * buckets the rows once (compressed sparse rows), so the device neither scans indices nor needs float atomics.
  */
-import { ceilDiv, foldGrid, spec, type Caps, type Dispatch, type Plan } from './plan.ts';
-import { fill } from './elementwise.ts';
+import { ceilDiv, foldGrid, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
+import { fill } from '../elementwise.ts';
 import { lanesFor } from './lanes.ts';
 
 /** Items one invocation adds; a longer segment is split into slabs of this many, as `column-sum` does. */

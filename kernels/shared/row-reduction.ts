@@ -1,5 +1,5 @@
 /** How kernels that reduce over rows (softmax, layer-norm, cross-entropy) spread a matrix over the device. */
-import { ceilDiv, foldGrid, type Caps, type Dispatch } from './plan.ts';
+import { ceilDiv, foldGrid, type Caps, type Dispatch } from '../plan.ts';
 
 /** Constants of shaders/common/reduce.wgsl. */
 export interface RowVariant {
