@@ -1,6 +1,6 @@
 /**
  * Buffers: a pool bucketed by size and counters of live, pooled and peak bytes by label. Blocks are handed back
- * explicitly; no finaliser is relied on.
+ * explicitly; no finaliser is relied on. A pool that would grow over twice what was ever in use destroys idle blocks.
  */
 import { OutOfMemoryError } from './errors.ts';
 
@@ -19,12 +19,18 @@ export interface Block {
 }
 
 export interface MemoryReport {
-  /** Bytes asked for and not yet released, now and at most. */
+  /** Bytes that tensors asked for and have not released, wrapped buffers' too, now and at most. */
   liveBytes: number;
   peakBytes: number;
-  /** Bytes of device memory held for reuse, and of all buffers held at most. */
+  /** Bytes of the released blocks that wait for reuse. */
   pooledBytes: number;
+  /**
+   * Bytes of all buffers made here, now and at most: the blocks behind tensors (rounded up), pooled ones, and the
+   * runtime's own (uniforms, host tables, read-backs; not those of `profile`). Wrapped buffers do not count.
+   */
+  heldBytes: number;
   peakHeldBytes: number;
+  /** `liveBytes` and `peakBytes` by label; each label has its peak at its own time. */
   liveByLabel: Record<string, number>;
   peakByLabel: Record<string, number>;
 }
@@ -52,8 +58,13 @@ export class Memory {
   #nextId = 1;
   #liveBytes = 0;
   #peakBytes = 0;
+  #pooledBytes = 0;
   #heldBytes = 0;
   #peakHeldBytes = 0;
+  /** Most bytes ever held and not pooled. */
+  #peakUsedBytes = 0;
+  /** The last batch that was submitted: what later ones use must neither be written to nor destroyed. */
+  submitted = 0;
   readonly #maxBufferSize: number;
 
   /** @param create makes a buffer with `bufferUsage`; its failure is the caller's to report */
@@ -62,24 +73,27 @@ export class Memory {
     this.#maxBufferSize = maxBufferSize;
   }
 
-  /** A block of at least `bytes`. With `idleSince`, only one that no command after that batch uses. */
-  take(bytes: number, label: Label, idleSince = Infinity): Block {
+  /** A block of at least `bytes`. `idle`: only one that no command uses that waits for its submit. */
+  take(bytes: number, label: Label, idle = false): Block {
     if (bytes > this.#maxBufferSize)
       throw new OutOfMemoryError(
         `${label} buffer of ${bytes} bytes exceeds the device's maxBufferSize of ${this.#maxBufferSize}`,
       );
     const size = Math.min(bucketSize(bytes), this.#maxBufferSize);
-    const block = this.#reuse(size, idleSince) ?? this.#grow(size, label);
+    const block = this.#reuse(size, idle ? this.submitted : Infinity) ?? this.#grow(size, label);
     this.#charge(block, label, bytes);
+    this.#peakUsedBytes = Math.max(this.#peakUsedBytes, this.#heldBytes - this.#pooledBytes);
     return block;
   }
 
   /** The smallest free block of at most twice the size: batches of ever new shapes must not each grow the pool. */
-  #reuse(size: number, idleSince: number): Block | undefined {
+  #reuse(size: number, lastUse: number): Block | undefined {
     for (let fit = size; fit <= 2 * size; fit = bucketSize(fit + 1)) {
       const bucket = this.#free.get(fit);
-      const at = bucket ? bucket.findLastIndex((block) => block.lastUse < idleSince) : -1;
-      if (bucket && at >= 0) return bucket.splice(at, 1)[0];
+      const at = bucket ? bucket.findLastIndex((block) => block.lastUse <= lastUse) : -1;
+      if (!bucket || at < 0) continue;
+      this.#pooledBytes -= fit;
+      return bucket.splice(at, 1)[0];
     }
     return undefined;
   }
@@ -99,9 +113,33 @@ export class Memory {
     this.#liveBytes -= charge.bytes;
     this.#live.set(charge.label, (this.#live.get(charge.label) ?? 0) - charge.bytes);
     if (block.external) return;
+    this.#pooledBytes += block.size;
     const bucket = this.#free.get(block.size);
     if (bucket) bucket.push(block);
     else this.#free.set(block.size, [block]);
+  }
+
+  /** Counts a buffer of the runtime's own: its bytes when it is made, minus them when it is destroyed. */
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#peakHeldBytes = Math.max(this.#peakHeldBytes, this.#heldBytes);
+  }
+
+  /**
+   * Destroys pooled blocks, the longest unused first, until at most `bytes` are held. Blocks that recorded commands
+   * use stay.
+   */
+  trim(bytes = 0): void {
+    const idle = [...this.#free.values()].flat().filter((block) => block.lastUse <= this.submitted);
+    for (const block of idle.sort((a, b) => a.lastUse - b.lastUse)) {
+      if (this.#heldBytes <= bytes) return;
+      const bucket = this.#free.get(block.size) as Block[];
+      bucket.splice(bucket.indexOf(block), 1);
+      this.#blocks.delete(block);
+      this.#pooledBytes -= block.size;
+      this.#heldBytes -= block.size;
+      block.buffer.destroy();
+    }
   }
 
   destroy(): void {
@@ -112,12 +150,11 @@ export class Memory {
   }
 
   report(): MemoryReport {
-    let pooled = 0;
-    for (const [size, bucket] of this.#free) pooled += size * bucket.length;
     return {
       liveBytes: this.#liveBytes,
       peakBytes: this.#peakBytes,
-      pooledBytes: pooled,
+      pooledBytes: this.#pooledBytes,
+      heldBytes: this.#heldBytes,
       peakHeldBytes: this.#peakHeldBytes,
       liveByLabel: Object.fromEntries(this.#live),
       peakByLabel: Object.fromEntries(this.#peak),
@@ -142,11 +179,12 @@ export class Memory {
   }
 
   #grow(size: number, label: Label): Block {
+    const used = this.#heldBytes - this.#pooledBytes + size;
+    this.trim(2 * Math.max(this.#peakUsedBytes, used) - size);
     const buffer = this.#create(size, label);
     const block: Block = { id: this.#nextId++, buffer, size, lastUse: 0, external: false };
     this.#blocks.add(block);
-    this.#heldBytes += size;
-    this.#peakHeldBytes = Math.max(this.#peakHeldBytes, this.#heldBytes);
+    this.hold(size);
     return block;
   }
 }

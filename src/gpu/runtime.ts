@@ -18,6 +18,7 @@ import {
 import { fill } from '../../kernels/elementwise.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { boundBytes, HostTables } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter, type Work } from './meter.ts';
 import { Pipelines, pipelineKey } from './pipelines.ts';
@@ -25,7 +26,8 @@ import { Profiler } from './profiler.ts';
 import type { Recorder } from './recorder.ts';
 import { Tensor, type Storage } from './tensor.ts';
 
-const UNIFORM_SLOT = 256;
+/** Most bytes of one dispatch's uniforms. */
+const UNIFORM_BYTES = 256;
 const UNIFORM_USAGE = 0x40 | 0x8; // UNIFORM | COPY_DST
 const STORAGE_USAGE = 0x80 | 0x8; // STORAGE | COPY_DST
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -56,9 +58,6 @@ export interface RuntimeOptions {
   onClose?: () => void;
 }
 
-/** Bytes as bound: storage bindings are whole vec4s. */
-const boundBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
-
 export class Runtime {
   readonly device: GPUDevice;
   readonly caps: Caps;
@@ -69,19 +68,19 @@ export class Runtime {
   tape: Recorder | undefined;
   readonly #options: RuntimeOptions;
   readonly #ownsDevice: boolean;
+  /** Bytes from one dispatch's uniforms to the next's. */
+  readonly #uniformSlot: number;
   readonly #pipelines: Pipelines;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #scopes: Set<Tensor>[] = [];
   #commands: Command[] = [];
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
-  #submitted = 0;
   #uniforms: GPUBuffer | undefined;
-  #tables: GPUBuffer | undefined;
-  /** Host tables of the open batch, by identity, with their byte offset in the shared table buffer. */
-  #tableOffsets = new Map<Int32Array, number>();
-  #tableBytes = 0;
-  #checks: Promise<unknown>[] = [];
+  #tableBuffer: GPUBuffer | undefined;
+  #tables: HostTables;
+  /** Settles when every error scope so far has been popped. */
+  #checked: Promise<unknown> = Promise.resolve();
   #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
@@ -105,6 +104,8 @@ export class Runtime {
     });
     // On an injected device others make mistakes too; all that is done here runs under error scopes.
     this.#ownsDevice = opened.owned;
+    this.#uniformSlot = Math.max(UNIFORM_BYTES, opened.caps.minUniformBufferOffsetAlignment);
+    this.#tables = new HostTables(opened.caps);
     if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
 
@@ -129,7 +130,7 @@ export class Runtime {
         `upload: ${data.length} values do not fill the shape [${shape}] (${sizeOf(shape)})`,
       );
     const dtype = data instanceof Int32Array ? 'i32' : 'f32';
-    const tensor = this.#allocate(shape, dtype, label, this.#submitted + 1);
+    const tensor = this.#allocate(shape, dtype, label, true);
     if (data.length > 0) this.#write(tensor, data, 'upload');
     return tensor;
   }
@@ -198,10 +199,10 @@ export class Runtime {
     }
   }
 
-  #allocate(shape: Shape, dtype: DType, label: Label, idleSince?: number): Tensor {
+  #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {
     this.#throwFailure();
     if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
-    return this.#tensor(shape, dtype, this.memory.take(4 * sizeOf(shape), label, idleSince));
+    return this.#tensor(shape, dtype, this.memory.take(4 * sizeOf(shape), label, idle));
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
@@ -283,7 +284,11 @@ export class Runtime {
     const limit = this.caps.maxStorageBufferBindingSize;
     const bound = dispatch.bindings.map((binding): BoundBuffer => {
       const table = tables[binding.tensor];
-      if (table) return this.#table(table);
+      if (table) {
+        // id 0 and an undefined buffer stand for the table buffer, which is known at flush.
+        const place = this.#tables.place(table, dispatch.label);
+        return { buffer: undefined as unknown as GPUBuffer, id: 0, ...place };
+      }
       const tensor = tensors[binding.tensor];
       if (!tensor) throw new InputError(`${dispatch.label}: nothing is bound to "${binding.tensor}"`);
       if (tensor.runtime !== this)
@@ -307,19 +312,6 @@ export class Runtime {
     this.#commands.push({ dispatch, key: pipelineKey(dispatch), bound, work: this.meter.record(dispatch) });
   }
 
-  /** Reserves a place for a host table in this batch's table buffer; the same array takes one place. */
-  #table(table: Int32Array): BoundBuffer {
-    let offset = this.#tableOffsets.get(table);
-    if (offset === undefined) {
-      offset = this.#tableBytes;
-      this.#tableOffsets.set(table, offset);
-      const align = this.caps.minStorageBufferOffsetAlignment;
-      this.#tableBytes = Math.ceil((offset + boundBytes(table.byteLength)) / align) * align;
-    }
-    // id 0 and an undefined buffer stand for the table buffer, which is known at flush.
-    return { buffer: undefined as unknown as GPUBuffer, id: 0, offset, size: boundBytes(table.byteLength) };
-  }
-
   // ---- device --------------------------------------------------------------------------------------------------
 
   /** Compiles the pipelines of recorded commands and submits them. Does not wait for the device to finish. */
@@ -332,20 +324,17 @@ export class Runtime {
     this.#throwFailure();
     if (this.#commands.length === 0 && !copies) return this.#flushing;
     const commands = this.#commands;
-    const tables = this.#tableOffsets;
-    const tableBytes = this.#tableBytes;
+    const tables = this.#tables;
     const batch = this.#batch++;
     this.#commands = [];
-    this.#tableOffsets = new Map();
-    this.#tableBytes = 0;
-    this.#flushing = this.#flushing.then(() => this.#submit(commands, tables, tableBytes, batch, copies));
+    this.#tables = new HostTables(this.caps);
+    this.#flushing = this.#flushing.then(() => this.#submit(commands, tables, batch, copies));
     return this.#flushing;
   }
 
   async #submit(
     commands: readonly Command[],
-    tables: ReadonlyMap<Int32Array, number>,
-    tableBytes: number,
+    tables: HostTables,
     batch: number,
     copies?: (encoder: GPUCommandEncoder) => void,
   ): Promise<void> {
@@ -354,7 +343,7 @@ export class Runtime {
     this.#guard(`batch ${batch} (${labels})`, () => {
       const { queue } = this.device;
       const uniforms = this.#writeUniforms(commands);
-      const tableBuffer = this.#writeTables(tables, tableBytes);
+      const tableBuffer = this.#writeTables(tables);
       let encoder = this.device.createCommandEncoder({ label: `batch ${batch}` });
       let pass: GPUComputePassEncoder | undefined;
       let flops = 0;
@@ -377,7 +366,7 @@ export class Runtime {
         if (this.#profiler) endPass();
         pass ??= encoder.beginComputePass(this.#profiler?.pass(encoder, command.work));
         pass.setPipeline(made.pipeline);
-        pass.setBindGroup(0, group, command.dispatch.uniforms.length ? [i * UNIFORM_SLOT] : []);
+        pass.setBindGroup(0, group, command.dispatch.uniforms.length ? [i * this.#uniformSlot] : []);
         pass.dispatchWorkgroups(...command.dispatch.workgroups);
       });
       endPass();
@@ -385,7 +374,7 @@ export class Runtime {
       copies?.(encoder);
       queue.submit([encoder.finish()]);
       this.meter.submits++;
-      this.#submitted = batch;
+      this.memory.submitted = batch;
     });
   }
 
@@ -402,7 +391,8 @@ export class Runtime {
         if (error) this.#failure ??= new Kind(`${what}: ${error.message}`);
       };
       // A scope that cannot be popped belongs to a lost device, which is reported as such.
-      this.#checks.push(Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]));
+      const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
+      this.#checked = this.#checked.then(() => popped);
     }
   }
 
@@ -417,41 +407,47 @@ export class Runtime {
   }
 
   #writeUniforms(commands: readonly Command[]): GPUBuffer {
-    const bytes = Math.max(1, commands.length) * UNIFORM_SLOT;
+    const bytes = Math.max(1, commands.length) * this.#uniformSlot;
     const view = new DataView(new ArrayBuffer(bytes));
     commands.forEach(({ dispatch }, i) => {
-      if (dispatch.uniforms.length * 4 > UNIFORM_SLOT)
-        throw new GpuValidationError(`${dispatch.label}: more than ${UNIFORM_SLOT} bytes of uniforms`);
+      if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
+        throw new GpuValidationError(`${dispatch.label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
       dispatch.uniforms.forEach((field, j) => {
-        const at = i * UNIFORM_SLOT + 4 * j;
+        const at = i * this.#uniformSlot + 4 * j;
         if (typeof field === 'number') view.setUint32(at, field, true);
         else view.setFloat32(at, field.f32, true);
       });
     });
-    if (!this.#uniforms || this.#uniforms.size < bytes) {
-      this.#uniforms?.destroy();
-      this.#bindGroups.clear();
-      this.#uniforms = this.device.createBuffer({ size: 2 * bytes, usage: UNIFORM_USAGE, label: 'uniforms' });
-    }
+    this.#uniforms = this.#grown(this.#uniforms, bytes, UNIFORM_USAGE, 'uniforms');
     this.device.queue.writeBuffer(this.#uniforms, 0, view.buffer);
     return this.#uniforms;
   }
 
-  #writeTables(tables: ReadonlyMap<Int32Array, number>, bytes: number): GPUBuffer | undefined {
-    if (tables.size === 0) return undefined;
-    if (!this.#tables || this.#tables.size < bytes) {
-      this.#tables?.destroy();
-      this.#bindGroups.clear();
-      this.#tables = this.device.createBuffer({
-        size: 2 * bytes,
-        usage: STORAGE_USAGE,
-        label: 'host tables',
-      });
-    }
-    const all = new Int32Array(bytes / 4);
-    for (const [table, offset] of tables) all.set(table, offset / 4);
-    this.device.queue.writeBuffer(this.#tables, 0, all);
-    return this.#tables;
+  #writeTables(tables: HostTables): GPUBuffer | undefined {
+    if (tables.bytes === 0) return undefined;
+    this.#tableBuffer = this.#grown(this.#tableBuffer, tables.bytes, STORAGE_USAGE, 'host tables');
+    this.device.queue.writeBuffer(this.#tableBuffer, 0, tables.join());
+    return this.#tableBuffer;
+  }
+
+  /** The buffer, or a new one of twice what is needed where it is too small. */
+  #grown(buffer: GPUBuffer | undefined, bytes: number, usage: number, label: string): GPUBuffer {
+    if (buffer && buffer.size >= bytes) return buffer;
+    this.#bindGroups.clear();
+    if (buffer) this.#drop(buffer);
+    return this.#buffer(Math.max(bytes, Math.min(2 * bytes, this.caps.maxBufferSize)), usage, label);
+  }
+
+  /** A buffer of the runtime's own. */
+  #buffer(size: number, usage: number, label: string): GPUBuffer {
+    const buffer = this.device.createBuffer({ size, usage, label });
+    this.memory.hold(size);
+    return buffer;
+  }
+
+  #drop(buffer: GPUBuffer): void {
+    buffer.destroy();
+    this.memory.hold(-buffer.size);
   }
 
   #bindGroup(
@@ -471,7 +467,7 @@ export class Runtime {
       if (command.dispatch.uniforms.length)
         entries.push({
           binding: entries.length,
-          resource: { buffer: uniforms, offset: 0, size: UNIFORM_SLOT },
+          resource: { buffer: uniforms, offset: 0, size: UNIFORM_BYTES },
         });
       group = this.device.createBindGroup({ layout, entries, label: command.dispatch.label });
       if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
@@ -516,7 +512,7 @@ export class Runtime {
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
     const staging = this.#guard(`read-back buffer of ${bytes} bytes`, () =>
-      this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
+      this.#buffer(bytes, READ_USAGE, 'read-back'),
     );
     try {
       await this.#flush((encoder) => {
@@ -540,7 +536,7 @@ export class Runtime {
       await this.#settle();
       return values;
     } finally {
-      staging.destroy();
+      this.#drop(staging);
     }
   }
 
@@ -561,7 +557,7 @@ export class Runtime {
   }
 
   async #settle(): Promise<void> {
-    await this.#wait(Promise.all(this.#checks.splice(0)));
+    await this.#wait(this.#checked);
     this.#throwFailure();
   }
 
@@ -581,7 +577,7 @@ export class Runtime {
     this.device.removeEventListener('uncapturederror', this.#onUncaptured);
     this.memory.destroy();
     this.#uniforms?.destroy();
-    this.#tables?.destroy();
+    this.#tableBuffer?.destroy();
     this.#bindGroups.clear();
     if (this.#ownsDevice) this.device.destroy();
     this.#options.onClose?.();

@@ -120,6 +120,23 @@ check('GpuValidationError names the batch and its kernels', async (t, runtime) =
   buffer.destroy();
 });
 
+check('of concurrent reads each waits for its own checks', async (t, runtime) => {
+  const buffer = runtime.device.createBuffer({ size: 64, usage: 0x8 | 0x4 }); // no STORAGE
+  const good = upload(runtime);
+  await good.read();
+  const { device } = runtime;
+  const pop = device.popErrorScope.bind(device);
+  device.popErrorScope = async () => {
+    const error = await pop();
+    await new Promise((resolve) => setTimeout(resolve, 50)); // later than the data
+    return error;
+  };
+  const out = scale(runtime.wrap(buffer, [3]), 2);
+  const reads = [good.read(), out.read(), good.read()];
+  for (const read of reads) await rejects(t, read, GpuValidationError, /^batch \d+ \(scale\): /);
+  buffer.destroy();
+});
+
 check('GpuValidationError names a write that is not allowed', async (t, runtime) => {
   const buffer = runtime.device.createBuffer({ size: 64, usage: 0x80 }); // STORAGE, no COPY_DST
   await runtime.write(runtime.wrap(buffer, [3]), new Float32Array(3));

@@ -12,12 +12,15 @@ import {
   Parameters,
   randomSource,
   record,
+  Runtime,
   scale,
   stream,
   sum,
   Tensor,
-  type Runtime,
+  wrapDevice,
+  type Caps,
 } from '../../src/node.ts';
+import { pacedWait } from '../../src/gpu/pump.ts';
 
 const runtime = await openRuntime({ defaultLimits: true });
 test.onFinish(() => runtime.close());
@@ -25,6 +28,10 @@ test.onFinish(() => runtime.close());
 const upload = (values: number[], on: Runtime = runtime): Tensor =>
   on.upload(new Float32Array(values), [values.length]);
 const live = (): number => runtime.memory.report().liveBytes;
+
+/** A runtime beside it on the same device, with other limits; it leaves the device alone when it closes. */
+const guest = (limits: Partial<Caps> = {}): Runtime =>
+  new Runtime({ ...wrapDevice(runtime.device), caps: { ...runtime.caps, ...limits } }, { wait: pacedWait });
 
 /** A test that must give back all the memory that it takes. */
 function check(name: string, body: (t: test.Test) => Promise<void>): void {
@@ -254,6 +261,69 @@ check('a host table that several operations read travels once', async (t) => {
     Array.from({ length: 64 }, (_, i) => 2 * (63 - i)),
   );
   t.deepEqual(sizes, [3 * 256, 256], 'three uniform slots and one table of 256 bytes: nothing else');
+});
+
+check('an integer input may change as soon as the operation is recorded', async (t) => {
+  const table = runtime.upload(Float32Array.of(10, 20, 30), [3, 1]);
+  const ids = hostInts(Int32Array.of(0, 1));
+  const first = embedding(ids, table);
+  ids.data.fill(2);
+  const second = embedding(ids, table);
+  ids.data.fill(99);
+  const values = await runtime.readAll([first, second]);
+  t.deepEqual(
+    values.map((v) => [...v]),
+    [
+      [10, 20],
+      [30, 30],
+    ],
+  );
+});
+
+test('host tables over a limit of the device name the kernel and the bytes', async (t) => {
+  const on = guest({ maxStorageBufferBindingSize: 64, maxBufferSize: 600 });
+  const table = upload([1, 2, 3], on).view([3, 1]);
+  t.throws(
+    () => embedding(hostInts(new Int32Array(17)), table),
+    /^OutOfMemoryError: embedding: a host table of 68 bytes is over the device's maxStorageBufferBindingSize of 64$/,
+  );
+  const rows = [0, 1, 2].map((id) => embedding(hostInts(new Int32Array(16).fill(id)), table));
+  t.throws(
+    () => embedding(hostInts(new Int32Array(16)), table),
+    /^OutOfMemoryError: embedding: with a host table of 64 bytes this batch has 832 bytes of tables, .* of 600/,
+  );
+  const values = await Promise.all(rows.map((row) => on.read(row)));
+  t.deepEqual(
+    values.map((v) => v[15]),
+    [1, 2, 3],
+    'those before are computed',
+  );
+  on.close();
+});
+
+test("uniform slots have the device's alignment", async (t) => {
+  const on = guest({ minUniformBufferOffsetAlignment: 512 });
+  const x = upload([1, 2, 3], on);
+  const sizes = await writes(async () => t.deepEqual([...(await scale(scale(x, 2), 3).read())], [6, 12, 18]));
+  t.deepEqual(sizes, [2 * 512]);
+  on.close();
+});
+
+test("held bytes include the runtime's own buffers, live bytes do not", async (t) => {
+  const on = guest();
+  const y = scale(upload([1, 2, 3, 4], on), 2);
+  await on.finish();
+  const report = on.memory.report();
+  t.deepEqual([report.liveBytes, report.heldBytes], [32, 32 + 2 * 256], 'two tensors, two uniform slots');
+  await y.read();
+  const after = on.memory.report();
+  t.deepEqual(
+    [after.heldBytes, after.peakHeldBytes],
+    [32 + 512, 32 + 512 + 16],
+    'a read-back is held for its time',
+  );
+  t.equal(after.peakBytes, 32);
+  on.close();
 });
 
 check('a tensor must have the dtype of its port', async (t) => {
