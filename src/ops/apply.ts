@@ -4,7 +4,10 @@ import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { Tensor } from '../gpu/tensor.ts';
 
-/** An integer input: host values and their shape. */
+/**
+ * An integer input: host values and their shape. An operation has read them when it returns; under a tape its backward
+ * reads them again, so they must not change before that.
+ */
 export interface HostInts {
   data: Int32Array;
   shape: Shape;
