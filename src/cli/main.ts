@@ -1,5 +1,6 @@
 /** `spanwise`: finds the command, runs it, turns every outcome into an exit status (SPEC section 5). */
 import { InputError } from '../../kernels/errors.ts';
+import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
 import { demoStsn } from './demo.ts';
@@ -22,6 +23,7 @@ const commands: readonly Command[] = [
   extractCommand,
   evaluateCommand,
   traceCommand,
+  attentionCommand,
   bench,
   kernelList,
   kernelShow,
