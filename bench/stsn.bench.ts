@@ -24,7 +24,7 @@ import { loadTokenizer } from '../src/tasks/text/load.ts';
 import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
 import { describeCorpus, readSplits, type Splits } from './corpus.ts';
 import { makeDocument, onDevice, ownOptions } from './harness.ts';
-import type { Bench, BenchOptions, BenchRow } from './harness.ts';
+import type { Bench, BenchCheck, BenchOptions, BenchRow } from './harness.ts';
 
 interface Variant {
   name: string;
@@ -71,6 +71,8 @@ interface Setup {
   recipe: Recipe;
   tokenizer: Tokenizer;
   encoder: PretrainedEncoder | undefined;
+  /** Whether the whole model has the demo's sizes. */
+  small: boolean;
   configOf(change: Json): StsnConfig;
 }
 
@@ -116,6 +118,7 @@ function setUp(args: Arguments, { data, full }: BenchOptions): Setup {
   return {
     ...{ splits, scored, tokenizer, encoder, configOf },
     variants: chooseVariants(args.optional('only'), full, configOf({})),
+    small: encoder === undefined && file === undefined,
     seeds: parseSeeds(args.optional('seeds') ?? (full ? FULL_SEEDS : '1')),
     recipe: recipeFrom(args, full ? { ...recipe, epochs: FULL_EPOCHS } : recipe),
   };
@@ -225,12 +228,21 @@ function rowOf({ name, paper }: Variant, config: StsnConfig, runs: readonly Trai
   };
 }
 
+/** What the runtime promises of a model as small as the demo's: no step is cut into several submits. */
+const submitCheck = (runs: readonly Trained[]): BenchCheck => ({
+  claim: "the whole model at the demo's sizes trains with one submit a step",
+  holds: runs.every(({ submitsPerStep }) => submitsPerStep === 1),
+  measured: runs.map(({ submitsPerStep }) => submitsPerStep).join(', '),
+});
+
 export const stsnBench: Bench = {
   doc: "the STSN paper's ablations, trained (default: 8 short trainings on the shipped corpus, under ten minutes)",
+  heeds: ['data', 'full'],
   run: (options) => {
     const setup = setUp(ownOptions('stsn', options.args, optionTable), options);
     return onDevice(async (runtime) => {
       const rows: BenchRow[] = [];
+      const checks: BenchCheck[] = [];
       for (const variant of setup.variants) {
         const config = setup.configOf(variant.change);
         const runs: Trained[] = [];
@@ -241,10 +253,11 @@ export const stsnBench: Bench = {
             ),
           );
         rows.push(rowOf(variant, config, runs));
+        if (variant.name === 'full' && setup.small) checks.push(submitCheck(runs));
       }
       const { splits, scored, seeds, encoder } = setup;
       const { seed: _first, ...recipe } = setup.recipe;
-      return makeDocument('stsn', runtime, rows, [], {
+      return makeDocument('stsn', runtime, rows, checks, {
         ...{ recipe, seeds, trainedOn: describeCorpus(splits.train), scoredOn: describeCorpus(scored) },
         encoder: encoder ? encoder.path : 'random weights',
       });

@@ -2,10 +2,14 @@
  * `spanwise bench`: runs a benchmark and prints or writes its document. The benchmarks stand above this folder, in
  * bench/, and are built to a file of their own that is loaded here.
  */
-import { writeFileAtomic } from '../io/files.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { InputError } from '../../kernels/errors.ts';
+import { writeFileAtomic } from '../io/files.ts';
 import { json, type Command } from './command.ts';
 import { checkWritable } from './device.ts';
+import { packageRoot } from './package-root.ts';
 import { print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
 import { recipeOptions } from './train.ts';
@@ -53,12 +57,16 @@ export interface Bench {
   run(options: BenchOptions): Promise<BenchDocument>;
   /** What --out writes, of one that writes no JSON. */
   file?(document: BenchDocument): string;
+  /** Which of these common options it heeds, `--full` alone unless told; the others are refused. */
+  heeds?: readonly ('data' | 'full')[];
 }
 
-/** The table of benchmarks, built from bench/index.ts. */
+/** The table of benchmarks, built from bench/index.ts. Errors: InputError in an installed package, which lacks it. */
 async function loadBenches(): Promise<Readonly<Record<string, Bench>>> {
-  const file = new URL('./bench.js', import.meta.url).href;
-  return ((await import(file)) as { benches: Record<string, Bench> }).benches;
+  const file = join(packageRoot(), 'dist', 'bench.js');
+  if (!existsSync(file))
+    throw new InputError('bench: the benchmarks are not in the package: run it in a checkout');
+  return ((await import(pathToFileURL(file).href)) as { benches: Record<string, Bench> }).benches;
 }
 
 function cell(value: unknown): string {
@@ -77,13 +85,18 @@ const fits = (value: unknown): boolean =>
     ? value.length <= 8 && value.every((v) => typeof v !== 'object')
     : typeof value !== 'object' || value === null;
 
-/** A document as text: the device, the rows as an aligned table, the checks. */
-export function benchText(document: BenchDocument): string {
-  const { device, rows, checks } = document;
+/** The columns of rows that a table has room for, and their cells as text. */
+export function benchColumns(rows: readonly BenchRow[]): string[][] {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter(
     (key) => key !== 'rounds' && rows.every((row) => fits(row[key])),
   );
-  const cells = [columns, ...rows.map((row) => columns.map((key) => cell(row[key])))];
+  return [columns, ...rows.map((row) => columns.map((key) => cell(row[key])))];
+}
+
+/** A document as text: the device, the rows as an aligned table, the checks. */
+export function benchText(document: BenchDocument): string {
+  const { device, rows, checks } = document;
+  const cells = benchColumns(rows);
   const verdicts = checks.map(
     ({ claim, holds, measured }) => `${holds ? 'holds' : 'FAILS'}: ${claim} (${measured})\n`,
   );
@@ -128,7 +141,9 @@ export const bench: Command = {
   async run(args) {
     const benches = await loadBenches();
     if (args.positional === '') {
-      await print(table(Object.entries(benches).map(([name, { doc }]) => [name, doc])));
+      const list = Object.entries(benches).map(([name, { doc }]) => ({ name, doc }));
+      if (args.flag('json')) await printJson(list);
+      else await print(table(list.map(({ name, doc }) => [name, doc])));
       return 0;
     }
     const found = Object.hasOwn(benches, args.positional) ? benches[args.positional] : undefined;
@@ -136,6 +151,10 @@ export const bench: Command = {
       throw new InputError(
         `bench: there is no benchmark "${args.positional}" (there are: ${Object.keys(benches).join(', ')})`,
       );
+    const { heeds = ['full'] } = found;
+    for (const name of ['data', 'full'] as const)
+      if ((args.flag(name) || args.optional(name) !== undefined) && !heeds.includes(name))
+        args.fail(`--${name} does not go with ${args.positional}`);
     const out = args.optional('out');
     if (out !== undefined) checkWritable(out);
     const progress = new Progress();

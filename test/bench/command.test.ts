@@ -11,6 +11,13 @@ test('spanwise bench', async (t) => {
     .map((line) => line.split(' ')[0]);
   t.deepEqual(names, Object.keys(benches), 'lists every benchmark');
 
+  const described = await spanwise(['bench', '--json']);
+  t.deepEqual(
+    JSON.parse(described.stdout),
+    Object.entries(benches).map(([name, { doc }]) => ({ name, doc })),
+    'and as one JSON document',
+  );
+
   const unknown = await spanwise(['bench', 'nothing']);
   t.equal(unknown.status, 2);
   t.match(unknown.stderr, /^spanwise: bench: there is no benchmark "nothing" \(there are: linear, .*\)\n$/);
@@ -18,6 +25,16 @@ test('spanwise bench', async (t) => {
   const surplus = await spanwise(['bench', 'soak', '--epochs', '3']);
   t.equal(surplus.status, 2, 'an option of another benchmark');
   t.match(surplus.stderr, /^spanwise: bench soak: .*--epochs/);
+
+  for (const args of [
+    ['soak', '--full'],
+    ['kernels', '--full'],
+    ['linear', '--data', 'corpora/expeditions'],
+  ]) {
+    const refused = await spanwise(['bench', ...args]);
+    t.equal(refused.status, 2, args.join(' '));
+    t.match(refused.stderr, /^spanwise: bench: --(full|data) does not go with [a-z]+ /);
+  }
 
   const seeds = await spanwise(['bench', 'stsn', '--seeds', '1,x']);
   t.equal(seeds.status, 2);
