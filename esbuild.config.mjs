@@ -1,7 +1,7 @@
 // Builds dist/: the library (browser-safe), its Node entry, the kernels alone, the command line, and with
 // `--tests` every test file. WGSL travels as text.
 import { build } from 'esbuild';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
 const at = process.argv.indexOf('--tests');
@@ -39,6 +39,20 @@ const shaders = {
   },
 };
 
+/** What was written less than this before a build may be in use: by a process beside it, or a build. */
+const GRACE_MS = 60_000;
+
+/** Removes scripts and maps of earlier builds from dist/ and dist/chunks/: those not in `kept` and older than `before`. */
+function removeStale(kept, before) {
+  for (const folder of ['dist', 'dist/chunks'])
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+      const path = `${folder}/${name}`;
+      if (kept.has(path) || !/\.js(\.map)?$/.test(name)) continue;
+      const status = statSync(path, { throwIfNoEntry: false });
+      if (status?.isFile() && status.mtimeMs < before) rmSync(path, { force: true });
+    }
+}
+
 const common = {
   bundle: true,
   format: 'esm',
@@ -70,12 +84,15 @@ if (tests) {
     bench: 'bench/index.ts',
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file)));
-  await build({
+  const started = Date.now();
+  const { metafile } = await build({
     ...common,
+    metafile: true,
     platform: 'neutral',
     external: [...common.external, 'node:*'],
     entryPoints: present,
     outdir: 'dist',
     chunkNames: 'chunks/[name]-[hash]',
   });
+  removeStale(new Set(Object.keys(metafile.outputs)), started - GRACE_MS);
 }
