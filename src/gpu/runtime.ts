@@ -16,38 +16,18 @@ import {
   type Shape,
 } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
+import { BatchEncoder, type Batch, type BoundRange, type Command } from './batch.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
 import { boundBytes, HostTables } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
-import { Meter, type Work } from './meter.ts';
+import { Meter } from './meter.ts';
 import { Pipelines, pipelineKey } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
 import type { Recorder } from './recorder.ts';
 import { Tensor, type Storage } from './tensor.ts';
 
-/** Most bytes of one dispatch's uniforms. */
-const UNIFORM_BYTES = 256;
-const UNIFORM_USAGE = 0x40 | 0x8; // UNIFORM | COPY_DST
-const STORAGE_USAGE = 0x80 | 0x8; // STORAGE | COPY_DST
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
-/** A submit is split when its plans add up to more: drivers reset a GPU that is busy for seconds. */
-const MAX_FLOPS_PER_SUBMIT = 4e12;
-const MAX_BIND_GROUPS = 8192;
-
-interface BoundBuffer {
-  buffer: GPUBuffer;
-  id: number;
-  offset: number;
-  size: number;
-}
-
-interface Command {
-  dispatch: Dispatch;
-  key: string;
-  bound: BoundBuffer[];
-  work: Work;
-}
 
 export interface RuntimeOptions {
   /** Wraps every wait for the device; Node paces Dawn's busy event pump with it. */
@@ -68,16 +48,12 @@ export class Runtime {
   tape: Recorder | undefined;
   readonly #options: RuntimeOptions;
   readonly #ownsDevice: boolean;
-  /** Bytes from one dispatch's uniforms to the next's. */
-  readonly #uniformSlot: number;
   readonly #pipelines: Pipelines;
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #encoder: BatchEncoder;
   readonly #scopes: Set<Tensor>[] = [];
   #commands: Command[] = [];
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
-  #uniforms: GPUBuffer | undefined;
-  #tableBuffer: GPUBuffer | undefined;
   #tables: HostTables;
   /** Settles when every error scope so far has been popped. */
   #checked: Promise<unknown> = Promise.resolve();
@@ -98,13 +74,13 @@ export class Runtime {
       opened.caps.maxBufferSize,
     );
     this.#pipelines = new Pipelines(opened.device);
+    this.#encoder = new BatchEncoder(opened.device, opened.caps, this.#pipelines, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
         this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
     // On an injected device others make mistakes too; all that is done here runs under error scopes.
     this.#ownsDevice = opened.owned;
-    this.#uniformSlot = Math.max(UNIFORM_BYTES, opened.caps.minUniformBufferOffsetAlignment);
     this.#tables = new HostTables(opened.caps);
     if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
@@ -282,13 +258,9 @@ export class Runtime {
   ): void {
     if (dispatch.workgroups.some((n) => n === 0)) return;
     const limit = this.caps.maxStorageBufferBindingSize;
-    const bound = dispatch.bindings.map((binding): BoundBuffer => {
+    const bound = dispatch.bindings.map((binding): BoundRange => {
       const table = tables[binding.tensor];
-      if (table) {
-        // id 0 and an undefined buffer stand for the table buffer, which is known at flush.
-        const place = this.#tables.place(table, dispatch.label);
-        return { buffer: undefined as unknown as GPUBuffer, id: 0, ...place };
-      }
+      if (table) return this.#tables.place(table, dispatch.label);
       const tensor = tensors[binding.tensor];
       if (!tensor) throw new InputError(`${dispatch.label}: nothing is bound to "${binding.tensor}"`);
       if (tensor.runtime !== this)
@@ -302,12 +274,7 @@ export class Runtime {
         );
       const block = tensor.block;
       block.lastUse = this.#batch;
-      return {
-        buffer: block.buffer,
-        id: block.id,
-        offset: 0,
-        size: Math.min(boundBytes(tensor.bytes), block.size),
-      };
+      return { block, offset: 0, size: Math.min(boundBytes(tensor.bytes), block.size) };
     });
     this.#commands.push({ dispatch, key: pipelineKey(dispatch), bound, work: this.meter.record(dispatch) });
   }
@@ -323,59 +290,18 @@ export class Runtime {
   #flush(copies?: (encoder: GPUCommandEncoder) => void): Promise<void> {
     this.#throwFailure();
     if (this.#commands.length === 0 && !copies) return this.#flushing;
-    const commands = this.#commands;
-    const tables = this.#tables;
-    const batch = this.#batch++;
+    const batch = { number: this.#batch++, commands: this.#commands, tables: this.#tables, copies };
     this.#commands = [];
     this.#tables = new HostTables(this.caps);
-    this.#flushing = this.#flushing.then(() => this.#submit(commands, tables, batch, copies));
+    this.#flushing = this.#flushing.then(() => this.#submit(batch));
     return this.#flushing;
   }
 
-  async #submit(
-    commands: readonly Command[],
-    tables: HostTables,
-    batch: number,
-    copies?: (encoder: GPUCommandEncoder) => void,
-  ): Promise<void> {
+  async #submit(batch: Batch): Promise<void> {
+    const { number, commands } = batch;
     await this.#compile(commands);
     const labels = [...new Set(commands.map((c) => c.dispatch.label))].slice(0, 6).join(', ');
-    this.#guard(`batch ${batch} (${labels})`, () => {
-      const { queue } = this.device;
-      const uniforms = this.#writeUniforms(commands);
-      const tableBuffer = this.#writeTables(tables);
-      let encoder = this.device.createCommandEncoder({ label: `batch ${batch}` });
-      let pass: GPUComputePassEncoder | undefined;
-      let flops = 0;
-      const endPass = (): void => {
-        pass?.end();
-        pass = undefined;
-      };
-      commands.forEach((command, i) => {
-        flops += command.dispatch.flops;
-        if (flops > MAX_FLOPS_PER_SUBMIT && i > 0) {
-          endPass();
-          queue.submit([encoder.finish()]);
-          this.meter.submits++;
-          encoder = this.device.createCommandEncoder({ label: `batch ${batch}, continued` });
-          flops = command.dispatch.flops;
-        }
-        const made = this.#pipelines.get(command.key);
-        if (!made) throw new GpuValidationError(`pipeline ${command.key} is missing`);
-        const group = this.#bindGroup(command, made.layout, made.layoutKey, uniforms, tableBuffer);
-        if (this.#profiler) endPass();
-        pass ??= encoder.beginComputePass(this.#profiler?.pass(encoder, command.work));
-        pass.setPipeline(made.pipeline);
-        pass.setBindGroup(0, group, command.dispatch.uniforms.length ? [i * this.#uniformSlot] : []);
-        pass.dispatchWorkgroups(...command.dispatch.workgroups);
-      });
-      endPass();
-      this.#profiler?.resolve(encoder);
-      copies?.(encoder);
-      queue.submit([encoder.finish()]);
-      this.meter.submits++;
-      this.memory.submitted = batch;
-    });
+    this.#guard(`batch ${number} (${labels})`, () => this.#encoder.submit(batch, this.#profiler));
   }
 
   /** Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`. */
@@ -404,76 +330,6 @@ export class Runtime {
     await this.#wait(
       Promise.all([...missing].map(([key, dispatch]) => this.#pipelines.compile(key, dispatch))),
     );
-  }
-
-  #writeUniforms(commands: readonly Command[]): GPUBuffer {
-    const bytes = Math.max(1, commands.length) * this.#uniformSlot;
-    const view = new DataView(new ArrayBuffer(bytes));
-    commands.forEach(({ dispatch }, i) => {
-      if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
-        throw new GpuValidationError(`${dispatch.label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
-      dispatch.uniforms.forEach((field, j) => {
-        const at = i * this.#uniformSlot + 4 * j;
-        if (typeof field === 'number') view.setUint32(at, field, true);
-        else view.setFloat32(at, field.f32, true);
-      });
-    });
-    this.#uniforms = this.#grown(this.#uniforms, bytes, UNIFORM_USAGE, 'uniforms');
-    this.device.queue.writeBuffer(this.#uniforms, 0, view.buffer);
-    return this.#uniforms;
-  }
-
-  #writeTables(tables: HostTables): GPUBuffer | undefined {
-    if (tables.bytes === 0) return undefined;
-    this.#tableBuffer = this.#grown(this.#tableBuffer, tables.bytes, STORAGE_USAGE, 'host tables');
-    this.device.queue.writeBuffer(this.#tableBuffer, 0, tables.join());
-    return this.#tableBuffer;
-  }
-
-  /** The buffer, or a new one of twice what is needed where it is too small. */
-  #grown(buffer: GPUBuffer | undefined, bytes: number, usage: number, label: string): GPUBuffer {
-    if (buffer && buffer.size >= bytes) return buffer;
-    this.#bindGroups.clear();
-    if (buffer) this.#drop(buffer);
-    return this.#buffer(Math.max(bytes, Math.min(2 * bytes, this.caps.maxBufferSize)), usage, label);
-  }
-
-  /** A buffer of the runtime's own. */
-  #buffer(size: number, usage: number, label: string): GPUBuffer {
-    const buffer = this.device.createBuffer({ size, usage, label });
-    this.memory.hold(size);
-    return buffer;
-  }
-
-  #drop(buffer: GPUBuffer): void {
-    buffer.destroy();
-    this.memory.hold(-buffer.size);
-  }
-
-  #bindGroup(
-    command: Command,
-    layout: GPUBindGroupLayout,
-    layoutKey: string,
-    uniforms: GPUBuffer,
-    tables: GPUBuffer | undefined,
-  ): GPUBindGroup {
-    const key = `${layoutKey}|${command.bound.map((b) => `${b.id}:${b.offset}:${b.size}`).join('|')}`;
-    let group = this.#bindGroups.get(key);
-    if (!group) {
-      const entries: GPUBindGroupEntry[] = command.bound.map((b, binding) => ({
-        binding,
-        resource: { buffer: b.id === 0 ? (tables as GPUBuffer) : b.buffer, offset: b.offset, size: b.size },
-      }));
-      if (command.dispatch.uniforms.length)
-        entries.push({
-          binding: entries.length,
-          resource: { buffer: uniforms, offset: 0, size: UNIFORM_BYTES },
-        });
-      group = this.device.createBindGroup({ layout, entries, label: command.dispatch.label });
-      if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-      this.#bindGroups.set(key, group);
-    }
-    return group;
   }
 
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
@@ -512,8 +368,9 @@ export class Runtime {
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
     const staging = this.#guard(`read-back buffer of ${bytes} bytes`, () =>
-      this.#buffer(bytes, READ_USAGE, 'read-back'),
+      this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
     );
+    this.memory.hold(bytes);
     try {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
@@ -536,7 +393,8 @@ export class Runtime {
       await this.#settle();
       return values;
     } finally {
-      this.#drop(staging);
+      staging.destroy();
+      this.memory.hold(-bytes);
     }
   }
 
@@ -576,9 +434,7 @@ export class Runtime {
     this.#closed = true;
     this.device.removeEventListener('uncapturederror', this.#onUncaptured);
     this.memory.destroy();
-    this.#uniforms?.destroy();
-    this.#tableBuffer?.destroy();
-    this.#bindGroups.clear();
+    this.#encoder.destroy();
     if (this.#ownsDevice) this.device.destroy();
     this.#options.onClose?.();
   }
