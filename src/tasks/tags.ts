@@ -26,11 +26,6 @@ function simpleTags(sentence: Sentence): { parts: string[][]; crowded: number } 
 
 const combine = (parts: readonly string[]): string => parts.join('/') || OUTSIDE;
 
-/** The tag of every token of a sentence, `O`, `B-X`, `I-X` or two of them joined by `/`. */
-export function tokenTags(sentence: Sentence): string[] {
-  return simpleTags(sentence).parts.map(combine);
-}
-
 /**
  * The tag classes of a model trained on `sentences`: `O`, then `B-X` and `I-X` of every type in the order of
  * `entityTypes`, then the combined tags that occur, sorted by code unit.

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import test from 'tape';
 import type { Sentence } from '../../src/tasks/dataset.ts';
 import { readSpertFile } from '../../src/tasks/dataset-file.ts';
-import { encodeTags, tagNotes, tagSet, tokenTags } from '../../src/tasks/tags.ts';
+import { encodeTags, tagNotes, tagSet } from '../../src/tasks/tags.ts';
 
 /** A sentence of `length` tokens with entities [type, start, end]. */
 function sentenceOf(length: number, ...entities: [string, number, number][]): Sentence {
@@ -13,8 +13,14 @@ function sentenceOf(length: number, ...entities: [string, number, number][]): Se
   };
 }
 
+/** The tag of every token by name, of the classes that the sentence alone makes. */
+function tagsOf(sentence: Sentence): string[] {
+  const tags = tagSet([sentence]);
+  return [...encodeTags(sentence, tags)].map((i) => tags[i]);
+}
+
 test('plain BIO: an I never starts an entity, neighbours of one type stay apart', (t) => {
-  t.deepEqual(tokenTags(sentenceOf(6, ['PER', 4, 5], ['PER', 1, 4])), [
+  t.deepEqual(tagsOf(sentenceOf(6, ['PER', 4, 5], ['PER', 1, 4])), [
     'O',
     'B-PER',
     'I-PER',
@@ -27,22 +33,22 @@ test('plain BIO: an I never starts an entity, neighbours of one type stay apart'
 
 test('two-fold overlaps: the preceding entity comes first, whatever the order in the file', (t) => {
   t.deepEqual(
-    tokenTags(sentenceOf(2, ['DRUG', 0, 1], ['AE', 0, 2])),
+    tagsOf(sentenceOf(2, ['DRUG', 0, 1], ['AE', 0, 2])),
     ['B-AE/B-DRUG', 'I-AE'],
     'figure 4: same start',
   );
   t.deepEqual(
-    tokenTags(sentenceOf(4, ['A', 1, 4], ['Z', 0, 3])),
+    tagsOf(sentenceOf(4, ['A', 1, 4], ['Z', 0, 3])),
     ['B-Z', 'I-Z/B-A', 'I-Z/I-A', 'I-A'],
     'crossing: the earlier start first',
   );
   t.deepEqual(
-    tokenTags(sentenceOf(3, ['A', 0, 3], ['A', 1, 2])),
+    tagsOf(sentenceOf(3, ['A', 0, 3], ['A', 1, 2])),
     ['B-A', 'I-A/B-A', 'I-A'],
     'nested, one type',
   );
   t.deepEqual(
-    tokenTags(sentenceOf(2, ['Y', 0, 2], ['X', 0, 2])),
+    tagsOf(sentenceOf(2, ['Y', 0, 2], ['X', 0, 2])),
     ['B-Y', 'I-Y'],
     'one span: the first type wins',
   );
@@ -52,7 +58,7 @@ test('two-fold overlaps: the preceding entity comes first, whatever the order in
 test('three-fold overlaps keep the first two, and the notes count the tokens', (t) => {
   const nested = sentenceOf(5, ['C', 2, 3], ['B', 1, 3], ['A', 0, 4], ['D', 2, 4]);
   const expected = ['B-A', 'I-A/B-B', 'I-A/I-B', 'I-A/I-D', 'O'];
-  t.deepEqual(tokenTags(nested), expected);
+  t.deepEqual(tagsOf(nested), expected);
   t.deepEqual(tagNotes([nested, sentenceOf(2, ['A', 0, 1])], tagSet([nested])), [
     'tokens inside three or more entities: 1; tagged with the first two',
   ]);
@@ -88,12 +94,12 @@ for (const name of ['conll04/conll04_train', 'scierc/scierc_train', 'diakg_sampl
       const sentences = readSpertFile(path);
       const tags = tagSet(sentences);
       t.ok(
-        sentences.every((s) => [...encodeTags(s, tags)].map((i) => tags[i]).join() === tokenTags(s).join()),
+        sentences.every((s) => [...encodeTags(s, tags)].map((i) => tags[i]).join() === tagsOf(s).join()),
         `${tags.length} classes`,
       );
       // Every entity is somewhere begun by a tag of its type, unless two others cover that token.
       const begun = sentences.every((s) => {
-        const own = tokenTags(s);
+        const own = tagsOf(s);
         return s.entities.every((e) => own[e.start].includes('/') || own[e.start] === `B-${e.type}`);
       });
       t.ok(begun, 'entities begin with B');
