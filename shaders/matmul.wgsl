@@ -2,38 +2,7 @@
 // Grid: one invocation per TM x TN block of C, WG_X x WG_Y invocations a workgroup, (batch, row, column) linear, folded.
 // TM = TN = 8: 16 vec4 loads feed 256 multiply-adds, no workgroup memory, so no barriers and no tail variants.
 // Outputs: c, and with SAVE_PRE the value before the activation in pre.
-struct Params {
-  m: u32, n: u32, k: u32,
-  row_tiles: u32, col_tiles: u32, groups: u32,
-  a_offset: u32, a_row: u32, a_outer: u32, a_inner: u32,
-  b_offset: u32, b_row: u32, b_outer: u32, b_inner: u32,
-  c_offset: u32, c_row: u32, c_outer: u32, c_inner: u32,
-  inner: u32, alpha: f32,
-}
-#include "common/grid.wgsl"
-#include "common/activation.wgsl"
-
-#if VEC_A
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
-#else
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-#endif
-#if VEC_B
-@group(0) @binding(1) var<storage, read> b: array<vec4f>;
-#else
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-#endif
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-#if BIAS
-@group(0) @binding($(3)) var<storage, read> bias: array<f32>; // [n]
-#endif
-#if SAVE_PRE
-@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>;
-#endif
-#if LIMIT
-@group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<i32>; // [outer]: k stops here
-#endif
-@group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT)) var<uniform> params: Params;
+#include "common/matmul.wgsl"
 
 fn load_a(index: u32) -> f32 {
 #if VEC_A
@@ -51,41 +20,18 @@ fn load_b(index: u32) -> f32 {
 #endif
 }
 
-fn store(at: u32, col: u32, sum: f32) {
-  var value = params.alpha * sum;
-#if ACCUMULATE
-  value += c[at];
-#endif
-#if BIAS
-  value += bias[col];
-#endif
-#if SAVE_PRE
-  pre[at] = value;
-#endif
-  c[at] = activate(value);
-}
-
 @compute @workgroup_size($WG_X, $WG_Y)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
         @builtin(local_invocation_id) local: vec3u) {
   let linear = group_index(group, grid);
   if (linear >= params.groups) { return; }
-  let col_tile = linear % params.col_tiles;
-  let row_tile = (linear / params.col_tiles) % params.row_tiles;
-  let batch = linear / (params.col_tiles * params.row_tiles);
-  let outer = batch / params.inner;
-  let inner = batch % params.inner;
-  let row0 = (row_tile * $(WG_Y)u + local.y) * $(TM)u;
-  let col0 = (col_tile * $(WG_X)u + local.x) * $(TN)u;
+  let tile = tile_at(linear);
+  let row0 = (tile.row * $(WG_Y)u + local.y) * $(TM)u;
+  let col0 = (tile.col * $(WG_X)u + local.x) * $(TN)u;
   if (row0 >= params.m || col0 >= params.n) { return; }
-
-  let a_base = params.a_offset + outer * params.a_outer + inner * params.a_inner;
-  let b_base = params.b_offset + outer * params.b_outer + inner * params.b_inner;
-#if LIMIT
-  let k_end = min(params.k, u32(limits[outer]));
-#else
-  let k_end = params.k;
-#endif
+  let a_base = tile.a;
+  let b_base = tile.b;
+  let k_end = tile.k_end;
 
 #for r in 0..TM
 #for q in 0..TN/4
@@ -194,10 +140,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
   }
 
-  let c_base = params.c_offset + outer * params.c_outer + inner * params.c_inner;
 #for r in 0..TM
   if (row0 + $(r)u < params.m) {
-    let at = c_base + (row0 + $(r)u) * params.c_row + col0;
+    let at = tile.c + (row0 + $(r)u) * params.c_row + col0;
 #for q in 0..TN/4
 #for t in 0..4
     if (col0 + $(q * 4 + t)u < params.n) { store(at + $(q * 4 + t)u, col0 + $(q * 4 + t)u, acc_$(r)_$(q)[$t]); }

@@ -1,0 +1,68 @@
+// What both forms of the matrix product share: parameters, bindings, where a tile lies, and the store of one element.
+struct Params {
+  m: u32, n: u32, k: u32,
+  row_tiles: u32, col_tiles: u32, groups: u32,
+  a_offset: u32, a_row: u32, a_outer: u32, a_inner: u32,
+  b_offset: u32, b_row: u32, b_outer: u32, b_inner: u32,
+  c_offset: u32, c_row: u32, c_outer: u32, c_inner: u32,
+  inner: u32, alpha: f32,
+}
+#include "common/grid.wgsl"
+#include "common/activation.wgsl"
+
+#if VEC_A
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+#else
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+#endif
+#if VEC_B
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+#else
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+#endif
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+#if BIAS
+@group(0) @binding($(3)) var<storage, read> bias: array<f32>; // [n]
+#endif
+#if SAVE_PRE
+@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>;
+#endif
+#if LIMIT
+@group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<i32>; // [outer]: k stops here
+#endif
+@group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT)) var<uniform> params: Params;
+
+// A workgroup's tile of C by linear index: its place in units of tiles, the operands' first elements, the end of k.
+struct Tile { row: u32, col: u32, a: u32, b: u32, c: u32, k_end: u32 }
+
+fn tile_at(linear: u32) -> Tile {
+  let batch = linear / (params.col_tiles * params.row_tiles);
+  let outer = batch / params.inner;
+  let inner = batch % params.inner;
+  var tile: Tile;
+  tile.row = (linear / params.col_tiles) % params.row_tiles;
+  tile.col = linear % params.col_tiles;
+  tile.a = params.a_offset + outer * params.a_outer + inner * params.a_inner;
+  tile.b = params.b_offset + outer * params.b_outer + inner * params.b_inner;
+  tile.c = params.c_offset + outer * params.c_outer + inner * params.c_inner;
+#if LIMIT
+  tile.k_end = min(params.k, u32(limits[outer]));
+#else
+  tile.k_end = params.k;
+#endif
+  return tile;
+}
+
+fn store(at: u32, col: u32, sum: f32) {
+  var value = params.alpha * sum;
+#if ACCUMULATE
+  value += c[at];
+#endif
+#if BIAS
+  value += bias[col];
+#endif
+#if SAVE_PRE
+  pre[at] = value;
+#endif
+  c[at] = activate(value);
+}
