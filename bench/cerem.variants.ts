@@ -33,9 +33,10 @@ export function baseConfig(args: Arguments): CeremConfig {
   return parseCeremConfig({ ...ceremConfigJson(ceremBase), ...readJsonFile(file, 'config') }, file);
 }
 
-/** `--tokens`, at most what the model takes. */
-export function tokensOf(args: Arguments, fallback: number, { maxLength }: CeremConfig): number {
-  const tokens = args.integer('tokens', fallback, 1);
+/** `--tokens`, at most what the model takes; undefined where it is not given. */
+export function tokensOf(args: Arguments, { maxLength }: CeremConfig): number | undefined {
+  if (args.optional('tokens') === undefined) return undefined;
+  const tokens = args.integer('tokens', maxLength, 1);
   if (tokens > maxLength) args.fail(`--tokens must be at most ${maxLength}, got ${tokens}`);
   return tokens;
 }

@@ -105,11 +105,12 @@ function checksOf(rows: readonly BenchRow[]): BenchCheck[] {
 
 export const table6Bench: Bench = {
   doc: "parameters, multiply-adds and memory of the CEREM paper's Table 6, at base size",
+  heeds: [],
   async run({ args, log }) {
     const own = ownOptions('table6', args, variantOptions);
     const base = baseConfig(own);
     checkVariants('table6', base);
-    const tokens = tokensOf(own, TOKENS, base);
+    const tokens = tokensOf(own, base) ?? Math.min(TOKENS, base.maxLength);
     return onDevice(async (runtime) => {
       const rows: BenchRow[] = [];
       const extra: BenchRow[] = [];

@@ -29,13 +29,15 @@ const paperMs: Readonly<Record<string, readonly number[]>> = {
 
 export const table7Bench: Bench = {
   doc: "throughput and latency of the CEREM paper's Table 7: four models, batches of 1, 2 and 4",
+  heeds: [],
   async run({ args, log }) {
     const own = ownOptions('table7', args, variantOptions);
     const base = baseConfig(own);
     checkVariants('table7', base);
+    const given = tokensOf(own, base);
     return onDevice(async (runtime) => {
       const sizes = runtime.info.software ? SOFTWARE : GPU;
-      const tokens = tokensOf(own, sizes.tokens, base);
+      const tokens = given ?? Math.min(sizes.tokens, base.maxLength);
       const { rounds } = sizes;
       const variants = variantsOf(base);
 

@@ -111,14 +111,14 @@ const { seed: _oneSeed, ...recipe } = recipeOptions;
 /** Options that only some benchmarks have; each checks those it is given. */
 const own: Command['options'] = {
   only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone' },
-  tokens: { value: 'L,…', doc: 'sia: these lengths alone' },
+  tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   cases: { value: 'NAME,…', doc: 'peers: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn: a pretrained encoder' },
   vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
-  config: { value: 'F', doc: 'stsn: model configuration, possibly partial' },
+  config: { value: 'F', doc: 'stsn, table6, table7: model configuration, possibly partial' },
   ...Object.fromEntries(
     Object.entries(recipe).map(([name, { value, doc }]) => [name, { value, doc: `stsn: ${doc}` }]),
   ),
