@@ -1,6 +1,6 @@
 // C as in segment-attention, dS[key] = sum over r and segments around key of weight_r / r * p (y - D_r), in place; p is
 // the softmax and y the mean of Z over the segment, D_r = sum of p y: the gradient of weight_r.
-// Grid and sweeps as segment-attention. Outputs: scores hold S then C, grads Z = G V^T then dS (0 past the lengths and in
+// Grid: as segment-attention, and its sweeps. Outputs: scores hold S then C, grads Z = G V^T then dS (0 past the lengths and in
 // padded queries), row_grads D; TILED, without COMBINE: stats.
 struct Params {
   rows: u32, queries: u32, keys: u32, key_stride: u32, // keys: of the scores, from first_key on

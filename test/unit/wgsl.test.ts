@@ -33,10 +33,10 @@ const more: Readonly<Record<string, ReferenceCase[]>> = {
   'segment-attention': [
     {
       inputs: {
-        ...{ q: random(1, 20, 4), k: random(1, 20, 4), v: random(1, 20, 4), weights: random(2) },
-        lengths: { shape: [1], data: Int32Array.of(19) },
+        ...{ q: random(1, 40, 4), k: random(1, 40, 4), v: random(1, 40, 4), weights: random(2) },
+        lengths: { shape: [1], data: Int32Array.of(38) },
       },
-      params: { heads: 2, scales: [2, 17] },
+      params: { heads: 2, scales: [2, 35] },
     },
   ],
 };
