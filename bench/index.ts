@@ -7,6 +7,8 @@ import { siaBench } from './sia.bench.ts';
 import { soakBench } from './soak.bench.ts';
 import { spanScoreBench } from './span-score.bench.ts';
 import { stsnBench } from './stsn.bench.ts';
+import { table6Bench } from './table6.bench.ts';
+import { table7Bench } from './table7.bench.ts';
 
 export type { Bench, BenchDocument, BenchOptions } from './harness.ts';
 
@@ -15,6 +17,8 @@ export const benches: Readonly<Record<string, Bench>> = {
   kernels: kernelsBench,
   'span-score': spanScoreBench,
   sia: siaBench,
+  table6: table6Bench,
+  table7: table7Bench,
   peers: peersBench,
   soak: soakBench,
   stsn: stsnBench,
