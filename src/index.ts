@@ -34,6 +34,13 @@ export {
   type SegmentAttentionConfig,
 } from './models/segment-information-attention.ts';
 export { parameterShapes } from './nn/shapes.ts';
+export {
+  attentionMap,
+  type AttentionMap,
+  type BranchAttention,
+  type WeightMap,
+} from './tasks/cerem/attention-map.ts';
+export { attentionSvg } from './tasks/cerem/attention-svg.ts';
 export { parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
 export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
