@@ -42,11 +42,7 @@ test('two-fold overlaps: the preceding entity comes first, whatever the order in
     ['B-Z', 'I-Z/B-A', 'I-Z/I-A', 'I-A'],
     'crossing: the earlier start first',
   );
-  t.deepEqual(
-    tagsOf(sentenceOf(3, ['A', 0, 3], ['A', 1, 2])),
-    ['B-A', 'I-A/B-A', 'I-A'],
-    'nested, one type',
-  );
+  t.deepEqual(tagsOf(sentenceOf(3, ['A', 0, 3], ['A', 1, 2])), ['B-A', 'I-A/B-A', 'I-A'], 'nested, one type');
   t.deepEqual(
     tagsOf(sentenceOf(2, ['Y', 0, 2], ['X', 0, 2])),
     ['B-Y', 'I-Y'],
