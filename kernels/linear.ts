@@ -21,6 +21,7 @@ import {
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
 import { matmul, rowsOf } from './shared/matmul.ts';
+import { weightGradient } from './shared/weight-gradient.ts';
 
 const params = [
   { name: 'activation', doc: 'none, relu, gelu (exact, erf), tanh or sigmoid', default: 'none' },
@@ -133,6 +134,7 @@ export const linear: Kernel = {
       const dispatches: Dispatch[] = [];
       const scratch: Record<string, TensorSpec> = {};
       const outputs: Record<string, TensorSpec> = {};
+      const data: Record<string, Int32Array> = {};
       let g = 'grad_out';
       if (activation !== 'none' && m * n > 0) {
         g = 'grad_pre';
@@ -159,20 +161,12 @@ export const linear: Kernel = {
       if (isWanted(request, 'grad_weight')) {
         outputs.grad_weight = spec([n, k]);
         if (m === 0) dispatches.push(fill('linear-backward', 'grad_weight', n * k, 0, caps));
-        else if (n * k > 0)
-          dispatches.push(
-            matmul(
-              {
-                label: 'linear-backward',
-                ...{ m: n, n: k, k: m },
-                a: { tensor: g, row: n },
-                b: { tensor: 'x', row: k },
-                c: { tensor: 'grad_weight', row: k },
-                transA: true,
-              },
-              caps,
-            ),
-          );
+        else if (n * k > 0) {
+          const product = weightGradient('linear-backward', g, 'x', m, n, k, 'grad_weight', caps);
+          dispatches.push(...product.dispatches);
+          Object.assign(scratch, product.scratch);
+          Object.assign(data, product.data);
+        }
       }
       if (isWanted(request, 'grad_bias') && (request.wanted || request.shapes.bias)) {
         outputs.grad_bias = spec([n]);
@@ -180,7 +174,7 @@ export const linear: Kernel = {
         dispatches.push(...sums.dispatches);
         Object.assign(scratch, sums.scratch);
       }
-      return { dispatches, scratch, outputs, data: {} };
+      return { dispatches, scratch, outputs, data };
     },
   },
 };

@@ -12,6 +12,7 @@ const shapes: [rows: readonly number[], k: number, n: number][] = [
   [[65], 12, 63],
   [[2, 67], 33, 36],
   [[300], 6, 4],
+  [[1030], 6, 5], // on a GPU four parts of the weight's gradient
 ];
 const cases: Case[] = shapes.map(([rows, k, n]) => ({
   name: `x [${rows},${k}], weight [${n},${k}]`,
