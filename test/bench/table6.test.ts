@@ -1,7 +1,8 @@
 /** What `bench table6` counts as the paper counts; needs no device. */
 import test from 'tape';
 import { sharedVariantsOf, variantsOf } from '../../bench/cerem.variants.ts';
-import { paperMacs } from '../../bench/table6.bench.ts';
+import { paperMacs, table6Bench } from '../../bench/table6.bench.ts';
+import { table7Bench } from '../../bench/table7.bench.ts';
 import { ceremBase, countParameters } from '../../src/models/cerem.ts';
 
 const giga = (macs: number): number => Math.round(macs / 1e6) / 1e3;
@@ -52,4 +53,19 @@ test('bench table6: the variants in the order of the paper', (t) => {
   );
   t.ok(countParameters(shared[1].config) < countParameters(ceremBase));
   t.end();
+});
+
+test('bench table6, table7: bad options are refused before a device is opened', async (t) => {
+  for (const bench of [table6Bench, table7Bench]) {
+    const failure = (...args: string[]) =>
+      bench.run({ json: false, full: false, args, log: () => undefined }).then(String, String);
+    t.match(
+      await failure('--tokens=0'),
+      /^InputError: bench table[67]: --tokens must be a whole number of at least 1/,
+    );
+    t.match(await failure('--tokens=513'), /--tokens must be at most 512, got 513/);
+    t.match(await failure('--config=nowhere.json'), /^InputError: config nowhere\.json: no such file/);
+    const shared = 'test/fixtures/cerem/shared-global/config.json';
+    t.match(await failure(`--config=${shared}`), /the paper's models have "projections" per-scale/);
+  }
 });
