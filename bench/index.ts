@@ -3,6 +3,7 @@ import type { Bench } from './harness.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
 import { peersBench } from './peers.bench.ts';
+import { reportBench } from './report.bench.ts';
 import { siaBench } from './sia.bench.ts';
 import { soakBench } from './soak.bench.ts';
 import { spanScoreBench } from './span-score.bench.ts';
@@ -20,6 +21,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   table6: table6Bench,
   table7: table7Bench,
   peers: peersBench,
+  report: reportBench,
   soak: soakBench,
   stsn: stsnBench,
 };

@@ -20,7 +20,7 @@ const FORMS_TOKENS = 256;
 const SCALE_SETS = [1, 2, 3, 4, 5, 6].map((count) => Array.from({ length: count }, (_, i) => i + 2));
 const PASSES: readonly Pass[] = ['forward', 'backward'];
 
-const DEVICE_SAMPLING: Sampling = { minRounds: 5, maxRounds: 15, budgetMs: 12_000 };
+const DEVICE_SAMPLING: Sampling = { minRounds: 5, maxRounds: 15, budgetMs: 18_000 };
 const WALL_SAMPLING: Sampling = { minRounds: 3, maxRounds: 9, budgetMs: 5_000 };
 
 /** Memory is planned, not run, up to here. */
@@ -266,12 +266,13 @@ async function measureForms(runtime: Runtime, pass: Pass, options: BenchOptions)
   }));
 }
 
-/** Scratch by length from plans alone: nothing runs. */
+/** Scratch in bytes by length from plans alone: nothing runs. */
 export function memoryTable(
   caps: Caps,
+  lengths: readonly number[] = MEMORY_TOKENS,
 ): { L: number; pass: Pass; self: number; sia: number; naive: number }[] {
   return PASSES.flatMap((pass) =>
-    MEMORY_TOKENS.map((L) => {
+    lengths.map((L) => {
       const bytes = (side: SiaSide): number => {
         const shape = [1, L, sia.HEADS * sia.HEAD_SIZE];
         const shapes: Record<string, Shape> = { weights: [side.scales.length] };

@@ -1,0 +1,131 @@
+/** The plots of a benchmark's document. */
+import type { BenchDocument, BenchRow } from './harness.ts';
+import type { Axis, Plot, Point, Series } from './report.svg.ts';
+
+const PASSES = ['forward', 'backward'];
+/** The scales of the plots against length. */
+const MAIN_SCALES = '2,3,4,5,6';
+
+const number = (row: BenchRow, key: string): number => Number(row[key]);
+const scalesOf = (row: BenchRow): readonly unknown[] => (Array.isArray(row.scales) ? row.scales : []);
+const distinct = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
+
+/** The sides of `bench sia`: name, column, name among the quartiles. */
+const SIDES = [
+  ['self-attention', 'selfMs', 'self'],
+  ['segment-attention', 'siaMs', 'sia'],
+  ['scale by scale', 'naiveMs', 'naive'],
+] as const;
+
+function point(row: BenchRow, x: number, column: string, side: string): Point {
+  const quartiles = (row.quartiles as Record<string, { q1: number; q3: number }> | undefined)?.[side];
+  return { x, y: number(row, column), ...(quartiles ? { range: [quartiles.q1, quartiles.q3] } : {}) };
+}
+
+const sides = (rows: readonly BenchRow[], x: (row: BenchRow) => number): Series[] =>
+  SIDES.map(([name, column, side]) => ({
+    name,
+    points: rows.map((row) => point(row, x(row), column, side)).sort((a, b) => a.x - b.x),
+  }));
+
+const tokens = (ticks: number[]): Axis => ({ label: 'L, tokens', scale: 'log', ticks });
+
+function siaPlots({ rows, memory }: BenchDocument): Plot[] {
+  const shape = rows.length > 0 ? `${number(rows[0], 'heads')} heads of ${number(rows[0], 'headSize')}` : '';
+  const plots = PASSES.flatMap((pass): Plot[] => {
+    const ofPass = rows.filter((row) => row.pass === pass);
+    const byLength = ofPass.filter((row) => String(row.scales) === MAIN_SCALES);
+    const lengths = distinct(byLength.map((row) => number(row, 'L')));
+    const byCount = new Map<number, BenchRow[]>();
+    for (const row of ofPass) byCount.set(number(row, 'L'), [...(byCount.get(number(row, 'L')) ?? []), row]);
+    const counted = [...byCount.entries()].filter(
+      ([, of]) => distinct(of.map((r) => scalesOf(r).length)).length > 2,
+    );
+    return [
+      ...(lengths.length > 1
+        ? [
+            {
+              title: `Cost against length, ${pass}`,
+              caption: `Scales ${MAIN_SCALES}; ${shape}; device time, median and quartiles. Lower is better.`,
+              ...{ x: tokens(lengths), y: { label: 'ms', scale: 'log' as const } },
+              ...{ series: sides(byLength, (row) => number(row, 'L')), kind: 'lines' as const },
+            },
+          ]
+        : []),
+      ...counted.map(([L, of]): Plot => {
+        const counts = distinct(of.map((row) => scalesOf(row).length));
+        return {
+          title: `Cost against number of scales, ${pass}`,
+          caption: `L = ${L}; scales 2, 3, …; ${shape}; device time, median and quartiles. Lower is better.`,
+          x: { label: 'number of scales', scale: 'linear', ticks: counts },
+          y: { label: 'ms', scale: 'linear' },
+          ...{ series: sides(of, (row) => scalesOf(row).length), kind: 'lines' },
+        };
+      }),
+    ];
+  });
+  return [...plots, ...memoryPlots(Array.isArray(memory) ? (memory as BenchRow[]) : [], shape)];
+}
+
+function memoryPlots(rows: readonly BenchRow[], shape: string): Plot[] {
+  return PASSES.flatMap((pass): Plot[] => {
+    const ofPass = rows.filter((row) => row.pass === pass);
+    if (ofPass.length === 0) return [];
+    return [
+      {
+        title: `Memory against length, ${pass}`,
+        caption: `What is held beside inputs and outputs, from the plans; scales ${MAIN_SCALES}; ${shape}.`,
+        x: tokens(distinct(ofPass.map((row) => number(row, 'L')))),
+        y: { label: 'memory', scale: 'log', unit: 'bytes' },
+        series: SIDES.map(([name, , side]) => ({
+          name,
+          points: ofPass.map((row) => ({ x: number(row, 'L'), y: number(row, side) })),
+        })),
+        kind: 'lines',
+      },
+    ];
+  });
+}
+
+function roofline({ rows, peaks }: BenchDocument): Plot[] {
+  const { gflops, gbps } = (peaks ?? {}) as { gflops?: number; gbps?: number };
+  const busy = rows.filter((row) => number(row, 'gflops') > 0 && number(row, 'bytes') > 0);
+  if (gflops === undefined || gbps === undefined || busy.length === 0) return [];
+  const intensity = (row: BenchRow): number => number(row, 'flops') / number(row, 'bytes');
+  const all = busy.map(intensity);
+  const ridge = gflops / gbps;
+  const [low, high] = [Math.min(...all, ridge / 2), Math.max(...all, ridge * 2)];
+  return [
+    {
+      title: 'Roofline',
+      caption:
+        `Roof: the measured peaks, ${gflops.toPrecision(3)} GFLOP/s and ${gbps.toPrecision(3)} GB/s. ` +
+        'Data that stay in a cache can go past the slope. Higher is better.',
+      x: { label: 'FLOP per byte', scale: 'log' },
+      y: { label: 'GFLOP/s', scale: 'log' },
+      series: PASSES.map((pass) => ({
+        name: pass,
+        points: busy
+          .filter((row) => row.pass === pass)
+          .map((row) => ({ x: intensity(row), y: number(row, 'gflops'), label: String(row.kernel) })),
+      })).filter(({ points }) => points.length > 0),
+      guides: [
+        {
+          name: `${gflops.toPrecision(3)} GFLOP/s`,
+          points: [low, ridge, high].map((x) => ({ x, y: Math.min(gflops, gbps * x) })),
+        },
+      ],
+      kind: 'scatter',
+    },
+  ];
+}
+
+const plotters: Readonly<Record<string, (document: BenchDocument) => Plot[]>> = {
+  sia: siaPlots,
+  kernels: roofline,
+};
+
+/** The plots that a document's rows are enough for; none for a benchmark without. */
+export function plotsOf(document: BenchDocument): Plot[] {
+  return Object.hasOwn(plotters, document.name) ? plotters[document.name](document) : [];
+}

@@ -1,0 +1,119 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'tape';
+import { reportHtml } from '../../bench/report.bench.ts';
+import { plotsOf } from '../../bench/report.plots.ts';
+import { spread, svgOf, ticksOf } from '../../bench/report.svg.ts';
+import type { BenchDocument } from '../../src/cli/bench.ts';
+import { spanwise } from '../cli/run.ts';
+
+const document = (name: string, rows: BenchDocument['rows'], more: object = {}): BenchDocument => ({
+  ...{ name, rows, checks: [], commit: 'abcdef0123456789', dirty: false },
+  device: { name: 'a <fast> device', driver: 'driver 1', software: true, features: [] },
+  ...{ date: '2026-01-01T00:00:00.000Z', versions: {}, ...more },
+});
+
+const row = (L: number, scales: number[], pass: string, ms: number) => ({
+  ...{ L, heads: 8, headSize: 96, scales, pass, selfMs: ms, siaMs: 1.2 * ms, naiveMs: 5 * ms },
+  quartiles: { sia: { q1: 1.1 * ms, q3: 1.3 * ms } },
+});
+const five = [2, 3, 4, 5, 6];
+const sia = document(
+  'sia',
+  [
+    row(128, five, 'forward', 10),
+    row(256, five, 'forward', 40),
+    row(256, [2], 'forward', 40),
+    row(256, [2, 3], 'forward', 41),
+  ],
+  { memory: [{ L: 128, pass: 'forward', self: 2 ** 20, sia: 2 ** 20, naive: 2 ** 23 }] },
+);
+const kernels = document(
+  'kernels',
+  [{ kernel: 'linear', pass: 'forward', gflops: 5, flops: 1e9, bytes: 1e7 }],
+  {
+    peaks: { gflops: 10, gbps: 4 },
+  },
+);
+
+test('the plots of documents', (t) => {
+  const [byLength, byCount, memory] = plotsOf(sia);
+  t.equal(byLength.title, 'Cost against length, forward');
+  t.deepEqual(
+    byLength.series.map(({ name }) => name),
+    ['self-attention', 'segment-attention', 'scale by scale'],
+  );
+  t.deepEqual(
+    byLength.series[1].points.map(({ x, y }) => [x, y]),
+    [
+      [128, 12],
+      [256, 48],
+    ],
+    'the five scales alone',
+  );
+  t.deepEqual(byLength.series[1].points[0].range, [11, 13]);
+  t.deepEqual(
+    byCount.series[2].points.map(({ x, y }) => [x, y]),
+    [
+      [1, 200],
+      [2, 205],
+      [5, 200],
+    ],
+  );
+  t.deepEqual(memory.series[2].points, [{ x: 128, y: 2 ** 23 }]);
+
+  const [roof] = plotsOf(kernels);
+  t.deepEqual(roof.series[0].points, [{ x: 100, y: 5, label: 'linear' }]);
+  t.deepEqual(
+    roof.guides?.[0].points.map(({ x, y }) => [x, y]),
+    [
+      [1.25, 5],
+      [2.5, 10],
+      [100, 10],
+    ],
+  );
+  t.deepEqual(plotsOf(document('linear', [])), []);
+  t.end();
+});
+
+test('axes and labels', (t) => {
+  const log = { label: '', scale: 'log' } as const;
+  t.deepEqual(ticksOf(log, 3, 60), [5, 10, 20, 50]);
+  t.deepEqual(
+    ticksOf({ ...log, unit: 'bytes' }, 2 ** 20, 2 ** 23),
+    [20, 21, 22, 23].map((n) => 2 ** n),
+  );
+  t.deepEqual(ticksOf({ label: '', scale: 'linear' }, 0, 55), [0, 10, 20, 30, 40, 50]);
+  t.deepEqual(spread([50, 52, 10], 15, 100), [50, 65, 10], 'labels keep apart');
+  t.deepEqual(spread([90, 95], 15, 100), [85, 100], 'and above the axis');
+  t.notOk(/NaN|Infinity|undefined/.test(svgOf(plotsOf(sia)[0])));
+  t.end();
+});
+
+test('the report is one file that needs nothing else', (t) => {
+  const html = reportHtml([sia, kernels]);
+  t.equal(html.match(/<svg/g)?.length, 4);
+  t.ok(html.includes('a &lt;fast&gt; device') && !html.includes('<fast>'), 'names are escaped');
+  t.ok(html.includes('a software device'), 'and say what they are');
+  t.ok(html.includes('prefers-color-scheme: dark'));
+  t.notOk(/<script|<link|src=|url\(|https?:|NaN|Infinity/.test(html));
+  t.end();
+});
+
+test('spanwise bench report', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'spanwise-report-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const [a, b, bad, out] = ['a.json', 'b.json', 'bad.json', 'report.html'].map((name) => join(folder, name));
+  writeFileSync(a, JSON.stringify(sia));
+  writeFileSync(b, JSON.stringify(kernels));
+  writeFileSync(bad, '{"rows": 1}');
+  const done = await spanwise(['bench', 'report', '--in', a, b, '--out', out]);
+  t.equal(done.status, 0, done.stderr);
+  t.match(readFileSync(out, 'utf8'), /^<!doctype html>/);
+  const refused = await spanwise(['bench', 'report', '--in', a, bad]);
+  t.equal(refused.status, 2);
+  t.match(refused.stderr, /bad\.json is not the document of a benchmark/);
+  t.match((await spanwise(['bench', 'report'])).stderr, /--in F is missing/);
+  t.equal((await spanwise(['bench', 'sia', 'surplus'])).status, 2, 'no other benchmark takes files');
+});
