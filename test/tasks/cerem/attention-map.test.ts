@@ -1,5 +1,6 @@
 /** The attention map: a row of three tokens worked by hand, the tiny checkpoints, the SVG. */
 import test from 'tape';
+import { references } from '../../../kernels/reference/index.ts';
 import { openRuntime } from '../../../src/node.ts';
 import {
   attentionEntropy,
@@ -61,6 +62,27 @@ test('combined weights: heads and weights by query', (t) => {
   close(t, first, [1 / 2, 1 / 2, 1 / 2, 1 / 2], 'head 0');
   // Query 1: scale 1 weighs 2 of 3.
   close(t, second, [1 / 2, 1 / 2, (2 * 0.1 + 0.5) / 3, (2 * 0.9 + 0.5) / 3], 'head 1');
+  t.end();
+});
+
+test("combined weights are the kernel's: its output for values that are the identity", (t) => {
+  const L = 5;
+  const numbers = (from: number) =>
+    Float64Array.from({ length: L * L }, (_, i) => 3 * Math.sin(from + i * i));
+  const [q, k] = [numbers(1), numbers(2)];
+  const v = Float64Array.from({ length: L * L }, (_, i) => Number(i % (L + 1) === 0));
+  const shape = [1, L, L];
+  const inputs = {
+    ...{ q: { shape, data: q }, k: { shape, data: k }, v: { shape, data: v } },
+    weights: { shape: [2], data: Float64Array.of(0.25, 0.75) },
+    lengths: { shape: [1], data: Int32Array.of(L) },
+  };
+  const { out } = references['segment-attention'].forward(inputs, { heads: 1, scales: [2, 3] });
+  const scales = [
+    { scale: 2, q, k, weight: () => 0.25 },
+    { scale: 3, q, k, weight: () => 0.75 },
+  ];
+  t.ok(relativeError(combinedWeights(scales, 1, L)[0], out.data) < 1e-12);
   t.end();
 });
 
