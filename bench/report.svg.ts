@@ -212,16 +212,17 @@ function scatter(plot: Plot, x: Mapping, y: Mapping): string {
   for (const { label = '', at } of [...all].sort((a, b) => b.y - a.y)) {
     const width = LETTER * label.length;
     const places = [
-      { left: at[0] + 8, top: at[1] - 7 },
-      { left: at[0] - 8 - width, top: at[1] - 7 },
-      { left: at[0] - width / 2, top: at[1] - 20 },
-      { left: at[0] - width / 2, top: at[1] + 7 },
-    ].map(({ left, top }): Box => ({ left, top, right: left + width, bottom: top + LINE - 2 }));
+      { left: at[0] + 8, top: at[1] - 7, anchor: 'start', from: at[0] + 8 },
+      { left: at[0] - 8 - width, top: at[1] - 7, anchor: 'end', from: at[0] - 8 },
+      { left: at[0] - width / 2, top: at[1] - 20, anchor: 'middle', from: at[0] },
+      { left: at[0] - width / 2, top: at[1] + 7, anchor: 'middle', from: at[0] },
+    ].map((place) => ({ ...place, right: place.left + width, bottom: place.top + LINE - 2 }));
     const inside = (box: Box) => box.left > MARGIN.left && box.right < WIDTH && box.bottom < BOTTOM;
     const free = places.find((box) => inside(box) && !taken.some((other) => overlap(box, other)));
     if (!free) continue;
     taken.push(free);
-    labels.push(text(free.left, free.bottom - 2, label, 'class="point"'));
+    // Widths are estimates: what is anchored at the point's side keeps its distance from the point.
+    labels.push(text(free.from, free.bottom - 2, label, `class="point" text-anchor="${free.anchor}"`));
   }
   const marks = all.map(({ s, at, label = '', ...p }) => {
     const tip = `${label}, ${plot.series[s].name}: ${valueText(p.x, plot.x)}, ${valueText(p.y, plot.y)}`;
