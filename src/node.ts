@@ -46,6 +46,18 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
 }
 
 /**
+ * Resolves once the device has done a first piece of work. The threads of a software driver start with it; a device
+ * destroyed before they run takes the process down (SwiftShader: std::system_error from a mutex).
+ */
+async function settled(device: GPUDevice): Promise<void> {
+  const buffer = device.createBuffer({ size: 16, usage: 0x8 }); // COPY_DST
+  device.queue.writeBuffer(buffer, 0, new Uint32Array(4));
+  device.queue.submit([device.createCommandEncoder().finish()]);
+  await device.queue.onSubmittedWorkDone();
+  buffer.destroy();
+}
+
+/**
  * Opens a device and a runtime that owns it; `close()` it and the process can exit. SPANWISE_DEVICE=software forces
  * the software device. Errors: DeviceUnavailableError (no adapter, no software device; says what to do).
  */
@@ -64,6 +76,7 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
   let instance: GPU | undefined = dawn.create([...flags, 'disable-dawn-features=timestamp_quantization']);
   try {
     const opened = await pacedWait(openDevice(instance, options));
+    await pacedWait(settled(opened.device));
     return new Runtime(opened, {
       poison: options.poison,
       wait: pacedWait,

@@ -62,7 +62,8 @@ function extraction({ text, entities, relations }: Extraction): string {
   const related = relations.map(
     (r) => `  ${entities[r.head].text} —${r.type}→ ${entities[r.tail].text}  ${r.score.toFixed(2)}`,
   );
-  return [text, ...found, ...related].map((line) => `${line}\n`).join('');
+  const nothing = found.length > 0 ? [] : ['  (nothing found)'];
+  return [text, ...nothing, ...found, ...related].map((line) => `${line}\n`).join('');
 }
 
 async function run(args: Arguments): Promise<void> {

@@ -113,7 +113,10 @@ export const kernelShow: Command = {
   summary: 'Shows inputs, outputs and parameters of a kernel, and its plan for given shapes',
   positional: 'NAME',
   options: {
-    shapes: { value: 'JSON', doc: 'shape of each float input, values of each integer input' },
+    shapes: {
+      value: 'JSON',
+      doc: 'shape of each float input ([2,8]), values of each integer input ("spans":[[0,0,1],[0,2,4]])',
+    },
     params: { value: 'JSON', doc: 'parameters for the plan' },
     wgsl: { doc: 'also print the WGSL of every dispatch (needs --shapes)' },
     json,

@@ -18,6 +18,7 @@ import {
   type Corpus,
   type LogEvent,
   type Recipe,
+  type TrainReport,
 } from '../tasks/stsn/train.ts';
 import { loadTokenizer } from '../tasks/text/load.ts';
 import type { Tokenizer } from '../tasks/text/tokenizer.ts';
@@ -160,6 +161,13 @@ function prepare(args: Arguments): Prepared {
   return { train, dev, recipe, saveSeconds, notes: encoder?.notes ?? [], make };
 }
 
+/** F1 of the best epoch on dev, where this process scored it. */
+function devScores({ best }: TrainReport): string {
+  if (!best.dev) return '';
+  const { ner, rePlus } = best.dev;
+  return ` (dev NER F1 ${percent(ner.micro.f1)}, RE+ F1 ${percent(rePlus.micro.f1)})`;
+}
+
 export const trainCommand: Command = {
   name: 'train',
   summary: 'Trains a model on annotated sentences',
@@ -203,7 +211,6 @@ export const trainCommand: Command = {
           ...{ model, tokenizer, train, dev, recipe, saveSeconds, notes },
           out: args.text('out'),
           resume: args.flag('resume'),
-
           onEvent: shown.onEvent,
         }).finally(shown.end);
         const parameters = model.parameters.count();
@@ -211,8 +218,8 @@ export const trainCommand: Command = {
         else
           await print(
             `${report.notes.map((note) => `note: ${note}\n`).join('')}` +
-              `${costReport(runtime.info, parameters, report)}` +
-              `best epoch ${report.best.epoch}; model in ${args.text('out')}\n`,
+              `${report.steps > 0 ? costReport(runtime.info, parameters, report) : `nothing left to train: all ${recipe.epochs} epochs are done\n`}` +
+              `best epoch ${report.best.epoch}${devScores(report)}; model in ${args.text('out')}\n`,
           );
       },
     );

@@ -101,6 +101,8 @@ export class Runtime {
 
   /** A tensor with the host's values. Errors: element count that does not match the shape. */
   upload(data: Float32Array | Int32Array, shape: Shape, label: Label = 'inputs'): Tensor {
+    if (!(data instanceof Float32Array || data instanceof Int32Array))
+      throw new InputError('upload: the values must be a Float32Array or an Int32Array');
     if (data.length !== sizeOf(shape))
       throw new InputError(
         `upload: ${data.length} values do not fill the shape [${shape}] (${sizeOf(shape)})`,

@@ -18,6 +18,7 @@ import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
+import { InputError } from '../../kernels/errors.ts';
 import { DeviceUnavailableError } from './errors.ts';
 
 const ARCHIVE = 'swiftshader.tar.br';
@@ -140,7 +141,12 @@ export const softwareReason = (): string | undefined =>
   reasons[process.env[MARK]?.split(' ')[1] as SoftwareReason];
 
 /** True when the caller asks for the software device even where a driver exists: SPANWISE_DEVICE=software. */
-export const softwareForced = (): boolean => process.env.SPANWISE_DEVICE === 'software';
+export function softwareForced(): boolean {
+  const asked = process.env.SPANWISE_DEVICE;
+  if (asked !== undefined && asked !== '' && asked !== 'software')
+    throw new InputError(`SPANWISE_DEVICE is "${asked}"; it can be "software" or unset`);
+  return asked === 'software';
+}
 
 /**
  * False where no Vulkan driver can be loaded at all, so that asking Dawn would only print its warnings: Linux without

@@ -27,6 +27,10 @@ const children: Record<string, () => Promise<void>> = {
     console.log(await compute(runtime));
     runtime.close();
   },
+  async 'closed at once'() {
+    (await openRuntime()).close();
+    console.log('closed');
+  },
   async 'no close'() {
     console.log(await compute(await openRuntime()));
   },
@@ -104,6 +108,11 @@ function tests(): void {
 
   test('a process that opened a device ends by itself', async (t) => {
     t.deepEqual(await child('success'), { code: 0, out: '3,6', err: '' }, 'after close');
+    t.deepEqual(
+      await child('closed at once'),
+      { code: 0, out: 'closed', err: '' },
+      'closed as soon as it is open',
+    );
     t.deepEqual(await child('no close'), { code: 0, out: '3,6', err: '' }, 'without close');
     t.deepEqual(await child('work under way'), { code: 0, out: 'left', err: '' }, 'with work under way');
     const failed = await child('error');
