@@ -36,7 +36,7 @@ interface Bound {
 function bind(kernel: string, request: PlanRequest): Bound {
   const [b, l, d] = shapeOf(kernel, request, 'x', 3);
   const ranges = hostOf(kernel, request, 'ranges');
-  const count = ranges.length / 3;
+  const count = Math.ceil(ranges.length / 3);
   expectShape(kernel, 'ranges', shapeOf(kernel, request, 'ranges'), [count, 3]);
   let covered = 0;
   let filled = 0;

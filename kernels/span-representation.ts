@@ -48,7 +48,7 @@ export function bindSpans(kernel: string, request: PlanRequest): Spans {
   const [B, L, d] = shapeOf(kernel, request, 'x', 3);
   const [maxWidth, dw] = shapeOf(kernel, request, 'width_embedding', 2);
   const spans = hostOf(kernel, request, 'spans');
-  const S = spans.length / 3;
+  const S = Math.ceil(spans.length / 3);
   expectShape(kernel, 'spans', shapeOf(kernel, request, 'spans'), [S, 3]);
   const first = new Int32Array(S);
   const last = new Int32Array(S);
