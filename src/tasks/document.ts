@@ -1,0 +1,8 @@
+/** Annotated texts by character: what CEREM reads and writes. Sentences of tokens are in `dataset.ts`. */
+import type { Annotation } from './dataset.ts';
+
+/** A text of any length; `start` and `end` of its entities are UTF-16 code units of `text`, `end` exclusive. */
+export interface Document extends Annotation {
+  text: string;
+  id?: string | number;
+}
