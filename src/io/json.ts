@@ -3,6 +3,10 @@ import { InputError } from '../../kernels/errors.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
+/** True for a JSON object: neither a list nor null. */
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 const SPACE = /[ \t\n\r]*/y;
 const TOKEN =
   /[{}[\],:]|"(?:[ !#-[\]-\uffff]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
@@ -81,7 +85,6 @@ export function parseJson(text: string, what: string, firstLine = 1): unknown {
  */
 export function parseObject(text: string, what: string): Json {
   const value = parseJson(text.replace(/^\ufeff/, ''), what);
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InputError(`${what}: not a JSON object`);
-  return value as Json;
+  if (!isObject(value)) throw new InputError(`${what}: not a JSON object`);
+  return value;
 }

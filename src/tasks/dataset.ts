@@ -1,6 +1,6 @@
 /** Annotated sentences (SpERT-style JSON): types, a parser that checks everything, and label sets. */
 import { InputError } from '../../kernels/errors.ts';
-import { jsonErrorOffset, parseJson } from '../io/json.ts';
+import { isObject, jsonErrorOffset, parseJson, type Json } from '../io/json.ts';
 
 /** A typed span: token offsets, `end` exclusive. */
 export interface Entity {
@@ -34,16 +34,11 @@ export interface LabelSets {
   relationTypes: string[];
 }
 
-type Fields = Record<string, unknown>;
-
 /** A value as an error message quotes it: JSON, on one line, cut where long. */
-function quote(value: unknown): string {
+export function quote(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Reads the fields of one row; every complaint names the file, the row (from 1) and the field. */
 export class RowReader {
@@ -56,23 +51,23 @@ export class RowReader {
     throw new InputError(`${this.file}: row ${this.row}: ${field ? `${field} ` : ''}${complaint}`);
   }
 
-  list(fields: Fields, field: string): unknown[] {
+  list(fields: Json, field: string): unknown[] {
     const value = fields[field];
     if (value === undefined) this.fail(field, 'is missing');
     return Array.isArray(value) ? value : this.fail(field, `is ${quote(value)}, not a list`);
   }
 
-  fields(value: unknown, field: string): Fields {
-    return isFields(value) ? value : this.fail(field, `is ${quote(value)}, not an object`);
+  fields(value: unknown, field: string): Json {
+    return isObject(value) ? value : this.fail(field, `is ${quote(value)}, not an object`);
   }
 
-  string(fields: Fields, field: string): string {
+  string(fields: Json, field: string): string {
     const value = fields[field];
     if (typeof value === 'string') return value;
     return this.fail(field, value === undefined ? 'is missing' : `is ${quote(value)}, not a string`);
   }
 
-  integer(fields: Fields, where: string, name: string): number {
+  integer(fields: Json, where: string, name: string): number {
     const value = fields[name];
     if (typeof value === 'number' && Number.isInteger(value)) return value;
     return this.fail(
@@ -81,7 +76,7 @@ export class RowReader {
     );
   }
 
-  type(fields: Fields, where: string): string {
+  type(fields: Json, where: string): string {
     const value = fields.type;
     if (typeof value === 'string' && value !== '') return value;
     return this.fail(`${where}.type`, value === undefined ? 'is missing' : `is ${quote(value)}, not a name`);
@@ -160,7 +155,7 @@ export function parseSpertJson(text: string, file: string): Sentence[] {
 }
 
 /** The types that occur, each list sorted by code unit (the same on every machine, whatever its locale). */
-export function labelSets(sentences: readonly Sentence[]): LabelSets {
+export function labelSets(sentences: readonly Annotation[]): LabelSets {
   const distinct = (types: string[]): string[] => [...new Set(types)].sort();
   return {
     entityTypes: distinct(sentences.flatMap((s) => s.entities.map((e) => e.type))),
