@@ -2,45 +2,26 @@
  * Where a training run stands: the folder `last/` of its checkpoint, which holds the model, the optimizer's moments and
  * `trainer.json`. Everything read back is checked, so that a run continues bit for bit or not at all. Node only.
  */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../../kernels/errors.ts';
 import { readSafetensorsFile, recoverFolder, writeCheckpointFolder } from '../../io/files.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensors.ts';
 import { Fields, type Json } from '../../models/config.ts';
-import type { Stsn } from '../../models/stsn.ts';
 import { FileSource, type Parameters } from '../../nn/parameters.ts';
 import type { AdamW } from '../../optim/index.ts';
-import type { SampleCounts } from '../sampling.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
 import { readJsonFile, WEIGHTS } from '../checkpoint.ts';
-import { checkpointFiles } from './checkpoint.ts';
-import { parseRecipe, type Recipe } from './recipe.ts';
+import type { TrainingRecipe } from './recipe.ts';
+import type { Fingerprint, Losses, StateFormat, Task } from './task.ts';
 
 export const LAST = 'last';
 const TRAINER = 'trainer.json';
 const OPTIMIZER = 'optimizer.safetensors';
 
-/** Loss parts and the gradient norm before clipping; of one step, or means over steps. */
-export interface Losses {
-  loss: number;
-  tag: number;
-  span: number;
-  relation: number;
-  gradNorm: number;
-}
-
-/** SHA-256 of what a resumed run must share with the one it continues. */
-export interface Fingerprint {
-  train: string;
-  dev: string;
-  /** Configuration and tokenizer. */
-  model: string;
-}
-
 /** What `trainer.json` holds. */
-export interface TrainingState {
-  recipe: Recipe;
+export interface TrainingState<R extends TrainingRecipe, L extends string, C extends string> {
+  recipe: R;
   data: Fingerprint;
   /** Epochs done, and batches done of the one that follows. */
   epoch: number;
@@ -51,42 +32,51 @@ export interface TrainingState {
   /** Length of `log.jsonl` at that moment. */
   logBytes: number;
   /** Sums over the batches done of the unfinished epoch. */
-  sums: Losses;
-  counts: SampleCounts;
+  sums: Losses<L>;
+  counts: Record<C, number>;
 }
 
-export const noLosses = (): Losses => ({ loss: 0, tag: 0, span: 0, relation: 0, gradNorm: 0 });
+const zeros = <K extends string>(keys: readonly K[]): Record<K, number> =>
+  Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
 
-export const noCounts = (): SampleCounts => ({
-  positiveSpans: 0,
-  negativeSpans: 0,
-  positivePairs: 0,
-  negativePairs: 0,
+const lossNames = <L extends string>(parts: readonly L[]) => ['loss', ...parts, 'gradNorm'] as const;
+
+export const noLosses = <L extends string>(parts: readonly L[]): Losses<L> => zeros(lossNames(parts));
+
+export const noCounts = zeros;
+
+/** SHA-256 of a value's JSON. */
+export const hashOf = (value: unknown): string =>
+  createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+/** The state of a run that has not made a step. */
+export const freshState = <R extends TrainingRecipe, L extends string, C extends string>({
+  recipe,
+  data,
+  parts,
+  counted,
+}: Pick<Task<R, L, C, unknown>, 'recipe' | 'data' | 'parts' | 'counted'>): TrainingState<R, L, C> => ({
+  recipe,
+  data,
+  epoch: 0,
+  batch: 0,
+  best: -1,
+  bestEpoch: 0,
+  logBytes: 0,
+  sums: noLosses(parts),
+  counts: noCounts(counted),
 });
 
-function parseLosses(json: Json, what: string): Losses {
+function parseNumbers<K extends string>(
+  json: Json,
+  what: string,
+  keys: readonly K[],
+  read: (fields: Fields, key: K) => number,
+): Record<K, number> {
   const fields = new Fields(json, what);
-  const losses: Losses = {
-    loss: fields.number('loss'),
-    tag: fields.number('tag'),
-    span: fields.number('span'),
-    relation: fields.number('relation'),
-    gradNorm: fields.number('gradNorm'),
-  };
+  const numbers = Object.fromEntries(keys.map((key) => [key, read(fields, key)])) as Record<K, number>;
   fields.rejectUnknown();
-  return losses;
-}
-
-function parseCounts(json: Json, what: string): SampleCounts {
-  const fields = new Fields(json, what);
-  const counts: SampleCounts = {
-    positiveSpans: fields.integer('positiveSpans', undefined, 0),
-    negativeSpans: fields.integer('negativeSpans', undefined, 0),
-    positivePairs: fields.integer('positivePairs', undefined, 0),
-    negativePairs: fields.integer('negativePairs', undefined, 0),
-  };
-  fields.rejectUnknown();
-  return counts;
+  return numbers;
 }
 
 function parseFingerprint(json: Json, what: string): Fingerprint {
@@ -100,9 +90,13 @@ function parseFingerprint(json: Json, what: string): Fingerprint {
 }
 
 /** Reads a state's fields. Errors: InputError naming `what` and the key that is missing, unknown or out of range. */
-export function parseState(json: Json, what: string): TrainingState {
+function parseState<R extends TrainingRecipe, L extends string, C extends string>(
+  json: Json,
+  what: string,
+  { parseRecipe, parts, counted }: StateFormat<R, L, C>,
+): TrainingState<R, L, C> {
   const fields = new Fields(json, what);
-  const state: TrainingState = {
+  const state: TrainingState<R, L, C> = {
     recipe: parseRecipe(fields.object('recipe'), `${what}: recipe`),
     data: parseFingerprint(fields.object('data'), `${what}: data`),
     epoch: fields.integer('epoch', undefined, 0),
@@ -110,8 +104,12 @@ export function parseState(json: Json, what: string): TrainingState {
     best: fields.number('best', undefined, -1),
     bestEpoch: fields.integer('bestEpoch', undefined, 0),
     logBytes: fields.integer('logBytes', undefined, 0),
-    sums: parseLosses(fields.object('sums'), `${what}: sums`),
-    counts: parseCounts(fields.object('counts'), `${what}: counts`),
+    sums: parseNumbers(fields.object('sums'), `${what}: sums`, lossNames(parts), (sums, key) =>
+      sums.number(key),
+    ),
+    counts: parseNumbers(fields.object('counts'), `${what}: counts`, counted, (counts, key) =>
+      counts.integer(key, undefined, 0),
+    ),
   };
   fields.rejectUnknown();
   if (state.epoch > state.recipe.epochs)
@@ -128,26 +126,25 @@ export function canResume(out: string): boolean {
 }
 
 /** The state of the run in `out`. Errors: InputError when there is none, or it is not a whole one. */
-export function readState(out: string): TrainingState {
+export function readState<R extends TrainingRecipe, L extends string, C extends string>(
+  out: string,
+  format: StateFormat<R, L, C>,
+): TrainingState<R, L, C> {
   if (!canResume(out))
     throw new InputError(`${out}: holds no training run to resume (no ${LAST}/${TRAINER})`);
   const path = join(out, LAST, TRAINER);
-  return parseState(readJsonFile(path, 'training state'), path);
+  return parseState(readJsonFile(path, 'training state'), path, format);
 }
 
-/** The recipe of the run in `out`. Errors: as `readState`. */
-export const savedRecipe = (out: string): Recipe => readState(out).recipe;
-
 /** Writes `out/last`, whole or not at all. */
-export async function writeState(
+export async function writeState<R extends TrainingRecipe, L extends string, C extends string>(
   out: string,
-  state: TrainingState,
-  model: Stsn,
-  tokenizer: Tokenizer,
+  state: TrainingState<R, L, C>,
+  { files }: Pick<Task<R, L, C, unknown>, 'files'>,
   optimizer: AdamW,
 ): Promise<void> {
   writeCheckpointFolder(join(out, LAST), {
-    ...(await checkpointFiles(model, tokenizer)),
+    ...(await files()),
     [OPTIMIZER]: serializeSafetensorsPieces(await optimizer.read()),
     [TRAINER]: `${JSON.stringify(state)}\n`,
   });
@@ -155,32 +152,29 @@ export async function writeState(
 
 /**
  * Continues from `out/last`: puts the model's weights and the optimizer's moments back to where they were.
- * @param fresh the state at the start of the run that is asked for
+ * @param task the run that is asked for
  * @returns the saved state
  * @throws InputError when the saved run is another one, or a file is not whole; nothing has changed then
  */
-export async function restoreState(
+export async function restoreState<R extends TrainingRecipe, L extends string, C extends string, E>(
   out: string,
-  fresh: TrainingState,
-  batches: number,
-  model: Stsn,
+  task: Task<R, L, C, E>,
   optimizer: AdamW,
-): Promise<TrainingState> {
-  const saved = readState(out);
+): Promise<TrainingState<R, L, C>> {
+  const saved = readState(out, task);
   const path = join(out, LAST, TRAINER);
   for (const [key, what] of [
     ['train', 'other training data'],
     ['dev', 'other dev data'],
     ['model', 'another model configuration or tokenizer'],
   ] as const)
-    if (saved.data[key] !== fresh.data[key])
-      throw new InputError(`${path}: the run was started with ${what}`);
-  if (JSON.stringify(saved.recipe) !== JSON.stringify(fresh.recipe))
+    if (saved.data[key] !== task.data[key]) throw new InputError(`${path}: the run was started with ${what}`);
+  if (JSON.stringify(saved.recipe) !== JSON.stringify(task.recipe))
     throw new InputError(`${path}: the run was started with another recipe: ${JSON.stringify(saved.recipe)}`);
-  if (saved.batch > 0 && (saved.batch >= batches || saved.epoch === saved.recipe.epochs))
-    throw new InputError(`${path}: "batch" is ${saved.batch}, past the epoch's ${batches} batches`);
+  if (saved.batch > 0 && (saved.batch >= task.batches || saved.epoch === saved.recipe.epochs))
+    throw new InputError(`${path}: "batch" is ${saved.batch}, past the epoch's ${task.batches} batches`);
 
-  const { parameters } = model;
+  const { parameters } = task.model;
   const weights = readWeights(join(out, LAST, WEIGHTS), parameters);
   const moments = readMoments(join(out, LAST, OPTIMIZER), parameters);
   for (const [name, { tensor }] of parameters.all)

@@ -1,0 +1,56 @@
+/** One step of a training: gradients of a batch, clipped, and AdamW on them. */
+import { SpanwiseError } from '../../../kernels/errors.ts';
+import type { Tensor } from '../../gpu/tensor.ts';
+import type { Parameters } from '../../nn/parameters.ts';
+import { record, scale } from '../../ops/index.ts';
+import { clipGradNorm, type AdamW } from '../../optim/index.ts';
+import { noLosses } from './state.ts';
+import type { Losses, MicroBatch } from './task.ts';
+
+/**
+ * One step on a batch that goes through the model in parts: one submit (unless the work is large), one wait. The
+ * gradient is that of the parts' means, each weighed by its share.
+ * @param step from 0, over the whole run, for messages
+ * @returns the batch's losses, likewise weighed
+ * @throws SpanwiseError when one is not finite
+ */
+export async function trainStep<L extends string, C extends string>(
+  parameters: Parameters,
+  optimizer: AdamW,
+  batch: readonly MicroBatch<L, C>[],
+  parts: readonly L[],
+  { step, lr, clip }: { step: number; lr: number; clip: number },
+): Promise<Losses<L>> {
+  const { runtime } = parameters;
+  return runtime.scope(async () => {
+    parameters.zeroGrad();
+    const found: { part: 'loss' | L; share: number; tensor: Tensor }[] = [];
+    for (const { share, losses } of batch) {
+      const { result, tape } = await record(runtime, () => {
+        const all = losses();
+        return { all, weighed: share === 1 ? all.loss : scale(all.loss, share) };
+      });
+      const first = found.length;
+      for (const part of ['loss', ...parts] as const) {
+        const tensor = result.all[part];
+        if (tensor) found.push({ part, share, tensor });
+      }
+      tape.backward(
+        result.weighed,
+        found.slice(first).map(({ tensor }) => tensor),
+      );
+    }
+    const { scale: factor, norm } = clipGradNorm(parameters, clip);
+    optimizer.step(lr, factor);
+    const [gradNorm, ...values] = await runtime.readAll([norm, ...found.map(({ tensor }) => tensor)]);
+    const sums: Losses<L> = { ...noLosses(parts), gradNorm: gradNorm[0] };
+    found.forEach(({ part, share }, i) => (sums[part] += share * values[i][0]));
+    if (!Object.values(sums).every(Number.isFinite)) {
+      const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);
+      throw new SpanwiseError(
+        `training diverged at step ${step + 1} (${shown.join(', ')}); try a lower --lr`,
+      );
+    }
+    return sums;
+  });
+}
