@@ -12,7 +12,7 @@ import type { Runtime } from '../src/node.ts';
 import { record } from '../src/ops/index.ts';
 import { AdamW, clipGradNorm } from '../src/optim/index.ts';
 import { checkLabels } from '../src/tasks/dataset.ts';
-import type { Evaluation } from '../src/tasks/metrics.ts';
+import type { Evaluation } from '../src/tasks/stsn/evaluate.ts';
 import { allSamples, joinSamples } from '../src/tasks/sampling.ts';
 import { encodeSentence, makeBatch } from '../src/tasks/stsn/batch.ts';
 import { readEncoder, readJsonFile, type PretrainedEncoder } from '../src/tasks/checkpoint.ts';

@@ -44,7 +44,7 @@ export { attentionSvg } from './tasks/cerem/attention-svg.ts';
 export { parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
 export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
-export { evaluate, type Evaluation } from './tasks/metrics.ts';
+export { evaluate, type Evaluation } from './tasks/stsn/evaluate.ts';
 export { predict, type Prediction } from './tasks/stsn/predict.ts';
 export { extract, type Extraction } from './tasks/stsn/extract.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readTextFile } from '../io/files.ts';
 import { checkLabels } from '../tasks/dataset.ts';
 import { readSplits } from '../tasks/dataset-file.ts';
-import type { Evaluation } from '../tasks/metrics.ts';
+import type { Evaluation } from '../tasks/stsn/evaluate.ts';
 import { loadStsn, randomStsn } from '../tasks/stsn/checkpoint.ts';
 import { extract, type Extraction } from '../tasks/stsn/extract.ts';
 import { completeConfig, smallEncoder, smallStsn } from '../tasks/stsn/setup.ts';

@@ -1,5 +1,6 @@
 /** `spanwise eval`: the scores of a model on annotated sentences. */
-import { evaluate, type Evaluation, type Score } from '../tasks/metrics.ts';
+import type { Score } from '../tasks/metrics.ts';
+import { evaluate, type Evaluation } from '../tasks/stsn/evaluate.ts';
 import { spanNotes } from '../tasks/spans.ts';
 import { loadStsn } from '../tasks/stsn/checkpoint.ts';
 import { predict } from '../tasks/stsn/predict.ts';

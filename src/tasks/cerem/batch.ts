@@ -54,20 +54,42 @@ export interface EncodedText {
   pieces: Piece[];
 }
 
+/** What texts become inputs with. */
+export type PieceSource = Pick<Tokenizer, 'encode' | 'clsId' | 'sepId' | 'padId'>;
+
+/** The same pieces, made once for each distinct text and kept: many prompts are asked of one text. */
+export function cachedPieces(tokenizer: Tokenizer): PieceSource {
+  const { clsId, sepId, padId } = tokenizer;
+  const known = new Map<string, Piece[]>();
+  const encode = (text: string): Piece[] => {
+    const pieces = known.get(text) ?? tokenizer.encode(text);
+    known.set(text, pieces);
+    return pieces;
+  };
+  return { clsId, sepId, padId, encode };
+}
+
 /**
  * @param what the input, for errors: file and row
  * @throws InputError for more pieces than the model takes, or a piece outside the encoder's vocabulary
  */
-export function encodeText(
+export const encodeText = (
   { prompt, text }: Pick<PromptedText, 'prompt' | 'text'>,
-  tokenizer: Tokenizer,
+  tokenizer: PieceSource,
+  config: CeremConfig,
+  what: string,
+): EncodedText => assemble(tokenizer.encode(prompt), tokenizer.encode(text), tokenizer, config, what);
+
+/** The same of pieces: those of the prompt, and all or some of a text's. */
+export function assemble(
+  prompt: readonly Piece[],
+  pieces: Piece[],
+  { clsId, sepId }: PieceSource,
   config: CeremConfig,
   what: string,
 ): EncodedText {
-  const asked = tokenizer.encode(prompt).map(({ id }) => id);
-  const pieces = tokenizer.encode(text);
-  const { clsId, sepId } = tokenizer;
-  const ids = Int32Array.of(clsId, ...asked, sepId, ...pieces.map(({ id }) => id), sepId);
+  const idsOf = (list: readonly Piece[]): number[] => list.map(({ id }) => id);
+  const ids = Int32Array.of(clsId, ...idsOf(prompt), sepId, ...idsOf(pieces), sepId);
   if (ids.length > config.maxLength)
     throw new InputError(
       `${what}: prompt and text make ${ids.length} word pieces, more than the model's maxLength ${config.maxLength}`,
@@ -78,7 +100,7 @@ export function encodeText(
     throw new InputError(
       `${what}: piece id ${outside} of the tokenizer is outside the encoder's vocabulary of ${vocabSize}`,
     );
-  return { ids, textStart: asked.length + 2, pieces };
+  return { ids, textStart: prompt.length + 2, pieces };
 }
 
 /** A padded batch, token types 0 up to the prompt's [SEP] and 1 after it; padding pieces take id `padId`. */
@@ -103,6 +125,16 @@ export interface PointerTargets {
   mask: Int32Array;
 }
 
+/** The first and the last piece that overlap a character span; undefined where none does (white space). */
+export function coveredPieces(
+  [from, to]: CharSpan,
+  pieces: readonly Piece[],
+): { first: number; last: number } | undefined {
+  const overlaps = ({ start, end }: Piece): boolean => start < to && end > from;
+  const first = pieces.findIndex(overlaps);
+  return first < 0 ? undefined : { first, last: pieces.findLastIndex(overlaps) };
+}
+
 /**
  * The targets of a batch of `columns` pieces a row: a character span takes the first piece that overlaps it to the
  * last that does. Errors: InputError naming the row and span that overlaps none (white space).
@@ -119,13 +151,12 @@ export function pointerTargets(
     const { textStart, pieces } = encoded[b];
     const first = b * columns + textStart;
     targets.mask.fill(1, first, first + pieces.length);
-    spans.forEach(([from, to], s) => {
-      const overlaps = ({ start, end }: Piece): boolean => start < to && end > from;
-      const start = pieces.findIndex(overlaps);
-      if (start < 0)
-        throw new InputError(`${file}: row ${b + 1}: spans[${s}] [${from}, ${to}) covers no word piece`);
-      targets.start[first + start] = 1;
-      targets.end[first + pieces.findLastIndex(overlaps)] = 1;
+    spans.forEach((span, s) => {
+      const covered = coveredPieces(span, pieces);
+      if (!covered)
+        throw new InputError(`${file}: row ${b + 1}: spans[${s}] [${span.join(', ')}) covers no word piece`);
+      targets.start[first + covered.first] = 1;
+      targets.end[first + covered.last] = 1;
     });
   });
   return targets;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import type { Annotation, Sentence } from '../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
-import { evaluate, type Prf, type Score } from '../../src/tasks/metrics.ts';
+import type { Annotation, Sentence } from '../../../src/tasks/dataset.ts';
+import { readSpertFile } from '../../../src/tasks/dataset-file.ts';
+import type { Prf, Score } from '../../../src/tasks/metrics.ts';
+import { evaluate } from '../../../src/tasks/stsn/evaluate.ts';
 
 /** Entities [type, start, end] and relations [type, head, tail]. */
 function annotation(
