@@ -20,4 +20,6 @@ export interface Node {
 /** Keeps the operations that run while it is `Runtime.tape`. */
 export interface Recorder {
   record(node: Node): void;
+  /** Operations kept so far. */
+  readonly length: number;
 }

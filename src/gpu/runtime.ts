@@ -164,17 +164,48 @@ export class Runtime {
    * which pass to the enclosing scope. Scopes nest; two asynchronous ones must not overlap otherwise.
    */
   async scope<T>(body: () => T | Promise<T>): Promise<T> {
-    const made = new Set<Tensor>();
-    this.#scopes.push(made);
+    const made = this.#openScope();
+    let survivors: Iterable<Tensor> = [];
     try {
       const result = await body();
-      const outer = this.#scopes[this.#scopes.indexOf(made) - 1];
-      for (const tensor of tensorsIn(result)) if (made.delete(tensor)) outer?.add(tensor);
+      survivors = tensorsIn(result);
       return result;
     } finally {
-      this.#scopes.splice(this.#scopes.indexOf(made), 1);
-      for (const tensor of made) tensor.release();
+      this.#closeScope(made, survivors);
     }
+  }
+
+  /**
+   * `scope` for a synchronous body, except that where the tape recorded something in it all tensors pass to the
+   * enclosing scope, as the backward may need them. So inference, and what is frozen while the rest trains, hold no more
+   * than they are working with.
+   */
+  tidy<T>(body: () => T): T {
+    const recorded = this.tape?.length;
+    const made = this.#openScope();
+    let survivors: Iterable<Tensor> = [];
+    try {
+      const result = body();
+      survivors = this.tape?.length === recorded ? tensorsIn(result) : made;
+      return result;
+    } finally {
+      this.#closeScope(made, survivors);
+    }
+  }
+
+  #openScope(): Set<Tensor> {
+    const made = new Set<Tensor>();
+    this.#scopes.push(made);
+    return made;
+  }
+
+  /** Hands `survivors` to the enclosing scope and releases the rest. */
+  #closeScope(made: Set<Tensor>, survivors: Iterable<Tensor>): void {
+    const at = this.#scopes.indexOf(made);
+    const outer = this.#scopes[at - 1];
+    for (const tensor of survivors) if (made.delete(tensor)) outer?.add(tensor);
+    this.#scopes.splice(at, 1);
+    for (const tensor of made) tensor.release();
   }
 
   #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {

@@ -89,9 +89,11 @@ class BertLayer {
   }
 
   forward(x: Tensor, lengths: Int32Array): Tensor {
-    const attended = this.attentionNorm.forward(this.attention.forward(x, x, hostInts(lengths)), x);
-    const inner = this.intermediate.forward(attended, this.activation);
-    return this.outputNorm.forward(this.output.forward(inner), attended);
+    return x.runtime.tidy(() => {
+      const attended = this.attentionNorm.forward(this.attention.forward(x, x, hostInts(lengths)), x);
+      const inner = this.intermediate.forward(attended, this.activation);
+      return this.outputNorm.forward(this.output.forward(inner), attended);
+    });
   }
 }
 
@@ -125,21 +127,30 @@ export class Bert {
 
   /** Last hidden state [B, L, d]. Errors: a row longer than the position table. */
   forward(batch: PieceBatch): Tensor {
-    const { rows, columns, lengths } = batch;
+    const { columns, lengths } = batch;
     if (!batch.positions && columns > this.config.maxPositions)
       throw new InputError(
         `a row of ${columns} pieces exceeds max_position_embeddings ${this.config.maxPositions}`,
       );
+    const { runtime } = this.#words.weight;
+    // Each layer's input goes as soon as the layer has run.
+    const after = (layers: number): Tensor =>
+      runtime.tidy(() =>
+        layers === 0 ? this.#embed(batch) : this.#layers[layers - 1].forward(after(layers - 1), lengths),
+      );
+    return after(this.#layers.length);
+  }
+
+  /** The embeddings of a batch, [B, L, d]. */
+  #embed({ rows, columns, ids, ...given }: PieceBatch): Tensor {
     const shape = [rows, columns];
-    const positions = batch.positions ?? Int32Array.from({ length: rows * columns }, (_, i) => i % columns);
-    const types = batch.tokenTypes ?? new Int32Array(rows * columns);
+    const positions = given.positions ?? Int32Array.from({ length: rows * columns }, (_, i) => i % columns);
+    const types = given.tokenTypes ?? new Int32Array(rows * columns);
     const words = add(
-      this.#words.forward(hostInts(batch.ids, shape)),
+      this.#words.forward(hostInts(ids, shape)),
       this.#positions.forward(hostInts(positions, shape)),
     );
-    let x = this.#norm.forward(words, this.#types.forward(hostInts(types, shape)));
-    for (const layer of this.#layers) x = layer.forward(x, lengths);
-    return x;
+    return this.#norm.forward(words, this.#types.forward(hostInts(types, shape)));
   }
 }
 

@@ -108,11 +108,13 @@ class AttentionBranch {
 
   forward(x: Tensor, lengths: Int32Array): Tensor {
     const { query, key, value, output } = this.#projections;
-    const mixed = attention(query.forward(x), key.forward(x), value.forward(x), {
-      heads: this.#heads,
-      lengths: hostInts(lengths),
+    return x.runtime.tidy(() => {
+      const mixed = attention(query.forward(x), key.forward(x), value.forward(x), {
+        heads: this.#heads,
+        lengths: hostInts(lengths),
+      });
+      return this.#norm.forward(output.forward(mixed), x);
     });
-    return this.#norm.forward(output.forward(mixed), x);
   }
 }
 
@@ -165,17 +167,22 @@ export class Cerem {
    * nothing. The encoder runs once. Errors: a row longer than the position table.
    */
   forward(batch: PieceBatch): Ends<Tensor> {
-    const hidden = this.encoder.forward(batch);
-    const start = this.#branches?.start.forward(hidden, batch.lengths) ?? hidden;
-    const end =
-      this.#branches && this.#branches.end !== this.#branches.start
-        ? this.#branches.end.forward(hidden, batch.lengths)
-        : start;
-    const shape = [batch.rows, batch.columns];
-    return {
-      start: reshape(this.#pointers.start.forward(start), shape),
-      end: reshape(this.#pointers.end.forward(end), shape),
-    };
+    return this.parameters.runtime.tidy(() => {
+      const hidden = this.encoder.forward(batch);
+      const shape = [batch.rows, batch.columns];
+      const branches = this.#branches;
+      const logits = (x: Tensor, pointer: Linear) => reshape(pointer.forward(x), shape);
+      if (branches && branches.start !== branches.end) {
+        // One branch after the other: what the first leaves behind is two rows of logits.
+        const of = (end: keyof Ends<Branch>) =>
+          hidden.runtime.tidy(() =>
+            logits(branches[end].forward(hidden, batch.lengths), this.#pointers[end]),
+          );
+        return { start: of('start'), end: of('end') };
+      }
+      const shared = branches?.start.forward(hidden, batch.lengths) ?? hidden;
+      return { start: logits(shared, this.#pointers.start), end: logits(shared, this.#pointers.end) };
+    });
   }
 }
 

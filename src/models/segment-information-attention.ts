@@ -62,7 +62,9 @@ function stackRows(tensors: readonly Tensor[]): Tensor {
  * smaller than what they give for any batch of more tokens than d.
  */
 const project = (x: Tensor, projections: readonly Linear[]): Tensor =>
-  linear(x, stackRows(projections.map((p) => p.weight)), stackRows(projections.map((p) => p.bias)));
+  x.runtime.tidy(() =>
+    linear(x, stackRows(projections.map((p) => p.weight)), stackRows(projections.map((p) => p.bias))),
+  );
 
 /** The two forms behind the module. */
 interface Form {
@@ -92,7 +94,9 @@ class PerScale implements Form {
         x,
         this.#attentions.map((attention) => attention[part]),
       );
-    const attended = segmentAttention(of('query'), of('key'), of('value'), { heads, scales, lengths });
+    const attended = x.runtime.tidy(() =>
+      segmentAttention(of('query'), of('key'), of('value'), { heads, scales, lengths }),
+    );
     const outputs = split(
       attended,
       scales.map(() => heads * headSize),
@@ -167,6 +171,6 @@ export class SegmentInformationAttention {
 
   /** x [B, L, d] → FSW [B, L, d]; `lengths` i32[B] counts the valid tokens of each row, and rows past it are no use. */
   forward(x: Tensor, lengths: Int32Array): Tensor {
-    return this.#form.forward(x, hostInts(lengths));
+    return x.runtime.tidy(() => this.#form.forward(x, hostInts(lengths)));
   }
 }

@@ -86,8 +86,10 @@ class Unit {
   }
 
   forward(q: Tensor, memory: Tensor, lengths: HostInts): Tensor {
-    const x = this.#attentionNorm.forward(this.#attention.forward(q, memory, lengths), q);
-    return this.#ffnNorm.forward(this.#outer.forward(this.#inner.forward(x, 'relu')), x);
+    return q.runtime.tidy(() => {
+      const x = this.#attentionNorm.forward(this.#attention.forward(q, memory, lengths), q);
+      return this.#ffnNorm.forward(this.#outer.forward(this.#inner.forward(x, 'relu')), x);
+    });
   }
 }
 
@@ -110,18 +112,20 @@ class Layer {
   forward(states: States, lengths: HostInts): States {
     const { entity, relation } = states;
     const label = states.label as Tensor;
-    const memory = {
-      both: () => this.#combine.forward(concat(entity, relation)),
-      'ner-to-re': () => entity,
-      're-to-ner': () => relation,
-      none: () => label,
-    }[this.#interaction]();
-    const next = this.#label.forward(label, memory, lengths);
-    return {
-      label: next,
-      entity: this.#entity.forward(entity, next, lengths),
-      relation: this.#relation.forward(relation, next, lengths),
-    };
+    return label.runtime.tidy(() => {
+      const memory = {
+        both: () => this.#combine.forward(concat(entity, relation)),
+        'ner-to-re': () => entity,
+        're-to-ner': () => relation,
+        none: () => label,
+      }[this.#interaction]();
+      const next = this.#label.forward(label, memory, lengths);
+      return {
+        label: next,
+        entity: this.#entity.forward(entity, next, lengths),
+        relation: this.#relation.forward(relation, next, lengths),
+      };
+    });
   }
 }
 
@@ -184,23 +188,30 @@ export class Stsn {
     this.#relationHead = new Linear(parameters, 'relation_head', 2 * span + d, config.relationTypes.length);
   }
 
-  /** Words → pieces → BERT → one vector a word by max over its pieces → N layers. */
+  /** One vector a word in its three roles, after N layers. */
   states(batch: StsnBatch, regularisation?: Regularisation): States {
+    return this.parameters.runtime.tidy(() => {
+      const words = this.#words(batch, regularisation);
+      let states: States = {
+        label: this.#labelProjection?.forward(words),
+        entity: this.#entityProjection.forward(words),
+        relation: this.#relationProjection.forward(words),
+      };
+      const lengths = hostInts(batch.wordLengths);
+      for (const layer of this.#layers) states = layer.forward(states, lengths);
+      return states;
+    });
+  }
+
+  /** Ê [B, n, d]: words → pieces → BERT → the maximum over each word's pieces → segment attention, where there is one. */
+  #words(batch: StsnBatch, regularisation?: Regularisation): Tensor {
     const hidden = this.encoder.forward(batch.pieces);
     const dropped = regularisation
       ? dropout(hidden, regularisation.p, regularisation.seed, regularisation.offset)
       : hidden;
-    const rows = batch.pieces.rows * batch.columns;
-    const pooled = rangeMaxPool(dropped, hostInts(batch.words, [rows, 3]));
-    const words = reshape(pooled, [batch.pieces.rows, batch.columns, this.config.encoder.hiddenSize]);
-    let states: States = {
-      label: this.#labelProjection?.forward(words),
-      entity: this.#entityProjection.forward(words),
-      relation: this.#relationProjection.forward(words),
-    };
-    const lengths = hostInts(batch.wordLengths);
-    for (const layer of this.#layers) states = layer.forward(states, lengths);
-    return states;
+    const { rows } = batch.pieces;
+    const pooled = rangeMaxPool(dropped, hostInts(batch.words, [rows * batch.columns, 3]));
+    return reshape(pooled, [rows, batch.columns, this.config.encoder.hiddenSize]);
   }
 
   /** Tag logits [B, n, tags]; undefined without labels. */
@@ -226,11 +237,13 @@ export class Stsn {
       const end = Math.max(heads[p + 1], tails[p + 1]);
       between.set([heads[p], start, Math.max(start, end)], p);
     }
-    const representation = concat(
-      spanRepresentation(states.relation, this.#widths, hostInts(heads, [rows, 3])),
-      spanRepresentation(states.relation, this.#widths, hostInts(tails, [rows, 3])),
-      rangeMaxPool(states.relation, hostInts(between, [rows, 3])),
-    );
-    return this.#relationHead.forward(representation);
+    return states.relation.runtime.tidy(() => {
+      const representation = concat(
+        spanRepresentation(states.relation, this.#widths, hostInts(heads, [rows, 3])),
+        spanRepresentation(states.relation, this.#widths, hostInts(tails, [rows, 3])),
+        rangeMaxPool(states.relation, hostInts(between, [rows, 3])),
+      );
+      return this.#relationHead.forward(representation);
+    });
   }
 }

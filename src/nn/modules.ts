@@ -78,10 +78,13 @@ export class MultiHeadAttention {
 
   /** q [B, Lq, d] over memory [B, Lk, d] → [B, Lq, d]; `lengths` [B] counts the valid keys. */
   forward(q: Tensor, memory: Tensor, lengths: HostInts): Tensor {
-    const mixed = attention(this.query.forward(q), this.key.forward(memory), this.value.forward(memory), {
-      heads: this.heads,
-      lengths,
+    return q.runtime.tidy(() => {
+      const { query, key, value, heads } = this;
+      const mixed = attention(query.forward(q), key.forward(memory), value.forward(memory), {
+        heads,
+        lengths,
+      });
+      return this.output.forward(mixed);
     });
-    return this.output.forward(mixed);
   }
 }

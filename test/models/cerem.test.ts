@@ -125,6 +125,37 @@ test("CEREM: parameters as the paper's Table 6 counts them", (t) => {
   t.end();
 });
 
+test('CEREM: inference holds no more than it is working with', async (t) => {
+  const [tokens, size, inner] = [64, 64, 128];
+  const encoder = { ...ceremBase.encoder.json, vocab_size: 50, hidden_size: size, num_attention_heads: 4 };
+  const peakOf = async (layers: number, more: Json): Promise<number> => {
+    const json = { ...ceremConfigJson(ceremBase), headSize: inner / 8, ...more };
+    const of = { ...encoder, num_hidden_layers: layers, intermediate_size: 2 * size };
+    const model = randomCerem(runtime, parseCeremConfig({ ...json, encoder: of }, 'mid-size'), 1);
+    const batch = { ids: new Int32Array(tokens), lengths: Int32Array.of(tokens), rows: 1, columns: tokens };
+    await runtime.finish();
+    runtime.memory.resetPeak();
+    const before = runtime.memory.report().liveBytes;
+    const { start, end } = model.forward(batch);
+    const { peakBytes, liveBytes } = runtime.memory.report();
+    t.equal(liveBytes - before, 2 * 4 * tokens, 'the logits alone are left');
+    for (const logits of [start, end]) t.ok((await logits.read()).every(Number.isFinite));
+    start.release();
+    end.release();
+    model.parameters.release();
+    return peakBytes - before;
+  };
+  const plain = { sia: false, branches: false };
+  const deep = await peakOf(6, plain);
+  t.equal(deep, await peakOf(1, plain), 'six layers need no more than one');
+  t.ok(deep <= 10 * 4 * tokens * size, `${deep} bytes are at most ten tensors of one layer`);
+  const full = await peakOf(6, {});
+  t.ok(full - (await peakOf(6, { branches: false })) <= 4 * tokens, 'nor two branches than one');
+  // q, k, v and the result of all scales, and four of that size that the kernel works in.
+  const stacked = 4 * tokens * ceremBase.scales.length * inner;
+  t.ok(full <= 9 * stacked, `${full} bytes are at most nine times the queries of all scales`);
+});
+
 test('CEREM: what is counted is what a model holds', async (t) => {
   for (const name of ['per-scale', 'shared-global', 'shared-per-head', 'shared-gated', 'no-sia']) {
     const { model, tokenizer } = loadCerem(runtime, `${folder}/${name}`);

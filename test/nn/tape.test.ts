@@ -262,3 +262,47 @@ check('the zero gradients of outputs that the loss does not reach are released',
     t.deepEqual([...((await x.grad?.read()) ?? [])], [1, 0, 1, 0]);
   });
 });
+
+check('tidy: what a backward may need stays, all else goes', async (t, leaf) => {
+  const a = leaf([1, 2, 3]);
+  /** 2 · x², by way of a tensor that is seen. */
+  const doubled = (x: Tensor): { out: Tensor; inner: Tensor } =>
+    runtime.tidy(() => {
+      const inner = mul(x, x);
+      return { out: scale(inner, 2), inner };
+    });
+  await runtime.scope(async () => {
+    let inner: Tensor | undefined;
+    const twice = (x: Tensor) =>
+      runtime.tidy(() => {
+        const made = doubled(x);
+        inner = made.inner;
+        return made.out;
+      });
+    const out = twice(a);
+    t.ok(inner?.released && !out.released, 'without a tape the intermediate goes');
+    t.deepEqual([...(await out.read())], [2, 8, 18]);
+
+    const { result, tape } = await record(runtime, () => {
+      const constant = twice(upload([4, 5, 6]));
+      t.ok(inner?.released && !constant.released, 'what needs no gradient goes under a tape too');
+      const recorded = twice(a);
+      t.notOk(inner?.released, 'what was recorded stays');
+      return sum(add(recorded, constant));
+    });
+    tape.backward(result);
+    t.deepEqual([...((await a.grad?.read()) ?? [])], [4, 8, 12]);
+
+    const seen: Tensor[] = [];
+    t.throws(
+      () =>
+        runtime.tidy(() => {
+          seen.push(upload([1]));
+          throw new InputError('stop');
+        }),
+      /stop/,
+    );
+    t.ok(seen[0].released, 'and after an error');
+    t.equal(runtime.tidy(() => a).released, false, 'what was not made inside is left alone');
+  });
+});
