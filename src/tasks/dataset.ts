@@ -40,6 +40,10 @@ export function quote(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
+/** What offsets count, and what of: tokens of a sentence, UTF-16 code units of a text. */
+type Unit = 'token' | 'character';
+const WHOLE: Readonly<Record<Unit, string>> = { token: 'sentence', character: 'text' };
+
 /** Reads the fields of one row; every complaint names the file, the row (from 1) and the field. */
 export class RowReader {
   constructor(
@@ -82,14 +86,15 @@ export class RowReader {
     return this.fail(`${where}.type`, value === undefined ? 'is missing' : `is ${quote(value)}, not a name`);
   }
 
-  entity(value: unknown, where: string, length: number): Entity {
+  /** A span of a sentence's tokens, or of a text's characters. */
+  entity(value: unknown, where: string, length: number, unit: Unit = 'token'): Entity {
     const fields = this.fields(value, where);
     const type = this.type(fields, where);
     const start = this.integer(fields, where, 'start');
     const end = this.integer(fields, where, 'end');
-    if (start < 0) this.fail(`${where}.start`, `is ${start}, before the first token`);
-    if (end > length) this.fail(`${where}.end`, `is ${end}, but the sentence has ${length} tokens`);
-    if (end <= start) this.fail(where, `covers no token: start ${start}, end ${end}`);
+    if (start < 0) this.fail(`${where}.start`, `is ${start}, before the first ${unit}`);
+    if (end > length) this.fail(`${where}.end`, `is ${end}, but the ${WHOLE[unit]} has ${length} ${unit}s`);
+    if (end <= start) this.fail(where, `covers no ${unit}: start ${start}, end ${end}`);
     return { type, start, end };
   }
 
@@ -111,17 +116,25 @@ export class RowReader {
       typeof token === 'string' ? token : this.fail(`tokens[${i}]`, `is ${quote(token)}, not a string`),
     );
     if (tokens.length === 0) this.fail('tokens', 'is empty: a sentence needs at least one word');
+    return { tokens, ...this.annotation(fields, tokens.length) };
+  }
+
+  /** Entities, relations and id of a row of `length` units; `id`, else `orig_id`, where it is a string or a number. */
+  annotation(fields: Json, length: number, unit: Unit = 'token'): Annotation & Pick<Sentence, 'id'> {
     const entities = this.list(fields, 'entities').map((entity, i) =>
-      this.entity(entity, `entities[${i}]`, tokens.length),
+      this.entity(entity, `entities[${i}]`, length, unit),
     );
     // Entity-only corpora may leave `relations` out.
     const listed = fields.relations === undefined ? [] : this.list(fields, 'relations');
     const relations = listed.map((relation, i) =>
       this.relation(relation, `relations[${i}]`, entities.length),
     );
+    return { entities, relations, ...this.id(fields) };
+  }
+
+  id(fields: Json): Pick<Sentence, 'id'> {
     const id = fields.id ?? fields.orig_id;
-    const named = typeof id === 'string' || typeof id === 'number';
-    return named ? { tokens, entities, relations, id } : { tokens, entities, relations };
+    return typeof id === 'string' || typeof id === 'number' ? { id } : {};
   }
 }
 

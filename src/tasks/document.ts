@@ -5,4 +5,6 @@ import type { Annotation } from './dataset.ts';
 export interface Document extends Annotation {
   text: string;
   id?: string | number;
+  /** The tokens of its source, where that had some: parts of `text` in order, at most white space between them. */
+  tokens?: string[];
 }

@@ -1,0 +1,133 @@
+/** Rows of triples without positions (DuIE): subject, predicate and object as strings. */
+import type { Json } from '../../io/json.ts';
+import type { Entity, RowReader } from '../dataset.ts';
+import type { Document } from '../document.ts';
+
+/** What had to be guessed or left out. */
+export interface TripleCounts {
+  triples: number;
+  /** Triples of which a string occurs more than once. */
+  ambiguous: number;
+  /** Triples of which a string does not occur, or that no two different entities can hold: left out. */
+  missing: number;
+}
+
+type Span = Omit<Entity, 'type'>;
+
+/** Every occurrence of `part`, overlapping ones too. */
+function occurrences(text: string, part: string): Span[] {
+  const found: Span[] = [];
+  for (let start = text.indexOf(part); start >= 0; start = text.indexOf(part, start + 1))
+    found.push({ start, end: start + part.length });
+  return found;
+}
+
+/** The characters between two spans; Infinity where they overlap, so that any other pair is nearer. */
+function distance(a: Span, b: Span): number {
+  if (a.end <= b.start) return b.start - a.end;
+  return b.end <= a.start ? a.start - b.end : Infinity;
+}
+
+/** The nearest pair of spans, overlapping ones last; of equal ones the first. */
+function nearestPair(subjects: readonly Span[], objects: readonly Span[]): [Span, Span] {
+  let nearest: [Span, Span] = [subjects[0], objects[0]];
+  for (const subject of subjects)
+    for (const object of objects)
+      if (distance(subject, object) < distance(...nearest)) nearest = [subject, object];
+  return nearest;
+}
+
+/** A relation between two strings, as one slot of a triple says it. */
+interface Triple {
+  type: string;
+  subject: string;
+  subjectType: string;
+  object: string;
+  objectType: string;
+}
+
+/** The triples of one entry of `spo_list`: one for each slot of its object, empty slots left out. */
+function slots(entry: Json, where: string, row: RowReader): Triple[] {
+  const named = (fields: Json, key: string, at: string): string => {
+    const value = fields[key];
+    if (typeof value === 'string' && value.trim() !== '') return value.trim();
+    return row.fail(`${at}.${key}`, value === undefined ? 'is missing' : 'is not a name');
+  };
+  const [type, subject, subjectType] = ['predicate', 'subject', 'subject_type'].map((key) =>
+    named(entry, key, where),
+  );
+  const compound = (key: string): Json =>
+    typeof entry[key] === 'string' ? { '@value': entry[key] } : row.fields(entry[key], `${where}.${key}`);
+  const objectTypes = compound('object_type');
+  const objects = compound('object');
+  return Object.keys(objects)
+    .filter((slot) => objects[slot] !== '')
+    .map((slot) => ({
+      type: slot === '@value' ? type : `${type}/${slot}`,
+      subject,
+      subjectType,
+      object: named(objects, slot, `${where}.object`),
+      objectType: named(objectTypes, slot, `${where}.object_type`),
+    }));
+}
+
+/**
+ * A row {`text`, `spo_list`: {`predicate`, `subject`, `subject_type`, `object`, `object_type`}[]}; a compound object is
+ * an object of slots, of which `@value` has the predicate as relation type and any other `predicate/slot`. Strings are
+ * trimmed. Each triple is put where its two strings stand nearest to each other without overlapping.
+ * @param counts is added to
+ * @returns entities sorted by position, each once, and each relation once
+ */
+export function fromTriples(fields: Json, row: RowReader, counts: TripleCounts): Document {
+  const text = row.string(fields, 'text');
+  const triples = row.list(fields, 'spo_list').flatMap((entry, i) => {
+    const where = `spo_list[${i}]`;
+    return slots(row.fields(entry, where), where, row);
+  });
+
+  const entities = new Map<string, Entity>();
+  const entity = (type: string, { start, end }: Span): Entity => {
+    const key = `${start} ${end} ${type}`;
+    const known = entities.get(key) ?? { type, start, end };
+    entities.set(key, known);
+    return known;
+  };
+  const relations = new Map<string, { type: string; subject: Entity; object: Entity }>();
+  for (const { type, subject, subjectType, object, objectType } of triples) {
+    const [subjects, objects] = [occurrences(text, subject), occurrences(text, object)];
+    counts.triples++;
+    if (subjects.length > 1 || objects.length > 1) counts.ambiguous++;
+    if (subjects.length === 0 || objects.length === 0) {
+      counts.missing++;
+      continue;
+    }
+    const [head, tail] = nearestPair(subjects, objects);
+    if (head.start === tail.start && subject === object && subjectType === objectType) {
+      counts.missing++;
+      continue;
+    }
+    const found = { type, subject: entity(subjectType, head), object: entity(objectType, tail) };
+    relations.set(JSON.stringify(found), found);
+  }
+
+  const sorted = [...entities.values()].sort((a, b) => a.start - b.start || a.end - b.end);
+  return {
+    text,
+    entities: sorted,
+    relations: [...relations.values()].map(({ type, subject, object }) => ({
+      type,
+      head: sorted.indexOf(subject),
+      tail: sorted.indexOf(object),
+    })),
+    ...row.id(fields),
+  };
+}
+
+/** What `counts` says, a line each. */
+export function tripleNotes({ triples, ambiguous, missing }: TripleCounts): string[] {
+  const line = (count: number, text: string) => (count > 0 ? [`${count} of ${triples} triples ${text}`] : []);
+  return [
+    ...line(ambiguous, 'have a string that occurs more than once: marked where the two stand nearest'),
+    ...line(missing, 'have a string that the text does not hold, or one string as both ends: left out'),
+  ];
+}
