@@ -83,6 +83,24 @@ export function scoreOf(right: number, predicted: number, found: number, support
   return { p, r, f1: ratio(2 * p * r, p + r), support, predicted };
 }
 
+/** How many facts are right, predicted and gold. */
+export interface Counts {
+  right: number;
+  predicted: number;
+  support: number;
+}
+
+/** The counts of each of `items` items. */
+export function countsByItem(gold: Facts, predicted: Facts, items: number): Counts[] {
+  const counts = Array.from({ length: items }, (): Counts => ({ right: 0, predicted: 0, support: 0 }));
+  for (const { item } of gold.values()) counts[item].support++;
+  for (const [key, { item }] of predicted) {
+    counts[item].predicted++;
+    if (gold.has(key)) counts[item].right++;
+  }
+  return counts;
+}
+
 /** Scores of the facts that `keep` keeps; equal facts must be kept or left out together. */
 export function score(gold: Facts, predicted: Facts, keep: (fact: Fact) => boolean = () => true): Score {
   let [support, total, correct] = [0, 0, 0];

@@ -24,6 +24,10 @@ export const DEFAULT_OVERLAP = 64;
 /** [CLS], and a [SEP] after the prompt and after the text. */
 const SPECIAL_PIECES = 3;
 
+/** Pieces of the text that fit into an input of `maxLength` beside its prompt; below 1: none. */
+export const textRoom = (promptPieces: number, maxLength: number): number =>
+  maxLength - promptPieces - SPECIAL_PIECES;
+
 const SENTENCE_END = /^[。．.!！?？;；…]+$/u;
 
 /**
@@ -45,7 +49,7 @@ export function textWindows(
 ): Window[] {
   if (!Number.isInteger(overlap) || overlap < 0)
     throw new InputError(`${what}: overlap must be a whole number of at least 0, it is ${overlap}`);
-  const room = maxLength - promptPieces - SPECIAL_PIECES;
+  const room = textRoom(promptPieces, maxLength);
   if (room < 1)
     throw new InputError(
       `${what}: a prompt of ${promptPieces} word pieces leaves no room for the text in the model's maxLength ${maxLength}`,

@@ -1,0 +1,49 @@
+/** The scores of a trained CEREM on annotated documents. */
+import type { Cerem } from '../../models/cerem.ts';
+import type { BootstrapOptions } from '../bootstrap.ts';
+import type { Document } from '../document.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { extractDocuments, type ExtractionReport, type ExtractOptions } from './extract.ts';
+import { sampleNotes } from './samples.ts';
+import type { Schema } from './schema.ts';
+import { scoreDocuments, type CeremScores } from './scores.ts';
+
+export interface EvaluateOptions extends ExtractOptions {
+  bootstrap?: BootstrapOptions;
+  /** Names document i in errors; "document i + 1" when absent. */
+  what?: (i: number) => string;
+}
+
+export interface CeremEvaluation extends CeremScores {
+  /** What extraction took. */
+  effort: ExtractionReport;
+  /** What of the gold is not scored or cannot be found, a line each. */
+  notes: string[];
+}
+
+/**
+ * Extracts every document by the schema, from the text alone (subjects are predicted, not gold), and scores the result.
+ * @throws InputError as `extractDocuments`, and for bootstrap options that are no counts
+ */
+export async function evaluateCerem(
+  model: Cerem,
+  tokenizer: Tokenizer,
+  documents: readonly Document[],
+  schema: Schema,
+  options: EvaluateOptions = {},
+): Promise<CeremEvaluation> {
+  const what = options.what ?? ((i: number) => `document ${i + 1}`);
+  const { documents: predicted, report } = await extractDocuments(
+    model,
+    tokenizer,
+    documents,
+    schema,
+    what,
+    options,
+  );
+  return {
+    ...scoreDocuments(documents, predicted, schema, options.bootstrap),
+    effort: report,
+    notes: sampleNotes(documents, schema),
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * Extraction of documents by a schema in two stages (SPEC section 3): every entity type is asked of every text, then
+ * every relation of a type is asked about each subject found. Events go the same way: triggers, then their arguments.
+ */
+import type { Cerem } from '../../models/cerem.ts';
+import type { ScoredEntity, ScoredRelation } from '../decode.ts';
+import type { Document } from '../document.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { cachedPieces, type PieceSource } from './batch.ts';
+import type { Answer } from './decode.ts';
+import { predictAnswers, type Effort, type PredictOptions, type Question } from './predict.ts';
+import { relationPrompt, type RelationQuestion, type Schema } from './schema.ts';
+import { textRoom } from './windows.ts';
+
+export interface ExtractedEntity extends ScoredEntity {
+  /**
+   * No entity prompt found it: it is there because a relation points to it, and is no predicted entity in scores. Its
+   * type is the `object` of the relation in the schema, or where that names none, the relation's own type.
+   */
+  objectOnly?: true;
+}
+
+/** A document as predicted. Of a relation's score: the answer's, given its subject. */
+export interface ExtractedDocument extends Document {
+  entities: ExtractedEntity[];
+  relations: ScoredRelation[];
+}
+
+export interface ExtractionReport extends Effort {
+  /** Relation prompts that were not asked: of subjects beyond `maxSubjects`, or too long (see `extractDocuments`). */
+  unasked: number;
+  seconds: number;
+  promptsPerSecond: number;
+}
+
+export interface ExtractOptions extends Omit<PredictOptions, 'progress'> {
+  /**
+   * Most subjects of a document that relations are asked about, the best scores first; 100 when absent. A barely trained
+   * model takes everything for a subject.
+   */
+  maxSubjects?: number;
+  progress?: (stage: 'entities' | 'relations', done: number, total: number) => void;
+}
+
+/** One relation asked about one subject of a document: mentions of one type and one text are one subject. */
+interface RelationPrompt extends Question {
+  document: number;
+  relation: RelationQuestion;
+  /** Indices into the document's entities. */
+  mentions: number[];
+}
+
+/** Subjects of a document that relations are asked about at most, unless another number is given. */
+const MAX_SUBJECTS = 100;
+
+/** The share of an input that a relation prompt must leave to the text: a poor model takes whole texts for subjects. */
+const LEAST_TEXT = 0.25;
+
+/** What the schema asks about the entities of a document, best subjects first; of equal scores the earlier. */
+function relationPrompts(
+  { text, entities }: ExtractedDocument,
+  document: number,
+  schema: Schema,
+): RelationPrompt[][] {
+  const subjects = schema.entities.flatMap(({ type, relations }) => {
+    if (relations.length === 0) return [];
+    const byText = new Map<string, number[]>();
+    entities.forEach((entity, i) => {
+      if (entity.type !== type) return;
+      const name = text.slice(entity.start, entity.end);
+      byText.set(name, [...(byText.get(name) ?? []), i]);
+    });
+    return [...byText].map(([name, mentions]) => ({ name, mentions, relations }));
+  });
+  const best = ({ mentions }: (typeof subjects)[number]): number =>
+    Math.max(...mentions.map((i) => entities[i].score));
+  return subjects
+    .sort((a, b) => best(b) - best(a) || a.mentions[0] - b.mentions[0])
+    .map(({ name, mentions, relations }) =>
+      relations.map((relation) => ({
+        document,
+        text,
+        prompt: relationPrompt(schema, relation, name),
+        relation,
+        mentions,
+      })),
+    );
+}
+
+/** Characters between two spans; 0 where they touch or overlap. */
+const gap = (a: Pick<Answer, 'start' | 'end'>, b: Pick<Answer, 'start' | 'end'>): number =>
+  Math.max(0, a.start - b.end, b.start - a.end);
+
+/** The index of the entity that an answer is, which is added where no prompt has found it. */
+function objectOf(
+  entities: ExtractedEntity[],
+  { start, end, score }: Answer,
+  relation: RelationQuestion,
+): number {
+  const type = relation.object ?? relation.type;
+  const here = (entity: ExtractedEntity): boolean => entity.start === start && entity.end === end;
+  const sameType = entities.findIndex((entity) => here(entity) && entity.type === type);
+  if (sameType >= 0) return sameType;
+  const found = entities.findIndex((entity) => here(entity) && !entity.objectOnly);
+  return found >= 0 ? found : entities.push({ type, start, end, score, objectOnly: true }) - 1;
+}
+
+/** Adds the answers about a subject to its document: each belongs to the nearest of the subject's mentions. */
+function addRelations(
+  { entities, relations }: ExtractedDocument,
+  { relation, mentions }: RelationPrompt,
+  answers: readonly Answer[],
+): void {
+  for (const answer of answers) {
+    const tail = objectOf(entities, answer, relation);
+    const head = mentions.reduce((best, mention) =>
+      gap(entities[mention], answer) < gap(entities[best], answer) ? mention : best,
+    );
+    if (head !== tail) relations.push({ type: relation.type, head, tail, score: answer.score });
+  }
+}
+
+/**
+ * Extracts what a schema asks for from every document. Windows, batches and errors: see `predictAnswers`.
+ *
+ * One prompt names a subject's text, so it is asked once for all mentions of a type with that text, and an answer is
+ * tied to the nearest of them (of two as near, the first). An object is the entity found on its span (of the type that
+ * the schema names, if any is; a relation never leads from an entity to itself), else it is added as `objectOnly`. Not
+ * asked, but counted, are prompts about subjects beyond `maxSubjects`, and those that leave the text less than a quarter
+ * of the input.
+ * @param documents their annotations, if any, are ignored
+ * @param what names document i in errors
+ * @returns the documents in the order given: found entities by start and end, then the objects added for relations
+ */
+export async function extractDocuments(
+  model: Cerem,
+  tokenizer: Tokenizer,
+  documents: readonly Pick<Document, 'text' | 'id'>[],
+  schema: Schema,
+  what: (i: number) => string,
+  options: ExtractOptions = {},
+): Promise<{ documents: ExtractedDocument[]; report: ExtractionReport }> {
+  const began = performance.now();
+  const pieces: PieceSource = cachedPieces(tokenizer);
+  const ask = (stage: 'entities' | 'relations', questions: (Question & { document: number })[]) =>
+    predictAnswers(
+      model,
+      pieces,
+      questions,
+      (i) => `${what(questions[i].document)}: prompt "${questions[i].prompt}"`,
+      {
+        ...options,
+        progress: (done, total) => options.progress?.(stage, done, total),
+      },
+    );
+
+  const extracted = documents.map(({ text, id }): ExtractedDocument => ({
+    text,
+    ...(id === undefined ? {} : { id }),
+    entities: [],
+    relations: [],
+  }));
+  const asked = extracted.flatMap(({ text }, document) =>
+    schema.entities.map(({ type, prompt }) => ({ document, type, prompt, text })),
+  );
+  const first = await ask('entities', asked);
+  asked.forEach(({ document, type }, i) =>
+    extracted[document].entities.push(
+      ...first.answers[i].map(({ start, end, score }) => ({ type, start, end, score })),
+    ),
+  );
+  for (const { entities } of extracted) entities.sort((a, b) => a.start - b.start || a.end - b.end);
+
+  const { maxLength } = model.config;
+  const wanted = extracted.map((document, d) => relationPrompts(document, d, schema));
+  const relations = wanted.flatMap((subjects) =>
+    subjects
+      .slice(0, options.maxSubjects ?? MAX_SUBJECTS)
+      .flat()
+      .filter(({ prompt }) => textRoom(pieces.encode(prompt).length, maxLength) >= LEAST_TEXT * maxLength),
+  );
+  const second = await ask('relations', relations);
+  relations.forEach((prompt, i) => addRelations(extracted[prompt.document], prompt, second.answers[i]));
+
+  const prompts = first.prompts + second.prompts;
+  const seconds = (performance.now() - began) / 1000;
+  return {
+    documents: extracted,
+    report: {
+      prompts,
+      unasked: wanted.flat(2).length - relations.length,
+      forwardPasses: first.forwardPasses + second.forwardPasses,
+      seconds,
+      promptsPerSecond: prompts / seconds,
+    },
+  };
+}
