@@ -3,6 +3,7 @@ import { InputError } from '../../../kernels/errors.ts';
 import { stream } from '../../nn/random.ts';
 import type { Document } from '../document.ts';
 import type { CharSpan, PromptedText } from './batch.ts';
+import { decodePointers } from './decode.ts';
 import { relationPrompt, type EntityQuestion, type Schema } from './schema.ts';
 
 export interface SampleOptions {
@@ -103,22 +104,13 @@ export function sampleTexts(
   return { texts, counts: { positives, negatives: texts.length - positives } };
 }
 
-/**
- * The answers of one prompt, in order of position, that perfect pointers do not give: each end pairs with the nearest
- * start at or before it that no nearer end has taken (SPEC section 3), so answers that share an end or cross get lost.
- */
-function lostAnswers(spans: readonly CharSpan[]): CharSpan[] {
-  const starts = [...new Set(spans.map(([start]) => start))];
-  const ends = [...new Set(spans.map(([, end]) => end))].sort((a, b) => a - b);
-  const open: number[] = [];
-  const paired = new Map<number, number>();
-  let next = 0;
-  for (const end of ends) {
-    while (next < starts.length && starts[next] < end) open.push(starts[next++]);
-    const start = open.pop();
-    if (start !== undefined) paired.set(end, start);
-  }
-  return spans.filter(([start, end]) => paired.get(end) !== start);
+/** How many answers of one prompt perfect pointers do not give: answers that share a start or an end, or that cross. */
+function lostAnswers(spans: readonly CharSpan[]): number {
+  const length = spans.reduce((most, [, end]) => Math.max(most, end), 0);
+  const [starts, ends] = [new Uint8Array(length), new Uint8Array(length)];
+  for (const [start, end] of spans) starts[start] = ends[end - 1] = 1;
+  const returned = new Set(decodePointers(starts, ends, 1).map(({ first, last }) => `${first},${last + 1}`));
+  return spans.filter((span) => !returned.has(span.join())).length;
 }
 
 /** `count` with its noun; no line where it is 0. */
@@ -131,7 +123,7 @@ const line = (count: number, text: string): string[] => (count > 0 ? [`${count} 
 export function sampleNotes(documents: readonly Document[], schema: Schema): string[] {
   const prompts = documents.flatMap((document) => [...askDocument(document, schema).answers.values()]);
   const total = prompts.reduce((sum, spans) => sum + spans.length, 0);
-  const lost = prompts.reduce((sum, spans) => sum + lostAnswers(spans).length, 0);
+  const lost = prompts.reduce((sum, spans) => sum + lostAnswers(spans), 0);
 
   const relationTypes = new Map(
     schema.entities.map(({ type, relations }) => [type, new Set(relations.map((r) => r.type))]),
