@@ -8,13 +8,13 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { LayerNorm, Linear } from '../nn/modules.ts';
 import type { Init, Parameters } from '../nn/parameters.ts';
 import { parameterShapes } from '../nn/shapes.ts';
-import { attention, hostInts, reshape } from '../ops/index.ts';
+import { attention, hostInts, reshape, untracked } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { regularise, type Regularisation } from './regularisation.ts';
 import {
-  mixModes,
   NORM_EPS,
-  projectionModes,
+  parseSegmentAttention,
   Projections,
   SegmentInformationAttention,
   type SegmentAttentionConfig,
@@ -40,22 +40,17 @@ export function parseCeremConfig(json: Json, what: string): CeremConfig {
   const sia = fields.boolean('sia', true);
   const branches = fields.boolean('branches', true);
   const attends = sia || branches;
+  const { scales, ...sizes } = ceremAttention;
   const config: CeremConfig = {
     encoder,
     // What an ablation does not use may be absent.
-    scales: fields.integers('scales', sia ? undefined : ceremAttention.scales),
-    heads: fields.integer('heads', attends ? undefined : ceremAttention.heads),
-    headSize: fields.integer('headSize', attends ? undefined : ceremAttention.headSize),
-    projections: fields.oneOf('projections', projectionModes, 'per-scale'),
-    mix: fields.oneOf('mix', mixModes, 'global'),
+    ...parseSegmentAttention(fields, what, { ...(!sia && { scales }), ...(!attends && sizes) }),
     threshold: fields.number('threshold', 0.5, 0, 1),
     maxLength: fields.integer('maxLength', encoder.maxPositions, 3),
     sia,
     branches,
   };
   fields.rejectUnknown();
-  if (config.mix !== 'global' && config.projections !== 'shared')
-    throw new InputError(`${what}: "mix" ${config.mix} needs "projections" shared`);
   if (config.maxLength > encoder.maxPositions)
     throw new InputError(
       `${what}: "maxLength" ${config.maxLength} exceeds max_position_embeddings ${encoder.maxPositions}`,
@@ -131,6 +126,14 @@ export interface CeremOptions {
   mixInit?: Init;
 }
 
+/** How a forward pass of training differs. */
+export interface CeremTraining {
+  /** No gradient is computed for the encoder. */
+  frozen?: boolean;
+  /** On the encoder's output. */
+  dropout?: Regularisation;
+}
+
 type Branch = SegmentInformationAttention | AttentionBranch;
 
 export class Cerem {
@@ -166,9 +169,11 @@ export class Cerem {
    * Logits [B, L] of every piece as the start and as the end of an answer (eq. 1, 9 and 10); those of padding mean
    * nothing. The encoder runs once. Errors: a row longer than the position table.
    */
-  forward(batch: PieceBatch): Ends<Tensor> {
-    return this.parameters.runtime.tidy(() => {
-      const hidden = this.encoder.forward(batch);
+  forward(batch: PieceBatch, { frozen = false, dropout }: CeremTraining = {}): Ends<Tensor> {
+    const { runtime } = this.parameters;
+    return runtime.tidy(() => {
+      const encode = () => this.encoder.forward(batch);
+      const hidden = regularise(frozen ? untracked(runtime, encode) : encode(), dropout);
       const shape = [batch.rows, batch.columns];
       const branches = this.#branches;
       const logits = (x: Tensor, pointer: Linear) => reshape(pointer.forward(x), shape);

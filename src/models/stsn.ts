@@ -8,7 +8,6 @@ import { LayerNorm, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import {
   concat,
-  dropout,
   hostInts,
   rangeMaxPool,
   reshape,
@@ -18,6 +17,12 @@ import {
 } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import {
+  parseSegmentAttention,
+  SegmentInformationAttention,
+  type SegmentAttentionConfig,
+} from './segment-information-attention.ts';
+import { regularise, type Regularisation } from './regularisation.ts';
 
 export const interactions = ['both', 'ner-to-re', 're-to-ner', 'none'] as const;
 
@@ -35,6 +40,8 @@ export interface StsnConfig {
   interaction: (typeof interactions)[number];
   /** False: no label states, no layers; the paper's Table 4. */
   label: boolean;
+  /** Segment Information Attention over the word vectors (the CEREM paper's Table 5); absent: none. */
+  segmentAttention?: SegmentAttentionConfig;
 }
 
 /** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
@@ -53,12 +60,22 @@ export function parseStsnConfig(json: Json, what: string): StsnConfig {
     relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
     interaction: fields.oneOf('interaction', interactions, 'both'),
     label: fields.boolean('label', true),
+    ...(fields.has('segmentAttention') && {
+      segmentAttention: parsePlugIn(fields.object('segmentAttention'), `${what}: segmentAttention`),
+    }),
   };
   fields.rejectUnknown();
   if (config.label && config.encoder.hiddenSize % config.heads)
     throw new InputError(
       `${what}: "heads" ${config.heads} does not divide hidden_size ${config.encoder.hiddenSize}`,
     );
+  return config;
+}
+
+function parsePlugIn(json: Json, what: string): SegmentAttentionConfig {
+  const fields = new Fields(json, what);
+  const config = parseSegmentAttention(fields, what);
+  fields.rejectUnknown();
   return config;
 }
 
@@ -146,17 +163,11 @@ export interface StsnBatch {
   columns: number;
 }
 
-/** Dropout on the encoder's output while training; `offset` must differ at every step. */
-export interface Regularisation {
-  p: number;
-  seed: number;
-  offset: number;
-}
-
 export class Stsn {
   readonly config: StsnConfig;
   readonly parameters: Parameters;
   readonly encoder: Bert;
+  readonly #segments: SegmentInformationAttention | undefined;
   readonly #labelProjection: Linear | undefined;
   readonly #entityProjection: Linear;
   readonly #relationProjection: Linear;
@@ -173,6 +184,15 @@ export class Stsn {
     const d = config.encoder.hiddenSize;
     const span = 2 * d + config.widthEmbeddingSize;
     this.encoder = new Bert(parameters.in('encoder'), config.encoder, pooler);
+    const { segmentAttention } = config;
+    if (segmentAttention)
+      this.#segments = new SegmentInformationAttention(
+        parameters.in('segment_attention'),
+        d,
+        segmentAttention,
+        // The mean of the words and of what each scale makes of them.
+        { constant: 1 / (1 + segmentAttention.scales.length) },
+      );
     this.#labelProjection = config.label ? new Linear(parameters, 'label_proj', d, d) : undefined;
     this.#entityProjection = new Linear(parameters, 'entity_proj', d, d);
     this.#relationProjection = new Linear(parameters, 'relation_proj', d, d);
@@ -205,13 +225,11 @@ export class Stsn {
 
   /** Ê [B, n, d]: words → pieces → BERT → the maximum over each word's pieces → segment attention, where there is one. */
   #words(batch: StsnBatch, regularisation?: Regularisation): Tensor {
-    const hidden = this.encoder.forward(batch.pieces);
-    const dropped = regularisation
-      ? dropout(hidden, regularisation.p, regularisation.seed, regularisation.offset)
-      : hidden;
+    const dropped = regularise(this.encoder.forward(batch.pieces), regularisation);
     const { rows } = batch.pieces;
     const pooled = rangeMaxPool(dropped, hostInts(batch.words, [rows * batch.columns, 3]));
-    return reshape(pooled, [rows, batch.columns, this.config.encoder.hiddenSize]);
+    const words = reshape(pooled, [rows, batch.columns, this.config.encoder.hiddenSize]);
+    return this.#segments?.forward(words, batch.wordLengths) ?? words;
   }
 
   /** Tag logits [B, n, tags]; undefined without labels. */

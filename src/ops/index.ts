@@ -13,7 +13,7 @@ import { apply, type HostInts, type Inputs } from './apply.ts';
 
 export { apply, type HostInts, type Inputs } from './apply.ts';
 export type { Node } from '../gpu/recorder.ts';
-export { record, Tape } from './tape.ts';
+export { record, Tape, untracked } from './tape.ts';
 
 /** Host integers of a shape. Errors: InputError when the count does not fit. */
 export function hostInts(data: Int32Array, shape: Shape = [data.length]): HostInts {

@@ -107,3 +107,14 @@ export async function record<T>(
     runtime.tape = undefined;
   }
 }
+
+/** Runs `body` without recording it, whatever records around it: what it computes is data to that tape. */
+export function untracked<T>(runtime: Runtime, body: () => T): T {
+  const { tape } = runtime;
+  runtime.tape = undefined;
+  try {
+    return body();
+  } finally {
+    runtime.tape = tape;
+  }
+}

@@ -1,4 +1,5 @@
 /** CEREM models from checkpoint folders, from an encoder's folder, or random. Node only. */
+import { join } from 'node:path';
 import type { Runtime } from '../../gpu/runtime.ts';
 import type { FileContent } from '../../io/files.ts';
 import { Cerem, ceremConfigJson, parseCeremConfig, type CeremConfig } from '../../models/cerem.ts';
@@ -8,11 +9,16 @@ import {
   fromEncoder,
   loadCheckpoint,
   readCheckpointConfig,
+  readJsonFile,
   type Build,
   type Loaded,
   type PretrainedEncoder,
 } from '../checkpoint.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { parseSchema, schemaJson, type Schema } from './schema.ts';
+
+/** The schema in a checkpoint folder. */
+export const SCHEMA = 'schema.json';
 
 export type LoadedCerem = Loaded<Cerem>;
 
@@ -43,6 +49,18 @@ export function ceremFromEncoder(
   return fromEncoder(runtime, encoder, seed, builder(config, mixInit));
 }
 
-/** The files of a checkpoint, by name. */
-export const checkpointFiles = (model: Cerem, tokenizer: Tokenizer): Promise<Record<string, FileContent>> =>
-  filesOf(ceremConfigJson(model.config), model.parameters, tokenizer);
+/** The files of a checkpoint, by name; with the schema that the model was trained with, where there is one. */
+export const checkpointFiles = async (
+  model: Cerem,
+  tokenizer: Tokenizer,
+  schema?: Schema,
+): Promise<Record<string, FileContent>> => ({
+  ...(await filesOf(ceremConfigJson(model.config), model.parameters, tokenizer)),
+  ...(schema && { [SCHEMA]: `${JSON.stringify(schemaJson(schema), null, 2)}\n` }),
+});
+
+/** The schema that the model of a checkpoint folder was trained with. Errors: InputError naming the file, none included. */
+export function readSchema(dir: string): Schema {
+  const path = join(dir, SCHEMA);
+  return parseSchema(readJsonFile(path, 'schema'), path);
+}

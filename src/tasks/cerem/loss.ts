@@ -1,7 +1,7 @@
 /** CEREM's training loss: binary cross-entropy of both pointers over the pieces of the texts (SPEC section 3). */
 import type { Tensor } from '../../gpu/tensor.ts';
 import type { PieceBatch } from '../../models/bert.ts';
-import type { Cerem, Ends } from '../../models/cerem.ts';
+import type { Cerem, CeremTraining, Ends } from '../../models/cerem.ts';
 import { add, binaryCrossEntropy, hostInts } from '../../ops/index.ts';
 import type { PointerTargets } from './batch.ts';
 
@@ -15,8 +15,13 @@ export interface CeremLoss {
 }
 
 /** Logits and losses of a batch. */
-export function ceremLoss(model: Cerem, batch: PieceBatch, targets: PointerTargets): CeremLoss {
-  const logits = model.forward(batch);
+export function ceremLoss(
+  model: Cerem,
+  batch: PieceBatch,
+  targets: PointerTargets,
+  training?: CeremTraining,
+): CeremLoss {
+  const logits = model.forward(batch, training);
   const shape = [batch.rows, batch.columns];
   const mask = hostInts(targets.mask, shape);
   const losses = {
