@@ -112,7 +112,7 @@ test('tagged characters: BMES and BIO, CRLF, white space as a token, tags that d
   const second = parseDocuments(bio, 'f');
   t.deepEqual(mentions(second.documents[0]), ['P 李雷', 'P 韩', 'Q 梅', 'L 站']);
   t.equal(second.documents[0].text, ' 李雷韩梅,站', 'a space can be a token');
-  t.deepEqual(second.notes, ['2 entities begin with an M, I or E tag']);
+  t.deepEqual(second.notes, ['entities that begin with an M, I or E tag: 2']);
   t.deepEqual(mentions(only('甲 S-A\n乙 M-A\n')), ['A 甲', 'A 乙'], 'S ends its entity');
   t.deepEqual(mentions(only('Mara B-P\nVoss I-P\nsings O\n')), ['P Mara Voss'], 'words');
   t.equal(
@@ -156,8 +156,8 @@ test('triples without positions stand where their strings are nearest', (t) => {
   );
   t.equal(relations.length, 4);
   t.deepEqual(notes, [
-    '6 of 6 triples have a string that occurs more than once: marked where the two stand nearest',
-    '1 of 6 triples have a string that the text does not hold, or one string as both ends: left out',
+    'triples of which a string occurs more than once: 6 of 6; marked where the two stand nearest',
+    'triples of which a string does not occur, or is both ends: 1 of 6; left out',
   ]);
 
   const nested = { text: '长夜灯', spo_list: [triple('长夜', '歌', '长夜灯', ['剧', '歌'])] };
@@ -237,13 +237,13 @@ test('notes count texts with what is hard to learn or return', (t) => {
     { text: 'x'.repeat(12), entities: [], relations: [] },
   ];
   t.deepEqual(documentNotes(documents, 10), [
-    '1 of 5 texts have the same entity twice',
-    '1 of 5 texts have one span with two types',
-    '1 of 5 texts have nested entities',
-    '1 of 5 texts have crossing entities',
-    '1 of 5 texts have relations between overlapping entities',
-    '1 of 5 texts have several relations between two entities',
-    '1 of 5 texts have more than 10 characters',
+    'texts with one entity twice: 1 of 5',
+    'texts with two types on one span: 1 of 5',
+    'texts with nested entities: 1 of 5',
+    'texts with crossing entities: 1 of 5',
+    'texts with relations between overlapping entities: 1 of 5',
+    'texts with several relations between two entities: 1 of 5',
+    'texts of more than 10 characters: 1 of 5',
   ]);
   t.deepEqual(documentNotes(documents.slice(0, 1)), []);
   t.end();
@@ -291,7 +291,7 @@ test('the originals read as the converted files', { skip }, (t) => {
     const tagged = read(`resume_ner/original_${split}.char.bmes`);
     const { documents } = read(`resume_ner/resume_${split}.json`);
     t.ok(same(tagged.documents.map(strip), documents.map(strip)), `resume_ner ${split}`);
-    const notes = split === 'train' ? ['2 entities begin with an M, I or E tag'] : [];
+    const notes = split === 'train' ? ['entities that begin with an M, I or E tag: 2'] : [];
     t.deepEqual(tagged.notes, notes);
   }
   /** Facts with positions, in an order of their own. */
@@ -307,7 +307,7 @@ test('the originals read as the converted files', { skip }, (t) => {
     const original = read(`duie_sample/original_${split}.jsonl`);
     const { documents } = read(`duie_sample/duie_${split}.json`);
     t.ok(same(original.documents.map(facts), documents.map(facts)), `duie ${split}`);
-    t.ok(original.notes[0].startsWith(`${ambiguous} of ${triples} triples`), original.notes.join());
+    t.ok(original.notes[0].includes(`: ${ambiguous} of ${triples};`), original.notes.join());
   }
   t.match(
     complaint(() => read('bdci2022_fault/original_all.jsonl')),
@@ -318,14 +318,14 @@ test('the originals read as the converted files', { skip }, (t) => {
 
 test('the notes of the shared corpora are those of their README', { skip }, (t) => {
   const duie = documentNotes(read('duie_sample/duie_train.json').documents);
-  t.ok(duie.includes('279 of 4000 texts have one span with two types'), duie.join('; '));
-  t.ok(duie.includes('56 of 4000 texts have nested entities'));
-  t.ok(duie.includes('2 of 4000 texts have crossing entities'));
+  t.ok(duie.includes('texts with two types on one span: 279 of 4000'), duie.join('; '));
+  t.ok(duie.includes('texts with nested entities: 56 of 4000'));
+  t.ok(duie.includes('texts with crossing entities: 2 of 4000'));
   const bdci = documentNotes(read('bdci2022_fault/bdci_train.json').documents);
-  t.ok(bdci.includes('105 of 1200 texts have nested entities'), bdci.join('; '));
+  t.ok(bdci.includes('texts with nested entities: 105 of 1200'), bdci.join('; '));
   t.ok(
     documentNotes(read('diakg_sample/diakg_sample.json').documents).includes(
-      '24 of 83 texts have nested entities',
+      'texts with nested entities: 24 of 83',
     ),
   );
   t.end();

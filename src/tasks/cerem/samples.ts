@@ -113,9 +113,6 @@ function lostAnswers(spans: readonly CharSpan[]): number {
   return spans.filter((span) => !returned.has(span.join())).length;
 }
 
-/** `count` with its noun; no line where it is 0. */
-const line = (count: number, text: string): string[] => (count > 0 ? [`${count} ${text}`] : []);
-
 /**
  * What of the documents the samples of `schema` do not hold or CEREM cannot return, a line each: answers lost in the
  * pairing of ends with starts, and entities and relations that the schema does not ask for.
@@ -135,13 +132,15 @@ export function sampleNotes(documents: readonly Document[], schema: Schema): str
     (d) =>
       d.relations.filter(({ type, head }) => !relationTypes.get(d.entities[head].type)?.has(type)).length,
   );
+  const line = (what: string, count: number, more = ''): string[] =>
+    count > 0 ? [`${what}: ${count}${more}`] : [];
   return [
     ...line(
+      'answers that share a start or an end with another answer of their prompt, or cross one',
       lost,
-      `of ${total} answers share a start or an end with another answer of their prompt, or cross one: ` +
-        'pairing ends with starts cannot return them',
+      ` of ${total}; ends paired with starts cannot give them`,
     ),
-    ...line(entities, 'entities are of types that the schema does not ask for'),
-    ...line(relations, 'relations are not among those that the schema asks of their subject type'),
+    ...line('entities of types that the schema does not ask for', entities),
+    ...line('relations that the schema does not ask of their subject type', relations),
   ];
 }

@@ -11,10 +11,10 @@ const holds = (a: Entity, b: Entity): boolean => a.start <= b.start && b.end <= 
 
 /** Kinds of pairs of overlapping entities: every such pair is of one of them. */
 const pairKinds: readonly [note: string, isOne: (a: Entity, b: Entity) => boolean][] = [
-  ['the same entity twice', (a, b) => sameSpan(a, b) && a.type === b.type],
-  ['one span with two types', (a, b) => sameSpan(a, b) && a.type !== b.type],
-  ['nested entities', (a, b) => !sameSpan(a, b) && (holds(a, b) || holds(b, a))],
-  ['crossing entities', (a, b) => !holds(a, b) && !holds(b, a)],
+  ['with one entity twice', (a, b) => sameSpan(a, b) && a.type === b.type],
+  ['with two types on one span', (a, b) => sameSpan(a, b) && a.type !== b.type],
+  ['with nested entities', (a, b) => !sameSpan(a, b) && (holds(a, b) || holds(b, a))],
+  ['with crossing entities', (a, b) => !holds(a, b) && !holds(b, a)],
 ];
 
 /** The pairs of entities that share a character. */
@@ -46,11 +46,11 @@ export function documentNotes(documents: readonly Document[], longText: number =
   const count = (has: (document: Document) => boolean): number => documents.filter(has).length;
   counts.push(
     [
-      'relations between overlapping entities',
+      'with relations between overlapping entities',
       count(({ entities, relations }) => relations.some((r) => overlap(entities[r.head], entities[r.tail]))),
     ],
-    ['several relations between two entities', count(hasMultipleRelations)],
-    [`more than ${longText} characters`, count(({ text }) => text.length > longText)],
+    ['with several relations between two entities', count(hasMultipleRelations)],
+    [`of more than ${longText} characters`, count(({ text }) => text.length > longText)],
   );
-  return counts.flatMap(([note, n]) => (n > 0 ? [`${n} of ${documents.length} texts have ${note}`] : []));
+  return counts.flatMap(([note, n]) => (n > 0 ? [`texts ${note}: ${n} of ${documents.length}`] : []));
 }

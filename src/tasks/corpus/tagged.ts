@@ -67,6 +67,6 @@ export function parseTagged(text: string, file: string): { documents: Document[]
   const unbegun = builders.reduce((sum, builder) => sum + builder.unbegun, 0);
   return {
     documents,
-    notes: unbegun > 0 ? [`${unbegun} entities begin with an M, I or E tag`] : [],
+    notes: unbegun > 0 ? [`entities that begin with an M, I or E tag: ${unbegun}`] : [],
   };
 }

@@ -125,9 +125,10 @@ export function fromTriples(fields: Json, row: RowReader, counts: TripleCounts):
 
 /** What `counts` says, a line each. */
 export function tripleNotes({ triples, ambiguous, missing }: TripleCounts): string[] {
-  const line = (count: number, text: string) => (count > 0 ? [`${count} of ${triples} triples ${text}`] : []);
+  const line = (count: number, which: string, done: string) =>
+    count > 0 ? [`triples ${which}: ${count} of ${triples}; ${done}`] : [];
   return [
-    ...line(ambiguous, 'have a string that occurs more than once: marked where the two stand nearest'),
-    ...line(missing, 'have a string that the text does not hold, or one string as both ends: left out'),
+    ...line(ambiguous, 'of which a string occurs more than once', 'marked where the two stand nearest'),
+    ...line(missing, 'of which a string does not occur, or is both ends', 'left out'),
   ];
 }

@@ -152,8 +152,8 @@ test('draws depend on seed, epoch and document alone; their number does not depe
 
 test('notes count the answers that pointers cannot return, and what is not asked for', (t) => {
   t.deepEqual(sampleNotes([document, empty], schema), [
-    '1 entities are of types that the schema does not ask for',
-    '2 relations are not among those that the schema asks of their subject type',
+    'entities of types that the schema does not ask for: 1',
+    'relations that the schema does not ask of their subject type: 2',
   ]);
   const spans = (...list: [number, number][]): Document => ({
     text: 'abcdefgh',
@@ -162,8 +162,8 @@ test('notes count the answers that pointers cannot return, and what is not asked
   });
   const lost = (...list: [number, number][]) => sampleNotes([spans(...list)], schema);
   const note = (count: number, of: number) => [
-    `${count} of ${of} answers share a start or an end with another answer of their prompt, or cross one: ` +
-      'pairing ends with starts cannot return them',
+    'answers that share a start or an end with another answer of their prompt, or cross one: ' +
+      `${count} of ${of}; ends paired with starts cannot give them`,
   ];
   t.deepEqual(lost([0, 1], [1, 3], [3, 4]), [], 'side by side');
   t.deepEqual(lost([0, 6], [2, 4]), [], 'strictly nested');
