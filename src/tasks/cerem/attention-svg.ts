@@ -28,10 +28,21 @@ const escape = (text: string): string =>
 /** A name short enough for the margin. */
 function label(token: string): string {
   const characters = [...token];
-  return escape(
-    characters.length > LABEL_CHARACTERS ? `${characters.slice(0, LABEL_CHARACTERS - 1).join('')}…` : token,
-  );
+  return characters.length > LABEL_CHARACTERS
+    ? `${characters.slice(0, LABEL_CHARACTERS - 1).join('')}…`
+    : token;
 }
+
+/** About how wide a name is set, in ems: CJK, full-width forms and emoji are square, the rest is narrower. */
+const widthOf = (name: string): number =>
+  [...name].reduce(
+    (sum, c) =>
+      sum +
+      (/[\u1100-\u115f\u2e80-\ud7ff\uf900-\ufaff\ufe30-\uff60\uffe0-\uffe6\u{1f000}-\u{3ffff}]/u.test(c)
+        ? 1
+        : 0.7),
+    0,
+  );
 
 /** The cells of one panel: a path for each shade, neighbours of one shade in one run. */
 function cells(weights: Float64Array, tokens: number, largest: number): string {
@@ -69,8 +80,9 @@ export function attentionSvg({ tokens, branches }: AttentionMap): string {
   const cell = Math.min(CELL, PANEL / L);
   const labelled = cell >= LABELLED_CELL;
   const font = 0.72 * cell;
-  const longest = Math.max(...tokens.map((token) => Math.min(LABEL_CHARACTERS, [...token].length)));
-  const margin = labelled ? Math.ceil(font * longest * 0.8) + 6 : 4;
+  const labels = tokens.map(label);
+  const longest = labels.reduce((most, name) => Math.max(most, widthOf(name)), 0);
+  const margin = labelled ? Math.ceil(font * longest) + 8 : 4;
   // A panel is never narrower than its title.
   const size = Math.max(L * cell, 300);
   const [stepX, stepY] = [margin + size + GAP, TITLE + margin + L * cell + GAP];
@@ -78,11 +90,16 @@ export function attentionSvg({ tokens, branches }: AttentionMap): string {
   const panel = (title: string, map: WeightMap, column: number, row: number): string => {
     const figures = `entropy ${map.entropy.toFixed(3)} nats, cluster distance ${map.clusterDistance.toFixed(3)}`;
     const [x, y] = [GAP + column * stepX + margin, GAP + row * stepY + TITLE + margin];
-    const names = tokens.flatMap((token, i) => {
+    const names = labels.flatMap((name, i) => {
       const middle = ((i + 0.5) * cell).toFixed(2);
+      // A single character fits its column upright.
+      const above =
+        [...name].length === 1
+          ? `x="${middle}" y="-4" text-anchor="middle"`
+          : `transform="translate(${middle} -4) rotate(-90)" dy="0.35em"`;
       return [
-        `<text x="-4" y="${middle}" text-anchor="end" dy="0.35em">${label(token)}</text>`,
-        `<text transform="translate(${middle} -4) rotate(-90)" dy="0.35em">${label(token)}</text>`,
+        `<text x="-4" y="${middle}" text-anchor="end" dy="0.35em">${escape(name)}</text>`,
+        `<text ${above}>${escape(name)}</text>`,
       ];
     });
     return [

@@ -155,3 +155,17 @@ test('the SVG of an attention map', (t) => {
   t.match(svg, /entropy 0\.500 nats, cluster distance 0\.750/);
   t.end();
 });
+
+test('names in the SVG: single characters upright, square ones given room', (t) => {
+  const weights = new Float64Array(9).fill(1 / 3);
+  const map = { weights, entropy: 1, clusterDistance: 0 };
+  const drawn = (name: string) =>
+    attentionSvg({ tokens: ['稻', '𪎭', name], branches: [{ branch: 'start', withoutSegments: map }] });
+  const svg = drawn('abcdefgh');
+  for (const name of ['稻', '𪎭'])
+    t.match(svg, new RegExp(`<text x="[\\d.]+" y="-4" text-anchor="middle">${name}</text>`, 'u'), name);
+  t.match(svg, /rotate\(-90\)" dy="0.35em">abcdefgh</, 'longer names are turned');
+  const width = (text: string) => Number(/width="(\d+)"/.exec(text)?.[1]);
+  t.ok(width(drawn('１２３４５６７８')) > width(svg), 'full-width digits widen the margin');
+  t.end();
+});
