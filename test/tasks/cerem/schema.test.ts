@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
+import { parseObject } from '../../../src/io/json.ts';
 import {
   inferSchema,
   isArgument,
@@ -83,6 +84,14 @@ test('a prompt is filled in literally', (t) => {
     relationPrompt(schema, { type: 'r', name: '{subject}' }, "{relation}$&$'𠮷"),
     "{relation}$&$'𠮷的{subject}",
   );
+  t.end();
+});
+
+test('the example of docs/schemas.md is a schema', (t) => {
+  const [, json] = /```json\n([^]*?)```/.exec(readFileSync('docs/schemas.md', 'utf8'))!;
+  const schema = parseSchema(parseObject(json, 'docs'), 'docs');
+  const [pest] = schema.entities;
+  t.equal(relationPrompt(schema, pest.relations[0], 'vine weevil'), 'crop it harms of vine weevil');
   t.end();
 });
 
