@@ -15,6 +15,7 @@ import {
 import {
   activationBackwardFlops,
   activationCode,
+  needsPre,
   parseActivation,
   type Activation,
 } from './shared/activation.ts';
@@ -24,10 +25,14 @@ import { matmul, rowsOf } from './shared/matmul.ts';
 import { weightGradient } from './shared/weight-gradient.ts';
 
 const params = [
-  { name: 'activation', doc: 'none, relu, gelu (exact, erf), tanh or sigmoid', default: 'none' },
+  {
+    name: 'activation',
+    doc: 'none, relu, gelu (exact, erf), gelu_tanh (by tanh), tanh or sigmoid',
+    default: 'none',
+  },
 ];
 
-/** grad_pre = grad_out · activate'(·); `saved` holds the value before gelu, after the others. */
+/** grad_pre = grad_out · activate'(·); `saved` holds the value before gelu and gelu_tanh, after the others. */
 export function activationBackward(
   label: string,
   activation: Activation,
@@ -58,7 +63,7 @@ export function activationBackward(
 
 /**
  * out [..., N] = activate(x [..., K] · weight [N, K]ᵀ + bias [N]).
- * Saved for the backward: `pre` [..., N] with gelu only. Errors: inner dimensions or bias that do not fit.
+ * Saved for the backward: `pre` [..., N] with gelu and gelu_tanh only. Errors: inner dimensions or bias that do not fit.
  */
 export const linear: Kernel = {
   name: 'linear',
@@ -83,7 +88,7 @@ export const linear: Kernel = {
     const activation = parseActivation('linear', request.params.activation);
     const m = rowsOf(x);
     const shape = [...x.slice(0, -1), n];
-    const pre = activation === 'gelu';
+    const pre = needsPre(activation);
     const dispatch = matmul(
       {
         label: 'linear',
@@ -139,7 +144,7 @@ export const linear: Kernel = {
       if (activation !== 'none' && m * n > 0) {
         g = 'grad_pre';
         scratch[g] = spec([m, n]);
-        const saved = activation === 'gelu' ? 'pre' : 'out';
+        const saved = needsPre(activation) ? 'pre' : 'out';
         dispatches.push(activationBackward('linear-backward', activation, 'grad_out', saved, g, m * n, caps));
       }
       if (isWanted(request, 'grad_x')) {

@@ -1,4 +1,4 @@
-// grad_pre = grad_out * activate'(.), from the activated value y (relu, tanh, sigmoid) or the value before it (gelu).
+// grad_pre = grad_out * activate'(.), from the activated value y (relu, tanh, sigmoid) or the value before it (both gelus).
 // Grid: one invocation per element, 64 a workgroup, folded.
 // Output: grad_pre.
 struct Params { size: u32 }
@@ -23,6 +23,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let slope = 1.0 - x * x;
 #elif ACTIVATION == 4
   let slope = x * (1.0 - x);
+#elif ACTIVATION == 5
+  let t = gelu_inner(x);
+  let inner_slope = SQRT_2_PI * (1.0 + 3.0 * GELU_CUBIC * x * x);
+  let slope = 0.5 * (1.0 + t + x * (1.0 - t * t) * inner_slope);
 #else
   let slope = 1.0;
 #endif

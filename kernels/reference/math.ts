@@ -34,7 +34,7 @@ export function sigmoid(x: number): number {
 }
 
 /** The activations of `linear`. */
-export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid';
+export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid' | 'gelu_tanh';
 
 /** A function of one number and its derivative. */
 export interface ScalarFunction {
@@ -42,7 +42,13 @@ export interface ScalarFunction {
   derivative(x: number): number;
 }
 
-/** Each activation of `linear` beside its derivative. GELU is the exact x·Φ(x); relu's derivative at 0 is 0. */
+/** tanh(√(2/π)(x + 0.044715x³)), near 2Φ(x) − 1. */
+const geluInner = (x: number): number => Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3));
+
+/**
+ * Each activation of `linear` beside its derivative. `gelu` is the exact x·Φ(x), `gelu_tanh` has Φ by tanh; relu's
+ * derivative at 0 is 0.
+ */
 export const activations: Readonly<Record<Activation, ScalarFunction>> = {
   none: { value: (x) => x, derivative: () => 1 },
   relu: { value: (x) => (x > 0 ? x : 0), derivative: (x) => (x > 0 ? 1 : 0) },
@@ -51,6 +57,14 @@ export const activations: Readonly<Record<Activation, ScalarFunction>> = {
     derivative: (x) => 0.5 * erfc(-x / Math.SQRT2) + (x * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI),
   },
   tanh: { value: Math.tanh, derivative: (x) => 1 - Math.tanh(x) ** 2 },
+  gelu_tanh: {
+    value: (x) => 0.5 * x * (1 + geluInner(x)),
+    derivative: (x) => {
+      const t = geluInner(x);
+      const slope = Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope;
+    },
+  },
   sigmoid: { value: sigmoid, derivative: (x) => sigmoid(x) * (1 - sigmoid(x)) },
 };
 

@@ -66,6 +66,10 @@ export class Fields {
     return value as Json;
   }
 
+  has(key: string): boolean {
+    return this.#get(key) !== undefined;
+  }
+
   /** Errors: a key that nobody asked for, with the nearest known one. */
   rejectUnknown(): void {
     for (const key of Object.keys(this.#json))

@@ -3,6 +3,7 @@
  * segments of r neighbouring tokens, for several r. The shape of the encoder's output stays, so the module fits behind
  * any encoder.
  */
+import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { LayerNorm, Linear } from '../nn/modules.ts';
 import type { Init, Parameters } from '../nn/parameters.ts';
@@ -18,9 +19,10 @@ import {
   weightedSum,
   type HostInts,
 } from '../ops/index.ts';
+import type { Fields } from './config.ts';
 
-export const projectionModes = ['per-scale', 'shared'] as const;
-export const mixModes = ['global', 'per-head', 'gated'] as const;
+const projectionModes = ['per-scale', 'shared'] as const;
+const mixModes = ['global', 'per-head', 'gated'] as const;
 
 export interface SegmentAttentionConfig {
   /** Segment lengths in tokens. */
@@ -31,6 +33,26 @@ export interface SegmentAttentionConfig {
   projections: (typeof projectionModes)[number];
   /** Shared projections: one weight a scale, one a head and scale, or a softmax gate of each token. */
   mix: (typeof mixModes)[number];
+}
+
+/**
+ * The module's keys; `fallback` is what a model without it may leave out. Errors: InputError naming `what` and the key.
+ */
+export function parseSegmentAttention(
+  fields: Fields,
+  what: string,
+  fallback: Partial<Pick<SegmentAttentionConfig, 'scales' | 'heads' | 'headSize'>> = {},
+): SegmentAttentionConfig {
+  const config = {
+    scales: fields.integers('scales', fallback.scales),
+    heads: fields.integer('heads', fallback.heads),
+    headSize: fields.integer('headSize', fallback.headSize),
+    projections: fields.oneOf('projections', projectionModes, 'per-scale'),
+    mix: fields.oneOf('mix', mixModes, 'global'),
+  };
+  if (config.mix !== 'global' && config.projections !== 'shared')
+    throw new InputError(`${what}: "mix" ${config.mix} needs "projections" shared`);
+  return config;
 }
 
 /** Eps of the LayerNorms behind the encoder. */

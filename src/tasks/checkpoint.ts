@@ -6,7 +6,7 @@ import type { Runtime } from '../gpu/runtime.ts';
 import { readSafetensorsFile, readTextFile, recoverFolder, type FileContent } from '../io/files.ts';
 import { parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.ts';
-import { mapBertNames, parseBertConfig } from '../models/bert.ts';
+import { hasPooler, mapBertNames, parseBertConfig } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source } from '../nn/parameters.ts';
 import { loadTokenizer } from './text/load.ts';
@@ -16,7 +16,6 @@ export const CONFIG = 'config.json';
 export const WEIGHTS = 'model.safetensors';
 /** Prefix of the encoder's tensors in a checkpoint. */
 const ENCODER = 'encoder.';
-const POOLER = `${ENCODER}pooler.dense.weight`;
 
 /** A model of any kind, with the parameters that it owns. */
 export interface Model {
@@ -56,7 +55,7 @@ export function loadCheckpoint<M extends Model>(runtime: Runtime, dir: string, b
   const tokenizer = loadTokenizer(dir);
   const { tensors, notes } = checkpointTensors(readSafetensorsFile(path).tensors);
   const source = new FileSource(tensors, path);
-  const model = build(new Parameters(runtime, source), source.has(POOLER));
+  const model = build(new Parameters(runtime, source), hasPooler(tensors, ENCODER));
   finish(source, model);
   return { model, tokenizer, notes };
 }
@@ -91,7 +90,7 @@ export interface PretrainedEncoder {
   path: string;
 }
 
-/** Reads an encoder folder (BERT). Errors: InputError naming the file. */
+/** Reads an encoder folder (BERT or ALBERT). Errors: InputError naming the file. */
 export function readEncoder(dir: string): PretrainedEncoder {
   const json = readJsonFile(join(dir, CONFIG), 'encoder config');
   parseBertConfig(json, join(dir, CONFIG));
@@ -113,7 +112,7 @@ export function fromEncoder<M extends Model>(
     values: (name, shape, init, index) =>
       name.startsWith(ENCODER) ? file.values(name, shape) : random.values(name, shape, init, index),
   };
-  const model = build(new Parameters(runtime, source), file.has(POOLER));
+  const model = build(new Parameters(runtime, source), hasPooler(encoder.tensors, ENCODER));
   finish(file, model);
   return model;
 }

@@ -13,6 +13,7 @@ import { checkpointFiles, loadCerem, randomCerem } from '../../src/tasks/cerem/c
 import { traceCerem } from '../../src/tasks/cerem/trace.ts';
 import { readPromptedFile } from '../../src/tasks/dataset-file.ts';
 import { relativeError } from '../relative-error.ts';
+import { checkParity, fixtureSteps } from './parity.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
 test.onFinish(() => runtime.close());
@@ -22,13 +23,8 @@ const batchFile = `${folder}/batch.json`;
 const texts = readPromptedFile(batchFile);
 
 const checkpoints = [
-  'per-scale',
-  'shared-global',
-  'shared-per-head',
-  'shared-gated',
-  'no-sia',
-  'no-branches',
-  'baseline',
+  ...['per-scale', 'shared-global', 'shared-per-head', 'shared-gated'],
+  ...['no-sia', 'no-branches', 'baseline', '../albert/cerem'],
 ];
 for (const name of checkpoints)
   test(`CEREM ${name} agrees with PyTorch`, async (t) => {
@@ -36,40 +32,9 @@ for (const name of checkpoints)
     const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
     const { model, tokenizer } = loadCerem(runtime, dir);
-    const steps = expected.has('param.start.pointer.weight') ? 3 : 0;
-    const actual = await traceCerem(model, tokenizer, texts, batchFile, {
-      steps,
-      lr: 1e-3,
-      weightDecay: 0.01,
-    });
-    t.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort(), 'the same tensors');
-    const worst = { logits: 0, grad: 0, param: 0, moved: 0 };
-    for (const [key, { data, shape }] of expected) {
-      const ours = actual.get(key);
-      if (!ours) continue;
-      t.deepEqual(ours.shape, shape, `${key}: shape`);
-      if (/key\.bias$/.test(key)) continue; // its true gradient is 0
-      const error = relativeError(ours.data, data);
-      if (key.startsWith('grad.')) {
-        worst.grad = Math.max(worst.grad, error);
-        if (!(error <= 5e-4)) t.fail(`${key}: relative error ${error}`);
-      } else if (key.startsWith('param.')) {
-        const start = initial.get(key.slice(6))?.data ?? new Float32Array();
-        const movement = relativeError(
-          Array.from(ours.data, (v, i) => v - start[i]),
-          Array.from(data, (v, i) => v - start[i]),
-        );
-        worst.param = Math.max(worst.param, error);
-        worst.moved = Math.max(worst.moved, movement);
-        if (!(error <= 1e-4)) t.fail(`${key}: relative error ${error}`);
-        if (!(movement <= 1e-2)) t.fail(`${key}: its movement differs by ${movement}`);
-      } else {
-        worst.logits = Math.max(worst.logits, error);
-        if (!(error <= 3e-5)) t.fail(`${key}: relative error ${error}`);
-      }
-    }
-    for (const [what, error] of Object.entries(worst))
-      t.ok(error < 1e-2, `${what}: at most ${error.toExponential(1)}`);
+    const options = fixtureSteps(expected);
+    const actual = await traceCerem(model, tokenizer, texts, batchFile, options);
+    checkParity(t, actual, expected, initial);
     const { data: logits } = actual.get('start_logits') ?? { data: [] };
     const padding = [...(expected.get('start_logits')?.data ?? [])].flatMap((v, i) => (v === 0 ? [i] : []));
     t.ok(padding.length > 0 && padding.every((i) => logits[i] === 0), 'the logits of padding are exactly 0');

@@ -73,7 +73,7 @@ const recurrentCases = (gates: number): GradientCase[] => [
 
 const cases: Record<string, GradientCase[]> = {
   linear: [
-    ...['none', 'relu', 'gelu', 'tanh', 'sigmoid'].map((activation) => ({
+    ...['none', 'relu', 'gelu', 'gelu_tanh', 'tanh', 'sigmoid'].map((activation) => ({
       label: activation,
       inputs: { x: random([2, 3, 5], 2), weight: random([7, 5]), bias: random([7]) },
       params: { activation },
