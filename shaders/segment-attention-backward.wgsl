@@ -2,28 +2,7 @@
 // the softmax and y the mean of Z over the segment, D_r = sum of p y: the gradient of weight_r.
 // Grid: as segment-attention, and its sweeps. Outputs: scores hold S then C, grads Z = G V^T then dS (0 past the lengths and in
 // padded queries), row_grads D; TILED, without COMBINE: stats.
-struct Params {
-  rows: u32, queries: u32, keys: u32, key_stride: u32, // keys: of the scores, from first_key on
-  heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
-  first_key: u32, own_first: u32, own_end: u32, resume: u32,
-  weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
-  grad_offset: u32, grad_batch: u32, grad_query: u32, grad_head: u32,
-}
-#include "common/grid.wgsl"
-@group(0) @binding(0) var<storage, read_write> scores: array<f32>; // log2(e) q·k/√dh: [batch-head][key][key_stride]
-@group(0) @binding(1) var<storage, read> lengths: array<i32>; // [batches of the strip]
-#if WEIGHTS
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // [S], [H, S] or [B, L, H, S]
-#endif
-@group(0) @binding($(2 + WEIGHTS)) var<storage, read_write> grads: array<f32>; // as scores
-#if GRAD_WEIGHTS
-@group(0) @binding($(3 + WEIGHTS)) var<storage, read_write> row_grads: array<f32>; // [B, L, H, S]
-#endif
-#if TILED
-@group(0) @binding($(3 + WEIGHTS + GRAD_WEIGHTS)) var<storage, read_write> stats: array<f32>; // [scale][maximum, sum, sum of p y][row]
-#endif
-@group(0) @binding($(3 + WEIGHTS + GRAD_WEIGHTS + TILED)) var<uniform> params: Params;
-#include "common/segment-rows.wgsl"
+#include "common/segment-scan.wgsl"
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
@@ -101,25 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   stat += params.rows;
 #endfor
 #else
-  // A total is at least 1, the largest segment's own term, or there is no segment and every term below is 0.
-#if WEIGHTS
-  var weight = first_weight(row);
-#endif
-#if GRAD_WEIGHTS
-  var weight_grad = first_weight_grad(row);
-#endif
-#for r in SCALES
-  var factor_$r = 1.0 / ($r.0 * max(total_$r, 1.0));
-  mean_grad_$r *= factor_$r;
-#if GRAD_WEIGHTS
-  row_grads[weight_grad] = mean_grad_$r;
-  weight_grad += 1u;
-#endif
-#if WEIGHTS
-  factor_$r *= weights[weight];
-  weight += 1u;
-#endif
-#endfor
+#include "common/segment-factors.wgsl"
 
   // Second sweep: pending_k is the sum so far of the key that is k back; it is complete once no segment reaches it.
   let pending_0 = 0.0;

@@ -2,20 +2,7 @@
 // Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded.
 // Sums of the last WINDOW keys are in a ring of private memory; every sum is direct, without a running sum's drift.
 // Output: scores, 0 past the lengths and in padded queries.
-struct Params {
-  rows: u32, queries: u32, keys: u32, key_stride: u32,
-  heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
-  first_key: u32, own_first: u32, own_end: u32, resume: u32, // all keys: 0, 0, keys, 0
-  weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
-}
-#include "common/grid.wgsl"
-@group(0) @binding(0) var<storage, read_write> scores: array<f32>; // log2(e) q·k/√dh: [batch-head][key][key_stride]
-@group(0) @binding(1) var<storage, read> lengths: array<i32>; // [batches of the strip]
-#if WEIGHTS
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // [S], [H, S] or [B, L, H, S]
-#endif
-@group(0) @binding($(2 + WEIGHTS)) var<uniform> params: Params;
-#include "common/segment-rows.wgsl"
+#include "common/segment-scan.wgsl"
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
@@ -44,17 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     at += params.key_stride;
   }
 
-#if WEIGHTS
-  var weight = first_weight(row);
-#endif
-#for r in SCALES
-#if WEIGHTS
-  let factor_$r = weights[weight] / ($r.0 * max(total_$r, 1.0));
-  weight += 1u;
-#else
-  let factor_$r = 1.0 / ($r.0 * max(total_$r, 1.0));
-#endif
-#endfor
+#include "common/segment-factors.wgsl"
 
   var pending: array<f32, $WINDOW>; // the sum so far of a key is at key % WINDOW
   at = row.first;

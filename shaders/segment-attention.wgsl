@@ -2,23 +2,7 @@
 // Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded.
 // A lane slides over the keys with the last WINDOW - 1 scores in registers: two reads a score whatever the scales, no
 // barrier, no reduction. Output: scores, 0 past the lengths and in padded queries; TILED, without COMBINE: stats.
-struct Params {
-  rows: u32, queries: u32, keys: u32, key_stride: u32, // keys: of the scores, from first_key on
-  heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
-  first_key: u32, own_first: u32, own_end: u32, resume: u32,
-  weight_offset: u32, weight_batch: u32, weight_query: u32, weight_head: u32,
-}
-#include "common/grid.wgsl"
-@group(0) @binding(0) var<storage, read_write> scores: array<f32>; // log2(e) q·k/√dh: [batch-head][key][key_stride]
-@group(0) @binding(1) var<storage, read> lengths: array<i32>; // [batches of the strip]
-#if WEIGHTS
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // [S], [H, S] or [B, L, H, S]
-#endif
-#if TILED
-@group(0) @binding($(2 + WEIGHTS)) var<storage, read_write> stats: array<f32>; // [scale][maximum, sum][row]
-#endif
-@group(0) @binding($(2 + WEIGHTS + TILED)) var<uniform> params: Params;
-#include "common/segment-rows.wgsl"
+#include "common/segment-scan.wgsl"
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
@@ -83,18 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   stat += params.rows;
 #endfor
 #else
-  // A total is at least 1, the largest segment's own term, or there is no segment and every term below is 0.
-#if WEIGHTS
-  var weight = first_weight(row);
-#endif
-#for r in SCALES
-#if WEIGHTS
-  let factor_$r = weights[weight] / ($r.0 * max(total_$r, 1.0));
-  weight += 1u;
-#else
-  let factor_$r = 1.0 / ($r.0 * max(total_$r, 1.0));
-#endif
-#endfor
+#include "common/segment-factors.wgsl"
 
   // Second sweep: pending_k is the sum so far of the key that is k back; it is complete once no segment reaches it.
   let pending_0 = 0.0;

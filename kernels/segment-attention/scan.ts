@@ -143,10 +143,12 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
         SCALES: part.scales,
         WINDOW: Math.max(...part.scales),
         WEIGHTS: Number(weights !== undefined),
+        BACKWARD: Number(backward),
         GRAD_WEIGHTS: Number(rowGrads !== undefined),
+        TILED: Number(tiled),
         ...(wide
           ? { ASCENDING: [...part.scales].sort((a, b) => a - b) }
-          : { STATS: Number(sweeps !== 'combine'), COMBINE: Number(combine), TILED: Number(tiled) }),
+          : { STATS: Number(sweeps !== 'combine'), COMBINE: Number(combine) }),
       },
       bindings,
       uniforms: [

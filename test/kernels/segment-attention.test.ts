@@ -3,7 +3,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type Params, type PlanRequest } from '../../kernels/plan.ts';
 import { attentionReference } from '../../kernels/reference/attention.ts';
 import { segmentAttentionReference } from '../../kernels/reference/segment-attention.ts';
-import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
+import type { RefTensors } from '../../kernels/reference/types.ts';
 import {
   chooseSegmentAttention,
   planSegmentAttention,
@@ -11,68 +11,8 @@ import {
   segmentAttention,
 } from '../../kernels/segment-attention.ts';
 import type { SegmentForm } from '../../kernels/segment-attention/scan.ts';
-import {
-  ints,
-  limitProblems,
-  random,
-  relativeError,
-  runtime,
-  testKernel,
-  TOLERANCE,
-  type Case,
-} from './harness.ts';
-
-interface Sizes {
-  B: number;
-  L: number;
-  D: number;
-  heads: number;
-  scales: readonly number[];
-  lengths?: readonly number[];
-}
-
-/** The same tensor [B, L, …] with the rows past each length NaN. */
-function poisoned(x: RefTensor, lengths: readonly number[]): RefTensor {
-  const L = x.shape[1];
-  const row = x.shape.slice(2).reduce((n, d) => n * d, 1);
-  const data = Float64Array.from(x.data);
-  lengths.forEach((length, b) => data.fill(NaN, (b * L + length) * row, (b + 1) * L * row));
-  return { shape: x.shape, data };
-}
-
-const lengthsOf = ({ B, L, lengths }: Sizes): readonly number[] => lengths ?? Array<number>(B).fill(L);
-
-/** q, k of magnitude 3, so that rows are neither flat nor one-hot; NaN in the padding. */
-function tokens(sizes: Sizes, columns: number): RefTensors {
-  const lengths = lengthsOf(sizes);
-  const tensor = (factor: number) => poisoned(random([sizes.B, sizes.L, columns], factor), lengths);
-  return { q: tensor(3), k: tensor(3), v: tensor(1), lengths: ints([sizes.B], lengths) };
-}
-
-type WeightShape = 'by scale' | 'by head' | 'by row';
-
-function shared(what: string, sizes: Sizes, by: WeightShape = 'by scale'): Case {
-  const { B, L, D, heads, scales } = sizes;
-  const shape = { 'by scale': [], 'by head': [heads], 'by row': [B, L, heads] }[by];
-  const weights = random([...shape, scales.length]);
-  return {
-    name: `${what}, weights ${by}: [B, L, D, heads] = [${[B, L, D, heads]}], scales ${scales}`,
-    inputs: {
-      ...tokens(sizes, D),
-      weights: by === 'by row' ? poisoned(weights, lengthsOf(sizes)) : weights,
-    },
-    params: { heads, scales },
-  };
-}
-
-function perScale(what: string, sizes: Sizes): Case {
-  const { B, L, D, heads, scales } = sizes;
-  return {
-    name: `${what}, per-scale projections: [B, L, D, heads] = [${[B, L, D, heads]}], scales ${scales}`,
-    inputs: tokens(sizes, D * scales.length),
-    params: { heads, scales, projections: 'per-scale' } satisfies Params,
-  };
-}
+import { limitProblems, random, relativeError, testKernel, TOLERANCE } from './harness.ts';
+import { inForm, perScale, poisoned, requestOf, run, shared, type Sizes } from './segment-cases.ts';
 
 testKernel('segment-attention', [
   shared('one of everything', { B: 1, L: 1, D: 1, heads: 1, scales: [1] }),
@@ -98,41 +38,6 @@ testKernel('segment-attention', [
   perScale('narrow and wide', { B: 2, L: 36, D: 8, heads: 1, scales: [33, 2], lengths: [36, 33] }),
   perScale('ragged', { B: 4, L: 11, D: 12, heads: 3, scales: [2, 5, 1], lengths: [11, 6, 2, 0] }),
 ]);
-
-/** The kernel in one form, whatever the choice would be. */
-const inForm = (form: SegmentForm): Kernel => ({
-  ...segmentAttention,
-  plan: (r) => planSegmentAttention(r, form),
-  backward: { ...(segmentAttention.backward as Kernel), plan: (r) => planSegmentAttentionBackward(r, form) },
-});
-
-/** The host side of a case: what a plan is made of. */
-function requestOf({ inputs, params = {} }: Case, rest: Partial<PlanRequest> = {}): PlanRequest {
-  const shapes = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, x.shape]));
-  const host = { lengths: inputs.lengths.data as Int32Array };
-  return { shapes: { ...shapes, grad_out: inputs.q.shape }, params, caps: defaultCaps, host, ...rest };
-}
-
-/** out and all gradients of a kernel on the device, on the host. */
-async function run(
-  kernel: Kernel,
-  { inputs, params }: Case,
-  gradOut: RefTensor,
-): Promise<Record<string, Float32Array>> {
-  return runtime.scope(async () => {
-    const upload = (x: RefTensor) => runtime.upload(Float32Array.from(x.data), x.shape);
-    const { lengths, ...floats } = inputs;
-    const tensors = Object.fromEntries(Object.entries(floats).map(([name, x]) => [name, upload(x)]));
-    const options = { params, host: { lengths: { data: lengths.data as Int32Array, shape: lengths.shape } } };
-    const results = {
-      ...runtime.kernel(kernel, tensors, options),
-      ...runtime.kernel(kernel.backward as Kernel, { ...tensors, grad_out: upload(gradOut) }, options),
-    };
-    const names = Object.keys(results);
-    const values = await runtime.readAll(names.map((name) => results[name]));
-    return Object.fromEntries(names.map((name, i) => [name, values[i] as Float32Array]));
-  });
-}
 
 const ragged: Sizes = { B: 3, L: 22, D: 8, heads: 2, scales: [4, 1, 2], lengths: [22, 3, 15] };
 const onForms = [
