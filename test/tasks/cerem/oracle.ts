@@ -54,10 +54,8 @@ export type Seen = { prompt: string; text: string }[][];
  */
 export function follow(model: Cerem, tokenizer: Tokenizer, rule: Rule): Seen {
   const { runtime } = model.parameters;
-  const characters = tokenizer
-    .files()
-    ['vocab.txt'].split('\n')
-    .map((entry) => entry.replace('##', ''));
+  const { 'vocab.txt': vocab } = tokenizer.files();
+  const characters = vocab.split('\n').map((entry) => entry.replace('##', ''));
   const seen: Seen = [];
   model.forward = ({ ids, tokenTypes, lengths, rows, columns }) => {
     const [start, end] = [
