@@ -80,7 +80,8 @@ export async function warmUp<T>(side: Side<T>, now = () => performance.now()): P
 
 /**
  * Times sides in turn, one run each a round, so that whatever slows the machine for a while slows all of them. The
- * order rotates from round to round: none always runs behind the same other. The last results are checked again.
+ * order rotates from round to round, and turns round in every second: none always runs behind the same other. The last
+ * results are checked again.
  * Errors: a last result that is wrong.
  */
 export async function interleave<T>(
@@ -92,7 +93,7 @@ export async function interleave<T>(
   const spent = sides.map(() => 0);
   for (let round = 0; round < maxRounds; round++) {
     for (let turn = 0; turn < sides.length; turn++) {
-      const i = (round + turn) % sides.length;
+      const i = (round + (round % 2 === 0 ? turn : sides.length - turn)) % sides.length;
       if (round >= minRounds && spent[i] > budgetMs / sides.length) continue;
       const started = now();
       last[i] = await sides[i].run();

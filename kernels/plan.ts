@@ -3,6 +3,7 @@
  * capabilities to a Plan; a Plan is plain data that any WebGPU runtime can execute. Nothing here touches a device.
  */
 import { InputError } from './errors.ts';
+import type { MatmulTuning } from './shared/matmul.ts';
 
 export type DType = 'f32' | 'i32';
 export type Shape = readonly number[];
@@ -30,6 +31,8 @@ export interface Caps {
   readonly software: boolean;
   readonly vendor: string;
   readonly architecture: string;
+  /** Forms of matrix products that were measured on this device; absent, or for other shapes: the built-in choice. */
+  readonly tuning?: MatmulTuning;
 }
 
 /** The limits that every WebGPU device grants; each kernel must work with these. */

@@ -144,9 +144,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   if (row0 + $(r)u < params.m) {
     let at = tile.c + (row0 + $(r)u) * params.c_row + col0;
 #for q in 0..TN/4
+#if VEC_C
+    if (col0 + $(q * 4)u < params.n) { store(at + $(q * 4)u, col0 + $(q * 4)u, acc_$(r)_$(q)); }
+#else
 #for t in 0..4
     if (col0 + $(q * 4 + t)u < params.n) { store(at + $(q * 4 + t)u, col0 + $(q * 4 + t)u, acc_$(r)_$(q)[$t]); }
 #endfor
+#endif
 #endfor
   }
 #endfor

@@ -121,6 +121,8 @@ export async function loadOnnxRuntime(): Promise<Peer> {
       const session = await ort.InferenceSession.create(built.model, {
         executionProviders: ['cpu'],
         logSeverityLevel: LOG_SEVERITY,
+        // Threads that spin when they are done would slow down the side that runs next.
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
       });
       const feeds = Object.fromEntries(
         Object.entries(given.inputs).map(([name, { data, shape }]) => [

@@ -65,7 +65,17 @@ export interface MatmulShape {
   batches: number;
   alignedA: boolean;
   alignedB: boolean;
+  alignedC: boolean;
+  transA?: boolean;
+  transB?: boolean;
 }
+
+/** What a product can be asked to be: blocks of a lane in the direct form, sides of a tile, or the built-in choice. */
+export const matmulForms = ['default', 'direct-4', 'direct-8', 'direct-16', 'tiled-32', 'tiled-64'] as const;
+export type MatmulForm = (typeof matmulForms)[number];
+
+/** Forms by `shapeClass`. */
+export type MatmulTuning = Readonly<Record<string, MatmulForm>>;
 
 const WORKGROUP = 64;
 /** With fewer workgroups than this some cores stand still: a weight gradient of 64 x 64 would be one workgroup. */
@@ -75,6 +85,8 @@ const smallWorkgroup = (caps: Caps): number => (caps.software ? 8 : 32);
 const BUSY_INVOCATIONS = 16384;
 /** Side of the smaller tile of C. With fewer rows, columns or steps of k most of its lanes would compute nothing. */
 const SMALL_TILE = 32;
+/** From this many multiply-adds on a CPU gets back what compiling blocks of 16 x 16 takes, 0.7 s, in some thousand runs. */
+const LARGE_MACS = 2 ** 22;
 /** Operands of a batch up to this many bytes stay in the smallest first-level caches of GPUs. */
 const CACHED_BYTES = 16384;
 
@@ -87,11 +99,26 @@ const vectors = ({ alignedA, alignedB }: MatmulShape) => ({
   VEC_B: Number(alignedB),
 });
 
-/** Blocks of C of up to 8 x 8 in registers, operands straight from memory: no barriers, right on every device. */
-export function directVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
-  let TM = shape.m <= 4 ? 4 : 8;
-  let TN = shape.n <= 4 ? 4 : 8;
-  if (!caps.software && !fillsGpu(shape, TM, TN)) {
+/** The direct form in blocks of C of TM x TN a lane. */
+const direct = (shape: MatmulShape, TM: number, TN: number, WG_X: number, WG_Y: number): MatmulVariant => ({
+  shader: 'matmul',
+  constants: {
+    ...{ TM, TN, WG_X, WG_Y },
+    ...vectors(shape),
+    VEC_C: Number(shape.alignedC && shape.n % 4 === 0),
+  },
+  rows: TM * WG_Y,
+  columns: TN * WG_X,
+});
+
+/**
+ * Blocks of C of up to 8 x 8 in registers, operands straight from memory: no barriers, right on every device.
+ * @param block the most rows and columns of a block; absent: 8, or 4 where that keeps a GPU busy
+ */
+export function directVariant(shape: MatmulShape, caps: Caps, block?: 4 | 8): MatmulVariant {
+  let TM = block === 4 || shape.m <= 4 ? 4 : 8;
+  let TN = block === 4 || shape.n <= 4 ? 4 : 8;
+  if (block === undefined && !caps.software && !fillsGpu(shape, TM, TN)) {
     TM = 4;
     TN = 4;
   }
@@ -100,13 +127,14 @@ export function directVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
   let WG_Y = WORKGROUP / WG_X;
   const groups = () => ceilDiv(shape.m, TM * WG_Y) * ceilDiv(shape.n, TN * WG_X) * shape.batches;
   while (WG_X * WG_Y > smallWorkgroup(caps) && groups() < BUSY_GROUPS) WG_Y /= 2;
-  return {
-    shader: 'matmul',
-    constants: { TM, TN, WG_X, WG_Y, ...vectors(shape) },
-    rows: TM * WG_Y,
-    columns: TN * WG_X,
-  };
+  return direct(shape, TM, TN, WG_X, WG_Y);
 }
+
+/**
+ * Blocks of 16 x 16: half the loads of 8 x 8 a multiply-add. A GPU has no registers for 256 sums a lane; a CPU, whose 8 x 8
+ * lie in memory too, takes 0.65 of the time. Four lanes a workgroup are one vector of a CPU.
+ */
+export const largeVariant = (shape: MatmulShape): MatmulVariant => direct(shape, 16, 16, 2, 2);
 
 /**
  * Tiles of C of 64 x 64 (8 x 8 a lane) or 32 x 32 (4 x 4 a lane), operands staged in workgroup memory 16 or 32 steps of
@@ -114,23 +142,50 @@ export function directVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
  */
 export const tiledVariant = (shape: MatmulShape, tile: 32 | 64): MatmulVariant => ({
   shader: 'matmul-tiled',
-  constants: { TILE: tile, BK: 1024 / tile, ...vectors(shape) },
+  constants: { TILE: tile, BK: 1024 / tile, ...vectors(shape), VEC_C: 0 },
   rows: tile,
   columns: tile,
 });
 
+const powerOfTwoFrom = (count: number): number => 2 ** (32 - Math.clz32(Math.max(1, count) - 1));
+
 /**
- * Picks the variant: pure, testable without a device.
+ * The class of shapes that one measurement speaks for: layout of A and B (N as stored, T transposed), m x n x k x batches
+ * rounded up to powers of two, and whether both operands are read four elements at a time.
+ */
+export function shapeClass({ m, n, k, batches, transA, transB, ...shape }: MatmulShape): string {
+  const layout = (transA ? 'T' : 'N') + (transB ? 'T' : 'N');
+  const sizes = [m, n, k, batches].map(powerOfTwoFrom).join('x');
+  return `${layout} ${sizes}${shape.alignedA && shape.alignedB ? '' : ' unaligned'}`;
+}
+
+/** The variant of one form. */
+export function variantOf(form: MatmulForm, shape: MatmulShape, caps: Caps): MatmulVariant {
+  if (form === 'direct-4') return directVariant(shape, caps, 4);
+  if (form === 'direct-8') return directVariant(shape, caps, 8);
+  if (form === 'direct-16') return largeVariant(shape);
+  if (form === 'tiled-32') return tiledVariant(shape, 32);
+  if (form === 'tiled-64') return tiledVariant(shape, 64);
+  return defaultVariant(shape, caps);
+}
+
+/** Picks the variant: pure, testable without a device. What was measured on the device goes before the built-in choice. */
+export const chooseMatmul = (shape: MatmulShape, caps: Caps): MatmulVariant =>
+  variantOf(caps.tuning?.[shapeClass(shape)] ?? 'default', shape, caps);
+
+/**
+ * The built-in choice.
  *
  * A software device takes the direct form: barriers and workgroup memory cost it more than they save (1.6 times the
- * time at 512³). On a GPU the direct form reads 1 byte a multiply-add at 8 x 8, and rows that neighbouring lanes read
- * lie in different cache lines, so it lives on the first-level cache. A 64 x 64 tile reads 1/8 byte, a 32 x 32 one 1/4,
- * in whole lines. That pays once the operands of a batch outgrow that cache (16 KiB) and the product fills a tile in m,
- * n and k. A lane's block is 8 x 8 where that makes 16,384 lanes, 256 workgroups, else 4 x 4, as in the direct form: no
- * fewer lanes are at work in tiles.
+ * time at 512³); large products in blocks of 16 x 16. On a GPU the direct form reads 1 byte a multiply-add at 8 x 8, and
+ * rows that neighbouring lanes read lie in different cache lines, so it lives on the first-level cache. A 64 x 64 tile
+ * reads 1/8 byte, a 32 x 32 one 1/4, in whole lines. That pays once the operands of a batch outgrow that cache (16 KiB)
+ * and the product fills a tile in m, n and k. A lane's block is 8 x 8 where that makes 16,384 lanes, 256 workgroups, else
+ * 4 x 4, as in the direct form: no fewer lanes are at work in tiles.
  */
-export function chooseMatmul(shape: MatmulShape, caps: Caps): MatmulVariant {
-  const { m, n, k } = shape;
+function defaultVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
+  const { m, n, k, batches } = shape;
+  if (caps.software && Math.min(m, n) > 8 && m * n * k * batches >= LARGE_MACS) return largeVariant(shape);
   const fillsTile = Math.min(m, n, k) >= SMALL_TILE;
   if (caps.software || !fillsTile || 4 * (m + n) * k <= CACHED_BYTES) return directVariant(shape, caps);
   return tiledVariant(shape, fillsGpu(shape, 8, 8) ? 64 : 32);
@@ -140,12 +195,12 @@ const aligned = (x: Matrix): boolean =>
   [x.row, x.offset ?? 0, x.outer ?? 0, x.inner ?? 0].every((stride) => stride % 4 === 0);
 
 /** The shape of a product, for the choice of its variant. */
-export const shapeOfProduct = ({ m, n, k, a, b, outer = 1, inner = 1 }: MatmulSpec): MatmulShape => ({
-  ...{ m, n, k },
-  batches: outer * inner,
-  alignedA: aligned(a),
-  alignedB: aligned(b),
-});
+export function shapeOfProduct(spec: MatmulSpec): MatmulShape {
+  const { m, n, k, transA, transB, outer = 1, inner = 1 } = spec;
+  const batches = outer * inner;
+  const [alignedA, alignedB, alignedC] = [spec.a, spec.b, spec.c].map(aligned);
+  return { m, n, k, transA, transB, batches, alignedA, alignedB, alignedC };
+}
 
 /** One dispatch of the matrix product, with its exact cost: the same for every variant. */
 export function matmul(

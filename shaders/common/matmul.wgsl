@@ -20,12 +20,18 @@ struct Params {
 #else
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 #endif
+#if VEC_C
+@group(0) @binding(2) var<storage, read_write> c: array<vec4f>;
+#else
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
+#endif
 #if BIAS
 @group(0) @binding($(3)) var<storage, read> bias: array<f32>; // [n]
 #endif
-#if SAVE_PRE
-@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>;
+#if SAVE_PRE && VEC_C
+@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<vec4f>; // laid out as c
+#elif SAVE_PRE
+@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>; // laid out as c
 #endif
 #if LIMIT
 @group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<i32>; // [outer]: k stops here
@@ -53,6 +59,22 @@ fn tile_at(linear: u32) -> Tile {
   return tile;
 }
 
+#if VEC_C
+// Four elements of a row at once.
+fn store(at: u32, col: u32, sums: vec4f) {
+  var values = params.alpha * sums;
+#if ACCUMULATE
+  values += c[at >> 2u];
+#endif
+#if BIAS
+  values += vec4f(bias[col], bias[col + 1u], bias[col + 2u], bias[col + 3u]);
+#endif
+#if SAVE_PRE
+  pre[at >> 2u] = values;
+#endif
+  c[at >> 2u] = vec4f(activate(values.x), activate(values.y), activate(values.z), activate(values.w));
+}
+#else
 fn store(at: u32, col: u32, sum: f32) {
   var value = params.alpha * sum;
 #if ACCUMULATE
@@ -66,3 +88,4 @@ fn store(at: u32, col: u32, sum: f32) {
 #endif
   c[at] = activate(value);
 }
+#endif

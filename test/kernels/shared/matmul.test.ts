@@ -5,6 +5,7 @@ import type { Activation } from '../../../kernels/shared/activation.ts';
 import {
   chooseMatmul,
   directVariant,
+  largeVariant,
   matmul,
   shapeOfProduct,
   tiledVariant,
@@ -18,6 +19,7 @@ const software = { ...defaultCaps, software: true };
 const gpu = { ...defaultCaps, software: false };
 const variants: Readonly<Record<string, (shape: MatmulShape) => MatmulVariant>> = {
   direct: (shape) => directVariant(shape, software),
+  'direct, blocks of 16': largeVariant,
   'tile of 32': (shape) => tiledVariant(shape, 32),
   'tile of 64': (shape) => tiledVariant(shape, 64),
 };
@@ -164,19 +166,22 @@ for (const [name, choose] of Object.entries(variants))
 
 test('matmul: the variant follows from shape and device', (t) => {
   const chosen = (m: number, n: number, k: number, caps = gpu, batches = 1): string => {
-    const variant = chooseMatmul({ m, n, k, batches, alignedA: true, alignedB: true }, caps);
+    const aligned = { alignedA: true, alignedB: true, alignedC: true };
+    const variant = chooseMatmul({ m, n, k, batches, ...aligned }, caps);
     const { TM, TN, WG_X, WG_Y, TILE } = variant.constants;
     return TILE === undefined ? `direct ${TM}x${TN}, ${WG_X}x${WG_Y}` : `tile ${TILE}`;
   };
   const table: [m: number, n: number, k: number, software: string, gpu: string, batches?: number][] = [
-    [512, 512, 512, 'direct 8x8, 8x8', 'tile 32'],
-    [2048, 1024, 512, 'direct 8x8, 8x8', 'tile 64'],
+    [512, 512, 512, 'direct 16x16, 2x2', 'tile 32'],
+    [2048, 1024, 512, 'direct 16x16, 2x2', 'tile 64'],
     [256, 64, 96, 'direct 8x8, 8x4', 'tile 32'],
-    [256, 256, 96, 'direct 8x8, 8x8', 'tile 64', 64],
-    [2048, 1024, 31, 'direct 8x8, 8x8', 'direct 8x8, 8x8'], // less than a tile's steps of k
-    [4096, 10, 768, 'direct 8x8, 2x32', 'direct 4x4, 4x16'], // fewer columns than a tile
+    [256, 256, 96, 'direct 16x16, 2x2', 'tile 64', 64],
+    [2048, 1024, 31, 'direct 16x16, 2x2', 'direct 8x8, 8x8'], // less than a tile's steps of k
+    [4096, 10, 768, 'direct 16x16, 2x2', 'direct 4x4, 4x16'], // fewer columns than a tile
     [64, 64, 32, 'direct 8x8, 8x1', 'direct 4x4, 8x4'], // the operands stay in the cache
     [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'],
+    [512, 512, 16, 'direct 16x16, 2x2', 'direct 4x4, 8x8'], // as large as it takes
+    [512, 511, 16, 'direct 8x8, 8x8', 'direct 4x4, 8x8'],
     [3, 4, 4096, 'direct 4x4, 1x8', 'direct 4x4, 1x32'],
   ];
   for (const [m, n, k, onSoftware, onGpu, batches] of table) {
@@ -184,10 +189,14 @@ test('matmul: the variant follows from shape and device', (t) => {
     t.equal(chosen(m, n, k, gpu, batches), onGpu, `${m} x ${n} x ${k} on a GPU`);
   }
   for (const alignedA of [false, true]) {
-    const shape = { m: 64, n: 64, k: 64, batches: 1, alignedA, alignedB: !alignedA };
+    const shape = { m: 64, n: 64, k: 64, batches: 1, alignedA, alignedB: !alignedA, alignedC: alignedA };
     for (const caps of [software, gpu]) {
       const { VEC_A, VEC_B } = chooseMatmul(shape, caps).constants;
       t.deepEqual([VEC_A, VEC_B], [Number(alignedA), Number(!alignedA)], 'vec4 loads where aligned');
+    }
+    for (const n of [62, 64]) {
+      const { VEC_C } = directVariant({ ...shape, n }, software).constants;
+      t.equal(VEC_C, Number(alignedA && n === 64), 'vec4 stores where aligned and whole');
     }
   }
   t.end();
