@@ -3,11 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../kernels/errors.ts';
-import { vocabularyOf } from '../src/cli/train.ts';
 import type { Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
 import { randomStsn } from '../src/tasks/stsn/checkpoint.ts';
-import { completeConfig } from '../src/tasks/stsn/setup.ts';
+import { completeConfig, vocabularyOf } from '../src/tasks/stsn/setup.ts';
 import { defaultRecipe, trainStsn, type Corpus } from '../src/tasks/stsn/train.ts';
 import { readSplits } from './corpus.ts';
 import { makeDocument, onDevice, ownOptions } from './harness.ts';
@@ -46,7 +45,7 @@ interface StepRecord {
 }
 
 async function soak(runtime: Runtime, train: Corpus, log: (line: string) => void): Promise<StepRecord[]> {
-  const tokenizer = vocabularyOf(train);
+  const tokenizer = vocabularyOf(train.sentences);
   const model = randomStsn(runtime, completeConfig(tinyStsn, 'config', train.sentences, tokenizer), 1);
   const out = mkdtempSync(join(tmpdir(), 'spanwise-soak-'));
   const steps: StepRecord[] = [];

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../kernels/errors.ts';
-import { recipeFrom, recipeOptions, vocabularyOf } from '../src/cli/train.ts';
+import { recipeOptions, stsnRecipe, stsnRecipeOptions } from '../src/cli/train/recipe.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import type { MemoryReport } from '../src/gpu/memory.ts';
 import type { Json } from '../src/models/config.ts';
@@ -18,7 +18,8 @@ import { encodeSentence, makeBatch } from '../src/tasks/stsn/batch.ts';
 import { readEncoder, readJsonFile, type PretrainedEncoder } from '../src/tasks/checkpoint.ts';
 import { loadStsn, randomStsn, stsnFromEncoder } from '../src/tasks/stsn/checkpoint.ts';
 import { stsnLoss } from '../src/tasks/stsn/loss.ts';
-import { completeConfig, smallEncoder, smallStsn } from '../src/tasks/stsn/setup.ts';
+import { smallEncoder } from '../src/tasks/small-encoder.ts';
+import { completeConfig, smallStsn, vocabularyOf } from '../src/tasks/stsn/setup.ts';
 import { defaultRecipe, evaluateStsn, trainStsn, type Corpus, type Recipe } from '../src/tasks/stsn/train.ts';
 import { loadTokenizer } from '../src/tasks/text/load.ts';
 import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
@@ -55,7 +56,7 @@ const randomRecipe: Recipe = { ...defaultRecipe, epochs: 6, lr: 1e-3, batch: 8 }
 const FULL_EPOCHS = 20;
 const FULL_SEEDS = '1,2,3';
 
-const { seed: _oneSeed, ...recipeTable } = recipeOptions;
+const { seed: _oneSeed, ...recipeTable } = { ...recipeOptions, ...stsnRecipeOptions };
 const optionTable: Command['options'] = {
   ...recipeTable,
   ...{ only: { value: 'NAME,…', doc: '' }, seeds: { value: 'N,…', doc: '' } },
@@ -106,7 +107,8 @@ function setUp(args: Arguments, { data, full }: BenchOptions): Setup {
   if (folder !== undefined && vocab !== undefined)
     args.fail('--vocab does not go with --encoder, which has its own');
   const encoder = folder === undefined ? undefined : readEncoder(folder);
-  const tokenizer = encoder?.tokenizer ?? (vocab === undefined ? vocabularyOf(train) : loadTokenizer(vocab));
+  const tokenizer =
+    encoder?.tokenizer ?? (vocab === undefined ? vocabularyOf(train.sentences) : loadTokenizer(vocab));
   const given = file === undefined ? {} : readJsonFile(file, 'config');
   const base: Json = encoder
     ? { encoder: encoder.json }
@@ -120,7 +122,7 @@ function setUp(args: Arguments, { data, full }: BenchOptions): Setup {
     variants: chooseVariants(args.optional('only'), full, configOf({})),
     small: encoder === undefined && file === undefined,
     seeds: parseSeeds(args.optional('seeds') ?? (full ? FULL_SEEDS : '1')),
-    recipe: recipeFrom(args, full ? { ...recipe, epochs: FULL_EPOCHS } : recipe),
+    recipe: stsnRecipe(args, full ? { ...recipe, epochs: FULL_EPOCHS } : recipe),
   };
 }
 

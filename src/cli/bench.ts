@@ -12,7 +12,7 @@ import { checkWritable } from './device.ts';
 import { packageRoot } from './package-root.ts';
 import { print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
-import { recipeOptions } from './train.ts';
+import { ceremRecipeOptions, recipeOptions, stsnRecipeOptions } from './train/recipe.ts';
 
 export type BenchRow = Readonly<Record<string, unknown>>;
 
@@ -108,6 +108,10 @@ export function benchText(document: BenchDocument): string {
 }
 
 const { seed: _oneSeed, ...recipe } = recipeOptions;
+/** What several benchmarks have. */
+const shared = Object.fromEntries(
+  Object.entries(recipe).map(([name, { value, doc }]) => [name, { value, doc: `stsn, cerem: ${doc}` }]),
+);
 /** Options that only some benchmarks have; each checks those it is given. */
 const own: Command['options'] = {
   only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone' },
@@ -115,13 +119,14 @@ const own: Command['options'] = {
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   cases: { value: 'NAME,…', doc: 'peers: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
-  seeds: { value: 'N,…', doc: 'stsn: one training for each seed' },
+  seeds: { value: 'N,…', doc: 'stsn, cerem: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn: a pretrained encoder' },
   vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
   config: { value: 'F', doc: 'stsn, table6, table7: model configuration, possibly partial' },
-  ...Object.fromEntries(
-    Object.entries(recipe).map(([name, { value, doc }]) => [name, { value, doc: `stsn: ${doc}` }]),
-  ),
+  variants: { value: 'NAME,…', doc: 'cerem: these models alone' },
+  ...shared,
+  ...stsnRecipeOptions,
+  ...ceremRecipeOptions,
 };
 
 export const bench: Command = {
@@ -132,7 +137,7 @@ export const bench: Command = {
     json,
     out: { value: 'F', doc: 'also write the JSON document (report: the HTML) to this file' },
     full: { doc: 'more shapes and more runs' },
-    data: { value: 'DIR', doc: 'stsn, soak: a corpus, *train.json and *dev.json and *test.json' },
+    data: { value: 'DIR', doc: 'stsn, soak, cerem: a corpus, *train.json and *dev.json and *test.json' },
     ...own,
   },
   notes:

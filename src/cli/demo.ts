@@ -7,14 +7,17 @@ import { readSplits } from '../tasks/dataset-file.ts';
 import type { Evaluation } from '../tasks/stsn/evaluate.ts';
 import { loadStsn, randomStsn } from '../tasks/stsn/checkpoint.ts';
 import { extract, type Extraction } from '../tasks/stsn/extract.ts';
-import { completeConfig, smallEncoder, smallStsn } from '../tasks/stsn/setup.ts';
+import { smallEncoder } from '../tasks/small-encoder.ts';
+import { completeConfig, smallStsn, vocabularyOf } from '../tasks/stsn/setup.ts';
 import { defaultRecipe, evaluateStsn, trainStsn, type Corpus } from '../tasks/stsn/train.ts';
 import { json, type Arguments, type Command } from './command.ts';
 import { withDevice } from './device.ts';
 import { packageRoot } from './package-root.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { costReport } from './report.ts';
-import { recipeFrom, recipeOptions, refuseModelFolder, trainingProgress, vocabularyOf } from './train.ts';
+import { shownOfStsn, trainingProgress } from './train/progress.ts';
+import { recipeOptions, stsnRecipe, stsnRecipeOptions } from './train/recipe.ts';
+import { refuseModelFolder } from './train/source.ts';
 
 /** Fits 311 sentences in minutes on two CPU cores; higher than the paper's rate since nothing is pretrained. */
 const demoRecipe = { ...defaultRecipe, epochs: 12, lr: 1e-3, batch: 8, seed: 1 };
@@ -69,14 +72,14 @@ function extraction({ text, entities, relations }: Extraction): string {
 async function run(args: Arguments): Promise<void> {
   const folder = args.optional('data') ?? join(packageRoot(), 'corpora', 'expeditions');
   const out = args.optional('out') ?? join('runs', 'demo-stsn');
-  const recipe = recipeFrom(args, demoRecipe);
+  const recipe = stsnRecipe(args, demoRecipe);
   const asJson = args.flag('json');
   const say = (text: string): Promise<void> => (asJson ? Promise.resolve() : print(text));
   await withDevice(
     [folder],
     () => prepare(folder, args.optional('out')),
     async (runtime, { train, dev, test, unseen }) => {
-      const tokenizer = vocabularyOf(train);
+      const tokenizer = vocabularyOf(train.sentences);
       const config = completeConfig(
         { ...smallStsn, encoder: smallEncoder },
         'config',
@@ -91,7 +94,7 @@ async function run(args: Arguments): Promise<void> {
           `(${config.entityTypes.length} entity types, ${config.relationTypes.length} relation types)\n` +
           `on ${runtime.info.name}${runtime.info.software ? ', a software device' : ''}; * marks the best epoch on dev.\n\n`,
       );
-      const shown = trainingProgress((line) => void say(`${line}\n`));
+      const shown = trainingProgress(shownOfStsn, (line) => void say(`${line}\n`));
       const report = await trainStsn({
         ...{ model, tokenizer, train, dev, recipe, out },
         saveSeconds: 60,
@@ -128,6 +131,7 @@ export const demoStsn: Command = {
     },
     out: { value: 'DIR', doc: 'where the model goes (runs/demo-stsn)' },
     ...recipeOptions,
+    ...stsnRecipeOptions,
     json,
   },
   notes: 'Unless told otherwise: 12 epochs, learning rate 1e-3, batch 8, seed 1.',

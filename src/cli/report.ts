@@ -1,6 +1,6 @@
 /** What a training run cost, as text. */
 import type { DeviceInfo } from '../gpu/device.ts';
-import type { TrainReport } from '../tasks/stsn/train.ts';
+import type { TrainingReport } from '../tasks/training/task.ts';
 import { table } from './print.ts';
 
 /** 1234567 → "1.23 M". */
@@ -21,7 +21,7 @@ export function bytes(value: number): string {
 }
 
 /** The cost report: device, parameters, work of the mean forward pass and training step, rate, peak memory by label. */
-export function costReport(info: DeviceInfo, parameters: number, report: TrainReport): string {
+export function costReport(info: DeviceInfo, parameters: number, report: TrainingReport<string, unknown>): string {
   const { forward, backward, optimizer } = report.step;
   const step = (key: 'flops' | 'macs' | 'dispatches') => forward[key] + backward[key] + optimizer[key];
   const rate = report.seconds > 0 ? report.flops / report.seconds / 1e9 : 0;

@@ -4,23 +4,19 @@ import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, type StsnConfig } from '../../models/stsn.ts';
 import { labelSets, type Sentence } from '../dataset.ts';
 import { tagSet } from '../tags.ts';
+import { smallEncoder } from '../small-encoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-
-/** An encoder that learns from a few hundred sentences in minutes on a CPU: 2 layers × 64. */
-export const smallEncoder: Json = {
-  model_type: 'bert',
-  hidden_size: 64,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  intermediate_size: 128,
-  hidden_act: 'gelu',
-  max_position_embeddings: 512,
-  type_vocab_size: 2,
-  layer_norm_eps: 1e-12,
-};
+import { buildVocab } from '../text/vocab.ts';
+import { createWordPieceTokenizer } from '../text/wordpiece.ts';
 
 /** The rest of a small model, to go with `smallEncoder`. */
 export const smallStsn: Json = { layers: 2, heads: 4, widthEmbeddingSize: 25 };
+
+/** A vocabulary of the training words, for models that start from random weights. */
+export function vocabularyOf(sentences: readonly Sentence[]): Tokenizer {
+  const words = sentences.flatMap((s) => s.tokens);
+  return createWordPieceTokenizer({ vocab: buildVocab(words, { doLowerCase: false }), doLowerCase: false });
+}
 
 /**
  * A complete configuration: what `given` leaves out of labels and tags comes from the training sentences, and the

@@ -22,7 +22,7 @@ import {
   type TrainingState,
 } from './state.ts';
 import { trainStep } from './step.ts';
-import type { Losses, MicroBatch, RunOptions, Task, TrainingReport } from './task.ts';
+import type { DevScore, Losses, MicroBatch, RunOptions, Task, TrainingReport } from './task.ts';
 
 const LOG = 'log.jsonl';
 const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
@@ -60,7 +60,7 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
   readonly #warmup: number;
   #state: TrainingState<R, L, C>;
   #savedAt = 0;
-  #bestDev: E | undefined;
+  #bestDev: DevScore<E> | undefined;
   readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
   readonly #work: Record<Phase, Work> = { forward: noWork(), backward: noWork(), optimizer: noWork() };
 
@@ -84,7 +84,7 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
       loss,
       best: {
         epoch: this.#state.bestEpoch,
-        ...(evaluate && { score: this.#state.best, dev: this.#bestDev }),
+        ...(evaluate && { score: this.#state.best, f1: this.#bestDev?.f1, dev: this.#bestDev?.evaluation }),
       },
       notes: [...notes],
       step: this.#meanWork(),
@@ -171,7 +171,7 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
     const best = score >= state.best;
     if (best) {
       Object.assign(state, { best: score, bestEpoch: state.epoch });
-      this.#bestDev = dev?.evaluation;
+      this.#bestDev = dev;
       await this.#saveBest();
     }
     const event = {

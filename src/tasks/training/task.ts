@@ -104,8 +104,8 @@ export interface TrainingReport<L extends string, E> {
   steps: number;
   /** Losses of the last epoch, means over its steps; zeros where a finished run was resumed. */
   loss: Losses<L>;
-  /** `score` and `dev` are absent without a dev corpus, and where the best epoch came before the resume. */
-  best: { epoch: number; score?: number; dev?: E };
+  /** Without a dev corpus the epoch alone; without `f1` and `dev` where the best epoch came before the resume. */
+  best: { epoch: number; score?: number; f1?: Readonly<Record<string, number>>; dev?: E };
   notes: string[];
   /** Mean work of those steps, by phase. */
   step: Record<Phase, Work>;
