@@ -1,4 +1,5 @@
-/** The time that the device itself takes for recorded work. */
+/** Statistics of the time that the device itself takes for recorded work. */
+import { deviceMs } from '../src/gpu/device-time.ts';
 import type { Runtime, Tensor } from '../src/node.ts';
 import { summarise, type Summary } from './statistics.ts';
 
@@ -12,22 +13,6 @@ const BUDGET_MS = 1500;
 export interface DeviceTime extends Summary {
   /** What the clock was: timestamp queries around every dispatch, or the wall clock around a submit. */
   clock: 'timestamps' | 'wall';
-}
-
-/** The device's milliseconds of `repeats` recordings in one submit. */
-export async function deviceMs(runtime: Runtime, record: () => void, repeats = 1): Promise<number> {
-  const recordAll = () => {
-    for (let i = 0; i < repeats; i++) record();
-  };
-  runtime.meter.reset();
-  if (runtime.caps.timestamps) {
-    await runtime.profile(() => Promise.resolve(recordAll()));
-    return runtime.meter.total().gpuNanoseconds / 1e6;
-  }
-  recordAll();
-  const started = performance.now();
-  await runtime.finish();
-  return performance.now() - started;
 }
 
 /**

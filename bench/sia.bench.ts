@@ -5,7 +5,7 @@
 import { InputError } from '../kernels/errors.ts';
 import type { Caps, Shape } from '../kernels/plan.ts';
 import type { Runtime, Tensor } from '../src/node.ts';
-import { deviceMs } from './device-time.ts';
+import { deviceMs } from '../src/gpu/device-time.ts';
 import { makeDocument, onDevice, ownOptions } from './harness.ts';
 import type { Bench, BenchCheck, BenchOptions, BenchRow } from './harness.ts';
 import { costOf, runComposition, type Composition, type Cost } from './sia.composition.ts';

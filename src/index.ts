@@ -6,6 +6,9 @@ export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';
 export { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
 export { Tensor } from './gpu/tensor.ts';
+export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.ts';
+export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
+export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
 export * from './ops/index.ts';
 export { Embedding, LayerNorm, Linear, MultiHeadAttention } from './nn/modules.ts';
 export {
@@ -42,6 +45,21 @@ export {
 } from './tasks/cerem/attention-map.ts';
 export { attentionSvg } from './tasks/cerem/attention-svg.ts';
 export { parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
+export { sampleNotes, sampleTexts, type SampleOptions } from './tasks/cerem/samples.ts';
+export {
+  inferSchema,
+  isArgument,
+  parseSchema,
+  relationPrompt,
+  schemaJson,
+  type EntityQuestion,
+  type RelationQuestion,
+  type Schema,
+} from './tasks/cerem/schema.ts';
+export { documentNotes } from './tasks/corpus/notes.ts';
+export { parseDocuments, type Corpus } from './tasks/corpus/parse.ts';
+export { documentsJson } from './tasks/corpus/tokens.ts';
+export type { Document } from './tasks/document.ts';
 export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
 export { evaluate, type Evaluation } from './tasks/stsn/evaluate.ts';

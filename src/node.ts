@@ -4,6 +4,7 @@
 import { openDevice } from './gpu/device.ts';
 import { DeviceUnavailableError } from './gpu/errors.ts';
 import { pacedWait } from './gpu/pump.ts';
+import { parseTuning, tuneDevice, tuningMismatch, type Tuning } from './gpu/tuning.ts';
 import { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
 import {
   endWithParent,
@@ -12,9 +13,11 @@ import {
   restartOnSoftwareDevice,
   softwareForced,
 } from './gpu/software.ts';
+import { readTextFile } from './io/files.ts';
 
 export * from './index.ts';
 export { readSafetensorsFile, writeSafetensorsFile } from './io/files.ts';
+export { readDocumentsFile } from './tasks/corpus/corpus-file.ts';
 export { readPromptedFile, readSpertFile } from './tasks/dataset-file.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
 export { loadCerem, randomCerem, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
@@ -31,6 +34,10 @@ export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
   restart?: boolean;
   /** Dawn toggles to enable, e.g. `vulkan_enable_f16_on_nvidia`; also from SPANWISE_DAWN_FEATURES (comma-separated). */
   dawnFeatures?: readonly string[];
+  /** What `spanwise tune` measured, or its file; also from SPANWISE_TUNING. Of another device it is left aside. */
+  tuning?: string | Tuning;
+  /** Told what was left aside, in one line; standard error unless given. */
+  note?: (line: string) => void;
 }
 
 /** Dawn's bindings. Errors: DeviceUnavailableError that names the package to install. */
@@ -57,12 +64,20 @@ async function settled(device: GPUDevice): Promise<void> {
   buffer.destroy();
 }
 
+/** What was measured, from a file where it is named. Errors: InputError, one line with the file. */
+function readTuning(given: string | Tuning | undefined): Tuning | undefined {
+  const tuning = given ?? (process.env.SPANWISE_TUNING || undefined);
+  return typeof tuning === 'string' ? parseTuning(readTextFile(tuning, 'tuning'), tuning) : tuning;
+}
+
 /**
  * Opens a device and a runtime that owns it; `close()` it and the process can exit. SPANWISE_DEVICE=software forces
- * the software device. Errors: DeviceUnavailableError (no adapter, no software device; says what to do).
+ * the software device. Errors: DeviceUnavailableError (no adapter, no software device; says what to do), InputError (a
+ * tuning that cannot be read).
  */
 export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
   const restart = options.restart !== false;
+  const tuning = readTuning(options.tuning);
   if (onSoftwareDevice()) endWithParent();
   else if (restart && softwareForced()) restartOnSoftwareDevice('forced');
   else if (restart && !mayHaveVulkan()) restartOnSoftwareDevice('no-loader');
@@ -77,7 +92,12 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
   try {
     const opened = await pacedWait(openDevice(instance, options));
     await pacedWait(settled(opened.device));
-    return new Runtime(opened, {
+    const mismatch = tuning && tuningMismatch(tuning, opened.info);
+    if (mismatch) {
+      const note = options.note ?? ((line) => process.stderr.write(`spanwise: ${line}\n`));
+      note(`the tuning is left aside: ${mismatch}`);
+    }
+    return new Runtime(tuning && !mismatch ? tuneDevice(opened, tuning) : opened, {
       poison: options.poison,
       wait: pacedWait,
       onClose: () => (instance = undefined),

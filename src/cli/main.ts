@@ -12,6 +12,7 @@ import { kernelShow } from './kernel-show.ts';
 import { print, table } from './print.ts';
 import { traceCommand } from './trace.ts';
 import { trainCommand } from './train.ts';
+import { tune } from './tune.ts';
 import { verify } from './verify.ts';
 import { version } from './versions.ts';
 
@@ -25,6 +26,7 @@ const commands: readonly Command[] = [
   traceCommand,
   attentionCommand,
   bench,
+  tune,
   kernelList,
   kernelShow,
   kernelRun,

@@ -66,11 +66,12 @@ function* tarFiles(tar: Buffer): Generator<[string, Buffer]> {
   }
 }
 
-/** Where unpacked drivers are kept: XDG_CACHE_HOME or ~/.cache, and where that cannot be, the temporary folder. */
-const cacheFolders = (): string[] => [
-  join(process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), '.cache'), 'spanwise'),
-  join(tmpdir(), `spanwise-cache-${process.getuid?.()}`),
-];
+/** The user's folder for what can be made again: in XDG_CACHE_HOME or ~/.cache. It need not exist. */
+export const cacheFolder = (): string =>
+  join(process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), '.cache'), 'spanwise');
+
+/** Where unpacked drivers are kept: the cache folder, and where that cannot be, the temporary folder. */
+const cacheFolders = (): string[] => [cacheFolder(), join(tmpdir(), `spanwise-cache-${process.getuid?.()}`)];
 
 /**
  * Whether a folder is the user's own: code from it is loaded into the process, and anyone may make a folder, or a link,

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'tape';
+import type { Tuning } from '../../src/gpu/tuning.ts';
+import { expectFailure, file, folder, spanwise } from './run.ts';
+
+test('tune: measures once, keeps the answers, and commands use them', async (t) => {
+  const path = join(folder, 'tuning.json');
+  const first = await spanwise(['tune', '--shapes', '8x8x4', '--out', path, '--json']);
+  t.equal(first.status, 0, first.stderr);
+  const { file: written, ...tuning } = JSON.parse(first.stdout) as Tuning & { file: string };
+  t.equal(written, path);
+  t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), tuning, 'the file is the document');
+  t.equal(tuning.products.length, 3, 'out, grad_x, grad_weight');
+  for (const { form, ms } of tuning.products) t.ok((ms[form] as number) > 0, `${form}: ${ms[form]} ms`);
+
+  // Answers that no measurement would give, to see that they stay.
+  const marked = { ...tuning, products: tuning.products.map((p) => ({ ...p, ms: { default: 12345 } })) };
+  file('tuning.json', JSON.stringify(marked));
+  const again = await spanwise(['tune', '--shapes', '8x8x4,7x6x5', '--out', path]);
+  t.equal(again.status, 0, again.stderr);
+  const { products } = JSON.parse(readFileSync(path, 'utf8')) as Tuning;
+  t.deepEqual(products.slice(0, 3), marked.products, 'not measured again');
+  t.equal(products.length, 6, 'new classes are added');
+  t.match(again.stdout, /12345|1\.23e\+4/, 'all in the table');
+
+  const used = await spanwise(['doctor'], { env: { SPANWISE_TUNING: path } });
+  t.deepEqual([used.status, used.stderr], [0, ''], 'a command takes it');
+  file('tuning.json', JSON.stringify({ ...marked, device: { ...marked.device, driver: 'another' } }));
+  const aside = await spanwise(['doctor'], { env: { SPANWISE_TUNING: path } });
+  t.equal(aside.status, 0);
+  t.match(
+    aside.stderr,
+    /^spanwise: the tuning is left aside: its device has driver "another", this one [^\n]*\n$/,
+  );
+});
+
+test('tune: bad input is status 2 and one line', async (t) => {
+  expectFailure(
+    t,
+    await spanwise(['tune', '--shapes', '8x8']),
+    2,
+    /tune: --shapes must be a list such as .*"8x8"/,
+  );
+  expectFailure(t, await spanwise(['tune', '--shapes', '8x0x8,']), 2, /"8x0x8"/);
+  expectFailure(t, await spanwise(['tune', '--out', join(folder, 'none', 'F')]), 2, /there is no folder/);
+  const broken = file('broken.json', '{"version": "0.1.0", "dev');
+  expectFailure(
+    t,
+    await spanwise(['tune', '--shapes', '8x8x4', '--out', broken]),
+    2,
+    /broken\.json: line 1: not JSON/,
+  );
+  const env = { SPANWISE_TUNING: broken };
+  expectFailure(t, await spanwise(['doctor'], { env }), 2, /broken\.json: line 1: not JSON/);
+  const missing = { SPANWISE_TUNING: join(folder, 'missing.json') };
+  expectFailure(t, await spanwise(['doctor'], { env: missing }), 2, /tuning .*missing\.json: no such file/);
+});
