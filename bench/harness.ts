@@ -55,6 +55,14 @@ export function ownOptions(bench: string, args: string[], options: Command['opti
   return parsed;
 }
 
+/** The seeds of a benchmark that trains. Errors: InputError for what is no list of whole numbers. */
+export function parseSeeds(bench: string, text: string): number[] {
+  const seeds = text.split(',').map(Number);
+  if (seeds.some((seed) => !Number.isInteger(seed) || seed < 0 || seed > 0xffffffff))
+    throw new InputError(`bench ${bench}: --seeds must be whole numbers such as 1,2,3, got "${text}"`);
+  return seeds;
+}
+
 /** Output of git in the checkout; undefined outside one. */
 function git(...args: string[]): string | undefined {
   try {

@@ -1,4 +1,5 @@
 /** The benchmarks by name, as `spanwise bench` loads them (built to dist/bench.js). */
+import { ceremBench } from './cerem.bench.ts';
 import type { Bench } from './harness.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
@@ -24,4 +25,5 @@ export const benches: Readonly<Record<string, Bench>> = {
   report: reportBench,
   soak: soakBench,
   stsn: stsnBench,
+  cerem: ceremBench,
 };

@@ -24,7 +24,7 @@ import { defaultRecipe, evaluateStsn, trainStsn, type Corpus, type Recipe } from
 import { loadTokenizer } from '../src/tasks/text/load.ts';
 import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
 import { describeCorpus, readSplits, type Splits } from './corpus.ts';
-import { makeDocument, onDevice, ownOptions } from './harness.ts';
+import { makeDocument, onDevice, ownOptions, parseSeeds } from './harness.ts';
 import type { Bench, BenchCheck, BenchOptions, BenchRow } from './harness.ts';
 
 interface Variant {
@@ -77,13 +77,6 @@ interface Setup {
   configOf(change: Json): StsnConfig;
 }
 
-function parseSeeds(text: string): number[] {
-  const seeds = text.split(',').map(Number);
-  if (seeds.some((seed) => !Number.isInteger(seed) || seed < 0 || seed > 0xffffffff))
-    throw new InputError(`bench stsn: --seeds must be whole numbers such as 1,2,3, got "${text}"`);
-  return seeds;
-}
-
 function chooseVariants(only: string | undefined, full: boolean, whole: StsnConfig): Variant[] {
   if (only === undefined)
     return variants.filter((v) => (full || !v.full) && v.change.layers !== whole.layers);
@@ -121,7 +114,7 @@ function setUp(args: Arguments, { data, full }: BenchOptions): Setup {
     ...{ splits, scored, tokenizer, encoder, configOf },
     variants: chooseVariants(args.optional('only'), full, configOf({})),
     small: encoder === undefined && file === undefined,
-    seeds: parseSeeds(args.optional('seeds') ?? (full ? FULL_SEEDS : '1')),
+    seeds: parseSeeds('stsn', args.optional('seeds') ?? (full ? FULL_SEEDS : '1')),
     recipe: stsnRecipe(args, full ? { ...recipe, epochs: FULL_EPOCHS } : recipe),
   };
 }

@@ -29,16 +29,16 @@ export interface Splits {
   test?: Split;
 }
 
-/** The split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
-function readSplit(folder: string, name: string): Split | undefined {
+/** The file of the split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
+export function splitFile(folder: string, name: string): string | undefined {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new InputError(`${folder}: no such folder`);
   const files = readdirSync(folder).filter(
     (file) => file === `${name}.json` || file.endsWith(`_${name}.json`),
   );
   if (files.length > 1)
     throw new InputError(`${folder}: several files end in ${name}.json: ${files.join(', ')}`);
-  if (files.length === 0) return undefined;
-  const file = join(folder, files[0]);
-  return { sentences: readSpertFile(file), file };
+  return files.length === 0 ? undefined : join(folder, files[0]);
 }
 
 /**
@@ -50,12 +50,10 @@ export function readSplits<K extends keyof Splits>(
   folder: string,
   needed: readonly K[],
 ): Splits & Required<Pick<Splits, K>> {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${folder}: no such folder`);
   const splits: Partial<Splits> = {};
   for (const name of ['train', 'dev', 'test'] as const) {
-    const split = readSplit(folder, name);
-    if (split) splits[name] = split;
+    const file = splitFile(folder, name);
+    if (file !== undefined) splits[name] = { sentences: readSpertFile(file), file };
     else if ((needed as readonly string[]).includes(name))
       throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
   }
