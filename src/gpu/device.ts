@@ -11,6 +11,8 @@ export interface DeviceInfo {
   software: boolean;
   /** Those that the device was made with. */
   features: string[];
+  /** Classes of matrix products whose form was measured (src/gpu/tuning.ts); absent where the built-in choice holds. */
+  tuned?: number;
 }
 
 export interface OpenedDevice {

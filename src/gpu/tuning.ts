@@ -91,7 +91,7 @@ export function tuningMismatch(tuning: Tuning, info: DeviceInfo): string | undef
 }
 
 /**
- * The device with the answers in its capabilities, for `new Runtime(…)`.
+ * The device with the answers in its capabilities, for `new Runtime(…)`; its description says how many.
  * @throws InputError where the answers are of another adapter, driver or version: see `tuningMismatch`
  */
 export function tuneDevice(opened: OpenedDevice, tuning: Tuning): OpenedDevice {
@@ -99,5 +99,5 @@ export function tuneDevice(opened: OpenedDevice, tuning: Tuning): OpenedDevice {
   if (mismatch) throw new InputError(`the tuning does not fit: ${mismatch}`);
   const forms = tuning.products.map((product) => [shapeClass(productShape(product)), product.form]);
   const caps = Object.freeze({ ...opened.caps, tuning: Object.freeze(Object.fromEntries(forms)) });
-  return { ...opened, caps };
+  return { ...opened, caps, info: { ...opened.info, tuned: tuning.products.length } };
 }

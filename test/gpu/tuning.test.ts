@@ -205,6 +205,7 @@ test('tuning: every form computes the same, and openRuntime takes the answer', a
     const tuned = await openRuntime({ tuning });
     try {
       t.deepEqual(tuned.caps.tuning, { 'NT 64x64x64x1': form });
+      t.equal(tuned.info.tuned, 1, 'reports say so');
       const error = relativeError(await out(tuned), expected);
       t.ok(error <= 1e-4, `${form}: relative error ${error.toExponential(1)}`);
     } finally {
