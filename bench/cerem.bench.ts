@@ -10,7 +10,8 @@ import { Fields, type Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
 import { loadCerem, randomCerem } from '../src/tasks/cerem/checkpoint.ts';
 import { evaluateCerem } from '../src/tasks/cerem/evaluate.ts';
-import { inferSchema, parseSchema, type Schema } from '../src/tasks/cerem/schema.ts';
+import { readCorpusFolder } from '../src/tasks/cerem/corpus-folder.ts';
+import { parseSchema, type Schema } from '../src/tasks/cerem/schema.ts';
 import { completeCeremConfig, smallCerem, vocabularyOf } from '../src/tasks/cerem/setup.ts';
 import {
   defaultCeremRecipe,
@@ -19,8 +20,6 @@ import {
   type DocumentCorpus,
 } from '../src/tasks/cerem/train.ts';
 import { readJsonFile } from '../src/tasks/checkpoint.ts';
-import { readDocumentsFile } from '../src/tasks/corpus/corpus-file.ts';
-import { splitFile } from '../src/tasks/dataset-file.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
 import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
 import { makeDocument, onDevice, ownOptions, parseSeeds } from './harness.ts';
@@ -67,27 +66,14 @@ function pick({ documents, file }: DocumentCorpus, numbers: unknown, what: strin
   };
 }
 
-/** The splits of a folder and what to ask: by its `small.json`, or whole, by its `schema.json` or their types. */
+/** The splits of a folder and what to ask: by its `small.json`, or whole (see `readCorpusFolder`). */
 function readFolder(folder: string): { corpora: Corpora; schema: Schema } {
-  const read = (name: string): DocumentCorpus => {
-    const file = splitFile(folder, name);
-    if (file === undefined)
-      throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
-    return { documents: readDocumentsFile(file).documents, file };
-  };
-  const corpora: Corpora = { train: read('train'), dev: read('dev'), test: read('test') };
-  const [subset, schema] = [SUBSET, 'schema.json'].map((name) => join(folder, name));
-  if (existsSync(subset)) {
-    const json = readJsonFile(subset, 'subset');
-    for (const name of splitNames) corpora[name] = pick(corpora[name], json[name], `${subset}: "${name}"`);
-    return { corpora, schema: parseSchema({ entities: new Fields(json, subset).object('prompts') }, subset) };
-  }
-  return {
-    corpora,
-    schema: existsSync(schema)
-      ? parseSchema(readJsonFile(schema, 'schema'), schema)
-      : inferSchema(corpora.train.documents),
-  };
+  const { schema, ...corpora } = readCorpusFolder(folder);
+  const subset = join(folder, SUBSET);
+  if (!existsSync(subset)) return { corpora, schema };
+  const json = readJsonFile(subset, 'subset');
+  for (const name of splitNames) corpora[name] = pick(corpora[name], json[name], `${subset}: "${name}"`);
+  return { corpora, schema: parseSchema({ entities: new Fields(json, subset).object('prompts') }, subset) };
 }
 
 function chooseVariants(given: string | undefined): string[] {

@@ -2,8 +2,9 @@
 import { InputError } from '../../kernels/errors.ts';
 import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';
+import { compareCommand } from './compare.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
-import { demoStsn } from './demo.ts';
+import { demoStsn } from './demo/stsn.ts';
 import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
 import { extractCommand } from './extract.ts';
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   trainCommand,
   extractCommand,
   evaluateCommand,
+  compareCommand,
   traceCommand,
   attentionCommand,
   bench,

@@ -41,6 +41,13 @@ export function splitFile(folder: string, name: string): string | undefined {
   return files.length === 0 ? undefined : join(folder, files[0]);
 }
 
+/** The file of a split that cannot be done without. Errors: InputError where there is none, or several. */
+export function neededSplitFile(folder: string, name: string): string {
+  const file = splitFile(folder, name);
+  if (file === undefined) throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
+  return file;
+}
+
 /**
  * Reads a corpus folder in the SpERT style.
  * @throws InputError for no such folder, a split that `needed` names and that is not there, several files of a split,
@@ -52,10 +59,9 @@ export function readSplits<K extends keyof Splits>(
 ): Splits & Required<Pick<Splits, K>> {
   const splits: Partial<Splits> = {};
   for (const name of ['train', 'dev', 'test'] as const) {
-    const file = splitFile(folder, name);
+    const isNeeded = (needed as readonly string[]).includes(name);
+    const file = isNeeded ? neededSplitFile(folder, name) : splitFile(folder, name);
     if (file !== undefined) splits[name] = { sentences: readSpertFile(file), file };
-    else if ((needed as readonly string[]).includes(name))
-      throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
   }
   return splits as Splits & Required<Pick<Splits, K>>;
 }

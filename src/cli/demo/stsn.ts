@@ -1,27 +1,26 @@
 /** `spanwise demo stsn`, which `npm start` runs: trains a small STSN from random weights, scores it, extracts, reports. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readTextFile } from '../io/files.ts';
-import { checkLabels } from '../tasks/dataset.ts';
-import { readSplits } from '../tasks/dataset-file.ts';
-import type { Evaluation } from '../tasks/stsn/evaluate.ts';
-import { loadStsn, randomStsn } from '../tasks/stsn/checkpoint.ts';
-import { extract, type Extraction } from '../tasks/stsn/extract.ts';
-import { smallEncoder } from '../tasks/small-encoder.ts';
-import { completeConfig, smallStsn, vocabularyOf } from '../tasks/stsn/setup.ts';
-import { defaultRecipe, evaluateStsn, trainStsn, type Corpus } from '../tasks/stsn/train.ts';
-import { json, type Arguments, type Command } from './command.ts';
-import { withDevice } from './device.ts';
-import { packageRoot } from './package-root.ts';
-import { percent, print, printJson, table } from './print.ts';
-import { costReport } from './report.ts';
-import { shownOfStsn, trainingProgress } from './train/progress.ts';
-import { recipeOptions, stsnRecipe, stsnRecipeOptions } from './train/recipe.ts';
-import { refuseModelFolder } from './train/source.ts';
+import { checkLabels } from '../../tasks/dataset.ts';
+import { readSplits } from '../../tasks/dataset-file.ts';
+import type { Evaluation } from '../../tasks/stsn/evaluate.ts';
+import { loadStsn, randomStsn } from '../../tasks/stsn/checkpoint.ts';
+import { extract } from '../../tasks/stsn/extract.ts';
+import { smallEncoder } from '../../tasks/small-encoder.ts';
+import { completeConfig, smallStsn, vocabularyOf } from '../../tasks/stsn/setup.ts';
+import { defaultRecipe, evaluateStsn, trainStsn, type Corpus } from '../../tasks/stsn/train.ts';
+import { json, type Arguments, type Command } from '../command.ts';
+import { withDevice } from '../device.ts';
+import { packageRoot } from '../package-root.ts';
+import { percent, print, printJson, table } from '../print.ts';
+import { costReport } from '../report.ts';
+import { shownOfStsn, trainingProgress } from '../train/progress.ts';
+import { recipeOptions, stsnRecipe, stsnRecipeOptions } from '../train/recipe.ts';
+import { refuseModelFolder } from '../train/source.ts';
+import { extractionLines } from './extraction.ts';
+import { SHOWN, unseenTexts } from './unseen.ts';
 
 /** Fits 311 sentences in minutes on two CPU cores; higher than the paper's rate since nothing is pretrained. */
 const demoRecipe = { ...defaultRecipe, epochs: 12, lr: 1e-3, batch: 8, seed: 1 };
-const SHOWN = 6;
 
 interface Prepared {
   train: Corpus;
@@ -35,12 +34,10 @@ interface Prepared {
 function prepare(folder: string, out: string | undefined): Prepared {
   if (out !== undefined) refuseModelFolder(out, 'or none');
   const { train, dev, test } = readSplits(folder, ['train', 'dev', 'test']);
-  const file = join(folder, 'unseen.txt');
-  const unseen = existsSync(file)
-    ? readTextFile(file, 'text')
-        .split('\n')
-        .filter((line) => line.trim() !== '')
-    : test.sentences.slice(0, SHOWN).map((s) => s.tokens.join(' '));
+  const unseen = unseenTexts(
+    folder,
+    test.sentences.map((s) => s.tokens.join(' ')),
+  );
   return { train, dev, test, unseen };
 }
 
@@ -57,16 +54,6 @@ function scores(e: Evaluation): string {
     ];
   });
   return table([['test', 'P', 'R', 'F1', 'gold'], ...rows]);
-}
-
-/** One extraction as lines: the sentence, its entities, its relations. */
-function extraction({ text, entities, relations }: Extraction): string {
-  const found = entities.map((e) => `  ${e.type}: ${e.text} [${e.start}, ${e.end})  ${e.score.toFixed(2)}`);
-  const related = relations.map(
-    (r) => `  ${entities[r.head].text} —${r.type}→ ${entities[r.tail].text}  ${r.score.toFixed(2)}`,
-  );
-  const nothing = found.length > 0 ? [] : ['  (nothing found)'];
-  return [text, ...nothing, ...found, ...related].map((line) => `${line}\n`).join('');
 }
 
 async function run(args: Arguments): Promise<void> {
@@ -105,7 +92,7 @@ async function run(args: Arguments): Promise<void> {
       const evaluation = await evaluateStsn(best.model, best.tokenizer, test);
       await say(`\n${scores(evaluation)}\nFrom sentences it has not seen:\n\n`);
       const extracted = await extract(best.model, best.tokenizer, unseen, folder);
-      for (const result of extracted.slice(0, SHOWN)) await say(`${extraction(result)}\n`);
+      for (const result of extracted.slice(0, SHOWN)) await say(`${extractionLines(result)}\n`);
       await say(`${costReport(runtime.info, parameters, report)}\nThe model is in ${out}.\n`);
       if (asJson)
         await printJson({
