@@ -44,7 +44,10 @@ export {
   type WeightMap,
 } from './tasks/cerem/attention-map.ts';
 export { attentionSvg } from './tasks/cerem/attention-svg.ts';
-export { parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
+export { cachedPieces, parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
+export { evaluateCerem, type CeremEvaluation } from './tasks/cerem/evaluate.ts';
+export { extractDocuments, type ExtractionReport, type PredictedDocument } from './tasks/cerem/extract.ts';
+export { predictAnswers, type Answers, type Question } from './tasks/cerem/predict.ts';
 export { sampleNotes, sampleTexts, type SampleOptions } from './tasks/cerem/samples.ts';
 export {
   inferSchema,
@@ -56,6 +59,7 @@ export {
   type RelationQuestion,
   type Schema,
 } from './tasks/cerem/schema.ts';
+export { compareInPairs, type PairedComparison } from './tasks/comparison.ts';
 export { documentNotes } from './tasks/corpus/notes.ts';
 export { parseDocuments, type Corpus } from './tasks/corpus/parse.ts';
 export { documentsJson } from './tasks/corpus/tokens.ts';
@@ -64,6 +68,7 @@ export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } f
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
 export { evaluate, type Evaluation } from './tasks/stsn/evaluate.ts';
 export { predict, type Prediction } from './tasks/stsn/predict.ts';
-export { extract, type Extraction } from './tasks/stsn/extract.ts';
+export type { ExtractedEntity, Extraction } from './tasks/extraction.ts';
+export { extract } from './tasks/stsn/extract.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
 export { splitWords, type Piece, type Tokenizer } from './tasks/text/tokenizer.ts';

@@ -16,8 +16,8 @@ export interface Command {
   /** One line for the list of commands. */
   summary: string;
   /**
-   * The one argument without a name, which is then required, unless it is written in brackets: `[NAME]`. Any number
-   * follow it where it ends in `[F…]`.
+   * The arguments without a name, as the help text shows them: one or more words, each required unless it is written in
+   * brackets: `[NAME]`. Any number may stand for a last `[F…]`.
    */
   positional?: string;
   options: Readonly<Record<string, Option>>;
@@ -46,12 +46,12 @@ export class Arguments {
     this.#positionals = positionals;
   }
 
-  /** The argument without a name, of a command that has one; empty where it may be absent and is. */
+  /** The first argument without a name, of a command that has one; empty where it may be absent and is. */
   get positional(): string {
     return this.#positionals[0] ?? '';
   }
 
-  /** The arguments that follow it, of a command that takes any number. */
+  /** The arguments that follow it, of a command that takes several. */
   get rest(): readonly string[] {
     return this.#positionals.slice(1);
   }
@@ -146,9 +146,10 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     throw usageError(command, complaint.charAt(0).toLowerCase() + complaint.slice(1));
   }
   if (parsed.values.help === true) return 'help';
-  const least = command.positional === undefined || command.positional.startsWith('[') ? 0 : 1;
-  const most = command.positional?.endsWith('…]') ? Infinity : Number(command.positional !== undefined);
-  if (parsed.positionals.length < least) throw usageError(command, `${command.positional} is missing`);
+  const words = command.positional?.split(' ') ?? [];
+  const missing = words.slice(parsed.positionals.length).find((word) => !word.startsWith('['));
+  const most = command.positional?.endsWith('…]') ? Infinity : words.length;
+  if (missing !== undefined) throw usageError(command, `${missing} is missing`);
   if (parsed.positionals.length > most)
     throw usageError(command, `unexpected argument "${parsed.positionals[most]}"`);
   for (const [name, { value, required }] of Object.entries(command.options)) {

@@ -1,11 +1,25 @@
 /** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each. */
 import { readFileChecked, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import { loadCerem } from '../tasks/cerem/checkpoint.ts';
+import { effortNotes, extractDocuments } from '../tasks/cerem/extract.ts';
+import { extraction, type Extraction } from '../tasks/extraction.ts';
 import { loadStsn } from '../tasks/stsn/checkpoint.ts';
 import { extract } from '../tasks/stsn/extract.ts';
-import type { Command } from './command.ts';
+import type { Arguments, Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
-import { modelOption, readModelConfig } from './model.ts';
+import {
+  batchOption,
+  chosenSchema,
+  modelOption,
+  overlapOption,
+  predictOptions,
+  readModelKind,
+  readStsnConfig,
+  refuseOptions,
+  schemaOption,
+} from './model.ts';
 import { print } from './print.ts';
 import { Progress } from './progress.ts';
 
@@ -22,42 +36,94 @@ function linesOf(text: string): string[] {
   return lines;
 }
 
+/** What a model extracts from every line, and lines about it for standard error. */
+interface Extracted {
+  results: Extraction[];
+  remarks: string[];
+}
+
+/** Extraction by one kind of model, once its options and config are checked. `file` names the lines in errors. */
+type Extractor = (runtime: Runtime, lines: readonly string[], file: string) => Promise<Extracted>;
+
+function stsnExtractor(args: Arguments, dir: string, progress: Progress): Extractor {
+  refuseOptions(args, ['schema', 'overlap'], 'CEREM');
+  const policy = args.oneOf('policy', ['all', 'flat'], 'all');
+  const { batchSize } = predictOptions(args);
+  readStsnConfig(dir);
+  return async (runtime, lines, file) => {
+    const { model, tokenizer } = loadStsn(runtime, dir);
+    const results = await extract(model, tokenizer, lines, file, {
+      policy,
+      batchSize,
+      progress: (done, total) => progress.show(`extract: ${done} of ${total} lines`),
+    });
+    return { results, remarks: [] };
+  };
+}
+
+function ceremExtractor(args: Arguments, dir: string, progress: Progress): Extractor {
+  refuseOptions(args, ['policy'], 'STSN');
+  const options = predictOptions(args);
+  const schema = chosenSchema(args, dir);
+  return async (runtime, lines, file) => {
+    const { model, tokenizer } = loadCerem(runtime, dir);
+    const { documents, report } = await extractDocuments(
+      model,
+      tokenizer,
+      lines.map((text) => ({ text })),
+      schema,
+      (i) => `${file}: line ${i + 1}`,
+      {
+        ...options,
+        progress: (stage, done, total) => progress.show(`extract: ${stage}, ${done} of ${total} inputs`),
+      },
+    );
+    const { prompts, seconds, promptsPerSecond } = report;
+    const rate = `${prompts} prompts in ${seconds.toFixed(1)} s, ${promptsPerSecond.toFixed(1)} a second`;
+    return {
+      results: documents.map(({ text, entities, relations }) => extraction(text, entities, relations)),
+      remarks: [rate, ...effortNotes(report).map((note) => `note: ${note}`)],
+    };
+  };
+}
+
+const extractors = { stsn: stsnExtractor, cerem: ceremExtractor };
+
 export const extractCommand: Command = {
   name: 'extract',
   summary: 'Extracts entities and relations from text: lines in, JSON lines out',
   options: {
     model: modelOption,
-    in: { value: 'FILE', doc: 'text, one sentence a line (default: standard input)' },
+    in: { value: 'FILE', doc: 'text, one sentence or document a line (default: standard input)' },
     out: { value: 'FILE', doc: 'where to write (default: standard output)' },
-    policy: { value: 'all|flat', doc: 'all entities (default), or without overlaps, the best first' },
+    policy: { value: 'all|flat', doc: 'STSN: all entities (default), or without overlaps, the best first' },
+    schema: schemaOption,
+    overlap: overlapOption,
+    batch: batchOption,
   },
   notes:
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive;\n' +
-    'head and tail index the entities.',
+    'head and tail index the entities. CEREM: an entity with "objectOnly": true is there because a relation points\n' +
+    'to it; no entity prompt found it. Prompts per second go to standard error.',
   async run(args) {
     const [dir, input, output] = [args.text('model'), args.optional('in'), args.optional('out')];
-    const policy = args.oneOf('policy', ['all', 'flat'], 'all');
+    const schema = args.optional('schema');
     if (output !== undefined) checkWritable(output);
     const file = input ?? 'standard input';
     const progress = new Progress();
-    const results = await withDevice(
-      [input],
+    const { results, remarks } = await withDevice(
+      [input, ...(schema === undefined ? [] : [schema])],
       async () => {
-        readModelConfig(dir);
+        const extractor = extractors[readModelKind(dir)](args, dir, progress);
         const bytes = input === undefined ? await readStandardInput() : readFileChecked(input, 'text');
-        return linesOf(decodeUtf8(bytes, file));
+        return { extractor, lines: linesOf(decodeUtf8(bytes, file)) };
       },
-      async (runtime, lines) => {
-        const { model, tokenizer } = loadStsn(runtime, dir);
-        return extract(model, tokenizer, lines, file, {
-          policy,
-          progress: (done, total) => progress.show(`extract: ${done} of ${total} lines`),
-        }).finally(() => progress.clear());
-      },
+      (runtime, { extractor, lines }) => extractor(runtime, lines, file).finally(() => progress.clear()),
     );
     const text = results.map((result) => `${JSON.stringify(result)}\n`).join('');
     if (output === undefined) await print(text);
     else writeFileAtomic(output, text);
+    for (const remark of remarks) process.stderr.write(`${remark}\n`);
   },
 };

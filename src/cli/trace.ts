@@ -9,7 +9,7 @@ import { loadStsn } from '../tasks/stsn/checkpoint.ts';
 import { traceStsn } from '../tasks/stsn/trace.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
-import { modelOption, readLabelled, readModelConfig } from './model.ts';
+import { modelOption, readLabelled, readStsnConfig } from './model.ts';
 
 export const traceCommand: Command = {
   name: 'trace',
@@ -47,7 +47,7 @@ export const traceCommand: Command = {
         )
       : await withDevice(
           [batch],
-          () => readLabelled(batch, readModelConfig(dir)),
+          () => readLabelled(batch, readStsnConfig(dir)),
           async (runtime, sentences) => {
             const { model, tokenizer } = loadStsn(runtime, dir);
             return traceStsn(model, tokenizer, sentences, batch, options);

@@ -3,7 +3,7 @@ import type { Cerem } from '../../models/cerem.ts';
 import type { BootstrapOptions } from '../bootstrap.ts';
 import type { Document } from '../document.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { extractDocuments, type ExtractionReport, type ExtractOptions } from './extract.ts';
+import { effortNotes, extractDocuments, type ExtractionReport, type ExtractOptions } from './extract.ts';
 import { sampleNotes } from './samples.ts';
 import type { Schema } from './schema.ts';
 import { scoreDocuments, type CeremScores } from './scores.ts';
@@ -44,6 +44,6 @@ export async function evaluateCerem(
   return {
     ...scoreDocuments(documents, predicted, schema, options.bootstrap),
     effort: report,
-    notes: sampleNotes(documents, schema),
+    notes: [...sampleNotes(documents, schema), ...effortNotes(report)],
   };
 }

@@ -12,7 +12,7 @@ import { predictAnswers, type Effort, type PredictOptions, type Question } from 
 import { relationPrompt, type RelationQuestion, type Schema } from './schema.ts';
 import { textRoom } from './windows.ts';
 
-export interface ExtractedEntity extends ScoredEntity {
+export interface PredictedEntity extends ScoredEntity {
   /**
    * No entity prompt found it: it is there because a relation points to it, and is no predicted entity in scores. Its
    * type is the `object` of the relation in the schema, or where that names none, the relation's own type.
@@ -21,8 +21,8 @@ export interface ExtractedEntity extends ScoredEntity {
 }
 
 /** A document as predicted. Of a relation's score: the answer's, given its subject. */
-export interface ExtractedDocument extends Document {
-  entities: ExtractedEntity[];
+export interface PredictedDocument extends Document {
+  entities: PredictedEntity[];
   relations: ScoredRelation[];
 }
 
@@ -32,6 +32,12 @@ export interface ExtractionReport extends Effort {
   seconds: number;
   promptsPerSecond: number;
 }
+
+/** What an extraction left out, a line each. */
+export const effortNotes = ({ unasked }: ExtractionReport): string[] =>
+  unasked === 0
+    ? []
+    : [`relation prompts not asked, for too many subjects in a text or too long a subject: ${unasked}`];
 
 export interface ExtractOptions extends Omit<PredictOptions, 'progress'> {
   /**
@@ -58,7 +64,7 @@ const LEAST_TEXT = 0.25;
 
 /** What the schema asks about the entities of a document, best subjects first; of equal scores the earlier. */
 function relationPrompts(
-  { text, entities }: ExtractedDocument,
+  { text, entities }: PredictedDocument,
   document: number,
   schema: Schema,
 ): RelationPrompt[][] {
@@ -93,12 +99,12 @@ const gap = (a: Pick<Answer, 'start' | 'end'>, b: Pick<Answer, 'start' | 'end'>)
 
 /** The index of the entity that an answer is, which is added where no prompt has found it. */
 function objectOf(
-  entities: ExtractedEntity[],
+  entities: PredictedEntity[],
   { start, end, score }: Answer,
   relation: RelationQuestion,
 ): number {
   const type = relation.object ?? relation.type;
-  const here = (entity: ExtractedEntity): boolean => entity.start === start && entity.end === end;
+  const here = (entity: PredictedEntity): boolean => entity.start === start && entity.end === end;
   const sameType = entities.findIndex((entity) => here(entity) && entity.type === type);
   if (sameType >= 0) return sameType;
   const found = entities.findIndex((entity) => here(entity) && !entity.objectOnly);
@@ -107,7 +113,7 @@ function objectOf(
 
 /** Adds the answers about a subject to its document: each belongs to the nearest of the subject's mentions. */
 function addRelations(
-  { entities, relations }: ExtractedDocument,
+  { entities, relations }: PredictedDocument,
   { relation, mentions }: RelationPrompt,
   answers: readonly Answer[],
 ): void {
@@ -139,7 +145,7 @@ export async function extractDocuments(
   schema: Schema,
   what: (i: number) => string,
   options: ExtractOptions = {},
-): Promise<{ documents: ExtractedDocument[]; report: ExtractionReport }> {
+): Promise<{ documents: PredictedDocument[]; report: ExtractionReport }> {
   const began = performance.now();
   const pieces: PieceSource = cachedPieces(tokenizer);
   const ask = (stage: 'entities' | 'relations', questions: (Question & { document: number })[]) =>
@@ -154,7 +160,7 @@ export async function extractDocuments(
       },
     );
 
-  const extracted = documents.map(({ text, id }): ExtractedDocument => ({
+  const extracted = documents.map(({ text, id }): PredictedDocument => ({
     text,
     ...(id === undefined ? {} : { id }),
     entities: [],

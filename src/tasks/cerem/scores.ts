@@ -17,7 +17,7 @@ import {
   type Score,
   type TypedScores,
 } from '../metrics.ts';
-import type { ExtractedDocument } from './extract.ts';
+import type { PredictedDocument } from './extract.ts';
 import { isArgument, type EntityQuestion, type Schema } from './schema.ts';
 
 /** What is scored; a schema asks for some of them. */
@@ -47,7 +47,7 @@ export interface CeremScores extends Partial<Record<ScoreName, DocumentScores>> 
   byTextLength: TextLengthScores[];
 }
 
-type Annotated = Pick<Document | ExtractedDocument, 'text' | 'entities' | 'relations'>;
+type Annotated = Pick<Document | PredictedDocument, 'text' | 'entities' | 'relations'>;
 
 /** Code points of a text: a character outside the BMP counts once. */
 const codePoints = (text: string): number => [...text].length;

@@ -2,7 +2,7 @@
 import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
 import { evaluateCerem } from '../../../src/tasks/cerem/evaluate.ts';
-import type { ExtractedEntity } from '../../../src/tasks/cerem/extract.ts';
+import type { PredictedEntity } from '../../../src/tasks/cerem/extract.ts';
 import { parseSchema } from '../../../src/tasks/cerem/schema.ts';
 import { scoreDocuments, scoreNames, type CeremScores } from '../../../src/tasks/cerem/scores.ts';
 import type { Document } from '../../../src/tasks/document.ts';
@@ -18,7 +18,7 @@ type RelationRow = [type: string, head: number, tail: number];
 function document(text: string, entities: EntityRow[], relations: RelationRow[] = []): Document {
   return {
     text,
-    entities: entities.map(([type, start, end, objectOnly]): Omit<ExtractedEntity, 'score'> => ({
+    entities: entities.map(([type, start, end, objectOnly]): Omit<PredictedEntity, 'score'> => ({
       type,
       start,
       end,

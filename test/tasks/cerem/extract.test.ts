@@ -3,7 +3,7 @@ import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
 import {
   extractDocuments,
-  type ExtractedDocument,
+  type PredictedDocument,
   type ExtractOptions,
 } from '../../../src/tasks/cerem/extract.ts';
 import { parseSchema, type Schema } from '../../../src/tasks/cerem/schema.ts';
@@ -42,9 +42,9 @@ async function extract(
   return { ...result, asked: seen.flat() };
 }
 
-const entitiesOf = ({ text, entities }: ExtractedDocument): string[] =>
+const entitiesOf = ({ text, entities }: PredictedDocument): string[] =>
   entities.map((e) => `${e.type} ${text.slice(e.start, e.end)} ${e.start}${e.objectOnly ? ' only' : ''}`);
-const relationsOf = ({ entities, relations }: ExtractedDocument): string[] =>
+const relationsOf = ({ entities, relations }: PredictedDocument): string[] =>
   relations.map(({ type, head, tail }) => `${entities[head].start} ${type} ${entities[tail].start}`);
 
 test('entities, then the relations of each subject', async (t) => {

@@ -1,0 +1,80 @@
+/** `spanwise compare`: whether one model's scores are better than another's, seed by seed (the paper's Table 9). */
+import { InputError } from '../../kernels/errors.ts';
+import { readTextFile } from '../io/files.ts';
+import { isObject, parseJson } from '../io/json.ts';
+import { compareInPairs, type PairedComparison } from '../tasks/comparison.ts';
+import { json, type Command } from './command.ts';
+import { percent, print, printJson, table } from './print.ts';
+
+/** F1 by name of score and mean, such as `entity micro`. */
+type F1Scores = Map<string, number>;
+
+const means = ['micro', 'macro'] as const;
+
+/** The F1 scores of one document of `spanwise eval --json`. Errors: InputError naming `what` where it holds none. */
+function f1Scores(document: unknown, what: string): F1Scores {
+  const scores: F1Scores = new Map();
+  if (isObject(document))
+    for (const [name, value] of Object.entries(document))
+      for (const mean of means) {
+        const score = isObject(value) ? value[mean] : undefined;
+        if (isObject(score) && typeof score.f1 === 'number') scores.set(`${name} ${mean}`, score.f1);
+      }
+  if (scores.size === 0)
+    throw new InputError(`${what}: holds no scores as "spanwise eval --json" prints them`);
+  return scores;
+}
+
+/** The scores of every evaluation in a file: one document, or a list of them. */
+function readEvaluations(path: string): F1Scores[] {
+  const content = parseJson(readTextFile(path, 'evaluation').replace(/^\ufeff/, ''), path);
+  if (!Array.isArray(content)) return [f1Scores(content, path)];
+  if (content.length === 0) throw new InputError(`${path}: holds no evaluation`);
+  return content.map((document, i) => f1Scores(document, `${path}: evaluation ${i + 1}`));
+}
+
+/** The comparisons of all scores that every evaluation has. Errors: InputError where there is none, or no pairs. */
+function compareFiles(a: string, b: string): [score: string, PairedComparison][] {
+  const [left, right] = [readEvaluations(a), readEvaluations(b)];
+  if (left.length !== right.length)
+    throw new InputError(
+      `${b}: ${right.length} evaluations, but ${a} has ${left.length}: they make no pairs`,
+    );
+  const all = [...left, ...right];
+  const shared = [...left[0].keys()].filter((name) => all.every((scores) => scores.has(name)));
+  if (shared.length === 0) throw new InputError(`${b}: shares no score with ${a}`);
+  return shared.map((name) => {
+    const of = (list: readonly F1Scores[]) => list.map((scores) => scores.get(name)!);
+    return [name, compareInPairs(of(left), of(right))];
+  });
+}
+
+/** A number with two or more digits behind the point; a dash for what one pair cannot say. */
+const cell = (value: number, digits: number): string => (Number.isNaN(value) ? '-' : value.toFixed(digits));
+const percentCell = (share: number): string => (Number.isNaN(share) ? '-' : percent(share));
+
+export const compareCommand: Command = {
+  name: 'compare',
+  summary: 'Compares the scores of two models by paired t tests',
+  positional: 'A.json B.json',
+  options: { json },
+  notes:
+    'A.json and B.json each hold what "spanwise eval --json" printed, or a list of such documents, one a seed, in the\n' +
+    'same order. Differences are B − A of F1; deviations are of samples (n − 1); p is two-sided, the interval 95 %.',
+  async run(args) {
+    const comparisons = compareFiles(args.positional, args.rest[0]);
+    if (args.flag('json')) {
+      await printJson({ scores: Object.fromEntries(comparisons) });
+      return;
+    }
+    const rows = comparisons.map(([name, { a, b, difference, t, p, interval }]) => [
+      name,
+      ...[a, b, difference].flatMap(({ mean, deviation }) => [percentCell(mean), percentCell(deviation)]),
+      cell(t, 3),
+      cell(p, 4),
+      ...interval.map(percentCell),
+    ]);
+    const heads = ['F1', 'A', '±', 'B', '±', 'B − A', '±', 't', 'p', 'low', 'high'];
+    await print(`${table([heads, ...rows])}\npairs: ${comparisons[0][1].n}\n`);
+  },
+};
