@@ -63,7 +63,8 @@ export function activationBackward(
 
 /**
  * out [..., N] = activate(x [..., K] · weight [N, K]ᵀ + bias [N]).
- * Saved for the backward: `pre` [..., N] with gelu and gelu_tanh only. Errors: inner dimensions or bias that do not fit.
+ * Saved for the backward: `pre` [..., N] with gelu and gelu_tanh only.
+ * Errors: inner dimensions or bias that do not fit.
  */
 export const linear: Kernel = {
   name: 'linear',

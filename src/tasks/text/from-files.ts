@@ -1,12 +1,14 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
 import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
+import { sentencePieceDefinition } from './sentencepiece.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { CONTINUATION, MAX_WORD_LENGTH, UNK, createWordPieceTokenizer } from './wordpiece.ts';
 
 export const VOCAB_FILE = 'vocab.txt';
 export const DEFINITION_FILE = 'tokenizer.json';
 export const CONFIG_FILE = 'tokenizer_config.json';
+export const SENTENCEPIECE_FILE = 'spiece.model';
 
 /**
  * The tokenizer of a model folder from the text of its files: `vocab.txt`, else `tokenizer.json`, with
@@ -32,7 +34,9 @@ export function tokenizerFromFiles(
   }
   const text = files[DEFINITION_FILE];
   if (text === undefined)
-    throw new InputError(`${pathOf(VOCAB_FILE)}: no such file, nor a ${DEFINITION_FILE}`);
+    throw new InputError(
+      `${pathOf(VOCAB_FILE)}: no such file, nor a ${DEFINITION_FILE} or ${SENTENCEPIECE_FILE}`,
+    );
   const what = pathOf(DEFINITION_FILE);
   const definition = parseObject(text, what);
   const model = objectAt(definition, 'model', what);
@@ -42,6 +46,24 @@ export function tokenizerFromFiles(
     ...(files[CONFIG_FILE] && { [CONFIG_FILE]: files[CONFIG_FILE] }),
   };
   return createAlignedTokenizer(definition, config, sources, what);
+}
+
+/**
+ * The text of a `tokenizer.json` for a SentencePiece model with the `tokenizer_config.json` beside it: `do_lower_case`
+ * (false without it) and `keep_accents` (without it they go with lower case, SPEC section 2). Throws `InputError`, naming
+ * the file.
+ */
+export function definitionOfSentencePiece(
+  model: Uint8Array,
+  configText: string | undefined,
+  pathOf: (file: string) => string,
+): string {
+  const configName = pathOf(CONFIG_FILE);
+  const config = configText === undefined ? {} : parseObject(configText, configName);
+  const doLowerCase = optionalBoolean(config, 'do_lower_case', configName) ?? false;
+  const keepAccents = optionalBoolean(config, 'keep_accents', configName) ?? !doLowerCase;
+  const what = pathOf(SENTENCEPIECE_FILE);
+  return JSON.stringify(sentencePieceDefinition(model, { doLowerCase, keepAccents }, what));
 }
 
 /** The entries of a `vocab.txt`: lines end in \n alone (one entry is U+2028), and a final empty line is not one. */

@@ -74,7 +74,7 @@ test('what cannot be loaded says which file', (t) => {
   withFolder({}, (f) =>
     t.match(
       complaint(() => loadTokenizer(f)),
-      /vocab\.txt: no such file, nor a tokenizer\.json$/,
+      /vocab\.txt: no such file, nor a tokenizer\.json or spiece\.model$/,
     ),
   );
   withFolder({ 'v.txt': 'a\nb\n' }, (f) =>

@@ -1,0 +1,193 @@
+/** SentencePiece models: what is read of them, and that their pieces are SentencePiece's own. */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'tape';
+import { InputError } from '../../../kernels/errors.ts';
+import { loadTokenizer } from '../../../src/tasks/text/load.ts';
+import { tokenizerFromFiles } from '../../../src/tasks/text/from-files.ts';
+import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
+
+// ---- a writer of the format, for small models ------------------------------------------------------------------------
+
+type Value = number | string | Uint8Array;
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
+  return [...bytes, value];
+}
+
+/** A message of (field, value) pairs: numbers as varints, the rest by length. */
+const message = (...fields: [field: number, value: Value][]): Uint8Array =>
+  Uint8Array.from(
+    fields.flatMap(([field, value]) => {
+      if (typeof value === 'number') return [...varint(8 * field), ...varint(value)];
+      const bytes = typeof value === 'string' ? new TextEncoder().encode(value) : value;
+      return [...varint(8 * field + 2), ...varint(bytes.length), ...bytes];
+    }),
+  );
+
+/** A piece: text, score (a float, absent where 0), type (absent where normal). */
+function piece(text: string, score: number, type = 1): Uint8Array {
+  const float = [5 + 8 * 2, ...new Uint8Array(Float32Array.of(score).buffer)];
+  return Uint8Array.from([
+    ...message([1, text]),
+    ...(score ? float : []),
+    ...message(...(type === 1 ? [] : [[3, type] as [number, Value]])),
+  ]);
+}
+
+const specials = [
+  ['<pad>', 0, 3],
+  ['<unk>', 0, 2],
+  ['[CLS]', 0, 3],
+  ['[SEP]', 0, 3],
+  ['[MASK]', 0, 3],
+] as const;
+const words = [
+  ['▁', -3],
+  ['▁Café', -2],
+  ['▁cafe', -2.5],
+  ['s', -3.25],
+  ['港', -4],
+  ['"', 0, 4],
+] as const;
+const pieces = [...specials, ...words].map(([text, score, type]): [number, Value] => [
+  1,
+  piece(text, score, type),
+]);
+const normalizer = (...more: [number, Value][]): [number, Value] => [
+  3,
+  message([1, 'nmt_nfkc'], [2, 'table'], ...more),
+];
+// The trainer's settings hold a negative number (ten bytes) and what is not read.
+const trainer: [number, Value] = [2, Uint8Array.from([...message([3, 1], [4, 11]), 8 * 41, ...minusOne()])];
+const small = message(...pieces, trainer, normalizer());
+
+function minusOne(): number[] {
+  return [...Array<number>(9).fill(255), 1];
+}
+
+function load(files: Record<string, string | Uint8Array>, name = ''): Tokenizer {
+  const folder = mkdtempSync(join(tmpdir(), 'spanwise-spiece-'));
+  try {
+    for (const [file, content] of Object.entries(files)) writeFileSync(join(folder, file), content);
+    return loadTokenizer(join(folder, name));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The text of the original under each piece, and its id. */
+const slices = (tokenizer: Tokenizer, text: string) =>
+  tokenizer.encode(text).map(({ start, end, id }) => [text.slice(start, end), id]);
+
+test('a small model', (t) => {
+  const tokenizer = load({ 'spiece.model': small });
+  const { padId, unkId, clsId, sepId, maskId, vocabSize } = tokenizer;
+  t.deepEqual([padId, unkId, clsId, sepId, maskId, vocabSize], [0, 1, 2, 3, 4, 11]);
+  const text = ' Cafe\u0301s  港𠮷 ``Café';
+  t.deepEqual(
+    slices(tokenizer, text),
+    [
+      ['Cafe\u0301', 6],
+      ['s', 8],
+      ['', 5],
+      ['港', 9],
+      ['𠮷', 1],
+      ['', 5],
+      ['``', 10],
+      ['Café', 1],
+    ],
+    'case and accents are kept without a config',
+  );
+  const lower = load({ 'spiece.model': small, 'tokenizer_config.json': '{"do_lower_case": true}' });
+  t.deepEqual(
+    slices(lower, 'Café Cafés'),
+    [
+      ['Café', 7],
+      ['Café', 7],
+      ['s', 8],
+    ],
+    'lower case strips accents',
+  );
+  const accents = '{"do_lower_case": true, "keep_accents": true}';
+  const kept = load({ 'spiece.model': small, 'tokenizer_config.json': accents });
+  t.notOk(
+    slices(kept, 'Café').some(([, id]) => id === 7),
+    'unless they are kept',
+  );
+  t.deepEqual(tokenizer.encode(''), []);
+  t.deepEqual(slices(load({ 'any.model': small }, 'any.model'), 's'), slices(tokenizer, 's'), 'a file alone');
+  const again = tokenizerFromFiles(tokenizer.files());
+  t.deepEqual(again.encode(text), tokenizer.encode(text), 'a checkpoint keeps it as a tokenizer.json');
+  t.end();
+});
+
+test('another vocabulary in the folder comes first', (t) => {
+  const vocab = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '港'].join('\n');
+  const tokenizer = load({ 'spiece.model': small, 'vocab.txt': vocab });
+  t.deepEqual(slices(tokenizer, '港s'), [
+    ['港', 4],
+    ['s', 1],
+  ]);
+  t.end();
+});
+
+test('what is not such a model is said in one line', (t) => {
+  const complaint = (content: Uint8Array): string => {
+    try {
+      load({ 'spiece.model': content });
+    } catch (error) {
+      if (error instanceof InputError) return error.message;
+      throw error;
+    }
+    return 'no error';
+  };
+  const wrong: [Uint8Array, RegExp][] = [
+    [new Uint8Array(), /spiece\.model: not a SentencePiece model: no piece stands for the unknown$/],
+    [small.subarray(0, small.length - 3), /spiece\.model: not a SentencePiece model$/],
+    [new TextEncoder().encode('a text, not a model'), /spiece\.model: not a SentencePiece model$/],
+    [Uint8Array.from({ length: 20 }, () => 255), /spiece\.model: not a SentencePiece model$/],
+    [message(...pieces, [2, message([3, 2])], normalizer()), /only unigram models without byte fallback/],
+    [message(...pieces, [2, message([35, 1])], normalizer()), /only unigram models without byte fallback/],
+    [message(...pieces, trainer, normalizer([3, 0])), /addDummyPrefix is off, which is not supported/],
+    [message(...pieces, trainer, [3, message([1, 'mine'])]), /normalisation "mine" is not one of identity,/],
+    [message([1, Uint8Array.of(10, 1, 255)], ...pieces, trainer, normalizer()), /not UTF-8 at byte 0/],
+    [message(pieces[1], ...pieces.slice(5), trainer, normalizer()), /spiece\.model: no pad token/],
+  ];
+  for (const [content, expected] of wrong) t.match(complaint(content), expected);
+  t.end();
+});
+
+const german = '../shared/data/vocab/albert-30k-german/spiece.model';
+test('the ids of SentencePiece', { skip: existsSync(german) ? false : `${german} is not there` }, (t) => {
+  const tokenizer = loadTokenizer(german);
+  t.equal(tokenizer.vocabSize, 30000);
+  // By the Python package sentencepiece 0.2.
+  const expected: [text: string, ids: number[]][] = [
+    [
+      'Die Straße in München führt 3,5 km am Fluss entlang.',
+      [36, 7504, 1, 21, 20, 1055, 668, 11597, 295, 68, 2017, 2614, 9],
+    ],
+    [
+      'Das "Haus am See" (gebaut 1998) kostet 40 €; wer kauft es?',
+      [74, 13, 7, 6171, 68, 744, 7, 13, 5, 15979, 1162, 6, 8559, 805, 13, 12, 82, 2698, 27214, 64, 132],
+    ],
+    ['Ｆｕｌｌ ﬁx ½ Größe – 港口 😀', [15201, 13, 10609, 13, 21929, 16484, 1, 21, 13, 10, 13, 1, 13, 1]],
+    ['ein\u3000Wort\u00a0mehr\tund  noch eins', [38, 1387, 117, 16, 99, 38, 18]],
+    ['Donaudampfschifffahrtsgesellschaftskapitän', [6589, 11083, 25193, 11293, 18, 24449]],
+  ];
+  for (const [text, ids] of expected) {
+    const found = tokenizer.encode(text);
+    t.deepEqual(
+      found.map(({ id }) => id),
+      ids,
+      text,
+    );
+    const covered = found.map(({ start, end }) => text.slice(start, end)).join('');
+    t.equal(covered, text.replace(/\s/g, ''), 'its offsets leave nothing out');
+  }
+  t.end();
+});
