@@ -4,6 +4,7 @@ import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';
 import { compareCommand } from './compare.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
+import { demoCerem } from './demo/cerem.ts';
 import { demoStsn } from './demo/stsn.ts';
 import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   doctor,
   verify,
   demoStsn,
+  demoCerem,
   trainCommand,
   extractCommand,
   evaluateCommand,

@@ -20,13 +20,12 @@ export function bytes(value: number): string {
   return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
 }
 
-/** The cost report: device, parameters, work of the mean forward pass and training step, rate, peak memory by label. */
-export function costReport(info: DeviceInfo, parameters: number, report: TrainingReport<string, unknown>): string {
+/** What a training cost, by name: parameters, work of the mean forward pass and training step, rate, peak memory by label. */
+export function costRows(parameters: number, report: TrainingReport<string, unknown>): [string, string][] {
   const { forward, backward, optimizer } = report.step;
   const step = (key: 'flops' | 'macs' | 'dispatches') => forward[key] + backward[key] + optimizer[key];
   const rate = report.seconds > 0 ? report.flops / report.seconds / 1e9 : 0;
-  const rows = [
-    ['device', `${info.name} (${info.driver || info.vendor}${info.software ? ', software' : ''})`],
+  return [
     ['parameters', quantity(parameters)],
     ['forward pass', `${quantity(forward.flops)}FLOP, ${quantity(forward.macs)} multiply-adds`],
     ['training step', `${quantity(step('flops'))}FLOP, ${quantity(step('macs'))} multiply-adds`],
@@ -38,7 +37,16 @@ export function costReport(info: DeviceInfo, parameters: number, report: Trainin
     ['peak memory', bytes(report.memory.peakBytes)],
     ...Object.entries(report.memory.peakByLabel)
       .filter(([, peak]) => peak > 0)
-      .map(([label, peak]) => [`  ${label}`, bytes(peak)]),
+      .map(([label, peak]): [string, string] => [`  ${label}`, bytes(peak)]),
   ];
-  return table(rows);
+}
+
+/** The cost report: the device and `costRows`. */
+export function costReport(
+  info: DeviceInfo,
+  parameters: number,
+  report: TrainingReport<string, unknown>,
+): string {
+  const device = `${info.name} (${info.driver || info.vendor}${info.software ? ', software' : ''})`;
+  return table([['device', device], ...costRows(parameters, report)]);
 }
