@@ -107,4 +107,6 @@ export async function runOnce(runtime: Runtime, model: Cerem, batch: PieceBatch)
 export function checkVariants(bench: string, config: CeremConfig): void {
   if (config.projections !== 'per-scale' || config.mix !== 'global')
     throw new InputError(`bench ${bench}: the paper's models have "projections" per-scale and "mix" global`);
+  if (config.encoder.architecture !== 'bert')
+    throw new InputError(`bench ${bench}: the paper's models have a BERT encoder`);
 }
