@@ -67,5 +67,7 @@ test('bench table6, table7: bad options are refused before a device is opened', 
     t.match(await failure('--config=nowhere.json'), /^InputError: config nowhere\.json: no such file/);
     const shared = 'test/fixtures/cerem/shared-global/config.json';
     t.match(await failure(`--config=${shared}`), /the paper's models have "projections" per-scale/);
+    const albert = 'test/fixtures/albert/cerem/config.json';
+    t.match(await failure(`--config=${albert}`), /the paper's models have a BERT encoder/);
   }
 });
