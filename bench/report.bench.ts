@@ -1,6 +1,6 @@
 /** `bench report`: documents of other benchmarks as one HTML file with plots, which needs nothing else. */
 import { readFileSync } from 'node:fs';
-import { InputError } from '../kernels/errors.ts';
+import { InputError } from '../kernels/shared/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
 import type { Bench, BenchDocument } from './harness.ts';

@@ -6,7 +6,7 @@
  * are computed again in the backward: nothing is kept for it.
  */
 import { columnSum } from './column-sum.ts';
-import { InputError } from './errors.ts';
+import { InputError } from './shared/errors.ts';
 import {
   expectShape,
   isWanted,

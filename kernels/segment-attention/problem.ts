@@ -1,5 +1,5 @@
 /** What a request to `segment-attention` asks for, checked. */
-import { InputError } from '../errors.ts';
+import { InputError } from '../shared/errors.ts';
 import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest, type Shape } from '../plan.ts';
 import type { AttentionSizes } from '../shared/attention-strips.ts';
 import { scalesParam } from '../shared/scales.ts';

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/errors.ts';
+import { InputError } from '../../kernels/shared/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type Params, type PlanRequest } from '../../kernels/plan.ts';
 import { attentionReference } from '../../kernels/reference/attention.ts';
 import { segmentAttentionReference } from '../../kernels/reference/segment-attention.ts';
