@@ -105,7 +105,8 @@ export const extractCommand: Command = {
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive;\n' +
     'head and tail index the entities. CEREM: an entity with "objectOnly": true is there because a relation points\n' +
-    'to it; no entity prompt found it. Prompts per second go to standard error.',
+    'to it; no entity prompt found it. Events: triggers are entities, arguments relations from them. Prompts per second\n' +
+    'go to standard error.',
   async run(args) {
     const [dir, input, output] = [args.text('model'), args.optional('in'), args.optional('out')];
     const schema = args.optional('schema');

@@ -1,8 +1,11 @@
 /** Prediction by a tiny model with random weights, and by one that follows a rule: order, batches, windows, offsets. */
 import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
+import { readSafetensorsFile } from '../../../src/io/files.ts';
 import { cachedPieces } from '../../../src/tasks/cerem/batch.ts';
+import { loadCerem } from '../../../src/tasks/cerem/checkpoint.ts';
 import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/cerem/predict.ts';
+import { readPromptedFile } from '../../../src/tasks/dataset-file.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
 
@@ -104,6 +107,40 @@ test('answers by a rule: offsets are UTF-16 code units of the text as given', as
     'inputs of like length together',
   );
   model.parameters.release();
+});
+
+test("answers of the fixture's checkpoints are those of PyTorch's logits", async (t) => {
+  const fixtures = 'test/fixtures/cerem';
+  const rows = readPromptedFile(`${fixtures}/batch.json`);
+  let total = 0;
+  for (const name of ['per-scale', 'no-branches']) {
+    const { model, tokenizer: own } = loadCerem(runtime, `${fixtures}/${name}`);
+    const { tensors } = readSafetensorsFile(`${fixtures}/${name}/expected.safetensors`);
+    const [start, end] = ['start', 'end'].map((side) => tensors.get(`${side}_logits`)!);
+    const { answers } = await predictAnswers(model, own, rows, what, { batchSize: 4 });
+    rows.forEach(({ prompt, text }, b) => {
+      const pieces = own.encode(text);
+      const first = b * start.shape[1] + own.encode(prompt).length + 2;
+      // By hand: from the last start on, each takes the nearest end at or after it that is left.
+      const left = pieces.flatMap((_, i) => (end.data[first + i] >= 0 ? [i] : []));
+      const expected = pieces.flatMap((_, back) => {
+        const i = pieces.length - 1 - back;
+        const at = left.findIndex((last) => last >= i);
+        if (start.data[first + i] < 0 || at < 0) return [];
+        const [last] = left.splice(at, 1);
+        return [[pieces[i].start, pieces[last].end]];
+      });
+      expected.sort((x, y) => x[0] - y[0] || x[1] - y[1]);
+      t.deepEqual(
+        answers[b].map((answer) => [answer.start, answer.end]),
+        expected,
+        `${name}, ${text}`,
+      );
+      total += expected.length;
+    });
+    model.parameters.release();
+  }
+  t.ok(total > 10, `${total} answers`);
 });
 
 test('a long text in windows: as if it were read at once', async (t) => {
