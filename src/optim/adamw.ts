@@ -71,9 +71,13 @@ export class AdamW {
     return runtime.keep(runtime.upload(values, like.shape, 'optimizer'));
   }
 
-  /** Moments by `m.<name>` and `v.<name>`, and the step of each as i32 `step.<name>`. */
+  /** Moments by `m.<name>` and `v.<name>`, and the step of each as i32 `step.<name>`; in the order of the parameters. */
   async read(): Promise<Map<string, HostTensor>> {
-    const entries = [...this.#states];
+    // Not in the order of the first gradients, which a resumed run does not know.
+    const entries = [...this.#parameters.all.keys()].flatMap((name): [string, State][] => {
+      const state = this.#states.get(name);
+      return state ? [[name, state]] : [];
+    });
     const values = await this.#parameters.runtime.readAll(entries.flatMap(([, s]) => [s.m, s.v]));
     const out = new Map<string, HostTensor>();
     entries.forEach(([name, state], i) => {

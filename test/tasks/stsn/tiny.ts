@@ -1,8 +1,4 @@
-/** What the tests of STSN share: a model of a few thousand parameters, the shipped corpus, folders that go away. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { InputError } from '../../../kernels/errors.ts';
+/** What the tests of STSN share: a model of a few thousand parameters, the shipped corpus. */
 import type { Json } from '../../../src/models/config.ts';
 import type { Stsn, StsnConfig } from '../../../src/models/stsn.ts';
 import type { Runtime } from '../../../src/gpu/runtime.ts';
@@ -14,6 +10,8 @@ import { defaultRecipe, type Recipe, type TrainOptions } from '../../../src/task
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
 import { buildVocab } from '../../../src/tasks/text/vocab.ts';
 import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
+
+export { differences, finalFiles, inputError, logOf, temporaryFolder } from '../runs.ts';
 
 const corpus = readSpertFile('corpora/expeditions/train.json');
 
@@ -67,57 +65,4 @@ export function tinyRun(
   const tokenizer = tokenizerOf(train.sentences);
   const model: Stsn = randomStsn(runtime, tinyConfig(train.sentences, tokenizer, given), recipe.seed);
   return { model, tokenizer, train, dev, recipe, out };
-}
-
-const folders: string[] = [];
-// Not tape's onFinish: called before the first test exists, with a wait between, it ends the run.
-process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
-
-/** A new folder, removed at the end. */
-export function temporaryFolder(): string {
-  folders.push(mkdtempSync(join(tmpdir(), 'spanwise-stsn-')));
-  return folders[folders.length - 1];
-}
-
-/** The files that a finished run must have in common with another of the same bytes, by name. */
-export function finalFiles(out: string): Record<string, string> {
-  const names = [
-    'config.json',
-    'model.safetensors',
-    'vocab.txt',
-    'tokenizer_config.json',
-    'last/model.safetensors',
-    'last/optimizer.safetensors',
-  ];
-  const files = Object.fromEntries(
-    names.map((name) => [
-      name,
-      existsSync(join(out, name)) ? readFileSync(join(out, name)).toString('base64') : 'missing',
-    ]),
-  );
-  return { ...files, log: JSON.stringify(logOf(out)) };
-}
-
-/** Names of files that differ. */
-export function differences(a: Record<string, string>, b: Record<string, string>): string[] {
-  return Object.keys(a).filter((name) => a[name] !== b[name]);
-}
-
-/** The lines of `log.jsonl` without their times. */
-export function logOf(out: string): Record<string, unknown>[] {
-  return readFileSync(join(out, 'log.jsonl'), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => ({ ...(JSON.parse(line) as Record<string, unknown>), seconds: undefined }));
-}
-
-/** The message of the InputError that `action` ends in; any other outcome is told as such. */
-export async function inputError(action: () => unknown): Promise<string> {
-  try {
-    await action();
-  } catch (error) {
-    if (error instanceof InputError) return error.message;
-    return `not an InputError: ${(error as Error).stack}`;
-  }
-  return 'no error';
 }
