@@ -2,6 +2,7 @@
  * Extraction of documents by a schema in two stages (SPEC section 3): every entity type is asked of every text, then
  * every relation of a type is asked about each subject found. Events go the same way: triggers, then their arguments.
  */
+import { InputError } from '../../../kernels/shared/errors.ts';
 import type { Cerem } from '../../models/cerem.ts';
 import type { ScoredEntity, ScoredRelation } from '../decode.ts';
 import type { Document } from '../document.ts';
@@ -146,6 +147,9 @@ export async function extractDocuments(
   what: (i: number) => string,
   options: ExtractOptions = {},
 ): Promise<{ documents: PredictedDocument[]; report: ExtractionReport }> {
+  const { maxSubjects = MAX_SUBJECTS } = options;
+  if (!Number.isInteger(maxSubjects) || maxSubjects < 0)
+    throw new InputError(`extract: maxSubjects must be a whole number of at least 0, it is ${maxSubjects}`);
   const began = performance.now();
   const pieces: PieceSource = cachedPieces(tokenizer);
   const ask = (stage: 'entities' | 'relations', questions: (Question & { document: number })[]) =>
@@ -153,7 +157,7 @@ export async function extractDocuments(
       model,
       pieces,
       questions,
-      (i) => `${what(questions[i].document)}: prompt "${questions[i].prompt}"`,
+      (i) => `${what(questions[i].document)}: prompt ${JSON.stringify(questions[i].prompt.slice(0, 40))}`,
       {
         ...options,
         progress: (done, total) => options.progress?.(stage, done, total),
@@ -181,7 +185,7 @@ export async function extractDocuments(
   const wanted = extracted.map((document, d) => relationPrompts(document, d, schema));
   const relations = wanted.flatMap((subjects) =>
     subjects
-      .slice(0, options.maxSubjects ?? MAX_SUBJECTS)
+      .slice(0, maxSubjects)
       .flat()
       .filter(({ prompt }) => textRoom(pieces.encode(prompt).length, maxLength) >= LEAST_TEXT * maxLength),
   );

@@ -188,6 +188,16 @@ test('progress and errors', async (t) => {
     await inputError(() => extract(schema, rule({}), {}, { maxLength: 4 })),
     /^line 1: prompt "人物": a prompt of 2 word pieces leaves no room for the text in the model's maxLength 4$/,
   );
+  const newline = parseSchema({ entities: { A: '人\n物' } }, 'schema');
+  t.match(
+    await inputError(() => extract(newline, rule({}), {}, { maxLength: 4 })),
+    /^line 1: prompt "人\\n物": a prompt/,
+  );
+  for (const maxSubjects of [-1, 0.5, NaN])
+    t.match(
+      await inputError(() => extract(schema, rule({}), { maxSubjects })),
+      /^extract: maxSubjects must be/,
+    );
   const none = await extract(schema, rule({}), {}, {}, []);
   t.deepEqual([none.documents, none.report.prompts, none.report.forwardPasses], [[], 0, 0], 'no document');
 });
