@@ -3,29 +3,48 @@ import { readFileSync } from 'node:fs';
 import { InputError } from '../kernels/shared/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
+import {
+  escapeHtml,
+  lightPalette,
+  plotStyle,
+  svgOf,
+  valueText,
+  type Palette,
+  type Plot,
+} from '../src/plots/plot.ts';
 import type { Bench, BenchDocument } from './harness.ts';
 import { plotsOf } from './report.plots.ts';
-import { escapeHtml, svgOf, valueText, type Plot } from './report.svg.ts';
 
-/** Colours of Okabe and Ito (2008), which the colour-blind tell apart; lighter ones on black. */
+/** The same hues as `lightPalette`, lighter. */
+const darkPalette: Palette = {
+  paper: '#15171a',
+  ink: '#e8e8e8',
+  soft: '#a3a8ae',
+  rule: '#32363b',
+  series: ['#56b4e9', '#f0903c', '#2fc39b', '#d7a0c8', '#d8c25a'],
+};
+
+const variables = ({ series, ...colours }: Palette): string =>
+  [...Object.entries(colours), ...series.map((colour, i) => [`s${i}`, colour])]
+    .map(([name, colour]) => `--${name}: ${colour};`)
+    .join(' ');
+
+/** The palette by name: a reader's light or dark mode chooses. */
+const named: Palette = {
+  ...{ paper: 'var(--paper)', ink: 'var(--ink)', soft: 'var(--soft)', rule: 'var(--rule)' },
+  series: lightPalette.series.map((_, i) => `var(--s${i})`),
+};
+
 const STYLE = `
-:root { color-scheme: light dark; --paper: #fff; --ink: #1c1c1c; --soft: #5c5c5c; --rule: #e2e2e2;
-  --s0: #0072b2; --s1: #c04d00; --s2: #007a5a; --s3: #8a4f7d; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15171a; --ink: #e8e8e8; --soft: #a3a8ae; --rule: #32363b;
-  --s0: #56b4e9; --s1: #f0903c; --s2: #2fc39b; --s3: #d7a0c8; } }
+:root { color-scheme: light dark; ${variables(lightPalette)} }
+@media (prefers-color-scheme: dark) { :root { ${variables(darkPalette)} } }
 body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto;
   max-width: 90rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .2rem; } h3 { font-size: 1rem; margin: 0; }
 p { margin: .2rem 0; color: var(--soft); }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(34rem, 100%), 1fr)); gap: 2rem; }
-figure { margin: 1rem 0 0; min-width: 0; } svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; }
-svg text { fill: var(--ink); } svg .tick { fill: var(--soft); } svg .point { font-size: 11px; fill: var(--soft); }
-.grid { stroke: var(--rule); } .axis { stroke: var(--soft); }
-.guide { fill: none; stroke: var(--soft); stroke-dasharray: 5 4; }
-.series polyline { fill: none; stroke-width: 2; } .series line { stroke-width: 1.5; }
-${[0, 1, 2, 3].map((i) => `.s${i} { stroke: var(--s${i}); fill: var(--s${i}); }`).join(' ')}
-.series :is(circle, rect, polygon) { stroke: var(--paper); }
-details { margin-top: .5rem; overflow-x: auto; } summary { cursor: pointer; color: var(--soft); }
+figure { margin: 1rem 0 0; min-width: 0; } svg { width: 100%; height: auto; }
+${plotStyle(named)}details { margin-top: .5rem; overflow-x: auto; } summary { cursor: pointer; color: var(--soft); }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 td, th { padding: .15rem .7rem .15rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 td:first-child, th:first-child { text-align: left; } .fails { color: var(--s1); font-weight: 600; }

@@ -1,6 +1,6 @@
 /** The plots of a benchmark's document. */
 import type { BenchDocument, BenchRow } from './harness.ts';
-import type { Axis, Plot, Point, Series } from './report.svg.ts';
+import type { Axis, Plot, Point, Series } from '../src/plots/plot.ts';
 
 const PASSES = ['forward', 'backward'];
 /** The scales of the plots against length. */

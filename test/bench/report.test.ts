@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import { reportHtml } from '../../bench/report.bench.ts';
 import { plotsOf } from '../../bench/report.plots.ts';
-import { spread, svgOf, ticksOf } from '../../bench/report.svg.ts';
+import { spread, svgOf, ticksOf } from '../../src/plots/plot.ts';
 import type { BenchDocument } from '../../src/cli/bench.ts';
 import { spanwise } from '../cli/run.ts';
 

@@ -23,6 +23,7 @@ export function finalFiles(out: string): Record<string, string> {
     'tokenizer_config.json',
     'last/model.safetensors',
     'last/optimizer.safetensors',
+    'curve.svg',
   ];
   const files = Object.fromEntries(
     names.map((name) => [

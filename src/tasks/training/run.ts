@@ -6,11 +6,12 @@ import { appendFileSync, existsSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../../kernels/shared/errors.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
-import { recoverFolder, writeCheckpointFolder, writeFileAtomic } from '../../io/files.ts';
+import { readTextFile, recoverFolder, writeCheckpointFolder, writeFileAtomic } from '../../io/files.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
 import { CONFIG } from '../checkpoint.ts';
 import { CONFIG_FILE, VOCAB_FILE } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
+import { curveSvg, parseLog } from './curve.ts';
 import type { TrainingRecipe } from './recipe.ts';
 import {
   freshState,
@@ -25,6 +26,7 @@ import { trainStep } from './step.ts';
 import type { DevScore, Losses, MicroBatch, RunOptions, Task, TrainingReport } from './task.ts';
 
 const LOG = 'log.jsonl';
+const CURVE = 'curve.svg';
 const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
 
 function addTo<K extends string>(total: Record<K, number>, part: Readonly<Record<K, number>>): void {
@@ -185,6 +187,10 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
       seconds: (Date.now() - started) / 1000,
     };
     appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
+    writeFileAtomic(
+      join(this.#options.out, CURVE),
+      curveSvg(parseLog(readTextFile(this.#log, 'log')), ['loss', ...parts]),
+    );
     await this.#save();
     onEvent?.(event);
     return means;

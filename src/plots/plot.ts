@@ -1,4 +1,4 @@
-/** Line and scatter plots as SVG text: axes with units, colours by class (report.html.ts), tooltips by <title>. */
+/** Line and scatter plots as SVG text: axes with units, colours by class (see `plotStyle`), tooltips by <title>. */
 
 export interface Axis {
   label: string;
@@ -28,7 +28,7 @@ export interface Plot {
   caption: string;
   x: Axis;
   y: Axis;
-  /** At most four: there are four colours. */
+  /** At most five: there are five colours. */
   series: readonly Series[];
   kind: 'lines' | 'scatter';
   /** Drawn behind the data, such as a roof. */
@@ -120,15 +120,17 @@ const px = (value: number): string => value.toFixed(1);
 function marker(index: number, x: number, y: number): string {
   const r = 4.5;
   const at = (dx: number, dy: number): string => `${px(x + dx)},${px(y + dy)}`;
-  switch (index % 4) {
+  switch (index % 5) {
     case 0:
       return `<circle cx="${px(x)}" cy="${px(y)}" r="${r}"/>`;
     case 1:
       return `<rect x="${px(x - r)}" y="${px(y - r)}" width="${2 * r}" height="${2 * r}"/>`;
     case 2:
       return `<polygon points="${at(0, -r - 1)} ${at(r + 1, r)} ${at(-r - 1, r)}"/>`;
-    default:
+    case 3:
       return `<polygon points="${at(0, -r - 1)} ${at(r + 1, 0)} ${at(0, r + 1)} ${at(-r - 1, 0)}"/>`;
+    default:
+      return `<polygon points="${at(0, r + 1)} ${at(r + 1, -r)} ${at(-r - 1, -r)}"/>`;
   }
 }
 
@@ -235,8 +237,63 @@ function scatter(plot: Plot, x: Mapping, y: Mapping): string {
   return [...marks, ...labels, ...legend].join('\n');
 }
 
-/** The SVG of a plot. Values of a log axis must be over 0; a series has at least one point. */
-export function svgOf(plot: Plot): string {
+/** The colours of a plot. */
+export interface Palette {
+  paper: string;
+  ink: string;
+  soft: string;
+  rule: string;
+  /** One for each series. */
+  series: readonly string[];
+}
+
+/** On white: colours of Okabe and Ito (2008), which the colour-blind tell apart, darkened. */
+export const lightPalette: Palette = {
+  paper: '#fff',
+  ink: '#1c1c1c',
+  soft: '#5c5c5c',
+  rule: '#e2e2e2',
+  series: ['#0072b2', '#c04d00', '#007a5a', '#8a4f7d', '#7d6a00'],
+};
+
+/** The CSS of plots; its rules are for what is inside an svg element. */
+export const plotStyle = ({ paper, ink, soft, rule, series }: Palette): string => `
+svg { font: 12px system-ui, sans-serif; }
+svg text { fill: ${ink}; } svg .tick { fill: ${soft}; } svg .point { font-size: 11px; fill: ${soft}; }
+.grid { stroke: ${rule}; } .axis { stroke: ${soft}; }
+.guide { fill: none; stroke: ${soft}; stroke-dasharray: 5 4; }
+.series polyline { fill: none; stroke-width: 2; } .series line { stroke-width: 1.5; }
+${series.map((colour, i) => `.s${i} { stroke: ${colour}; fill: ${colour}; }`).join(' ')}
+.series circle, .series rect, .series polygon { stroke: ${paper}; }
+`;
+
+/** Room for the title and the caption of a plot that stands alone. */
+const HEAD = 52;
+
+/** One file with plots below each other, white behind them. */
+export function svgFile(plots: readonly Plot[]): string {
+  const height = plots.length * (HEAD + HEIGHT);
+  const parts = plots.map(
+    (plot, i) => `<g transform="translate(0 ${i * (HEAD + HEIGHT)})">
+${text(MARGIN.left, 24, plot.title, 'font-size="15" font-weight="bold"')}
+${text(MARGIN.left, 42, plot.caption, 'class="tick"')}
+<g transform="translate(0 ${HEAD})">${drawing(plot)}</g></g>`,
+  );
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}">`,
+    `<style>${plotStyle(lightPalette)}</style>`,
+    `<rect width="${WIDTH}" height="${height}" fill="${lightPalette.paper}"/>`,
+    ...parts,
+    '</svg>\n',
+  ].join('\n');
+}
+
+/** The SVG element of a plot. Values of a log axis must be over 0; a series has at least one point. */
+export const svgOf = (plot: Plot): string =>
+  `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(plot.title)}">\n${drawing(plot)}\n</svg>`;
+
+/** What is inside of it. */
+function drawing(plot: Plot): string {
   const points = [...plot.series, ...(plot.guides ?? [])].flatMap((series) => series.points);
   const values = (of: 'x' | 'y') => points.flatMap((p) => [p[of], ...(of === 'y' ? (p.range ?? []) : [])]);
   const x = mapping(plot.x, values('x'), MARGIN.left, RIGHT, false);
@@ -246,11 +303,5 @@ export function svgOf(plot: Plot): string {
     const end = guide.points[guide.points.length - 1];
     return `<polyline class="guide" points="${path}"/>${text(RIGHT + 6, y.to(end.y) + 4, guide.name, 'class="tick"')}`;
   });
-  return [
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(plot.title)}">`,
-    axes(plot, x, y),
-    ...guides,
-    (plot.kind === 'lines' ? lines : scatter)(plot, x, y),
-    '</svg>',
-  ].join('\n');
+  return [axes(plot, x, y), ...guides, (plot.kind === 'lines' ? lines : scatter)(plot, x, y)].join('\n');
 }

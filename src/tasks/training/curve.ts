@@ -1,0 +1,52 @@
+/** The learning curve of a run, from its log. */
+import { svgFile, type Plot, type Series } from '../../plots/plot.ts';
+import type { LogEvent } from './task.ts';
+
+/** The events of a `log.jsonl`. */
+export const parseLog = (text: string): LogEvent[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as LogEvent);
+
+/** Ticks of an axis of epochs at most. */
+const TICKS = 10;
+
+/**
+ * Losses and dev F1 scores by epoch as the text of an SVG file: of a run with at least one finished epoch.
+ * @param losses which keys of an epoch's event are drawn
+ */
+export function curveSvg(log: readonly LogEvent[], losses: readonly string[]): string {
+  const epochs = log.filter(({ event }) => event === 'epoch');
+  const devOf = (event: LogEvent) => (event.dev ?? {}) as Readonly<Record<string, number>>;
+  const step = Math.ceil(epochs.length / TICKS);
+  const numbers = epochs.map(({ epoch }) => Number(epoch));
+  const x = {
+    label: 'epoch',
+    scale: 'linear' as const,
+    ticks: numbers.filter((n) => n % step === 0 || (n === 1 && step < 3)),
+  };
+  const series = (name: string, of: (event: LogEvent) => unknown): Series => ({
+    name,
+    points: epochs.map((event, i) => ({ x: numbers[i], y: Number(of(event)) })),
+  });
+  const frozen = epochs.filter((event) => event.frozen === true).length;
+  const best = epochs.findLast((event) => event.best === true);
+  const scores = Object.keys(devOf(epochs[0]));
+  const plots: Plot[] = [
+    {
+      title: 'Loss',
+      caption: `Means over the steps of an epoch${frozen > 0 ? `; encoder frozen up to epoch ${frozen}` : ''}.`,
+      ...{ x, y: { label: 'loss', scale: 'linear' }, kind: 'lines' },
+      series: losses.map((name) => series(name, (event) => event[name])),
+    },
+  ];
+  if (scores.length > 0)
+    plots.push({
+      title: 'F1 on the dev data',
+      caption: `After each epoch; the model kept is that of epoch ${Number(best?.epoch)}.`,
+      ...{ x, y: { label: 'F1, percent', scale: 'linear' }, kind: 'lines' },
+      series: scores.map((name) => series(name, (event) => 100 * devOf(event)[name])),
+    });
+  return svgFile(plots);
+}
