@@ -20,7 +20,7 @@ export { readSafetensorsFile, writeSafetensorsFile } from './io/files.ts';
 export { readDocumentsFile } from './tasks/corpus/corpus-file.ts';
 export { readPromptedFile, readSpertFile } from './tasks/dataset-file.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
-export { loadCerem, randomCerem, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
+export { loadCerem, randomCerem, readSchema, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
 export { loadStsn, randomStsn, type LoadedStsn } from './tasks/stsn/checkpoint.ts';
 export { defaultRecipe, evaluateStsn, trainStsn, type Recipe, type TrainReport } from './tasks/stsn/train.ts';
 
