@@ -169,7 +169,7 @@ export function naiveSide(tokens: number, scales: readonly number[]): SiaSide {
   };
 }
 
-/** The form that is chosen, and the others, by name; null is the choice itself. */
+/** The forms that the choice function does not pick, by name. */
 export function otherForms(
   tokens: number,
   scales: readonly number[],
