@@ -1,5 +1,4 @@
 /** `bench report`: documents of other benchmarks as one HTML file with plots, which needs nothing else. */
-import { readFileSync } from 'node:fs';
 import { InputError } from '../kernels/shared/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
@@ -12,6 +11,7 @@ import {
   type Palette,
   type Plot,
 } from '../src/plots/plot.ts';
+import { readJsonFile } from '../src/tasks/checkpoint.ts';
 import type { Bench, BenchDocument } from './harness.ts';
 import { plotsOf } from './report.plots.ts';
 
@@ -104,13 +104,8 @@ ${documents.map(section).join('\n')}
 
 /** Reads what `spanwise bench NAME --out F` wrote. Errors: InputError that names the file. */
 function readDocument(file: string): BenchDocument {
-  let document: Partial<BenchDocument> | null;
-  try {
-    document = JSON.parse(readFileSync(file, 'utf8')) as Partial<BenchDocument> | null;
-  } catch (error) {
-    throw new InputError(`bench report: ${file}: ${(error as Error).message.split('\n')[0]}`);
-  }
-  const { name, device, rows } = document ?? {};
+  const document = readJsonFile(file, 'document') as Partial<BenchDocument>;
+  const { name, device, rows } = document;
   if (typeof name !== 'string' || !Array.isArray(rows) || typeof device?.name !== 'string')
     throw new InputError(`bench report: ${file} is not the document of a benchmark`);
   return { checks: [], ...document } as BenchDocument;
