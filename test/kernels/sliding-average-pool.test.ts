@@ -39,6 +39,8 @@ const cases: Case[] = [
   caseOf(11, 8, [11, 4], [1, 2, 3, 4, 5, 6, 7]),
   caseOf(19, 5, [19, 16], [13, 1, 3, 2, 12, 4, 6, 5, 7, 11, 10, 9, 8]),
   caseOf(70, 96, [70, 67], scales),
+  // Over 37 workgroups, which the second run folds.
+  caseOf(33, 129, [33, 32, 17, 0], [3, 2]),
 ];
 testKernel('sliding-average-pool', cases);
 
@@ -142,6 +144,20 @@ test('sliding-average-pool: over 65,535 workgroups fold', (t) => {
   t.ok(dispatch.workgroups[0] <= 65535 && sizeOf(dispatch.workgroups) >= (8 * 1024 * 1024) / 64);
   t.equal(dispatch.workgroups[1], 3);
   t.end();
+});
+
+test('sliding-average-pool: gradients of windows that reach into padding are not read', async (t) => {
+  const backward = slidingAveragePool.backward as Kernel;
+  const gradient = await runtime.scope(async () => {
+    const given = {
+      'grad_out.2': runtime.upload(Float32Array.of(2, 4, NaN, NaN, NaN, NaN), [2, 3, 1]),
+      'grad_out.4': runtime.upload(Float32Array.of(NaN, NaN), [2, 1, 1]),
+    };
+    const x = runtime.upload(new Float32Array(8), [2, 4, 1]);
+    const host = { lengths: { data: Int32Array.of(3, 1), shape: [2] } };
+    return runtime.kernel(backward, { x, ...given }, { params: { scales: [2, 4] }, host }).grad_x.read();
+  });
+  t.deepEqual([...gradient], [1, 3, 2, 0, 0, 0, 0, 0]);
 });
 
 test('sliding-average-pool: a gradient of some scales alone', async (t) => {
