@@ -28,6 +28,7 @@ testKernel('segment-attention', [
   shared('unsorted scales with gaps', { B: 1, L: 17, D: 15, heads: 3, scales: [7, 1, 4] }, 'by head'),
   shared('one wide scale', { B: 2, L: 20, D: 8, heads: 2, scales: [12] }),
   shared('scale 32', { B: 2, L: 40, D: 8, heads: 2, scales: [32], lengths: [40, 33] }),
+  shared('over 37 workgroups', { B: 40, L: 31, D: 4, heads: 2, scales: [3, 2] }, 'by row'),
   shared('wide scales', { B: 2, L: 40, D: 8, heads: 2, scales: [17, 3, 35, 1], lengths: [37, 12] }, 'by row'),
   shared('tile − 1', { B: 1, L: 63, D: 8, heads: 1, scales: [3, 2] }),
   shared('tile + 1', { B: 1, L: 65, D: 16, heads: 2, scales: [2, 5] }, 'by row'),
@@ -166,6 +167,16 @@ test('segment-attention: the choice of form', (t) => {
         );
       }
     }
+  t.end();
+});
+
+test('segment-attention: scores are never larger than one binding may be', (t) => {
+  const request = shapesOf({ B: 2, L: 300, D: 64, heads: 4, scales: [2, 3] }, false);
+  const maxStorageBufferBindingSize = 2 ** 17;
+  const small = { ...request, caps: { ...request.caps, maxStorageBufferBindingSize } };
+  for (const plan of [planSegmentAttention(small), planSegmentAttentionBackward(small)])
+    for (const [name, { shape }] of Object.entries(plan.scratch))
+      t.ok(4 * sizeOf(shape) <= maxStorageBufferBindingSize, `${name}: ${4 * sizeOf(shape)} bytes`);
   t.end();
 });
 
