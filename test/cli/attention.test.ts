@@ -81,5 +81,7 @@ test('spanwise attention: bad input', async (t) => {
   expectFailure(t, baseline, 2, /--text: the model has "sia" and "branches" false/);
   t.notOk(existsSync(never), 'nothing is written');
   expectFailure(t, await run(`${fixtures}/per-scale`), 2, /--text TEXT is missing/);
+  expectFailure(t, await spanwise(['attention', '--text', 'a']), 2, /attention: --model DIR is missing/);
+  expectFailure(t, await run('nowhere', '--text', 'a'), 2, /nowhere: no such model folder/);
   expectFailure(t, await run('test/fixtures/stsn/both', '--text', 'a'), 2, /"model" must be one of cerem/);
 });
