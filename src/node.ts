@@ -21,6 +21,13 @@ export { readDocumentsFile } from './tasks/corpus/corpus-file.ts';
 export { readPromptedFile, readSpertFile } from './tasks/dataset-file.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
 export { loadCerem, randomCerem, readSchema, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
+export {
+  defaultCeremRecipe,
+  pretrainedCeremRecipe,
+  trainCerem,
+  type CeremRecipe,
+  type CeremReport,
+} from './tasks/cerem/train.ts';
 export { loadStsn, randomStsn, type LoadedStsn } from './tasks/stsn/checkpoint.ts';
 export { defaultRecipe, evaluateStsn, trainStsn, type Recipe, type TrainReport } from './tasks/stsn/train.ts';
 

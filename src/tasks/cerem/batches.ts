@@ -11,6 +11,10 @@ export interface Input {
   encoded: EncodedText;
 }
 
+/** What errors call an input: its file, its document's row (here from 0, there from 1) and its prompt. */
+export const inputName = (file: string, row: number, prompt: string): string =>
+  `${file}: row ${row + 1}, prompt ${JSON.stringify([...prompt].slice(0, 40).join(''))}`;
+
 /**
  * Samples as the model takes them; what has no word piece is left out.
  * @param texts in the order of `documents`, as `sampleTexts` gives them
@@ -30,7 +34,7 @@ export function inputsOf(
   let row = 0;
   for (const text of texts) {
     while (documents[row].text !== text.text) row++;
-    const what = `${file}: row ${row + 1}, prompt ${JSON.stringify(text.prompt.slice(0, 40))}`;
+    const what = inputName(file, row, text.prompt);
     const found = windowSample(text, tokenizer, config, DEFAULT_OVERLAP, what);
     lost += found.lost.length;
     inputs.push(...found.windows.filter(({ encoded }) => encoded.pieces.length > 0));

@@ -7,14 +7,15 @@ import { train as run } from '../training/run.ts';
 import { hashOf, readState } from '../training/state.ts';
 import type { DevScore, MicroBatch, RunOptions, StateFormat, TrainingReport } from '../training/task.ts';
 import { cachedPieces, makePromptBatch, pointerTargets, type PieceSource } from './batch.ts';
-import { bucketBatches, inputsOf, type Input } from './batches.ts';
+import { bucketBatches, inputName, inputsOf, type Input } from './batches.ts';
 import { checkpointFiles } from './checkpoint.ts';
 import { evaluateCerem, type CeremEvaluation } from './evaluate.ts';
 import { ceremLoss } from './loss.ts';
 import { parseCeremRecipe, type CeremRecipe } from './recipe.ts';
 import { sampleNotes, sampleTexts } from './samples.ts';
-import { schemaJson, type Schema } from './schema.ts';
+import { relationPrompt, schemaJson, type Schema } from './schema.ts';
 import { scoreNames } from './scores.ts';
+import { textWindows } from './windows.ts';
 
 export { defaultCeremRecipe, pretrainedCeremRecipe, type CeremRecipe } from './recipe.ts';
 
@@ -80,6 +81,31 @@ function checkSpans({ documents, file }: DocumentCorpus): void {
 }
 
 /**
+ * Errors: InputError naming file, row and prompt, where a relation's prompt leaves no room for the text: no epoch may
+ * draw one that stops the run. Of each type of subject the relation with the longest name is looked at.
+ */
+function checkRelationPrompts(
+  { train: { documents, file }, schema, model }: TrainCeremOptions,
+  tokenizer: PieceSource,
+): void {
+  const pieces = (text: string): number => tokenizer.encode(text).length;
+  const longest = new Map(
+    schema.entities.map(({ type, relations }) => [
+      type,
+      [...relations].sort((a, b) => pieces(b.name) - pieces(a.name)).at(0),
+    ]),
+  );
+  documents.forEach(({ text, entities }, d) => {
+    for (const { type, start, end } of entities) {
+      const relation = longest.get(type);
+      if (!relation) continue;
+      const prompt = relationPrompt(schema, relation, text.slice(start, end));
+      textWindows([], pieces(prompt), model.config.maxLength, 0, inputName(file, d, prompt));
+    }
+  });
+}
+
+/**
  * Trains `options.model` in place. Errors: InputError, before the first step, for a recipe out of range, documents that
  * hold nothing to learn or a prompt that the model cannot take, a folder that cannot be written or resumed;
  * SpanwiseError when the loss stops being finite (the last checkpoint stays).
@@ -101,6 +127,7 @@ export async function trainCerem(options: TrainCeremOptions): Promise<CeremRepor
       train.file,
     );
   const first = sample(0);
+  if (negatives > 0) checkRelationPrompts(options, pieces);
   if (first.inputs.length === 0)
     throw new InputError(`${train.file}: holds no text to learn from with this schema`);
   // An epoch's number of inputs differs a little where long prompts among the negatives add windows; its steps do not.

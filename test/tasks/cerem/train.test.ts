@@ -182,6 +182,19 @@ test('what cannot be learnt', async (t) => {
     await refuse({ train: document('稻'.repeat(70), 0, 70) }, { maxLength: 8 }),
     /^x\.json: row 1, prompt "病害或虫害": a prompt of 5 word pieces leaves no room .* maxLength 8$/,
   );
+  const pest = `${'蚜'.repeat(30)}虫`;
+  const long = { text: pest, entities: [{ type: '病虫害', start: 0, end: pest.length }], relations: [] };
+  t.match(
+    await refuse(
+      {
+        train: { documents: [...documentsOf(0, 1), long], file: 'x.json' },
+        recipe: { ...tinyRecipe, negatives: 0.01 },
+      },
+      { maxLength: 30 },
+    ),
+    /^x\.json: row 2, prompt "蚜+虫的(危害|症状)": a prompt of 34 word pieces leaves no room/,
+    'whichever epoch asks it',
+  );
   t.match(
     await refuse({ train: { documents: [], file: 'x.json' } }),
     /^x\.json: holds no text to learn from/,
