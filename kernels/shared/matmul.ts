@@ -130,11 +130,38 @@ export function directVariant(shape: MatmulShape, caps: Caps, block?: 4 | 8): Ma
   return direct(shape, TM, TN, WG_X, WG_Y);
 }
 
+/** Lanes that a CPU runs as one vector; it computes all of them where one is needed. */
+const VECTOR_LANES = 4;
+/** Time of a multiply-add in blocks of 16 x 16, of that in blocks of 8 x 8: measured at 512³ and 256x768x3072. */
+const LARGE_BLOCK_TIME = 0.65;
+
+/** Elements of C that a CPU computes, of no use past the edges included: whole vectors of lanes. */
+function computedElements({ m, n }: MatmulShape, { constants: { TM, TN, WG_X } }: MatmulVariant): number {
+  const lanes = Math.min(VECTOR_LANES, Number(WG_X));
+  const [rows, columns] = [(Number(TM) * VECTOR_LANES) / lanes, Number(TN) * lanes];
+  return rows * ceilDiv(m, rows) * columns * ceilDiv(n, columns);
+}
+
 /**
  * Blocks of 16 x 16: half the loads of 8 x 8 a multiply-add. A GPU has no registers for 256 sums a lane; a CPU, whose 8 x 8
- * lie in memory too, takes 0.65 of the time. Four lanes a workgroup are one vector of a CPU.
+ * lie in memory too, is faster for it. A workgroup is one vector, beside or below one another, whichever fits C best.
  */
-export const largeVariant = (shape: MatmulShape): MatmulVariant => direct(shape, 16, 16, 2, 2);
+export function largeVariant(shape: MatmulShape): MatmulVariant {
+  const [square, ...others] = [2, 1, 4].map((x) => direct(shape, 16, 16, x, VECTOR_LANES / x));
+  return others.reduce(
+    (best, other) => (computedElements(shape, other) < computedElements(shape, best) ? other : best),
+    square,
+  );
+}
+
+/** What a software device takes: blocks of 16 x 16 for large products that do not waste what these gain. */
+function softwareVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
+  const { m, n, k, batches } = shape;
+  const small = directVariant(shape, caps);
+  if (m * n * k * batches < LARGE_MACS) return small;
+  const large = largeVariant(shape);
+  return LARGE_BLOCK_TIME * computedElements(shape, large) < computedElements(shape, small) ? large : small;
+}
 
 /**
  * Tiles of C of 64 x 64 (8 x 8 a lane) or 32 x 32 (4 x 4 a lane), operands staged in workgroup memory 16 or 32 steps of
@@ -184,10 +211,10 @@ export const chooseMatmul = (shape: MatmulShape, caps: Caps): MatmulVariant =>
  * 4 x 4, as in the direct form: no fewer lanes are at work in tiles.
  */
 function defaultVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
-  const { m, n, k, batches } = shape;
-  if (caps.software && Math.min(m, n) > 8 && m * n * k * batches >= LARGE_MACS) return largeVariant(shape);
+  if (caps.software) return softwareVariant(shape, caps);
+  const { m, n, k } = shape;
   const fillsTile = Math.min(m, n, k) >= SMALL_TILE;
-  if (caps.software || !fillsTile || 4 * (m + n) * k <= CACHED_BYTES) return directVariant(shape, caps);
+  if (!fillsTile || 4 * (m + n) * k <= CACHED_BYTES) return directVariant(shape, caps);
   return tiledVariant(shape, fillsGpu(shape, 8, 8) ? 64 : 32);
 }
 

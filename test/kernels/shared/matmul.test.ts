@@ -177,11 +177,13 @@ test('matmul: the variant follows from shape and device', (t) => {
     [256, 64, 96, 'direct 8x8, 8x4', 'tile 32'],
     [256, 256, 96, 'direct 16x16, 2x2', 'tile 64', 64],
     [2048, 1024, 31, 'direct 16x16, 2x2', 'direct 8x8, 8x8'], // less than a tile's steps of k
-    [4096, 10, 768, 'direct 16x16, 2x2', 'direct 4x4, 4x16'], // fewer columns than a tile
+    [4096, 10, 768, 'direct 16x16, 1x4', 'direct 4x4, 4x16'], // fewer columns than a tile
     [64, 64, 32, 'direct 8x8, 8x1', 'direct 4x4, 8x4'], // the operands stay in the cache
     [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'],
     [512, 512, 16, 'direct 16x16, 2x2', 'direct 4x4, 8x8'], // as large as it takes
     [512, 511, 16, 'direct 8x8, 8x8', 'direct 4x4, 8x8'],
+    [44, 16, 44, 'direct 16x16, 1x4', 'direct 8x8, 2x32', 2560], // 64 x 16 elements of C for 44 x 16
+    [40, 32, 36, 'direct 8x8, 4x16', 'direct 8x8, 4x16', 2560], // 64 x 32 would be no gain
     [3, 4, 4096, 'direct 4x4, 1x8', 'direct 4x4, 1x32'],
   ];
   for (const [m, n, k, onSoftware, onGpu, batches] of table) {
