@@ -1,4 +1,5 @@
 /** Printing results on standard output. */
+import { columnsOf } from '../tasks/text/width.ts';
 
 /** Writes to standard output; resolves when the text has left the process. Rejects with EPIPE when nobody reads. */
 export function print(text: string): Promise<void> {
@@ -14,7 +15,7 @@ export const printJson = (value: unknown): Promise<void> => print(`${JSON.string
 export function table(rows: readonly (readonly string[])[]): string {
   const columns = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) =>
-    Math.max(...rows.map((row) => (row[c] ?? '').length)),
+    Math.max(...rows.map((row) => columnsOf(row[c] ?? ''))),
   );
   const numeric = widths.map((_, c) =>
     rows.slice(1).every((row) => /^[-+\d.,%e]*$/.test(row[c] ?? '') || row[c] === 'NaN'),
@@ -22,7 +23,10 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows
     .map((row) =>
       row
-        .map((cell, c) => (numeric[c] ? cell.padStart(widths[c]) : cell.padEnd(widths[c])))
+        .map((cell, c) => {
+          const room = ' '.repeat(widths[c] - columnsOf(cell));
+          return numeric[c] ? room + cell : cell + room;
+        })
         .join('  ')
         .trimEnd(),
     )

@@ -1,4 +1,5 @@
 /** Token-to-token weights as an SVG: a heatmap of each branch with segments, and beside it the one without. */
+import { isWide } from '../text/width.ts';
 import type { AttentionMap, WeightMap } from './attention-map.ts';
 
 /** Pixels of a cell at most, and of a whole panel where there are many tokens. */
@@ -33,16 +34,8 @@ function label(token: string): string {
     : token;
 }
 
-/** About how wide a name is set, in ems: CJK, full-width forms and emoji are square, the rest is narrower. */
-const widthOf = (name: string): number =>
-  [...name].reduce(
-    (sum, c) =>
-      sum +
-      (/[\u1100-\u115f\u2e80-\ud7ff\uf900-\ufaff\ufe30-\uff60\uffe0-\uffe6\u{1f000}-\u{3ffff}]/u.test(c)
-        ? 1
-        : 0.7),
-    0,
-  );
+/** About how wide a name is set, in ems. */
+const widthOf = (name: string): number => [...name].reduce((sum, c) => sum + (isWide(c) ? 1 : 0.7), 0);
 
 /** The cells of one panel: a path for each shade, neighbours of one shade in one run. */
 function cells(weights: Float64Array, tokens: number, largest: number): string {
