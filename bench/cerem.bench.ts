@@ -1,84 +1,57 @@
 /** `bench cerem`: what Segment Information Attention is worth, on any corpus of documents, trained here. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../kernels/shared/errors.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import { packageRoot } from '../src/cli/package-root.ts';
 import { ceremRecipe, ceremRecipeOptions, recipeOptions } from '../src/cli/train/recipe.ts';
-import { Fields, type Json } from '../src/models/config.ts';
+import type { Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
 import { loadCerem, randomCerem } from '../src/tasks/cerem/checkpoint.ts';
 import { evaluateCerem } from '../src/tasks/cerem/evaluate.ts';
-import { readCorpusFolder } from '../src/tasks/cerem/corpus-folder.ts';
-import { parseSchema, type Schema } from '../src/tasks/cerem/schema.ts';
 import { completeCeremConfig, smallCerem, vocabularyOf } from '../src/tasks/cerem/setup.ts';
-import {
-  defaultCeremRecipe,
-  trainCerem,
-  type CeremRecipe,
-  type DocumentCorpus,
-} from '../src/tasks/cerem/train.ts';
-import { readJsonFile } from '../src/tasks/checkpoint.ts';
+import { defaultCeremRecipe, trainCerem, type CeremRecipe } from '../src/tasks/cerem/train.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
 import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
+import { readBenchCorpus, splitNames, type BenchCorpus } from './cerem.corpus.ts';
 import { makeDocument, onDevice, ownOptions, parseSeeds } from './harness.ts';
 import type { Bench, BenchOptions, BenchRow } from './harness.ts';
 
-/** What differs from the small model: the paper's Table 6 without segments, its own form, and the fused one. */
+/** What differs from the small model: the paper's Table 6 without segments, its own form, and the fused one's mixes. */
 const variants: Readonly<Record<string, Json>> = {
   'no-sia': { sia: false },
   'per-scale': { projections: 'per-scale' },
   shared: { projections: 'shared' },
+  'per-head': { projections: 'shared', mix: 'per-head' },
+  gated: { projections: 'shared', mix: 'gated' },
 };
+const DEFAULT_VARIANTS = 'no-sia,per-scale,shared';
+const DEFAULT_WINDOW = 6;
 
 const { seed: _oneSeed, ...recipeTable } = { ...recipeOptions, ...ceremRecipeOptions };
 const optionTable: Command['options'] = {
   ...recipeTable,
   ...{ variants: { value: 'NAME,…', doc: '' }, seeds: { value: 'N,…', doc: '' } },
+  ...{
+    relations: { value: 'NAME,…', doc: '' },
+    longest: { value: 'N', doc: '' },
+    rows: { value: 'N', doc: '' },
+  },
 };
 
-const splitNames = ['train', 'dev', 'test'] as const;
-type Corpora = Record<(typeof splitNames)[number], DocumentCorpus>;
-
-interface Setup {
-  corpora: Corpora;
-  schema: Schema;
+interface Setup extends BenchCorpus {
   tokenizer: Tokenizer;
   variants: readonly string[];
   seeds: readonly number[];
+  /** Longest scales: 6 stands for 2 … 6 (the paper's Table 8). */
+  windows: readonly number[];
   recipe: CeremRecipe;
-}
-
-/** A file beside the splits: rows of each, and a prompt for each entity type. */
-const SUBSET = 'small.json';
-
-/** The rows of a split that `numbers` names, from 0. */
-function pick({ documents, file }: DocumentCorpus, numbers: unknown, what: string): DocumentCorpus {
-  if (!Array.isArray(numbers)) throw new InputError(`${what} must be a list of row numbers`);
-  return {
-    file,
-    documents: numbers.map((number: unknown) => {
-      const document = typeof number === 'number' ? documents[number] : undefined;
-      if (!document) throw new InputError(`${what}: ${String(number)} is not a row of ${file}`);
-      return document;
-    }),
-  };
-}
-
-/** The splits of a folder and what to ask: by its `small.json`, or whole (see `readCorpusFolder`). */
-function readFolder(folder: string): { corpora: Corpora; schema: Schema } {
-  const { schema, ...corpora } = readCorpusFolder(folder);
-  const subset = join(folder, SUBSET);
-  if (!existsSync(subset)) return { corpora, schema };
-  const json = readJsonFile(subset, 'subset');
-  for (const name of splitNames) corpora[name] = pick(corpora[name], json[name], `${subset}: "${name}"`);
-  return { corpora, schema: parseSchema({ entities: new Fields(json, subset).object('prompts') }, subset) };
 }
 
 function chooseVariants(given: string | undefined): string[] {
   const names = Object.keys(variants);
-  const chosen = given?.split(',') ?? names;
+  const chosen = (given ?? DEFAULT_VARIANTS).split(',');
   for (const name of chosen)
     if (!names.includes(name))
       throw new InputError(
@@ -87,14 +60,27 @@ function chooseVariants(given: string | undefined): string[] {
   return chosen;
 }
 
+function chooseWindows(given: string | undefined): number[] {
+  const windows = given === undefined ? [DEFAULT_WINDOW] : given.split(',').map(Number);
+  for (const window of windows)
+    if (!Number.isInteger(window) || window < 2)
+      throw new InputError(`bench cerem: --windows must be whole numbers of at least 2, got "${given}"`);
+  return windows;
+}
+
 /** Reads and checks all that the options name; no device is needed. */
 function setUp(args: Arguments, { data }: BenchOptions): Setup {
-  const { corpora, schema } = readFolder(data ?? join(packageRoot(), 'corpora', 'crops'));
+  const { corpora, schema } = readBenchCorpus(data ?? join(packageRoot(), 'corpora', 'crops'), {
+    relations: args.optional('relations')?.split(','),
+    longest: args.integer('longest', Infinity, 1),
+    rows: args.integer('rows', Infinity, 1),
+  });
   return {
     ...{ corpora, schema },
     tokenizer: vocabularyOf(corpora.train.documents, schema),
     variants: chooseVariants(args.optional('variants')),
     seeds: parseSeeds('cerem', args.optional('seeds') ?? '1'),
+    windows: chooseWindows(args.optional('windows')),
     recipe: ceremRecipe(args, defaultCeremRecipe),
   };
 }
@@ -104,10 +90,12 @@ async function trainOne(
   runtime: Runtime,
   { corpora, schema, tokenizer, recipe }: Setup,
   variant: string,
+  window: number,
   seed: number,
   log: (line: string) => void,
 ): Promise<BenchRow> {
-  const json = { ...smallCerem, encoder: smallEncoder, ...variants[variant] };
+  const scales = Array.from({ length: Math.max(0, window - 1) }, (_, i) => i + 2);
+  const json = { ...smallCerem, scales, encoder: smallEncoder, ...variants[variant] };
   const config = completeCeremConfig(json, variant, tokenizer);
   const out = mkdtempSync(join(tmpdir(), 'spanwise-bench-'));
   try {
@@ -130,7 +118,7 @@ async function trainOne(
     const { p, r, f1 } = (scores.entity ?? scores.trigger)!.micro;
     const sum = (of: 'macs' | 'flops') => step.forward[of] + step.backward[of] + step.optimizer[of];
     return {
-      ...{ variant, seed, f1: 100 * f1, p: 100 * p, r: 100 * r },
+      ...{ variant, ...(config.sia ? { scales } : {}), seed, f1: 100 * f1, p: 100 * p, r: 100 * r },
       ...(scores.triple ? { tripleF1: 100 * scores.triple.micro.f1 } : {}),
       ...{ bestEpoch: best.epoch, devScore: 100 * (best.score ?? 0), parameters },
       ...{ macs: sum('macs'), flops: sum('flops'), peakBytes: memory.peakBytes },
@@ -150,11 +138,12 @@ export const ceremBench: Bench = {
       const rows: BenchRow[] = [];
       for (const seed of setup.seeds)
         for (const variant of setup.variants)
-          rows.push(
-            await trainOne(runtime, setup, variant, seed, (line) =>
-              options.log(`${variant}, seed ${seed}: ${line}`),
-            ),
-          );
+          for (const window of variants[variant].sia === false ? [0] : setup.windows)
+            rows.push(
+              await trainOne(runtime, setup, variant, window, seed, (line) =>
+                options.log(`${variant}, ${window > 0 ? `scales to ${window}, ` : ''}seed ${seed}: ${line}`),
+              ),
+            );
       const { seed: _first, ...recipe } = setup.recipe;
       const documents = Object.fromEntries(
         splitNames.map((name) => [name, setup.corpora[name].documents.length]),
