@@ -34,6 +34,7 @@ const optionTable: Command['options'] = {
   ...recipeTable,
   ...{ variants: { value: 'NAME,…', doc: '' }, seeds: { value: 'N,…', doc: '' } },
   ...{
+    windows: { value: 'N,…', doc: '' },
     relations: { value: 'NAME,…', doc: '' },
     longest: { value: 'N', doc: '' },
     rows: { value: 'N', doc: '' },
@@ -72,8 +73,8 @@ function chooseWindows(given: string | undefined): number[] {
 function setUp(args: Arguments, { data }: BenchOptions): Setup {
   const { corpora, schema } = readBenchCorpus(data ?? join(packageRoot(), 'corpora', 'crops'), {
     relations: args.optional('relations')?.split(','),
-    longest: args.integer('longest', Infinity, 1),
-    rows: args.integer('rows', Infinity, 1),
+    longest: args.integer('longest', Number.MAX_SAFE_INTEGER, 1),
+    rows: args.integer('rows', Number.MAX_SAFE_INTEGER, 1),
   });
   return {
     ...{ corpora, schema },
