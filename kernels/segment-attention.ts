@@ -23,7 +23,7 @@ import {
 } from './plan.ts';
 import { planStrips, scoreScale } from './shared/attention-strips.ts';
 import { segmentProblem, type SegmentProblem } from './segment-attention/problem.ts';
-import { SegmentScan, type SegmentForm, type Sweeps } from './segment-attention/scan.ts';
+import { SegmentScan, windowOf, type SegmentForm, type Sweeps } from './segment-attention/scan.ts';
 
 /** Scores are kept times log2(e): exp2 is what devices have. */
 const LOG2_E = Math.LOG2E;
@@ -44,7 +44,7 @@ const TILE_KEYS = 64;
 /**
  * Picks the form: pure, testable without a device. Long inputs take strips of few queries on a CPU, which computes the
  * scores once; on a GPU that would leave too few lanes, so the flash form takes tiles of keys of many queries, but where
- * a scale is too wide for registers.
+ * a scale is too wide for registers. A scale longer than the input counts for nothing.
  */
 export function chooseSegmentAttention(
   { tokens, scales }: { tokens: number; scales: readonly number[] },
@@ -53,7 +53,7 @@ export function chooseSegmentAttention(
   const registers = REGISTER_TOKENS;
   const long = tokens >= LONG_TOKENS;
   if (long && software) return { registers, scratchBytes: LONG_SCRATCH_BYTES };
-  if (long && Math.max(...scales) <= registers)
+  if (long && scales.every((r) => r <= registers || r > tokens))
     return { registers, scratchBytes: LONG_SCRATCH_BYTES, tileKeys: TILE_KEYS };
   return { registers, scratchBytes: software ? SCRATCH_BYTES.software : SCRATCH_BYTES.gpu };
 }
@@ -71,10 +71,10 @@ function planSweeps(
   dispatchesOf: (scan: SegmentScan, sweeps: Sweeps) => Dispatch[],
 ): Omit<Plan, 'outputs'> {
   const { keys, scales } = problem;
-  const widest = Math.max(...scales);
+  const widest = windowOf(scales);
   if (form.tileKeys !== undefined && widest > form.registers)
     throw new InputError(`${label}: scale ${widest} is too wide for the flash form`);
-  const stats: Record<string, number> = {};
+  const between: Record<string, number> = {};
   const planned = planStrips(
     SegmentScan,
     label,
@@ -83,15 +83,14 @@ function planSweeps(
     form.scratchBytes,
     backward ? ['scores', 'grad_scores'] : ['scores'],
     (strip) => {
-      if (form.tileKeys !== undefined)
-        for (const [name, elements] of strip.statsElements(backward))
-          stats[name] = Math.max(stats[name] ?? 0, elements);
+      for (const [name, elements] of strip.scratchElements(form, backward))
+        between[name] = Math.max(between[name] ?? 0, elements);
       return strip.passes(form.tileKeys).flatMap(({ scan, sweeps }) => dispatchesOf(scan, sweeps));
     },
     form.tileKeys === undefined ? keys : Math.min(keys, form.tileKeys + 2 * (widest - 1)),
   );
-  const carried = Object.entries(stats).map(([name, elements]) => [name, spec([elements])]);
-  return { ...planned, scratch: { ...planned.scratch, ...Object.fromEntries(carried) } };
+  const more = Object.entries(between).map(([name, elements]) => [name, spec([elements])]);
+  return { ...planned, scratch: { ...planned.scratch, ...Object.fromEntries(more) } };
 }
 
 /**

@@ -1,6 +1,6 @@
 // As segment-attention-backward, for scales too wide for registers: a segment's scores are read again each time.
 // Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded.
-// Sums of the last WINDOW keys are in two rings of private memory, 8 KiB at most (WGSL grants no more).
+// Sums of the last WINDOW keys are in two rings of scratch, so that no scale is too wide.
 // Outputs: scores hold S then C, grads hold Z = G V^T then dS (0 past the lengths and in padded queries), row_grads D.
 #include "common/segment-scan.wgsl"
 
@@ -42,12 +42,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 
 #include "common/segment-factors.wgsl"
 
-  var pending: array<f32, $WINDOW>; // the sum so far of a key is at key % WINDOW
-  var pending_grad: array<f32, $WINDOW>;
   at = row.first;
   for (var key = 0u; key < row.end; key += 1u) {
-    pending[key % $(WINDOW)u] = 0.0;
-    pending_grad[key % $(WINDOW)u] = 0.0;
+    pending[ring(key, index)] = 0.0;
+    pending_grad[ring(key, index)] = 0.0;
     var sum = 0.0;
     var sum_grad = 0.0;
     var back = 0u;
@@ -60,21 +58,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       let p = factor_$r * exp2(sum * (1.0 / $r.0) - max_$r);
       let grad = p * (sum_grad * (1.0 / $r.0) - mean_grad_$r);
       for (var k = 0u; k < $(r)u; k += 1u) {
-        pending[(key - k) % $(WINDOW)u] += p;
-        pending_grad[(key - k) % $(WINDOW)u] += grad;
+        pending[ring(key - k, index)] += p;
+        pending_grad[ring(key - k, index)] += grad;
       }
     }
 #endfor
     if (key >= $(WINDOW - 1)u) {
       let done = at - $(WINDOW - 1)u * params.key_stride;
-      scores[done] = pending[(key + 1u) % $(WINDOW)u];
-      grads[done] = pending_grad[(key + 1u) % $(WINDOW)u];
+      scores[done] = pending[ring(key + 1u, index)];
+      grads[done] = pending_grad[ring(key + 1u, index)];
     }
     at += params.key_stride;
   }
   for (var k = min(row.end, $(WINDOW - 1)u); k > 0u; k -= 1u) {
-    scores[at - k * params.key_stride] = pending[(row.end - k) % $(WINDOW)u];
-    grads[at - k * params.key_stride] = pending_grad[(row.end - k) % $(WINDOW)u];
+    scores[at - k * params.key_stride] = pending[ring(row.end - k, index)];
+    grads[at - k * params.key_stride] = pending_grad[ring(row.end - k, index)];
   }
 
   for (var key = row.end; key < params.keys; key += 1u) {

@@ -1,6 +1,6 @@
 // As segment-attention, for scales too wide for registers: C from S in place, scores of a segment read again each time.
 // Grid: one invocation per query of a (batch, head), 64 a workgroup, linear, folded.
-// Sums of the last WINDOW keys are in a ring of private memory; every sum is direct, without a running sum's drift.
+// Sums of the last WINDOW keys are in a ring of scratch, so that no scale is too wide; every sum is direct, without a running sum's drift.
 // Output: scores, 0 past the lengths and in padded queries.
 #include "common/segment-scan.wgsl"
 
@@ -33,26 +33,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 
 #include "common/segment-factors.wgsl"
 
-  var pending: array<f32, $WINDOW>; // the sum so far of a key is at key % WINDOW
   at = row.first;
   for (var key = 0u; key < row.end; key += 1u) {
-    pending[key % $(WINDOW)u] = 0.0;
+    pending[ring(key, index)] = 0.0;
     var sum = 0.0;
     var back = 0u;
 #for r in ASCENDING
     if (key >= $(r - 1)u) {
       for (; back < $(r)u; back += 1u) { sum += scores[at - back * params.key_stride]; }
       let p = factor_$r * exp2(sum * (1.0 / $r.0) - max_$r);
-      for (var k = 0u; k < $(r)u; k += 1u) { pending[(key - k) % $(WINDOW)u] += p; }
+      for (var k = 0u; k < $(r)u; k += 1u) { pending[ring(key - k, index)] += p; }
     }
 #endfor
     if (key >= $(WINDOW - 1)u) {
-      scores[at - $(WINDOW - 1)u * params.key_stride] = pending[(key + 1u) % $(WINDOW)u];
+      scores[at - $(WINDOW - 1)u * params.key_stride] = pending[ring(key + 1u, index)];
     }
     at += params.key_stride;
   }
   for (var k = min(row.end, $(WINDOW - 1)u); k > 0u; k -= 1u) {
-    scores[at - k * params.key_stride] = pending[(row.end - k) % $(WINDOW)u];
+    scores[at - k * params.key_stride] = pending[ring(row.end - k, index)];
   }
 
   for (var key = row.end; key < params.keys; key += 1u) {

@@ -4,9 +4,6 @@ import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest, type Shap
 import type { AttentionSizes } from '../shared/attention-strips.ts';
 import { scalesParam } from '../shared/scales.ts';
 
-/** The widest segment: a scan keeps a sum for each of its tokens, two backward, and WGSL grants it 8 KiB for both. */
-export const MAX_SCALE = 512;
-
 /** Where the weight of a scale is: offset b·batch + i·query + h·head + s. */
 export interface WeightStrides {
   batch: number;
@@ -17,6 +14,7 @@ export interface WeightStrides {
 /** One set of heads for all scales (`shared`: `weights` is there) or one set of each scale's own. */
 export interface SegmentProblem extends AttentionSizes {
   lengths: Int32Array;
+  /** In the order of the weights; 0 stands for a scale longer than the keys, which has no segment. */
   scales: readonly number[];
   /** Heads of one set; `heads` counts those of all. */
   headsPerSet: number;
@@ -33,8 +31,6 @@ export function segmentProblem(kernel: string, request: PlanRequest): SegmentPro
   for (const name of ['k', 'v']) expectShape(kernel, name, shapeOf(kernel, request, name), shape);
   const heads = integerParam(kernel, request.params, 'heads', undefined, 1);
   const scales = scalesParam(kernel, request.params);
-  const widest = Math.max(...scales);
-  if (widest > MAX_SCALE) throw new InputError(`${kernel}: scale ${widest} is over ${MAX_SCALE} tokens`);
   const projections = request.params.projections ?? 'shared';
   if (projections !== 'shared' && projections !== 'per-scale')
     throw new InputError(
@@ -57,7 +53,8 @@ export function segmentProblem(kernel: string, request: PlanRequest): SegmentPro
     throw new InputError(`${kernel}: per-scale projections take no input "weights"`);
   return {
     ...{ batches, heads: allHeads, queries: tokens, keys: tokens, hidden, headSize: hidden / allHeads },
-    ...{ lengths, paddedQueries: true, scales, headsPerSet: heads },
+    ...{ lengths, paddedQueries: true, headsPerSet: heads },
+    scales: scales.map((r) => (r > tokens ? 0 : r)),
     ...(shared ? { weights: weightsOf(kernel, request, batches, tokens, heads, scales.length) } : {}),
   };
 }

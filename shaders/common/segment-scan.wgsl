@@ -1,5 +1,6 @@
 // Shared by the segment-attention scans: parameters, bindings, which row an invocation owns, and what counts there.
-// BACKWARD, GRAD_WEIGHTS (only then), WEIGHTS, TILED (statistics are carried from tile to tile of keys).
+// BACKWARD, GRAD_WEIGHTS (only then), WEIGHTS, TILED (statistics are carried from tile to tile of keys),
+// WIDE (sums in scratch, not in registers; never TILED).
 struct Params {
   rows: u32, queries: u32, keys: u32, key_stride: u32, // keys: of the scores, from first_key on
   heads: u32, strip_heads: u32, first_head: u32, first_query: u32,
@@ -24,13 +25,26 @@ struct Params {
 // [scale][maximum, sum, and backward sum of p y][row]
 @group(0) @binding($(2 + WEIGHTS + BACKWARD + GRAD_WEIGHTS)) var<storage, read_write> stats: array<f32>;
 #endif
-@group(0) @binding($(2 + WEIGHTS + BACKWARD + GRAD_WEIGHTS + TILED)) var<uniform> params: Params;
+#if WIDE
+// [WINDOW][row]: the sums so far of the last WINDOW keys, where "ring" says.
+@group(0) @binding($(2 + WEIGHTS + BACKWARD + GRAD_WEIGHTS)) var<storage, read_write> pending: array<f32>;
+#if BACKWARD
+@group(0) @binding($(3 + WEIGHTS + BACKWARD + GRAD_WEIGHTS)) var<storage, read_write> pending_grad: array<f32>;
+#endif
+#endif
+@group(0) @binding($(2 + WEIGHTS + BACKWARD + GRAD_WEIGHTS + TILED + WIDE * (1 + BACKWARD))) var<uniform> params: Params;
 #include "common/grid.wgsl"
 
 // Below every mean of scores: the running maximum before the first segment.
 const NOTHING = -1e30;
 // The score of a token before the first: a segment that reaches over the edge has a mean below NOTHING, and exp2 of 0.
 const NO_TOKEN = -1e35;
+
+#if WIDE
+fn ring(key: u32, row: u32) -> u32 {
+  return key % $(WINDOW)u * params.rows + row;
+}
+#endif
 
 struct SegmentRow {
   batch: u32, // of the strip

@@ -135,8 +135,8 @@ const cases: readonly { what: string; sizes: Sizes; step: number; backward: bool
     ...{ step: 1, backward: true, again: false },
   },
   {
-    what: 'the widest scale that there is',
-    sizes: { B: 1, L: 514, D: 2, heads: 1, scales: [512, 3], lengths: [513] },
+    what: 'a scale of 600 tokens',
+    sizes: { B: 1, L: 700, D: 2, heads: 1, scales: [600, 3, 701], lengths: [699] },
     ...{ step: 1, backward: true, again: false },
   },
 ];

@@ -20,6 +20,8 @@ testKernel('segment-attention', [
   shared('no tokens', { B: 2, L: 0, D: 8, heads: 2, scales: [2, 3] }),
   shared('no features', { B: 2, L: 3, D: 0, heads: 2, scales: [2, 3] }),
   shared('shorter than every scale', { B: 1, L: 3, D: 8, heads: 2, scales: [4, 6] }),
+  shared('longer than the keys', { B: 2, L: 40, D: 4, heads: 1, scales: [600, 3, 41] }, 'by head'),
+  shared('longer than the keys', { B: 2, L: 9, D: 8, heads: 2, scales: [2, 600], lengths: [9, 1] }, 'by row'),
   shared('self-attention', { B: 2, L: 13, D: 12, heads: 3, scales: [1] }),
   shared('one token', { B: 2, L: 1, D: 8, heads: 2, scales: [2, 1] }, 'by head'),
   shared('five scales', { B: 2, L: 30, D: 32, heads: 2, scales: [2, 3, 4, 5, 6] }),
@@ -35,12 +37,14 @@ testKernel('segment-attention', [
   shared('ragged', { B: 4, L: 11, D: 12, heads: 2, scales: [3, 1, 5], lengths: [11, 6, 2, 0] }),
   shared('ragged', { B: 4, L: 11, D: 12, heads: 2, scales: [3, 1, 5], lengths: [11, 6, 2, 0] }, 'by head'),
   shared('ragged', { B: 4, L: 11, D: 12, heads: 2, scales: [3, 1, 5], lengths: [11, 6, 2, 0] }, 'by row'),
+  perScale('longer than the keys', { B: 2, L: 40, D: 4, heads: 1, scales: [600, 3, 41], lengths: [40, 7] }),
+  perScale('shorter than every scale', { B: 1, L: 3, D: 4, heads: 2, scales: [600, 4] }),
   perScale('two scales', { B: 2, L: 12, D: 8, heads: 2, scales: [3, 2] }),
   perScale('narrow and wide', { B: 2, L: 36, D: 8, heads: 1, scales: [33, 2], lengths: [36, 33] }),
   perScale('ragged', { B: 4, L: 11, D: 12, heads: 3, scales: [2, 5, 1], lengths: [11, 6, 2, 0] }),
 ]);
 
-const ragged: Sizes = { B: 3, L: 22, D: 8, heads: 2, scales: [4, 1, 2], lengths: [22, 3, 15] };
+const ragged: Sizes = { B: 3, L: 22, D: 8, heads: 2, scales: [4, 600, 1, 2], lengths: [22, 3, 15] };
 const onForms = [
   shared('forms', ragged),
   shared('forms', ragged, 'by head'),
@@ -76,7 +80,7 @@ for (const c of onForms)
       );
       const held = plans.flatMap((plan) => Object.entries(plan.scratch));
       t.ok(
-        held.every(([name, s]) => !name.endsWith('scores') || 4 * sizeOf(s.shape) <= form.scratchBytes),
+        held.every(([name, s]) => !/scores$|^pending/.test(name) || 4 * sizeOf(s.shape) <= form.scratchBytes),
         `${what}: scores within ${form.scratchBytes} bytes`,
       );
       const actual = await run(kernel, c, gradOut);
@@ -100,6 +104,32 @@ test('segment-attention: padded rows of out and of every gradient are exactly 0'
       `${name}: ${padding.length} elements are 0`,
     );
   }
+});
+
+test('segment-attention: a scale longer than the keys', async (t) => {
+  const [L, D] = [40, 4];
+  const gradOut = random([1, L, D]);
+  const c = shared('longer', { B: 1, L, D, heads: 1, scales: [600, 3] });
+  const actual = await run(segmentAttention, c, gradOut);
+  const weights = { shape: [1], data: c.inputs.weights.data.slice(1) };
+  const alone = { ...c, inputs: { ...c.inputs, weights }, params: { heads: 1, scales: [3] } };
+  const { grad_weights: gradWeight, ...rest } = await run(segmentAttention, alone, gradOut);
+  const { grad_weights: gradWeights, ...others } = actual;
+  t.deepEqual(others, rest, 'out and gradients are those without it, to the bit');
+  t.deepEqual([...gradWeights], [0, gradWeight[0]], 'its weight has no gradient');
+  const [planned, without] = [c, alone].map((of) => segmentAttention.plan(requestOf(of)));
+  t.deepEqual(
+    planned.dispatches.map(({ flops }) => flops),
+    without.dispatches.map(({ flops }) => flops),
+    'and it costs nothing',
+  );
+
+  const own = perScale('longer', { B: 1, L, D, heads: 1, scales: [600, 3] });
+  const { out } = await run(segmentAttention, own);
+  t.ok(
+    out.every((x, i) => (Math.floor(i / D) % 2 === 0 ? x === 0 : x !== 0)),
+    'with projections of its own its out is 0',
+  );
 });
 
 test('segment-attention: scales {1} is self-attention', async (t) => {
@@ -222,6 +252,9 @@ test('segment-attention: costs count what is executed', (t) => {
   const segments = [2 * (5 * 3 + 3 * 1), pairs]; // of 3 tokens, of 1
   const sums = 2 * (segments[0] * 2 + segments[1]);
   t.equal(again.flops, sums + segments[0] * 13 + segments[1] * 11 + 20 * 2 * 3, 'scores read again');
+  const pending = segments[0] * 3 + segments[1] + pairs; // of each token of a segment, and of each key
+  t.equal(again.bytesRead, 4 * (sums + pending + 2 + 20 * 2), 'and sums kept in scratch');
+  t.equal(again.bytesWritten, 4 * (20 * 5 + pending), 'written there as often');
   const onlyQ = (segmentAttention.backward as Kernel).plan(requestOf(c, { wanted: ['grad_q'] }));
   t.deepEqual([Object.keys(onlyQ.outputs), onlyQ.dispatches.length], [['grad_q'], 4], 'only grad_q');
   t.end();
@@ -243,7 +276,6 @@ test('segment-attention: bad requests are refused by name', (t) => {
       param({ scales: [2, 2] }),
       /parameter "scales" must be distinct positive integers, got \[2,2\]/,
     ],
-    ['wide scale', param({ scales: [2, 513] }), /scale 513 is over 512 tokens/],
     [
       'projections',
       param({ projections: 'both' }),
