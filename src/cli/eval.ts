@@ -25,6 +25,7 @@ import {
 } from './model.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
+import { effortText } from './report.ts';
 
 /** An evaluation: the document of `--json`, and what is printed without. */
 interface Evaluated {
@@ -90,7 +91,6 @@ function ceremEvaluator(args: Arguments, dir: string, data: string, progress: Pr
       const found = result[name];
       return found ? [{ name: ceremNames[name], found }] : [];
     });
-    const { prompts, seconds, promptsPerSecond } = result.effort;
     return {
       document: { ...result, notes },
       scores: scores.map(({ name, found }) => [name, found]),
@@ -99,7 +99,7 @@ function ceremEvaluator(args: Arguments, dir: string, data: string, progress: Pr
           const [low, high] = f1Interval.map(percent);
           return `${name} micro F1: 95 % interval ${low} to ${high}`;
         }),
-        `${result.documents} documents, ${prompts} prompts in ${seconds.toFixed(1)} s, ${promptsPerSecond.toFixed(1)} a second`,
+        `${result.documents} documents, ${effortText(result.effort)}`,
         ...notes.map((note) => `note: ${note}`),
       ],
     };

@@ -22,6 +22,7 @@ import {
 } from './model.ts';
 import { print } from './print.ts';
 import { Progress } from './progress.ts';
+import { effortText } from './report.ts';
 
 async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
@@ -78,11 +79,9 @@ function ceremExtractor(args: Arguments, dir: string, progress: Progress): Extra
         progress: (stage, done, total) => progress.show(`extract: ${stage}, ${done} of ${total} inputs`),
       },
     );
-    const { prompts, seconds, promptsPerSecond } = report;
-    const rate = `${prompts} prompts in ${seconds.toFixed(1)} s, ${promptsPerSecond.toFixed(1)} a second`;
     return {
       results: documents.map(({ text, entities, relations }) => extraction(text, entities, relations)),
-      remarks: [rate, ...effortNotes(report).map((note) => `note: ${note}`)],
+      remarks: [effortText(report), ...effortNotes(report).map((note) => `note: ${note}`)],
     };
   };
 }
@@ -105,8 +104,8 @@ export const extractCommand: Command = {
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive;\n' +
     'head and tail index the entities. CEREM: an entity with "objectOnly": true is there because a relation points\n' +
-    'to it; no entity prompt found it. Events: triggers are entities, arguments relations from them. Prompts per second\n' +
-    'go to standard error.',
+    'to it; no entity prompt found it. Events: triggers are entities, arguments relations from them. Prompts,\n' +
+    'forward passes and prompts per second go to standard error.',
   async run(args) {
     const [dir, input, output] = [args.text('model'), args.optional('in'), args.optional('out')];
     const schema = args.optional('schema');

@@ -1,5 +1,6 @@
-/** What a training run cost, as text. */
+/** What a training run, or an extraction, cost, as text. */
 import type { DeviceInfo } from '../gpu/device.ts';
+import type { ExtractionReport } from '../tasks/cerem/extract.ts';
 import type { TrainingReport } from '../tasks/training/task.ts';
 import { table } from './print.ts';
 
@@ -19,6 +20,10 @@ export function quantity(value: number): string {
 export function bytes(value: number): string {
   return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
 }
+
+/** What the questions of an extraction took, in words. */
+export const effortText = ({ prompts, forwardPasses, seconds, promptsPerSecond }: ExtractionReport): string =>
+  `${prompts} prompts, ${forwardPasses} forward passes, ${seconds.toFixed(1)} s: ${promptsPerSecond.toFixed(1)} prompts a second`;
 
 /** What a training cost, by name: parameters, work of the mean forward pass and training step, rate, peak memory by label. */
 export function costRows(parameters: number, report: TrainingReport<string, unknown>): [string, string][] {

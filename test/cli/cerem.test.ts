@@ -44,7 +44,7 @@ test('spanwise extract: a CEREM checkpoint', async (t) => {
   const args = ['extract', '--model', model, '--schema', schemaFile];
   const { status, stdout, stderr } = await spanwise([...args, '--in', text]);
   t.equal(status, 0);
-  t.match(stderr, /^\d+ prompts in \d+\.\d s, \d+\.\d a second\n$/);
+  t.match(stderr, /^\d+ prompts, \d+ forward passes, \d+\.\d s: \d+\.\d prompts a second\n$/);
   const results = stdout
     .trimEnd()
     .split('\n')
@@ -91,7 +91,7 @@ test('spanwise eval: a CEREM checkpoint', async (t) => {
   t.match(plain.stdout, /\nentity micro +\d/);
   t.match(
     plain.stdout,
-    /\ntriple micro F1: 95 % interval \d+\.\d\d to \d+\.\d\d\n2 documents, \d+ prompts in /,
+    /\ntriple micro F1: 95 % interval \d+\.\d\d to \d+\.\d\d\n2 documents, \d+ prompts, 2 forward passes, /,
   );
   t.match(plain.stdout, /\nnote: .*schema does not ask for/);
 });

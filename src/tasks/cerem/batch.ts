@@ -89,7 +89,7 @@ export function assemble(
   what: string,
 ): EncodedText {
   const idsOf = (list: readonly Piece[]): number[] => list.map(({ id }) => id);
-  const ids = Int32Array.of(clsId, ...idsOf(prompt), sepId, ...idsOf(pieces), sepId);
+  const ids = Int32Array.from([clsId, ...idsOf(prompt), sepId, ...idsOf(pieces), sepId]);
   if (ids.length > config.maxLength)
     throw new InputError(
       `${what}: prompt and text make ${ids.length} word pieces, more than the model's maxLength ${config.maxLength}`,

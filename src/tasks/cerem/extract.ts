@@ -75,14 +75,17 @@ function relationPrompts(
     entities.forEach((entity, i) => {
       if (entity.type !== type) return;
       const name = text.slice(entity.start, entity.end);
-      byText.set(name, [...(byText.get(name) ?? []), i]);
+      const mentions = byText.get(name);
+      if (mentions) mentions.push(i);
+      else byText.set(name, [i]);
     });
-    return [...byText].map(([name, mentions]) => ({ name, mentions, relations }));
+    return [...byText].map(([name, mentions]) => {
+      const best = mentions.reduce((most, i) => Math.max(most, entities[i].score), 0);
+      return { name, mentions, best, relations };
+    });
   });
-  const best = ({ mentions }: (typeof subjects)[number]): number =>
-    Math.max(...mentions.map((i) => entities[i].score));
   return subjects
-    .sort((a, b) => best(b) - best(a) || a.mentions[0] - b.mentions[0])
+    .sort((a, b) => b.best - a.best || a.mentions[0] - b.mentions[0])
     .map(({ name, mentions, relations }) =>
       relations.map((relation) => ({
         document,
@@ -98,28 +101,43 @@ function relationPrompts(
 const gap = (a: Pick<Answer, 'start' | 'end'>, b: Pick<Answer, 'start' | 'end'>): number =>
   Math.max(0, a.start - b.end, b.start - a.end);
 
+/** The entities of a document on each span, by index: a document may have thousands. */
+type BySpan = Map<string, number[]>;
+
+const spanKey = ({ start, end }: Pick<Answer, 'start' | 'end'>): string => `${start} ${end}`;
+
+function bySpan(entities: readonly PredictedEntity[]): BySpan {
+  const found: BySpan = new Map();
+  entities.forEach((entity, i) => found.set(spanKey(entity), [...(found.get(spanKey(entity)) ?? []), i]));
+  return found;
+}
+
 /** The index of the entity that an answer is, which is added where no prompt has found it. */
 function objectOf(
   entities: PredictedEntity[],
-  { start, end, score }: Answer,
+  spans: BySpan,
+  answer: Answer,
   relation: RelationQuestion,
 ): number {
   const type = relation.object ?? relation.type;
-  const here = (entity: PredictedEntity): boolean => entity.start === start && entity.end === end;
-  const sameType = entities.findIndex((entity) => here(entity) && entity.type === type);
-  if (sameType >= 0) return sameType;
-  const found = entities.findIndex((entity) => here(entity) && !entity.objectOnly);
-  return found >= 0 ? found : entities.push({ type, start, end, score, objectOnly: true }) - 1;
+  const here = spans.get(spanKey(answer)) ?? [];
+  const found = here.find((i) => entities[i].type === type) ?? here.find((i) => !entities[i].objectOnly);
+  if (found !== undefined) return found;
+  const { start, end, score } = answer;
+  const added = entities.push({ type, start, end, score, objectOnly: true }) - 1;
+  spans.set(spanKey(answer), [...here, added]);
+  return added;
 }
 
 /** Adds the answers about a subject to its document: each belongs to the nearest of the subject's mentions. */
 function addRelations(
   { entities, relations }: PredictedDocument,
+  spans: BySpan,
   { relation, mentions }: RelationPrompt,
   answers: readonly Answer[],
 ): void {
   for (const answer of answers) {
-    const tail = objectOf(entities, answer, relation);
+    const tail = objectOf(entities, spans, answer, relation);
     const head = mentions.reduce((best, mention) =>
       gap(entities[mention], answer) < gap(entities[best], answer) ? mention : best,
     );
@@ -135,14 +153,14 @@ function addRelations(
  * the schema names, if any is; a relation never leads from an entity to itself), else it is added as `objectOnly`. Not
  * asked, but counted, are prompts about subjects beyond `maxSubjects`, and those that leave the text less than a quarter
  * of the input.
- * @param documents their annotations, if any, are ignored
+ * @param documents their annotations, if any, are ignored; their tokens go with the result, for `documentsJson`
  * @param what names document i in errors
  * @returns the documents in the order given: found entities by start and end, then the objects added for relations
  */
 export async function extractDocuments(
   model: Cerem,
   tokenizer: Tokenizer,
-  documents: readonly Pick<Document, 'text' | 'id'>[],
+  documents: readonly Pick<Document, 'text' | 'id' | 'tokens'>[],
   schema: Schema,
   what: (i: number) => string,
   options: ExtractOptions = {},
@@ -164,9 +182,10 @@ export async function extractDocuments(
       },
     );
 
-  const extracted = documents.map(({ text, id }): PredictedDocument => ({
+  const extracted = documents.map(({ text, id, tokens }): PredictedDocument => ({
     text,
     ...(id === undefined ? {} : { id }),
+    ...(tokens && { tokens }),
     entities: [],
     relations: [],
   }));
@@ -174,11 +193,10 @@ export async function extractDocuments(
     schema.entities.map(({ type, prompt }) => ({ document, type, prompt, text })),
   );
   const first = await ask('entities', asked);
-  asked.forEach(({ document, type }, i) =>
-    extracted[document].entities.push(
-      ...first.answers[i].map(({ start, end, score }) => ({ type, start, end, score })),
-    ),
-  );
+  asked.forEach(({ document, type }, i) => {
+    for (const { start, end, score } of first.answers[i])
+      extracted[document].entities.push({ type, start, end, score });
+  });
   for (const { entities } of extracted) entities.sort((a, b) => a.start - b.start || a.end - b.end);
 
   const { maxLength } = model.config;
@@ -190,7 +208,10 @@ export async function extractDocuments(
       .filter(({ prompt }) => textRoom(pieces.encode(prompt).length, maxLength) >= LEAST_TEXT * maxLength),
   );
   const second = await ask('relations', relations);
-  relations.forEach((prompt, i) => addRelations(extracted[prompt.document], prompt, second.answers[i]));
+  const spans = extracted.map(({ entities }) => bySpan(entities));
+  relations.forEach((prompt, i) =>
+    addRelations(extracted[prompt.document], spans[prompt.document], prompt, second.answers[i]),
+  );
 
   const prompts = first.prompts + second.prompts;
   const seconds = (performance.now() - began) / 1000;

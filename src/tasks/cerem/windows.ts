@@ -97,8 +97,13 @@ export function mergeAnswers(
 ): PieceAnswer[] {
   return found.flatMap((answers, w) =>
     answers.filter((answer) => {
-      const margins = windows.map((window) => margin(answer, window, pieces));
-      return margins.indexOf(Math.max(...margins)) === w;
+      const own = margin(answer, windows[w], pieces);
+      // Windows begin and end in order: those that hold the answer stand next to one another.
+      for (let v = w - 1; v >= 0 && windows[v].to > answer.last; v--)
+        if (margin(answer, windows[v], pieces) >= own) return false;
+      for (let v = w + 1; v < windows.length && windows[v].from <= answer.first; v++)
+        if (margin(answer, windows[v], pieces) > own) return false;
+      return true;
     }),
   );
 }

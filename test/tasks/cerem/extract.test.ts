@@ -175,6 +175,27 @@ test('a model that finds everything: what is not asked is counted', async (t) =>
   );
 });
 
+test('a long text of which every character is found', async (t) => {
+  const schema = parseSchema({ entities: { A: '人物' }, relations: { A: { r: '住处' } } }, 'schema');
+  const length = 200_000;
+  const found: Rule = (prompt, text) =>
+    prompt === '人物'
+      ? [...text].map((_, i) => [i, i + 1] as const)
+      : [[text.length >> 1, (text.length >> 1) + 1]];
+  const encoder = { ...tinyModel(runtime, tokenizer).config.encoder.json, max_position_embeddings: 8192 };
+  const { documents, report } = await extract(schema, found, {}, { encoder, maxLength: 8192 }, [
+    '林'.repeat(length),
+  ]);
+  t.equal(documents[0].entities.length, length);
+  t.equal(report.prompts, 2, 'one subject, however often it stands there');
+  const { relations } = documents[0];
+  t.ok(relations.length > 10, `${relations.length} relations`);
+  t.ok(
+    relations.every(({ head, tail }) => head === tail - 1),
+    'from the mention before, which touches the object',
+  );
+});
+
 test('progress and errors', async (t) => {
   const schema = parseSchema({ entities: { A: '人物' }, relations: { A: { r: '住处' } } }, 'schema');
   const told: unknown[][] = [];

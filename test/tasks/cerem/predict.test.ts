@@ -2,7 +2,7 @@
 import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
 import { readSafetensorsFile } from '../../../src/io/files.ts';
-import { cachedPieces } from '../../../src/tasks/cerem/batch.ts';
+import { cachedPieces, encodeText } from '../../../src/tasks/cerem/batch.ts';
 import { loadCerem } from '../../../src/tasks/cerem/checkpoint.ts';
 import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/cerem/predict.ts';
 import { readPromptedFile } from '../../../src/tasks/dataset-file.ts';
@@ -195,6 +195,13 @@ test('errors name the question', async (t) => {
   t.match(
     await inputError(() => run({}, [questions[0], { prompt: '小林的公司', text: '她' }])),
     /^question 2: a prompt of 5 word pieces leaves no room for the text in the model's maxLength 8$/,
+  );
+  t.match(
+    await inputError(() => {
+      const text = '林'.repeat(300_000);
+      return encodeText({ prompt: '人物', text }, tokenizer, model.config, 'row 1');
+    }),
+    /^row 1: prompt and text make 300005 word pieces, more than the model's maxLength 8$/,
   );
   model.parameters.release();
 });

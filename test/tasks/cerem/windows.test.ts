@@ -100,6 +100,18 @@ test('the window with the most context judges', (t) => {
   t.end();
 });
 
+test('many windows: an answer that all of them find counts once', (t) => {
+  const [count, room] = [20_000, 8];
+  const windows = textWindows(plain(count), 1, room + 4, 4, '');
+  const found = windows.map(({ from, to }) =>
+    Array.from({ length: to - from - 1 }, (_, i) => ({ first: from + i, last: from + i + 1, score: 1 })),
+  );
+  const merged = mergeAnswers(windows, found, count).map(({ first }) => first);
+  t.equal(merged.length, count - 1);
+  t.equal(new Set(merged).size, count - 1);
+  t.end();
+});
+
 test('a training sample in windows', async (t) => {
   const text = '北京在𠮷田 旁边，河流过北京城。';
   const tokenizer = tokenizerOf([text, '地点']);
