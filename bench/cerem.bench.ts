@@ -132,7 +132,7 @@ async function trainOne(
 
 export const ceremBench: Bench = {
   doc: 'a small CEREM without segments, with a scale each its projections, and with shared ones, trained and scored',
-  heeds: ['data'],
+  readsData: true,
   run: (options) => {
     const setup = setUp(ownOptions('cerem', options.args, optionTable), options);
     return onDevice(async (runtime) => {

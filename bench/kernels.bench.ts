@@ -148,7 +148,6 @@ function chooseCases(only: string | undefined): KernelCase[] {
 
 export const kernelsBench: Bench = {
   doc: 'every kernel, forward and backward, in percent of the peaks measured on the device',
-  heeds: [],
   run: ({ args, log }) => {
     const options = ownOptions('kernels', args, { only: { value: 'KERNEL,…', doc: '' } });
     const cases = chooseCases(options.optional('only'));

@@ -116,7 +116,6 @@ const inputsOf = ({ inputs }: BenchDocument): readonly BenchDocument[] => inputs
 
 export const reportBench: Bench = {
   doc: 'one HTML file with plots of documents: --in F… --out report.html',
-  heeds: [],
   run({ args }) {
     const own = parseArguments(
       {

@@ -89,7 +89,7 @@ function soakChecks(steps: readonly StepRecord[]): BenchCheck[] {
 
 export const soakBench: Bench = {
   doc: '1,000 training steps of a tiny STSN: live bytes stay flat, one submit a step',
-  heeds: ['data'],
+  readsData: true,
   run: ({ args, data, log }) => {
     ownOptions('soak', args);
     const { sentences, file } = readSplits(data).train;

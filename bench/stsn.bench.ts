@@ -232,7 +232,7 @@ const submitCheck = (runs: readonly Trained[]): BenchCheck => ({
 
 export const stsnBench: Bench = {
   doc: "the STSN paper's ablations, trained (default: 8 short trainings on the shipped corpus, under ten minutes)",
-  heeds: ['data', 'full'],
+  readsData: true,
   run: (options) => {
     const setup = setUp(ownOptions('stsn', options.args, optionTable), options);
     return onDevice(async (runtime) => {

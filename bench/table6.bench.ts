@@ -113,7 +113,6 @@ function checksOf(rows: readonly BenchRow[]): BenchCheck[] {
 
 export const table6Bench: Bench = {
   doc: "parameters, multiply-adds and memory of the CEREM paper's Table 6, at base size",
-  heeds: [],
   async run({ args, log }) {
     const own = ownOptions('table6', args, variantOptions);
     const base = baseConfig(own);

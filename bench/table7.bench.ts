@@ -29,7 +29,6 @@ const paperMs: Readonly<Record<string, readonly number[]>> = {
 
 export const table7Bench: Bench = {
   doc: "throughput and latency of the CEREM paper's Table 7: four models, batches of 1, 2 and 4",
-  heeds: [],
   async run({ args, log }) {
     const own = ownOptions('table7', args, variantOptions);
     const base = baseConfig(own);

@@ -41,7 +41,7 @@ export interface BenchDocument {
 
 export interface BenchOptions {
   json: boolean;
-  /** More shapes, more runs. */
+  /** More shapes, more runs, where there are more. */
   full: boolean;
   /** The benchmark's own options, as typed. */
   args: string[];
@@ -57,8 +57,8 @@ export interface Bench {
   run(options: BenchOptions): Promise<BenchDocument>;
   /** What --out writes, of one that writes no JSON. */
   file?(document: BenchDocument): string;
-  /** Which of these common options it heeds, `--full` alone unless told; the others are refused. */
-  heeds?: readonly ('data' | 'full')[];
+  /** Whether it reads a corpus; `--data` is refused by the others. */
+  readsData?: boolean;
 }
 
 /** The table of benchmarks, built from bench/index.ts. Errors: InputError in an installed package, which lacks it. */
@@ -140,7 +140,7 @@ export const bench: Command = {
   options: {
     json,
     out: { value: 'F', doc: 'also write the JSON document (report: the HTML) to this file' },
-    full: { doc: 'more shapes and more runs' },
+    full: { doc: 'more shapes and more runs, where there are more' },
     data: { value: 'DIR', doc: 'stsn, soak, cerem: a corpus, *train.json and *dev.json and *test.json' },
     ...own,
   },
@@ -160,10 +160,8 @@ export const bench: Command = {
       throw new InputError(
         `bench: there is no benchmark "${args.positional}" (there are: ${Object.keys(benches).join(', ')})`,
       );
-    const { heeds = ['full'] } = found;
-    for (const name of ['data', 'full'] as const)
-      if ((args.flag(name) || args.optional(name) !== undefined) && !heeds.includes(name))
-        args.fail(`--${name} does not go with ${args.positional}`);
+    if (args.optional('data') !== undefined && !found.readsData)
+      args.fail(`--data does not go with ${args.positional}`);
     const out = args.optional('out');
     if (out !== undefined) checkWritable(out);
     const progress = new Progress();
