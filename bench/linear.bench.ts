@@ -8,7 +8,8 @@ import type { Bench, BenchCheck, BenchOptions, BenchRow } from './harness.ts';
 import { loadPeers, reason } from './peers/index.ts';
 import { shareDevice } from './peers/navigator.ts';
 import type { Peer, PeerCase } from './peers/peer.ts';
-import { interleave, pairedRatio, warmUp, type Timed, type WarmSide } from './statistics.ts';
+import { rivalChecks } from './rival.ts';
+import { interleave, warmUp, type WarmSide } from './statistics.ts';
 
 type Outputs = Readonly<Record<string, Float32Array>>;
 
@@ -49,26 +50,9 @@ function exactProduct({ x, weight }: PeerCase['inputs']): ArrayLike<number> {
   return references.linear.forward(inputs, {}).out.data;
 }
 
-/**
- * What is asserted of a case: no slower than jax-js. Where jax-js could not run, that does not hold.
- * @param timed our side first
- * @param failed rows of the sides that could not run
- */
-export function rivalCheck(name: string, timed: readonly Timed[], failed: readonly BenchRow[]): BenchCheck {
-  const claim = `linear ${name} is no slower than jax-js`;
-  const rival = timed.find((side) => side.name === 'jax-js');
-  if (!rival) {
-    const row = failed.find(({ peer }) => peer === 'jax-js');
-    return { claim, holds: false, measured: `not run: ${String(row?.error)}` };
-  }
-  const ratio = pairedRatio(rival, timed[0]);
-  const measured = `jax-js takes ${ratio.toFixed(2)} times as long, median over pairs of neighbouring runs`;
-  return { claim, holds: ratio >= 1, measured };
-}
-
 /** One case: a row for every side, those that cannot run or compute wrongly with `error` in place of times. */
 async function compare(
-  ours: Peer,
+  runtime: Runtime,
   peers: readonly (readonly [string, Peer | Error | undefined])[],
   { M, K, N }: Product,
   options: BenchOptions,
@@ -90,6 +74,7 @@ async function compare(
     const check = ({ out }: Outputs) => checked(`${peer.name} ${name}`, out, expected);
     return warmUp({ name: peer.name, run, check });
   };
+  const ours = spanwise(runtime);
   const loaded = new Map([[ours.name, ours]]);
   const sides = [await warm(ours)];
   const failed: BenchRow[] = [];
@@ -111,7 +96,7 @@ async function compare(
       ratioToOurs: median / timed[0].median,
     };
   });
-  return { rows: [...rows, ...failed], checks: [rivalCheck(name, timed, failed)] };
+  return { rows: [...rows, ...failed], checks: rivalChecks(`matmul-${name}`, timed, runtime.caps.software) };
 }
 
 export const linearBench: Bench = {
@@ -126,7 +111,7 @@ export const linearBench: Bench = {
         const peers = await loadPeers(['jax-js', 'gpu.js'], options.log);
         for (const { peers: names, ...given } of cases) {
           const others = names.map((name) => [name, peers.get(name)] as const);
-          const result = await runtime.scope(() => compare(spanwise(runtime), others, given, options));
+          const result = await runtime.scope(() => compare(runtime, others, given, options));
           rows.push(...result.rows);
           checks.push(...result.checks);
         }

@@ -8,20 +8,10 @@ import { loadPeers, peerLoaders, reason } from './peers/index.ts';
 import { shareDevice } from './peers/navigator.ts';
 import type { Peer } from './peers/peer.ts';
 import { peersCases, type PeersCase } from './peers.cases.ts';
-import { interleave, pairedRatio, warmUp, type Sampling, type WarmSide } from './statistics.ts';
+import { rivalChecks } from './rival.ts';
+import { interleave, warmUp, type Sampling, type WarmSide } from './statistics.ts';
 
 const OURS = 'spanwise';
-/** The peer that the claims name: the fastest that has a tape. */
-const RIVAL = 'jax-js';
-/** How many times as long jax-js takes at least, on a software device (SwiftShader's is where that was claimed). */
-const CLAIMS: Readonly<Record<string, number>> = {
-  'matmul-512x512x512': 1.2,
-  'matmul-256x768x3072': 1.2,
-  'self-attention': 1.4,
-  'self-attention-gradients': 1.2,
-  'segment-attention': 10,
-  'segment-attention-gradients': 8,
-};
 
 /** Some peers take 20 s a run on a software device: three runs are then enough to say so. */
 const SAMPLING: Sampling = { minRounds: 3, maxRounds: 15, budgetMs: 15_000 };
@@ -86,17 +76,7 @@ async function compare(
       ...{ q1: rest.q1, q3: rest.q3, samples: rest.samples, firstMs: rest.firstMs, rounds: rest.rounds },
     };
   });
-  const rival = timed.find((side) => side.name === RIVAL);
-  const least = CLAIMS[name];
-  if (!runtime.caps.software || !rival || least === undefined)
-    return { rows: [...rows, ...failed], checks: [] };
-  const ratio = pairedRatio(rival, ours);
-  const claim: BenchCheck = {
-    claim: `${name}: ${RIVAL} takes at least ${least} times as long`,
-    holds: ratio >= least,
-    measured: `${ratio.toFixed(2)} times, median over the rounds`,
-  };
-  return { rows: [...rows, ...failed], checks: [claim] };
+  return { rows: [...rows, ...failed], checks: rivalChecks(name, timed, runtime.caps.software) };
 }
 
 /** The names that an option lists, or all. Errors: InputError for one that there is not. */
