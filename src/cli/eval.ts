@@ -1,16 +1,18 @@
 /** `spanwise eval`: the scores of a model on annotated texts. */
 import type { Runtime } from '../gpu/runtime.ts';
+import { writeFileAtomic } from '../io/files.ts';
 import { loadCerem } from '../tasks/cerem/checkpoint.ts';
 import { evaluateCerem } from '../tasks/cerem/evaluate.ts';
 import { scoreNames, type ScoreName } from '../tasks/cerem/scores.ts';
 import { readDocumentsFile } from '../tasks/corpus/corpus-file.ts';
+import { documentsJson } from '../tasks/corpus/tokens.ts';
 import type { Score, TypedScores } from '../tasks/metrics.ts';
 import { spanNotes } from '../tasks/spans.ts';
 import { loadStsn } from '../tasks/stsn/checkpoint.ts';
 import { evaluate } from '../tasks/stsn/evaluate.ts';
 import { predict } from '../tasks/stsn/predict.ts';
 import { json, type Arguments, type Command } from './command.ts';
-import { withDevice } from './device.ts';
+import { checkWritable, withDevice } from './device.ts';
 import {
   batchOption,
   chosenSchema,
@@ -40,7 +42,7 @@ interface Evaluated {
 type Evaluator = (runtime: Runtime) => Promise<Evaluated>;
 
 function stsnEvaluator(args: Arguments, dir: string, data: string, progress: Progress): Evaluator {
-  refuseOptions(args, ['schema', 'overlap'], 'CEREM');
+  refuseOptions(args, ['schema', 'overlap', 'out'], 'CEREM');
   const { batchSize } = predictOptions(args);
   const config = readStsnConfig(dir);
   const sentences = readLabelled(data, config);
@@ -78,6 +80,8 @@ const ceremNames: Record<ScoreName, string> = {
 function ceremEvaluator(args: Arguments, dir: string, data: string, progress: Progress): Evaluator {
   const options = predictOptions(args);
   const schema = chosenSchema(args, dir);
+  const out = args.optional('out');
+  if (out !== undefined) checkWritable(out);
   const corpus = readDocumentsFile(data);
   return async (runtime) => {
     const { model, tokenizer } = loadCerem(runtime, dir);
@@ -85,6 +89,9 @@ function ceremEvaluator(args: Arguments, dir: string, data: string, progress: Pr
       ...options,
       what: (i) => `${data}: document ${i + 1}`,
       progress: (stage, done, total) => progress.show(`eval: ${stage}, ${done} of ${total} inputs`),
+      ...(out !== undefined && {
+        onPredicted: (predicted) => writeFileAtomic(out, documentsJson(predicted)),
+      }),
     });
     const notes = [...corpus.notes, ...result.notes];
     const scores = scoreNames.flatMap((name) => {
@@ -134,6 +141,7 @@ export const evaluateCommand: Command = {
     schema: schemaOption,
     overlap: overlapOption,
     batch: batchOption,
+    out: { value: 'F', doc: 'CEREM: predictions to write, a corpus in the form of --data' },
     json,
   },
   notes:

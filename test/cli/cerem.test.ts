@@ -87,7 +87,18 @@ test('spanwise eval: a CEREM checkpoint', async (t) => {
   t.equal(scores.triple.micro.support, 1);
   t.notOk('trigger' in scores);
   t.deepEqual((scores.notes as unknown as string[]).length, 1, 'but told');
-  const plain = await spanwise(args);
+  const predicted = join(folder, 'predicted.json');
+  const plain = await spanwise([...args, '--out', predicted]);
+  const written = JSON.parse(readFileSync(predicted, 'utf8')) as { text: string; entities: object[] }[];
+  t.deepEqual(
+    written.map((row) => row.text),
+    [lines[0], lines[2]],
+  );
+  t.equal(
+    written.flatMap((row) => row.entities.filter((entity) => !('objectOnly' in entity))).length,
+    scores.entity.micro.predicted,
+    'predictions as a corpus',
+  );
   t.match(plain.stdout, /\nentity micro +\d/);
   t.match(
     plain.stdout,
@@ -141,7 +152,10 @@ test('spanwise extract and eval: bad input to CEREM', async (t) => {
   );
   t.notOk(existsSync(never), 'nothing is written');
 
-  const evaluate = (data: string) => spanwise(['eval', '--model', withSchema, '--data', data]);
+  const evaluate = (data: string, ...more: string[]) =>
+    spanwise(['eval', '--model', withSchema, '--data', data, ...more]);
+  const nowhere = join(folder, 'no', 'predictions.json');
+  expectFailure(t, await evaluate(documents, '--out', nowhere), 2, /there is no folder/);
   expectFailure(t, await evaluate(file('none.json', '[]')), 2, /none\.json: holds no document/);
   const outside = { text: '海', entities: [{ type: 'LOC', start: 0, end: 2 }] };
   expectFailure(

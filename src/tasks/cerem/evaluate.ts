@@ -3,7 +3,13 @@ import type { Cerem } from '../../models/cerem.ts';
 import type { BootstrapOptions } from '../bootstrap.ts';
 import type { Document } from '../document.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { effortNotes, extractDocuments, type ExtractionReport, type ExtractOptions } from './extract.ts';
+import {
+  effortNotes,
+  extractDocuments,
+  type ExtractionReport,
+  type ExtractOptions,
+  type PredictedDocument,
+} from './extract.ts';
 import { sampleNotes } from './samples.ts';
 import type { Schema } from './schema.ts';
 import { scoreDocuments, type CeremScores } from './scores.ts';
@@ -12,6 +18,8 @@ export interface EvaluateOptions extends ExtractOptions {
   bootstrap?: BootstrapOptions;
   /** Names document i in errors; "document i + 1" when absent. */
   what?: (i: number) => string;
+  /** Receives what was predicted, a document for each. */
+  onPredicted?: (documents: readonly PredictedDocument[]) => void;
 }
 
 export interface CeremEvaluation extends CeremScores {
@@ -41,6 +49,7 @@ export async function evaluateCerem(
     what,
     options,
   );
+  options.onPredicted?.(predicted);
   return {
     ...scoreDocuments(documents, predicted, schema, options.bootstrap),
     effort: report,

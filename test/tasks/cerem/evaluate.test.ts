@@ -5,6 +5,8 @@ import { evaluateCerem } from '../../../src/tasks/cerem/evaluate.ts';
 import type { PredictedEntity } from '../../../src/tasks/cerem/extract.ts';
 import { parseSchema } from '../../../src/tasks/cerem/schema.ts';
 import { scoreDocuments, scoreNames, type CeremScores } from '../../../src/tasks/cerem/scores.ts';
+import { parseDocuments } from '../../../src/tasks/corpus/parse.ts';
+import { documentsJson } from '../../../src/tasks/corpus/tokens.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
 
@@ -249,6 +251,7 @@ test('an evaluation reads the text alone', async (t) => {
     ),
     document('', []),
   ];
+  gold[0].tokens = [...text];
   const tokenizer = tokenizerOf([text, '人物地点的住处']);
   const model = tinyModel(runtime, tokenizer);
   follow(model, tokenizer, (prompt, seen) => {
@@ -256,7 +259,15 @@ test('an evaluation reads the text alone', async (t) => {
     if (prompt === '地点') return placesOf(seen, '北岸');
     return prompt === '小林的住处' ? placesOf(seen, '北岸').slice(0, 1) : [];
   });
-  const result = await evaluateCerem(model, tokenizer, gold, simple, { bootstrap: { draws: 20 } });
+  let written = '';
+  const result = await evaluateCerem(model, tokenizer, gold, simple, {
+    bootstrap: { draws: 20 },
+    onPredicted: (documents) => (written = documentsJson(documents)),
+  });
+  const [first, second] = parseDocuments(written, 'predicted').documents;
+  t.deepEqual(first.tokens, gold[0].tokens, 'predictions in the form of the gold');
+  t.equal(first.entities.length, 3);
+  t.deepEqual(second, gold[1]);
   t.deepEqual(fractions(result, 'entity'), [3, 3, 4]);
   t.deepEqual(fractions(result, 'triple'), [1, 1, 2]);
   t.equal(result.effort.prompts, 2 * 2 + 1);
