@@ -2,7 +2,7 @@
 import { references } from '../kernels/reference/index.ts';
 import type { RefTensor, RefTensors } from '../kernels/reference/types.ts';
 import { checked, randomValues } from './harness.ts';
-import { HEADS, HEAD_SIZE, type Pass, type SiaSide } from './sia.sides.ts';
+import { HEADS, HEAD_SIZE, isSelfAttention, type Pass, type SiaSide } from './sia.sides.ts';
 
 /** Up to so many tokens float64 computes all heads; of longer inputs it would take minutes, and it computes the last. */
 const ALL_HEADS_TOKENS = 128;
@@ -29,12 +29,14 @@ export interface Expected {
   whole?: Values;
 }
 
-/** q, k, v, grad_out [1, L, columns] and weights, the same for the same side. Self-attention's one weight is 1. */
+/** q, k, v, grad_out [1, L, columns] and weights, the same for the same side. */
 export function siaInputs(tokens: number, { scales, perScale }: SiaSide): SiaInputs {
   const columns = HEADS * HEAD_SIZE * (perScale ? scales.length : 1);
   const names = ['q', 'k', 'v', 'grad_out'];
   const values = names.map((name, i) => [name, randomValues([tokens, columns], i + 1)]);
-  const weights = scales.length === 1 ? Float32Array.of(1) : randomValues([scales.length], names.length + 1);
+  const weights = isSelfAttention(scales)
+    ? Float32Array.of(1)
+    : randomValues([scales.length], names.length + 1);
   return { tokens, columns, values: { ...Object.fromEntries(values), weights } };
 }
 

@@ -41,6 +41,9 @@ const same = (...names: string[]): Record<string, string> => Object.fromEntries(
 const qkv = same('q', 'k', 'v');
 const gradients = ['grad_q', 'grad_k', 'grad_v'];
 
+/** Whether it is self-attention, which has no weights to learn: its one is 1. */
+export const isSelfAttention = (scales: readonly number[]): boolean => scales.length === 1 && scales[0] === 1;
+
 /** `segment-attention` in the form that the choice function picks, or another. `scales` [1] is self-attention. */
 export function segmentSide(
   name: string,
@@ -51,8 +54,7 @@ export function segmentSide(
   const params = { heads: HEADS, scales, ...(perScale ? { projections: 'per-scale' } : {}) };
   const inputs = { ...qkv, ...(perScale ? {} : same('weights')) };
   const common = { params, host: lengthsOf(tokens) };
-  // Self-attention has no weights to learn.
-  const wanted = perScale || scales.length === 1 ? gradients : [...gradients, 'grad_weights'];
+  const wanted = perScale || isSelfAttention(scales) ? gradients : [...gradients, 'grad_weights'];
   const forward: Step = {
     ...common,
     kernel: segmentAttention,

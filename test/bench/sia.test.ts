@@ -1,6 +1,6 @@
 import test from 'tape';
 import { costOf, runComposition, type Composition } from '../../bench/sia.composition.ts';
-import { memoryTable } from '../../bench/sia.bench.ts';
+import { longInputChecks, memoryTable } from '../../bench/sia.bench.ts';
 import { checkOutputs, exactBlocks, siaInputs } from '../../bench/sia.expected.ts';
 import { naiveSide, otherForms, SCALES, segmentSide } from '../../bench/sia.sides.ts';
 import { add, scale } from '../../kernels/elementwise.ts';
@@ -65,6 +65,16 @@ test('every side of bench sia is checked against float64', async (t) => {
   );
 });
 
+test('one scale that is not a single token is learned like five', (t) => {
+  for (const scales of [[2], SCALES]) {
+    const [ours, naive] = [segmentSide('sia', 24, scales), naiveSide(24, scales)];
+    t.deepEqual([...ours.backward.results].sort(), [...naive.backward.results].sort(), `scales ${scales}`);
+    t.ok(ours.backward.results.includes('grad_weights'));
+  }
+  t.notOk(segmentSide('self', 24, [1]).backward.results.includes('grad_weights'), 'self-attention has none');
+  t.end();
+});
+
 test('scratch of long inputs, from the plans', (t) => {
   for (const caps of [defaultCaps, { ...defaultCaps, software: true }])
     for (const row of memoryTable(caps, [4096])) {
@@ -72,6 +82,13 @@ test('scratch of long inputs, from the plans', (t) => {
       t.ok(row.sia < 2 * 2 ** 20, `${what}: under 2 MiB`);
       t.ok(row.naive > 5 * 4 * row.L * 768, `${what}: scale by scale holds five outputs`);
     }
+  for (const caps of [defaultCaps, { ...defaultCaps, software: true }])
+    for (const form of ['chosen', 'flash'])
+      t.deepEqual(
+        longInputChecks(caps).filter(({ claim, holds }) => holds && claim.includes(`${form} form`)).length,
+        2,
+        `${form} form, software ${caps.software}: forward and backward are asserted`,
+      );
   t.deepEqual(Object.keys(otherForms(256, SCALES, defaultCaps)), ['flash', 'strips', 'wide']);
   t.end();
 });
