@@ -32,7 +32,10 @@ export const attentionCommand: Command = {
   async run(args) {
     const [dir, text, prompt] = [args.text('model'), args.text('text'), args.optional('prompt') ?? ''];
     const output = args.optional('out');
-    if (output !== undefined) checkWritable(output);
+    if (output !== undefined) {
+      if (!/\.svg$/i.test(output)) args.fail(`--out writes SVG: its name must end in .svg, got "${output}"`);
+      checkWritable(output);
+    }
     const { tokens, branches } = await withDevice(
       [],
       () => {

@@ -80,6 +80,14 @@ test('spanwise attention: bad input', async (t) => {
   const baseline = await run(`${fixtures}/baseline`, '--text', 'a', '--out', never);
   expectFailure(t, baseline, 2, /--text: the model has "sia" and "branches" false/);
   t.notOk(existsSync(never), 'nothing is written');
+  const png = join(folder, 'map.png');
+  expectFailure(
+    t,
+    await run(`${fixtures}/per-scale`, '--text', 'a', '--out', png),
+    2,
+    /attention: --out writes SVG: its name must end in \.svg, got ".*map\.png"/,
+  );
+  t.notOk(existsSync(png), 'no SVG under another name');
   expectFailure(t, await run(`${fixtures}/per-scale`), 2, /--text TEXT is missing/);
   expectFailure(t, await spanwise(['attention', '--text', 'a']), 2, /attention: --model DIR is missing/);
   expectFailure(t, await run('nowhere', '--text', 'a'), 2, /nowhere: no such model folder/);
