@@ -87,6 +87,14 @@ export function combinedWeights(
   });
 }
 
+/**
+ * The same scales with every segment a single token. A scale longer than the row is left out here too, so that with and
+ * without segments differ in the segments alone.
+ * @param tokens L
+ */
+export const singleTokens = (scales: readonly ScaleAttention[], tokens: number): ScaleAttention[] =>
+  scales.filter(({ scale }) => scale <= tokens).map((one) => ({ ...one, scale: 1 }));
+
 /** −Σ a ln a of the rows of [L, L] matrices, one a head: mean over rows and heads, in nats; 0 ln 0 = 0. */
 export function attentionEntropy(heads: readonly Float64Array[], tokens: number): number {
   let sum = 0;
@@ -222,7 +230,7 @@ export async function attentionMap(
       found.push({
         branch,
         ...(config.sia ? { withSegments: map(scales) } : {}),
-        withoutSegments: map(scales.map((scale) => ({ ...scale, scale: 1 }))),
+        withoutSegments: map(singleTokens(scales, tokens.length)),
       });
     }
     return found;

@@ -7,6 +7,7 @@ import {
   attentionMap,
   clusterDistance,
   combinedWeights,
+  singleTokens,
   type AttentionMap,
   type ScaleAttention,
 } from '../../../src/tasks/cerem/attention-map.ts';
@@ -45,6 +46,14 @@ test('combined weights of three tokens, by hand', (t) => {
   close(t, row([of(2, -3), of(3, 1)], 1), [5 / 24, 11 / 24, 1 / 3], 'weights count by their size');
   close(t, row([of(2, 1), of(4, 5)], 1), [1 / 6, 1 / 2, 1 / 3], 'a scale without a segment is left out');
   close(t, row([of(2, 0)], 1), [0, 0, 0], 'weights 0');
+  const flat = { ...of(4, 5), q: [0, 0, 0] };
+  close(t, row([of(2, 1), flat], 1), [1 / 6, 1 / 2, 1 / 3], 'whatever its queries');
+  close(
+    t,
+    row(singleTokens([of(2, 1), flat], 3), 1),
+    [1 / 14, 9 / 14, 4 / 14],
+    'and is left out without segments',
+  );
   t.end();
 });
 
