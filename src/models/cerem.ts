@@ -66,7 +66,7 @@ export const ceremConfigJson = (config: CeremConfig): Json => ({
 });
 
 /** The paper's attention: windows up to 6 tokens, 8 heads of 128. */
-const ceremAttention = { scales: [2, 3, 4, 5, 6], heads: 8, headSize: 128 };
+export const ceremAttention = { scales: [2, 3, 4, 5, 6], heads: 8, headSize: 128 };
 
 /** The paper's model, 117.2M parameters, on a BERT-base encoder with Chinese BERT's vocabulary. */
 export const ceremBase: CeremConfig = parseCeremConfig(

@@ -79,7 +79,14 @@ test('train --model cerem: a pretrained encoder is frozen at first', async (t) =
     if (name.startsWith('encoder.')) t.deepEqual(after.get(name)?.data, before, `${name} stays`);
 
   const never = join(folder, 'never');
-  const alone = await report(t, [...train, ...from, '--json', '--out', never]);
+  const bare = from.filter((option) => option !== '--config' && option !== heads);
+  const alone = await report(t, [...train, ...bare, '--json', '--out', never]);
+  const { scales, heads: count, headSize } = JSON.parse(readFileSync(join(never, 'config.json'), 'utf8'));
+  t.deepEqual(
+    [scales, count, headSize],
+    [[2, 3, 4, 5, 6], 8, 128],
+    "without --config: the paper's attention",
+  );
   t.equal(alone.recipe.freezeUntil, 0, 'nothing could end the freezing');
   t.ok(
     alone.notes.some((note) => note.includes('without --dev')),
@@ -101,6 +108,8 @@ test('train --model cerem: what is refused', async (t) => {
   await refuse(['--accumulation', '0'], /--accumulation must be a whole number of at least 1/);
   await refuse(['--schema', config], /config\.json: /);
   await refuse(['--schema', join(folder, 'missing.json')], /missing\.json/);
+  const nothing = file('nothing.json', JSON.stringify([{ text: '稻', entities: [] }]));
+  await refuse(['--data', nothing], /nothing\.json: the documents have no entities/);
   await refuse(['--resume'], /none: holds no training run to resume/);
   const long = file(
     'long.json',

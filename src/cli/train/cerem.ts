@@ -1,6 +1,7 @@
 /** `spanwise train --model cerem`. */
 import { join } from 'node:path';
 import type { Runtime } from '../../gpu/runtime.ts';
+import { ceremAttention } from '../../models/cerem.ts';
 import { ceremFromEncoder, loadCerem, randomCerem, readSchema } from '../../tasks/cerem/checkpoint.ts';
 import { inferSchema, parseSchema, type Schema } from '../../tasks/cerem/schema.ts';
 import { completeCeremConfig, smallCerem, vocabularyOf } from '../../tasks/cerem/setup.ts';
@@ -46,8 +47,10 @@ function readCorpus(file: string): DocumentCorpus & { notes: string[] } {
   };
 }
 
-const chosenSchema = (file: string | undefined, { documents }: DocumentCorpus): Schema =>
-  file === undefined ? inferSchema(documents) : parseSchema(readJsonFile(file, 'schema'), file);
+const chosenSchema = (file: string | undefined, { documents, file: data }: DocumentCorpus): Schema =>
+  file === undefined
+    ? inferSchema(documents, { what: data })
+    : parseSchema(readJsonFile(file, 'schema'), file);
 
 function prepare(args: Arguments): Prepared {
   const out = args.text('out');
@@ -65,7 +68,7 @@ function prepare(args: Arguments): Prepared {
   }
   refuseModelFolder(out, 'or continue it with --resume');
   const schema = chosenSchema(args.optional('schema'), train);
-  const { json, what, encoder, tokenizer } = modelSource(args, smallCerem, () =>
+  const { json, what, encoder, tokenizer } = modelSource(args, smallCerem, ceremAttention, () =>
     vocabularyOf(train.documents, schema),
   );
   const config = completeCeremConfig(json, what, tokenizer);

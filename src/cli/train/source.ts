@@ -32,10 +32,16 @@ export interface ModelSource {
 /**
  * What the options say of a new model.
  * @param small the configuration but for the encoder, where no option gives one
+ * @param pretrained what a configuration on a pretrained encoder is, where the options do not say
  * @param vocabulary makes a tokenizer from the training data
  * @throws InputError for files that cannot be read and options that exclude each other
  */
-export function modelSource(args: Arguments, small: Json, vocabulary: () => Tokenizer): ModelSource {
+export function modelSource(
+  args: Arguments,
+  small: Json,
+  pretrained: Json,
+  vocabulary: () => Tokenizer,
+): ModelSource {
   const [folder, file, vocab] = ['encoder', 'config', 'vocab'].map((name) => args.optional(name));
   if (folder !== undefined && vocab !== undefined)
     args.fail('--vocab does not go with --encoder, which has its own');
@@ -45,7 +51,7 @@ export function modelSource(args: Arguments, small: Json, vocabulary: () => Toke
     throw new InputError(`${file}: "encoder" does not go with --encoder, whose own config counts`);
   const tokenizer = encoder?.tokenizer ?? (vocab === undefined ? vocabulary() : loadTokenizer(vocab));
   const defaults: Json = encoder
-    ? { encoder: encoder.json }
+    ? { ...pretrained, encoder: encoder.json }
     : { ...(file === undefined ? small : {}), encoder: smallEncoder };
   return { json: { ...defaults, ...given }, what: file ?? 'config', encoder, tokenizer };
 }

@@ -41,7 +41,7 @@ function prepare(args: Arguments): Prepared {
   }
   refuseModelFolder(out, 'or continue it with --resume');
   const recipe = stsnRecipe(args, defaultRecipe);
-  const { json, what, encoder, tokenizer } = modelSource(args, smallStsn, () =>
+  const { json, what, encoder, tokenizer } = modelSource(args, smallStsn, {}, () =>
     vocabularyOf(train.sentences),
   );
   const config = completeConfig(json, what, train.sentences, tokenizer);

@@ -207,18 +207,19 @@ const falseFirst = <T>(items: readonly T[], property: (item: T) => boolean): T[]
  * The schema of a corpus: its entity types and, by subject type, the relations that occur, each with its object type
  * where that is always the same; sorted by code unit, events and relations among them last. Prompts and names are the types themselves.
  * @param options.events the entity types that are triggers of events
+ * @param options.what the documents' source, for errors
  * @throws InputError for documents without entities, and for a type among `events` that none of them has
  */
 export function inferSchema(
   documents: readonly Document[],
-  options: { events?: readonly string[] } = {},
+  options: { events?: readonly string[]; what?: string } = {},
 ): Schema {
   const { entityTypes } = labelSets(documents);
-  if (entityTypes.length === 0) throw new InputError('no schema: the documents have no entities');
-  const events = options.events ?? [];
+  const { events = [], what = 'no schema' } = options;
+  if (entityTypes.length === 0) throw new InputError(`${what}: the documents have no entities`);
   const unknown = events.find((type) => !entityTypes.includes(type));
   if (unknown !== undefined)
-    throw new InputError(`no schema: no entity is of the event type ${JSON.stringify(unknown)}`);
+    throw new InputError(`${what}: no entity is of the event type ${JSON.stringify(unknown)}`);
 
   // Subject type → relation type → object types.
   const found = new Map(entityTypes.map((type) => [type, new Map<string, Set<string>>()]));
