@@ -95,7 +95,7 @@ async function trainOne(
   seed: number,
   log: (line: string) => void,
 ): Promise<BenchRow> {
-  const scales = Array.from({ length: Math.max(0, window - 1) }, (_, i) => i + 2);
+  const scales = Array.from({ length: window - 1 }, (_, i) => i + 2);
   const json = { ...smallCerem, scales, encoder: smallEncoder, ...variants[variant] };
   const config = completeCeremConfig(json, variant, tokenizer);
   const out = mkdtempSync(join(tmpdir(), 'spanwise-bench-'));
@@ -139,10 +139,10 @@ export const ceremBench: Bench = {
       const rows: BenchRow[] = [];
       for (const seed of setup.seeds)
         for (const variant of setup.variants)
-          for (const window of variants[variant].sia === false ? [0] : setup.windows)
+          for (const window of variants[variant].sia === false ? [DEFAULT_WINDOW] : setup.windows)
             rows.push(
               await trainOne(runtime, setup, variant, window, seed, (line) =>
-                options.log(`${variant}, ${window > 0 ? `scales to ${window}, ` : ''}seed ${seed}: ${line}`),
+                options.log(`${variant}, scales to ${window}, seed ${seed}: ${line}`),
               ),
             );
       const { seed: _first, ...recipe } = setup.recipe;
