@@ -20,6 +20,14 @@ export interface Variant {
   config: CeremConfig;
 }
 
+/** Milliseconds of the paper's Table 7 at batches of 1, 2 and 4, by variant: PyTorch on a card of its own. */
+export const paperMs: Readonly<Record<string, readonly number[]>> = {
+  Baseline: [109.97, 200.96, 394.88],
+  IB: [141.72, 240.89, 477.86],
+  SIA: [147.03, 255.23, 507.16],
+  'IB + SIA': [190.96, 311.07, 620.38],
+};
+
 /** Options of both benchmarks: another model, another length. */
 export const variantOptions: Command['options'] = {
   config: { value: 'F', doc: '' },
@@ -101,6 +109,19 @@ export async function runOnce(runtime: Runtime, model: Cerem, batch: PieceBatch)
         throw new Error('the model gives no usable logits: nothing is measured');
     }
   });
+}
+
+/** Compiles a model's pipelines: one layer has the shapes of twelve. */
+export async function compilePipelines(
+  runtime: Runtime,
+  config: CeremConfig,
+  batches: readonly number[],
+  tokens: number,
+): Promise<void> {
+  const small = { ...config, encoder: { ...config.encoder, layers: 1 } };
+  const model = buildVariant(runtime, small);
+  for (const batch of batches) await runOnce(runtime, model, randomBatch(batch, tokens, small));
+  model.parameters.release();
 }
 
 /** Refuses options that mean nothing here. */

@@ -4,12 +4,13 @@ import {
   baseConfig,
   buildVariant,
   checkVariants,
+  compilePipelines,
+  paperMs,
   randomBatch,
   runOnce,
   tokensOf,
   variantOptions,
   variantsOf,
-  type Variant,
 } from './cerem.variants.ts';
 import { makeDocument, onDevice, ownOptions, type Bench, type BenchRow } from './harness.ts';
 import { summarise } from './statistics.ts';
@@ -18,14 +19,6 @@ const BATCHES = [1, 2, 4];
 /** A software device makes a forward pass of BERT-base in seconds, not milliseconds: short rows, one run a cell. */
 const SOFTWARE = { tokens: 64, rounds: 1 };
 const GPU = { tokens: 256, rounds: 20 };
-
-/** Milliseconds of the paper's Table 7, by variant and batch: PyTorch on a card of its own. */
-const paperMs: Readonly<Record<string, readonly number[]>> = {
-  Baseline: [109.97, 200.96, 394.88],
-  IB: [141.72, 240.89, 477.86],
-  SIA: [147.03, 255.23, 507.16],
-  'IB + SIA': [190.96, 311.07, 620.38],
-};
 
 export const table7Bench: Bench = {
   doc: "throughput and latency of the CEREM paper's Table 7: four models, batches of 1, 2 and 4",
@@ -40,15 +33,10 @@ export const table7Bench: Bench = {
       const { rounds } = sizes;
       const variants = variantsOf(base);
 
-      /** Compiles every pipeline: one layer has the shapes of twelve. */
-      const warmUp = async ({ config, name }: Variant): Promise<void> => {
+      for (const { name, config } of variants) {
         log(`${name}: pipelines`);
-        const small = { ...config, encoder: { ...config.encoder, layers: 1 } };
-        const model = buildVariant(runtime, small);
-        for (const batch of BATCHES) await runOnce(runtime, model, randomBatch(batch, tokens, small));
-        model.parameters.release();
-      };
-      for (const variant of variants) await warmUp(variant);
+        await compilePipelines(runtime, config, BATCHES, tokens);
+      }
 
       const models: Cerem[] = variants.map(({ config }) => buildVariant(runtime, config));
       await runtime.finish();

@@ -32,7 +32,7 @@ test('rows of bench table6', async (t) => {
     'in the order of the paper',
   );
   for (const row of rows)
-    expectKeys(t, row, 'params macs macsAll flops weightBytes peakBytes', String(row.name));
+    expectKeys(t, row, 'params macs macsAll flops weightBytes peakBytes ms', String(row.name));
   t.ok(
     rows.every(({ macsAll, flops }) => Number(flops) > 2 * Number(macsAll)),
     'operations beside multiply-adds',
