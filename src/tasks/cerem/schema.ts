@@ -197,18 +197,14 @@ export function schemaJson(schema: Schema): Json {
   };
 }
 
-/** `items` in their order, those without the property first. */
-const falseFirst = <T>(items: readonly T[], property: (item: T) => boolean): T[] => [
-  ...items.filter((item) => !property(item)),
-  ...items.filter(property),
-];
-
 /**
  * The schema of a corpus: its entity types and, by subject type, the relations that occur, each with its object type
- * where that is always the same; sorted by code unit, events and relations among them last. Prompts and names are the types themselves.
+ * where that is always the same; sorted by code unit (but whole numbers first, as JSON keeps them), events and relations
+ * among them last. Prompts and names are the types themselves.
  * @param options.events the entity types that are triggers of events
  * @param options.what the documents' source, for errors
- * @throws InputError for documents without entities, and for a type among `events` that none of them has
+ * @throws InputError for documents without entities, a type among `events` that none of them has, and a type that is
+ *   white space
  */
 export function inferSchema(
   documents: readonly Document[],
@@ -238,9 +234,6 @@ export function inferSchema(
     }),
     event: events.includes(type),
   }));
-  const schema = { entities: questions, relationTemplate: DEFAULT_TEMPLATE };
-  // The order of the JSON form, so that the schema survives being written and read.
-  for (const question of questions)
-    question.relations = falseFirst(question.relations, (r) => !isArgument(schema, question, r));
-  return { ...schema, entities: falseFirst(questions, ({ event }) => event) };
+  // Through the JSON form, so that the schema has the same order when written and read.
+  return parseSchema(schemaJson({ entities: questions, relationTemplate: DEFAULT_TEMPLATE }), what);
 }

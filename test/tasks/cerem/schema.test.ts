@@ -180,6 +180,14 @@ test('the schema of a corpus', (t) => {
     word,
     { ...happening, event: true },
   ]);
+  const numbered: Document = {
+    text: '甲乙',
+    entities: ['10', '9'].map((type, i) => ({ type, start: i, end: i + 1 })),
+    relations: ['30', '4'].map((type) => ({ type, head: 0, tail: 1 })),
+  };
+  const inferred = inferSchema([numbered]);
+  const again = parseSchema(parseObject(JSON.stringify(schemaJson(inferred)), 's'), 's');
+  t.deepEqual(again, inferred, 'types that are numbers, whose order JSON changes');
   t.equal(
     complaint(() => inferSchema([])),
     'no schema: the documents have no entities',
