@@ -11,7 +11,7 @@ export const recipeOptions: Options = {
   epochs: { value: 'N', doc: 'passes over the data (stsn 20, cerem 10)' },
   lr: {
     value: 'X',
-    doc: 'peak learning rate (5e-5; from random weights 5e-4 to 1e-3 is better; cerem 1e-3)',
+    doc: 'peak learning rate (5e-5; from random weights stsn is better at 5e-4 to 1e-3, and cerem takes 1e-3)',
   },
   batch: { value: 'N', doc: 'sentences, or prompted texts, a step (stsn 4, cerem 32)' },
   seed: { value: 'N', doc: 'seed of weights, order, negatives and dropout (0)' },

@@ -32,8 +32,8 @@ async function train(options: TrainCeremOptions, stop?: (event: LogEvent) => boo
 
 const tensorsOf = (out: string, file: string) => readSafetensorsFile(join(out, file)).tensors;
 
-/** What the dev scores of `everything` are, by epoch: the second passes 0.2, which the third knows. */
-const scores = [0.1, 0.3, 0.15, 0.4];
+/** What the dev scores of `everything` are, by epoch: the first only reaches 0.2, the second passes it. */
+const scores = [0.2, 0.3, 0.15, 0.4];
 
 /** A run that meets everything: parts of batches, frozen epochs and thawed ones, dropout, sampled negatives. */
 const everything = { epochs: 4, accumulation: 3, freezeUntil: 0.2, negatives: 0.5 };
