@@ -1,6 +1,7 @@
 /**
  * `bench table6`: parameters, multiply-adds, memory and time of the four models of the CEREM paper's Table 6, built with
- * random weights and run once, compiled beforehand; and of the two with segments on shared projections (`extra`).
+ * random weights and run once, compiled beforehand; and of the two with segments on shared projections (`extra`). With
+ * `--full` a training step of each too.
  */
 import { sizeOf } from '../kernels/plan.ts';
 import { Cerem, ceremBase, countParameters, type CeremConfig } from '../src/models/cerem.ts';
@@ -21,6 +22,7 @@ import {
   type Variant,
 } from './cerem.variants.ts';
 import { makeDocument, onDevice, ownOptions, type Bench, type BenchCheck, type BenchRow } from './harness.ts';
+import { measureStep } from './table6.step.ts';
 
 /** The paper's length; its batch is one row. */
 const TOKENS = 256;
@@ -116,7 +118,7 @@ function checksOf(rows: readonly BenchRow[]): BenchCheck[] {
 
 export const table6Bench: Bench = {
   doc: "parameters, multiply-adds, memory and time of the CEREM paper's Table 6, at base size",
-  async run({ args, log }) {
+  async run({ args, log, full }) {
     const own = ownOptions('table6', args, variantOptions);
     const base = baseConfig(own);
     checkVariants('table6', base);
@@ -131,7 +133,9 @@ export const table6Bench: Bench = {
       ] as const)
         for (const variant of models) {
           log(`${variant.name}, ${variant.config.projections}`);
-          list.push(await measure(runtime, variant, tokens));
+          const row = await measure(runtime, variant, tokens);
+          if (full) log(`${variant.name}, ${variant.config.projections}: a training step`);
+          list.push(full ? { ...row, ...(await measureStep(runtime, variant.config, tokens)) } : row);
         }
       const asPaper = base === ceremBase && tokens === TOKENS;
       const shown = asPaper
