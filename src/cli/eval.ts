@@ -16,6 +16,7 @@ import { checkWritable, withDevice } from './device.ts';
 import {
   batchOption,
   chosenSchema,
+  maxSubjectsOption,
   modelOption,
   overlapOption,
   predictOptions,
@@ -42,7 +43,7 @@ interface Evaluated {
 type Evaluator = (runtime: Runtime) => Promise<Evaluated>;
 
 function stsnEvaluator(args: Arguments, dir: string, data: string, progress: Progress): Evaluator {
-  refuseOptions(args, ['schema', 'overlap', 'out'], 'CEREM');
+  refuseOptions(args, ['schema', 'overlap', 'max-subjects', 'out'], 'CEREM');
   const { batchSize } = predictOptions(args);
   const config = readStsnConfig(dir);
   const sentences = readLabelled(data, config);
@@ -140,6 +141,7 @@ export const evaluateCommand: Command = {
     data: { value: 'F', doc: 'annotated sentences; CEREM: any corpus of documents', required: true },
     schema: schemaOption,
     overlap: overlapOption,
+    'max-subjects': maxSubjectsOption,
     batch: batchOption,
     out: { value: 'F', doc: 'CEREM: predictions to write, a corpus in the form of --data' },
     json,

@@ -12,6 +12,7 @@ import { checkWritable, withDevice } from './device.ts';
 import {
   batchOption,
   chosenSchema,
+  maxSubjectsOption,
   modelOption,
   overlapOption,
   predictOptions,
@@ -47,7 +48,7 @@ interface Extracted {
 type Extractor = (runtime: Runtime, lines: readonly string[], file: string) => Promise<Extracted>;
 
 function stsnExtractor(args: Arguments, dir: string, progress: Progress): Extractor {
-  refuseOptions(args, ['schema', 'overlap'], 'CEREM');
+  refuseOptions(args, ['schema', 'overlap', 'max-subjects'], 'CEREM');
   const policy = args.oneOf('policy', ['all', 'flat'], 'all');
   const { batchSize } = predictOptions(args);
   readStsnConfig(dir);
@@ -98,14 +99,15 @@ export const extractCommand: Command = {
     policy: { value: 'all|flat', doc: 'STSN: all entities (default), or without overlaps, the best first' },
     schema: schemaOption,
     overlap: overlapOption,
+    'max-subjects': maxSubjectsOption,
     batch: batchOption,
   },
   notes:
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive;\n' +
     'head and tail index the entities. CEREM: an entity with "objectOnly": true is there because a relation points\n' +
-    'to it; no entity prompt found it. Events: triggers are entities, arguments relations from them. Prompts,\n' +
-    'forward passes and prompts per second go to standard error.',
+    'to it; no entity prompt found it. Events: triggers are entities, arguments relations from them. What it took\n' +
+    'goes to standard error.',
   async run(args) {
     const [dir, input, output] = [args.text('model'), args.optional('in'), args.optional('out')];
     const schema = args.optional('schema');

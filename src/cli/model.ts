@@ -21,13 +21,25 @@ export const overlapOption: Option = {
   value: 'N',
   doc: 'CEREM: word pieces that the windows of a long text share (default 64)',
 };
+export const maxSubjectsOption: Option = {
+  value: 'N',
+  doc: 'CEREM: subjects of a document that relations are asked about, the best first (default 100)',
+};
 export const batchOption: Option = { value: 'N', doc: 'inputs at once (default 16)' };
 
-/** The values of `batchOption` and `overlapOption`; undefined where they are not given. */
-export function predictOptions(args: Arguments): { batchSize?: number; overlap?: number } {
+/** The values of `batchOption`, `overlapOption` and `maxSubjectsOption`; undefined where they are not given. */
+export function predictOptions(args: Arguments): {
+  batchSize?: number;
+  overlap?: number;
+  maxSubjects?: number;
+} {
   const count = (name: string, least: number): number | undefined =>
     args.optional(name) === undefined ? undefined : args.integer(name, least, least);
-  return { batchSize: count('batch', 1), overlap: count('overlap', 0) };
+  return {
+    batchSize: count('batch', 1),
+    overlap: count('overlap', 0),
+    maxSubjects: count('max-subjects', 0),
+  };
 }
 
 /** Fails where an option is given that only another kind of model has. */

@@ -21,9 +21,14 @@ export function bytes(value: number): string {
   return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
 }
 
-/** What the questions of an extraction took, in words. */
-export const effortText = ({ prompts, forwardPasses, seconds, promptsPerSecond }: ExtractionReport): string =>
-  `${prompts} prompts, ${forwardPasses} forward passes, ${seconds.toFixed(1)} s: ${promptsPerSecond.toFixed(1)} prompts a second`;
+/** What the questions of an extraction took, in words: prompts a second, or seconds a prompt where texts are long. */
+export function effortText({ prompts, forwardPasses, seconds, promptsPerSecond }: ExtractionReport): string {
+  const effort = `${prompts} prompts, ${forwardPasses} forward passes, ${seconds.toFixed(1)} s`;
+  if (prompts === 0) return effort;
+  return promptsPerSecond >= 1
+    ? `${effort}: ${promptsPerSecond.toFixed(1)} prompts a second`
+    : `${effort}: ${(seconds / prompts).toFixed(1)} s a prompt`;
+}
 
 /** What a training cost, by name: parameters, work of the mean forward pass and training step, rate, peak memory by label. */
 export function costRows(parameters: number, report: TrainingReport<string, unknown>): [string, string][] {

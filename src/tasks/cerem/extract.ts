@@ -9,6 +9,7 @@ import type { Document } from '../document.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { cachedPieces, type PieceSource } from './batch.ts';
 import type { Answer } from './decode.ts';
+import { mentionsByText, nearestMention } from './mentions.ts';
 import { predictAnswers, type Effort, type PredictOptions, type Question } from './predict.ts';
 import { relationPrompt, type RelationQuestion, type Schema } from './schema.ts';
 import { textRoom } from './windows.ts';
@@ -42,7 +43,7 @@ export const effortNotes = ({ unasked }: ExtractionReport): string[] =>
 
 export interface ExtractOptions extends Omit<PredictOptions, 'progress'> {
   /**
-   * Most subjects of a document that relations are asked about, the best scores first; 100 when absent. A barely trained
+   * Most subjects of a document that relations are asked about, the best scores first; `MAX_SUBJECTS` when absent. A barely trained
    * model takes everything for a subject.
    */
   maxSubjects?: number;
@@ -58,7 +59,7 @@ interface RelationPrompt extends Question {
 }
 
 /** Subjects of a document that relations are asked about at most, unless another number is given. */
-const MAX_SUBJECTS = 100;
+export const MAX_SUBJECTS = 100;
 
 /** The share of an input that a relation prompt must leave to the text: a poor model takes whole texts for subjects. */
 const LEAST_TEXT = 0.25;
@@ -71,15 +72,7 @@ function relationPrompts(
 ): RelationPrompt[][] {
   const subjects = schema.entities.flatMap(({ type, relations }) => {
     if (relations.length === 0) return [];
-    const byText = new Map<string, number[]>();
-    entities.forEach((entity, i) => {
-      if (entity.type !== type) return;
-      const name = text.slice(entity.start, entity.end);
-      const mentions = byText.get(name);
-      if (mentions) mentions.push(i);
-      else byText.set(name, [i]);
-    });
-    return [...byText].map(([name, mentions]) => {
+    return [...mentionsByText(text, entities, type)].map(([name, mentions]) => {
       const best = mentions.reduce((most, i) => Math.max(most, entities[i].score), 0);
       return { name, mentions, best, relations };
     });
@@ -96,10 +89,6 @@ function relationPrompts(
       })),
     );
 }
-
-/** Characters between two spans; 0 where they touch or overlap. */
-const gap = (a: Pick<Answer, 'start' | 'end'>, b: Pick<Answer, 'start' | 'end'>): number =>
-  Math.max(0, a.start - b.end, b.start - a.end);
 
 /** The entities of a document on each span, by index: a document may have thousands. */
 type BySpan = Map<string, number[]>;
@@ -138,9 +127,7 @@ function addRelations(
 ): void {
   for (const answer of answers) {
     const tail = objectOf(entities, spans, answer, relation);
-    const head = mentions.reduce((best, mention) =>
-      gap(entities[mention], answer) < gap(entities[best], answer) ? mention : best,
-    );
+    const head = nearestMention(entities, mentions, answer);
     if (head !== tail) relations.push({ type: relation.type, head, tail, score: answer.score });
   }
 }

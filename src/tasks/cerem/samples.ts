@@ -4,6 +4,7 @@ import { stream } from '../../nn/random.ts';
 import type { Document } from '../document.ts';
 import type { CharSpan, PromptedText } from './batch.ts';
 import { decodePointers } from './decode.ts';
+import { mentionsByText, nearestMention } from './mentions.ts';
 import { relationPrompt, type EntityQuestion, type Schema } from './schema.ts';
 
 export interface SampleOptions {
@@ -114,8 +115,29 @@ function lostAnswers(spans: readonly CharSpan[]): number {
 }
 
 /**
+ * The relations that the schema asks for, and how many of them extraction gives to another mention of their subject: all
+ * mentions of a type and a text have one prompt, and an answer goes to the nearest.
+ */
+function misplacedRelations(
+  { text, entities, relations }: Document,
+  asked: (type: string, relation: string) => boolean,
+): { asked: number; misplaced: number } {
+  const mentions = new Map<string, Map<string, number[]>>();
+  const wanted = relations.filter(({ type, head }) => asked(entities[head].type, type));
+  const misplaced = wanted.filter(({ head, tail }) => {
+    const { type, start, end } = entities[head];
+    const ofType = mentions.get(type) ?? mentionsByText(text, entities, type);
+    mentions.set(type, ofType);
+    const nearest = nearestMention(entities, ofType.get(text.slice(start, end)) ?? [head], entities[tail]);
+    return entities[nearest].start !== start;
+  });
+  return { asked: wanted.length, misplaced: misplaced.length };
+}
+
+/**
  * What of the documents the samples of `schema` do not hold or CEREM cannot return, a line each: answers lost in the
- * pairing of ends with starts, and entities and relations that the schema does not ask for.
+ * pairing of ends with starts, relations that go to another mention of their subject, and entities and relations that
+ * the schema does not ask for.
  */
 export function sampleNotes(documents: readonly Document[], schema: Schema): string[] {
   const prompts = documents.flatMap((document) => [...askDocument(document, schema).answers.values()]);
@@ -125,20 +147,27 @@ export function sampleNotes(documents: readonly Document[], schema: Schema): str
   const relationTypes = new Map(
     schema.entities.map(({ type, relations }) => [type, new Set(relations.map((r) => r.type))]),
   );
-  const unasked = (count: (document: Document) => number): number =>
-    documents.reduce((sum, document) => sum + count(document), 0);
-  const entities = unasked((d) => d.entities.filter(({ type }) => !relationTypes.has(type)).length);
-  const relations = unasked(
-    (d) =>
-      d.relations.filter(({ type, head }) => !relationTypes.get(d.entities[head].type)?.has(type)).length,
+  const count = (of: (document: Document) => number): number =>
+    documents.reduce((sum, document) => sum + of(document), 0);
+  const entities = count((d) => d.entities.filter(({ type }) => !relationTypes.has(type)).length);
+  const found = documents.map((document) =>
+    misplacedRelations(document, (type, relation) => relationTypes.get(type)?.has(relation) ?? false),
   );
-  const line = (what: string, count: number, more = ''): string[] =>
-    count > 0 ? [`${what}: ${count}${more}`] : [];
+  const asked = found.reduce((sum, of) => sum + of.asked, 0);
+  const misplaced = found.reduce((sum, of) => sum + of.misplaced, 0);
+  const relations = count((d) => d.relations.length) - asked;
+  const line = (what: string, number: number, more = ''): string[] =>
+    number > 0 ? [`${what}: ${number}${more}`] : [];
   return [
     ...line(
       'answers that share a start or an end with another answer of their prompt, or cross one',
       lost,
       ` of ${total}; ends paired with starts cannot give them`,
+    ),
+    ...line(
+      'relations of a subject that stands nearer to their object in another place',
+      misplaced,
+      ` of ${asked}; an answer goes to the nearest mention`,
     ),
     ...line('entities of types that the schema does not ask for', entities),
     ...line('relations that the schema does not ask of their subject type', relations),

@@ -7,6 +7,9 @@ import {
   type ExtractOptions,
 } from '../../../src/tasks/cerem/extract.ts';
 import { parseSchema, type Schema } from '../../../src/tasks/cerem/schema.ts';
+import { sampleNotes } from '../../../src/tasks/cerem/samples.ts';
+import { scoreDocuments } from '../../../src/tasks/cerem/scores.ts';
+import type { Document } from '../../../src/tasks/document.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf, type Rule } from './oracle.ts';
 
@@ -14,7 +17,7 @@ const runtime = await openRuntime({ defaultLimits: true, poison: true });
 test.onFinish(() => runtime.close());
 
 const texts = ['小林在北岸修船，公司在青岛港。小林去看海。', '', '地震后小林救了她。'];
-const tokenizer = tokenizerOf([...texts, '人物地点公司的住处伤者事件时间原因x']);
+const tokenizer = tokenizerOf([...texts, '人物地点公司的住处伤者事件时间原因x又来；边']);
 
 /** Words to find, by prompt. */
 const rule =
@@ -149,6 +152,51 @@ test('events: triggers, then arguments; relations between events', async (t) => 
   t.deepEqual(entitiesOf(documents[2]), ['Disaster 地震 0', 'PER 小林 3', 'Act 救 5', 'PER 她 7']);
   t.deepEqual(relationsOf(documents[2]), ['0 hurt 7', '0 cause 5']);
   t.ok(relations.every(({ head }) => entities[head].type === 'Disaster'));
+});
+
+test('two mentions of one trigger that share an argument: the nearest has it', async (t) => {
+  const schema = parseSchema(
+    { events: { Quake: { prompt: '事件', arguments: { where: '地点' } } } },
+    'schema',
+  );
+  const text = '北岸地震，地震又来；海边地震';
+  const places = [...text.matchAll(/地震/g)].map(({ index }) => index);
+  t.deepEqual(places, [2, 5, 12]);
+  const gold: Document = {
+    text,
+    // Not in the order of the text: what is nearest does not depend on it.
+    entities: [
+      ...[...places].reverse().map((start) => ({ type: 'Quake', start, end: start + 2 })),
+      { type: 'where', start: 0, end: 2 },
+      { type: 'where', start: 10, end: 12 },
+      { type: 'where', start: 4, end: 5 },
+    ],
+    relations: [
+      { type: 'where', head: 2, tail: 3 },
+      { type: 'where', head: 1, tail: 3 },
+      { type: 'where', head: 0, tail: 4 },
+      { type: 'where', head: 2, tail: 5 },
+      { type: 'where', head: 1, tail: 5 },
+    ],
+  };
+  const answers = rule({ 事件: ['地震'], 地震的地点: ['北岸', '海边', '，'] });
+  const { documents, asked } = await extract(schema, answers, {}, {}, [text]);
+  t.equal(asked.length, 2, 'one prompt for all three mentions');
+  t.deepEqual(
+    relationsOf(documents[0]).sort(),
+    ['12 where 10', '2 where 0', '2 where 4'],
+    'as near: the first',
+  );
+  const scores = scoreDocuments([gold], documents, schema);
+  t.deepEqual(
+    [scores.argument?.micro.f1, scores.eventTriple?.micro.r],
+    [1, 3 / 5],
+    'of event triples two are lost',
+  );
+  t.deepEqual(sampleNotes([gold], schema), [
+    'relations of a subject that stands nearer to their object in another place: 2 of 5; an answer goes to the nearest mention',
+    'entities of types that the schema does not ask for: 3',
+  ]);
 });
 
 test('a model that finds everything: what is not asked is counted', async (t) => {
