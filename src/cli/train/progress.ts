@@ -46,6 +46,8 @@ export function trainingProgress(
       const fixed = (value: unknown) => Number(value).toFixed(3);
       if (e.event === 'step')
         progress.show(`epoch ${e.epoch}, step ${e.step} of ${e.steps}, loss ${fixed(e.loss)}`);
+      if (e.event === 'evaluate')
+        progress.show(`epoch ${e.epoch}, dev scores: ${e.what}, ${e.done} of ${e.total}`);
       if (e.event !== 'epoch') return;
       progress.clear();
       const parts = shown.parts.map((part) => `${part} ${fixed(e[part])}`).join(', ');

@@ -5,11 +5,19 @@ import type { Document } from '../document.ts';
 import { tokenizerFiles, type Tokenizer } from '../text/tokenizer.ts';
 import { train as run } from '../training/run.ts';
 import { hashOf, readState } from '../training/state.ts';
-import type { DevScore, MicroBatch, RunOptions, StateFormat, TrainingReport } from '../training/task.ts';
+import type {
+  DevScore,
+  EvaluationProgress,
+  MicroBatch,
+  RunOptions,
+  StateFormat,
+  TrainingReport,
+} from '../training/task.ts';
 import { cachedPieces, makePromptBatch, pointerTargets, type PieceSource } from './batch.ts';
 import { bucketBatches, inputName, inputsOf, type Input } from './batches.ts';
 import { checkpointFiles } from './checkpoint.ts';
 import { evaluateCerem, type CeremEvaluation } from './evaluate.ts';
+import { MAX_SUBJECTS } from './extract.ts';
 import { ceremLoss } from './loss.ts';
 import { parseCeremRecipe, type CeremRecipe } from './recipe.ts';
 import { sampleNotes, sampleTexts } from './samples.ts';
@@ -37,7 +45,7 @@ export interface TrainCeremOptions extends RunOptions {
   /** What was noticed on the way here, for the log and the report. */
   notes?: readonly string[];
   /** Scores the model as it is on `dev`, where `evaluateCerem`'s mean of all F1 scores is not what counts. */
-  evaluate?: () => Promise<DevScore<CeremEvaluation>>;
+  evaluate?: (progress: EvaluationProgress) => Promise<DevScore<CeremEvaluation>>;
 }
 
 type Part = 'start' | 'end';
@@ -53,13 +61,32 @@ const format: StateFormat<CeremRecipe, Part, Count> = {
 /** The recipe of the run in `out`. Errors: InputError where it holds no run, or not a whole one. */
 export const savedCeremRecipe = (out: string): CeremRecipe => readState(out, format).recipe;
 
+/** Subjects of a dev document that relations are asked about, however few the gold has. */
+const LEAST_DEV_SUBJECTS = 10;
+
+/**
+ * Subjects of a dev document that relations are asked about at most: a model that has barely learnt finds hundreds, which
+ * would take longer than the training. Twice what any document holds in the gold leaves the scores of a fair model alone.
+ */
+function devSubjects(documents: readonly Document[], schema: Schema): number {
+  const asked = new Set(schema.entities.flatMap((q) => (q.relations.length > 0 ? [q.type] : [])));
+  const most = documents.reduce(
+    (max, { entities }) => Math.max(max, entities.filter(({ type }) => asked.has(type)).length),
+    0,
+  );
+  return Math.min(MAX_SUBJECTS, Math.max(LEAST_DEV_SUBJECTS, 2 * most));
+}
+
 /** Scores the model on `corpus`, from the texts alone. */
 async function scoreOn(
   { documents, file }: DocumentCorpus,
   { model, tokenizer, schema }: TrainCeremOptions,
+  progress: EvaluationProgress,
 ): Promise<DevScore<CeremEvaluation>> {
   const evaluation = await evaluateCerem(model, tokenizer, documents, schema, {
     what: (i) => `${file}: row ${i + 1}`,
+    maxSubjects: devSubjects(documents, schema),
+    progress,
   });
   const f1 = scoreNames.flatMap((name) => {
     const of = evaluation[name];
@@ -174,7 +201,7 @@ export async function trainCerem(options: TrainCeremOptions): Promise<CeremRepor
             ),
         };
       },
-      evaluate: dev && (options.evaluate ?? (() => scoreOn(dev, options))),
+      evaluate: dev && (options.evaluate ?? ((progress) => scoreOn(dev, options, progress))),
       files: () => checkpointFiles(model, tokenizer, schema),
     },
     options,

@@ -10,7 +10,14 @@ import { tagNotes } from '../tags.ts';
 import { tokenizerFiles, type Tokenizer } from '../text/tokenizer.ts';
 import { train as run } from '../training/run.ts';
 import { hashOf, readState } from '../training/state.ts';
-import type { Fingerprint, MicroBatch, RunOptions, StateFormat, TrainingReport } from '../training/task.ts';
+import type {
+  EvaluationProgress,
+  Fingerprint,
+  MicroBatch,
+  RunOptions,
+  StateFormat,
+  TrainingReport,
+} from '../training/task.ts';
 import { encodeSentence, makeBatch, type EncodedSentence } from './batch.ts';
 import { checkpointFiles } from './checkpoint.ts';
 import { stsnLoss } from './loss.ts';
@@ -89,8 +96,8 @@ export async function trainStsn(options: TrainOptions): Promise<TrainReport> {
   checkTags(config, `${options.out}: config`);
   const encoded = encodeCorpus(options, train);
   if (dev) encodeCorpus(options, dev);
-  const score = async (corpus: Corpus) => {
-    const evaluation = await evaluateStsn(model, tokenizer, corpus);
+  const score = async (corpus: Corpus, progress: EvaluationProgress) => {
+    const evaluation = await evaluateStsn(model, tokenizer, corpus, progress);
     const { ner, re, rePlus } = evaluation;
     return {
       score: devScore(evaluation, config.relationTypes.length > 0),
@@ -125,7 +132,7 @@ export async function trainStsn(options: TrainOptions): Promise<TrainReport> {
           ],
         };
       },
-      evaluate: dev && (() => score(dev)),
+      evaluate: dev && ((progress) => score(dev, progress)),
       files: () => checkpointFiles(model, tokenizer),
     },
     options,
@@ -161,12 +168,18 @@ function sampleBatch(
 }
 
 /** Scores a model on a corpus. */
-export async function evaluateStsn(model: Stsn, tokenizer: Tokenizer, corpus: Corpus): Promise<Evaluation> {
+export async function evaluateStsn(
+  model: Stsn,
+  tokenizer: Tokenizer,
+  corpus: Corpus,
+  progress?: EvaluationProgress,
+): Promise<Evaluation> {
   const predictions = await predict(
     model,
     tokenizer,
     corpus.sentences.map((s) => s.tokens),
     (i) => `${corpus.file}: row ${i + 1}`,
+    { progress: (done, total) => progress?.('sentences', done, total) },
   );
   return evaluate(corpus.sentences, predictions);
 }

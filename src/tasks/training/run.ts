@@ -165,7 +165,9 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
     const means = { ...state.sums };
     for (const key of Object.keys(means) as (keyof Losses<L>)[]) means[key] /= batches;
     const { counts } = state;
-    const dev = await evaluate?.();
+    const dev = await evaluate?.((what, done, total) =>
+      onEvent?.({ event: 'evaluate', epoch: state.epoch + 1, what, done, total }),
+    );
     state.epoch++;
     Object.assign(state, { batch: 0, sums: noLosses(parts), counts: noCounts(counted) });
     const score = dev ? dev.score : state.epoch;

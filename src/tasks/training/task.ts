@@ -57,6 +57,9 @@ export interface DevScore<E> {
   evaluation: E;
 }
 
+/** Tells how far an evaluation is: `what` names the things counted. */
+export type EvaluationProgress = (what: string, done: number, total: number) => void;
+
 /** One training, as the loop sees it. `E`: what its evaluation gives. */
 export interface Task<R extends TrainingRecipe, L extends string, C extends string, E> extends StateFormat<
   R,
@@ -79,7 +82,7 @@ export interface Task<R extends TrainingRecipe, L extends string, C extends stri
    */
   epoch(epoch: number, best: number): Epoch<L, C>;
   /** Absent without a dev corpus: there is no best model then, every epoch's replaces the last. */
-  evaluate?: () => Promise<DevScore<E>>;
+  evaluate?: (progress: EvaluationProgress) => Promise<DevScore<E>>;
   /** The files of a checkpoint of the model, by name. */
   files(): Promise<Record<string, FileContent>>;
 }
@@ -95,7 +98,10 @@ export interface RunOptions {
   resume?: boolean;
   /** Save `last/` within an epoch too, when this many seconds have passed since the last save. */
   saveSeconds?: number;
-  /** Receives every log line, and `{ event: 'step' }` for each step, which is not written. */
+  /**
+   * Receives every log line, and what is not written: `{ event: 'step' }` for each step, `{ event: 'evaluate' }` while
+   * the dev corpus is scored.
+   */
   onEvent?: (event: LogEvent) => void;
 }
 

@@ -152,6 +152,50 @@ test('only the same run is resumed', async (t) => {
   await refused({ recipe: { ...tinyRecipe, ...everything, negatives: 1 } }, 'another recipe');
 });
 
+for (const [mix, names] of [
+  ['per-head', ['mix.weight', 'headMix']],
+  ['gated', ['mix.weight', 'gate.weight', 'gate.bias']],
+] as const)
+  test(`shared projections, ${mix}: the loss falls, and the mix learns`, async (t) => {
+    const out = temporaryFolder();
+    const one = { epochs: 3, batch: 1000, dropout: 0, negatives: 0, warmup: 0 };
+    const { dev: _, ...options } = tinyRun(runtime, out, one, { projections: 'shared', mix });
+    const initial = await options.model.parameters.read();
+    await train(options);
+    const losses = logOf(out)
+      .slice(1)
+      .map((e) => Number(e.loss));
+    t.ok(losses.length === 3 && losses.every(Number.isFinite), losses.join(' '));
+    t.ok(losses[2] < losses[1] && losses[1] < losses[0], 'a step an epoch, on the same samples');
+    const end = tensorsOf(out, 'last/model.safetensors');
+    for (const name of ['start', 'end'].flatMap((branch) => names.map((part) => `${branch}.${part}`))) {
+      const before = initial.get(name)?.data ?? [];
+      t.ok(before.length > 0 && relativeError(end.get(name)?.data ?? [], before) > 1e-3, `${name} has moved`);
+    }
+  });
+
+test('dev texts: few subjects are asked about, and progress is told', async (t) => {
+  const out = temporaryFolder();
+  const text = '今年夏天在北边的田里稻有了蚜虫';
+  const dev = { documents: [{ text, entities: [], relations: [] }], file: 'dev.json' };
+  // At threshold 0 every character is a subject, and is asked about twice.
+  const options = tinyRun(runtime, out, { epochs: 1 }, { threshold: 0 });
+  const told: LogEvent[] = [];
+  const { best } = await trainCerem({ ...options, dev, onEvent: (event) => told.push(event) });
+  options.model.parameters.release();
+  t.equal(best.dev?.effort.prompts, 3 + 2 * 10);
+  t.equal(best.dev?.effort.unasked, 2 * (text.length - 10));
+  const evaluating = told.filter(({ event }) => event === 'evaluate');
+  t.deepEqual([...new Set(evaluating.map(({ what }) => what))], ['entities', 'relations']);
+  const last = evaluating[evaluating.length - 1];
+  t.deepEqual([last.epoch, last.done], [1, last.total]);
+  t.deepEqual(
+    logOf(out).map(({ event }) => event),
+    ['start', 'epoch'],
+    'progress is not written',
+  );
+});
+
 test('texts longer than the model takes are cut into windows', async (t) => {
   const out = temporaryFolder();
   const long = documentsOf(0, 6).map((d) => ({ ...d, text: `${d.text}${'这里没有别的。'.repeat(12)}` }));
