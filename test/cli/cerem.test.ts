@@ -44,7 +44,7 @@ test('spanwise extract: a CEREM checkpoint', async (t) => {
   const args = ['extract', '--model', model, '--schema', schemaFile];
   const { status, stdout, stderr } = await spanwise([...args, '--in', text]);
   t.equal(status, 0);
-  t.match(stderr, /^\d+ prompts, \d+ forward passes, \d+\.\d s: \d+\.\d prompts a second\n$/);
+  t.match(stderr, /^\d+ prompts, \d+ forward passes, \d+\.\d s: \d+\.\d (prompts a second|s a prompt)\n$/);
   const results = stdout
     .trimEnd()
     .split('\n')
@@ -72,6 +72,9 @@ test('spanwise extract: a CEREM checkpoint', async (t) => {
   const small = await spanwise([...args, '--in', text, '--batch', '1', '--overlap', '20']);
   t.equal(small.status, 0);
   t.equal(small.stdout.split('\n')[0], stdout.split('\n')[0], 'what fits does not depend on the overlap');
+  const none = await spanwise([...args, '--in', text, '--max-subjects', '0']);
+  t.ok(none.status === 0 && !none.stdout.includes('"head"'), 'no subject is asked about');
+  t.match(none.stderr, /\nnote: relation prompts not asked, [^:]*: \d+\n$/);
 });
 
 test('spanwise eval: a CEREM checkpoint', async (t) => {
@@ -144,6 +147,8 @@ test('spanwise extract and eval: bad input to CEREM', async (t) => {
   const policy = await extract(model, '--schema', schemaFile, '--policy', 'flat');
   expectFailure(t, policy, 2, /--policy goes with STSN models/);
   expectFailure(t, await extract(`${fixture}/both`, '--overlap', '3'), 2, /--overlap goes with CEREM models/);
+  const limited = await extract(`${fixture}/both`, '--max-subjects', '3');
+  expectFailure(t, limited, 2, /--max-subjects goes with CEREM models/);
   expectFailure(
     t,
     await extract(model, '--batch', '0', '--schema', schemaFile),
