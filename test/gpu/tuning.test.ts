@@ -50,7 +50,7 @@ test('tuning: an answer changes the choice for its class alone', (t) => {
       'matmul 32x32',
       'matmul 32x32',
       'matmul 32x64',
-      'matmul 32x32',
+      'matmul 64x16',
       'matmul-tiled 32x32',
       'matmul-tiled 64x64',
     ],
