@@ -142,7 +142,9 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     });
   } catch (error) {
     // Node's message goes on with advice about positional arguments after the first sentence.
-    const complaint = (error as Error).message.split(/\. [A-Z]|\.?\n/)[0];
+    const complaint = (error as Error).message
+      .split(/\. [A-Z]|\.?\n/)[0]
+      .replace(/'(.*)' argument is ambiguous/, "'$1' lacks its value; one that begins with a dash: $1=-1");
     throw usageError(command, complaint.charAt(0).toLowerCase() + complaint.slice(1));
   }
   if (parsed.values.help === true) return 'help';

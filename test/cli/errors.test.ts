@@ -52,6 +52,11 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
   ['surplus argument', ['doctor', 'please'], /unexpected argument "please"/],
   ['missing option', ['eval', '--model', model], /--data F is missing/],
   ['missing value', ['eval', '--model'], /'--model <value>' argument missing/],
+  [
+    'value with a dash',
+    ['extract', '--model', model, '--overlap', '-1'],
+    /option '--overlap' lacks its value; one that begins with a dash: --overlap=-1 \(see/,
+  ],
   ['empty value', ['eval', '--model', '', '--data', 'x'], /--model is empty/],
   [
     'a number that is none',
