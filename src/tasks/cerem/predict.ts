@@ -36,7 +36,8 @@ export interface Answers extends Effort {
  * the device a batch. A text that does not fit with its prompt is read in windows; a text without a piece has no answer.
  * @param tokenizer give `cachedPieces(…)` where several questions are about one text
  * @param what names question i in errors
- * @throws InputError for options that are no counts, a prompt that leaves no room for the text, and what `assemble` refuses
+ * @throws InputError for options that are no counts, a prompt that leaves no room for the text, what `assemble` refuses,
+ *   and a model whose logits are NaN
  */
 export async function predictAnswers(
   model: Cerem,
@@ -100,8 +101,13 @@ function answerBatch(model: Cerem, rows: readonly EncodedText[], padId: number):
     const [starts, ends] = await runtime.readAll([logits.start, logits.end]);
     return rows.map(({ textStart, pieces }, b) => {
       const first = b * batch.columns + textStart;
-      const probabilities = (of: ArrayLike<number>): Float64Array =>
-        Float64Array.from(pieces, (_, i) => sigmoid(of[first + i]));
+      const probabilities = (of: ArrayLike<number>): Float64Array => {
+        const row = Float64Array.from(pieces, (_, i) => sigmoid(of[first + i]));
+        // Without this, weights that are no numbers would look like a text without answers.
+        if (row.some(Number.isNaN))
+          throw new InputError('the model: logits are NaN, its weights are damaged');
+        return row;
+      };
       return decodePointers(probabilities(starts), probabilities(ends), model.config.threshold);
     });
   });

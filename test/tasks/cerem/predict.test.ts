@@ -203,5 +203,13 @@ test('errors name the question', async (t) => {
     }),
     /^row 1: prompt and text make 300005 word pieces, more than the model's maxLength 8$/,
   );
+  model.forward = ({ rows, columns }) => {
+    const logits = runtime.upload(new Float32Array(rows * columns).fill(NaN), [rows, columns]);
+    return { start: logits, end: logits };
+  };
+  t.equal(
+    await inputError(() => run({}, [{ prompt: '人', text: '她' }])),
+    'the model: logits are NaN, its weights are damaged',
+  );
   model.parameters.release();
 });
