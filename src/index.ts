@@ -17,7 +17,7 @@ export {
   randomSource,
   type Init,
   type Parameter,
-  type Source,
+  type Source as ValueSource,
 } from './nn/parameters.ts';
 export { Random, stream } from './nn/random.ts';
 export * from './optim/index.ts';
@@ -37,18 +37,32 @@ export {
   type SegmentAttentionConfig,
 } from './models/segment-information-attention.ts';
 export { parameterShapes } from './nn/shapes.ts';
+export { parseStsnConfig, Stsn, type States, type StsnConfig } from './models/stsn.ts';
+export type { WordBatch } from './models/words.ts';
+export type { Source } from './io/source.ts';
+export { loadModel, LoadedModel } from './tasks/model.ts';
+export { newModel, openCheckpoint, readEncoder, type PretrainedEncoder } from './tasks/checkpoint.ts';
+export type { Corpus, Definition, Extracted, Loaded, Opened, Types, UseOptions } from './tasks/definition.ts';
+export { definitionNamed, definitions } from './tasks/registry.ts';
+export { stsn } from './tasks/spans/stsn.ts';
+export { cerem } from './tasks/prompts/cerem.ts';
+export { train, type Start, type TrainOptions } from './tasks/training/train.ts';
+export { memoryStorage, type Storage } from './tasks/training/storage.ts';
+export { defaultRecipe, type TrainingRecipe } from './tasks/training/recipe.ts';
+export type { LogEvent, TrainingReport } from './tasks/training/run.ts';
+export type { TraceOptions } from './tasks/trace.ts';
 export {
   attentionMap,
   type AttentionMap,
   type BranchAttention,
   type WeightMap,
-} from './tasks/cerem/attention-map.ts';
-export { attentionSvg } from './tasks/cerem/attention-svg.ts';
-export { cachedPieces, parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
-export { evaluateCerem, type CeremEvaluation } from './tasks/cerem/evaluate.ts';
-export { extractDocuments, type ExtractionReport, type PredictedDocument } from './tasks/cerem/extract.ts';
-export { predictAnswers, type Answers, type Question } from './tasks/cerem/predict.ts';
-export { sampleNotes, sampleTexts, type SampleOptions } from './tasks/cerem/samples.ts';
+} from './tasks/prompts/attention-map.ts';
+export { attentionSvg } from './tasks/prompts/attention-svg.ts';
+export { cachedPieces, parsePromptedJson, type CharSpan, type PromptedText } from './tasks/prompts/batch.ts';
+export { evaluateCerem, type CeremEvaluation } from './tasks/prompts/evaluate.ts';
+export { extractDocuments, type ExtractionReport, type PredictedDocument } from './tasks/prompts/extract.ts';
+export { predictAnswers, type Answers, type Question } from './tasks/prompts/predict.ts';
+export { sampleNotes, sampleTexts, type SampleOptions } from './tasks/prompts/samples.ts';
 export {
   inferSchema,
   isArgument,
@@ -58,17 +72,15 @@ export {
   type EntityQuestion,
   type RelationQuestion,
   type Schema,
-} from './tasks/cerem/schema.ts';
+} from './tasks/prompts/schema.ts';
 export { compareInPairs, type PairedComparison } from './tasks/comparison.ts';
 export { documentNotes } from './tasks/corpus/notes.ts';
-export { parseDocuments, type Corpus } from './tasks/corpus/parse.ts';
+export { parseDocuments } from './tasks/corpus/parse.ts';
 export { documentsJson } from './tasks/corpus/tokens.ts';
 export type { Document } from './tasks/document.ts';
-export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
-export { evaluate, type Evaluation } from './tasks/stsn/evaluate.ts';
-export { predict, type Prediction } from './tasks/stsn/predict.ts';
+export { evaluate, type Evaluation } from './tasks/spans/evaluate.ts';
+export { predict, type Prediction } from './tasks/spans/predict.ts';
 export type { ExtractedEntity, Extraction } from './tasks/extraction.ts';
-export { extract } from './tasks/stsn/extract.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
 export { splitWords, type Piece, type Tokenizer } from './tasks/text/tokenizer.ts';

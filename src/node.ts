@@ -14,22 +14,26 @@ import {
   softwareForced,
 } from './gpu/software.ts';
 import { readTextFile } from './io/files.ts';
+import type { Source } from './io/source.ts';
+import type { Definition, Types } from './tasks/definition.ts';
+import { folderSource } from './tasks/folder.ts';
+import { loadModel as loadFrom, type LoadedModel } from './tasks/model.ts';
 
 export * from './index.ts';
 export { readSafetensorsFile, writeSafetensorsFile } from './io/files.ts';
-export { readDocumentsFile } from './tasks/corpus/corpus-file.ts';
-export { readPromptedFile, readSpertFile } from './tasks/dataset-file.ts';
+export { readCorpus, readSplits } from './tasks/corpus-file.ts';
+export { folderSource, folderStorage, openFolder } from './tasks/folder.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
-export { loadCerem, randomCerem, readSchema, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
-export {
-  defaultCeremRecipe,
-  pretrainedCeremRecipe,
-  trainCerem,
-  type CeremRecipe,
-  type CeremReport,
-} from './tasks/cerem/train.ts';
-export { loadStsn, randomStsn, type LoadedStsn } from './tasks/stsn/checkpoint.ts';
-export { defaultRecipe, evaluateStsn, trainStsn, type Recipe, type TrainReport } from './tasks/stsn/train.ts';
+
+/** `loadModel` of the browser-safe interface, and from a folder. */
+export const loadModel = <T extends Types = Types>(
+  runtime: Runtime,
+  source: string | Source,
+  definition?: Definition<T>,
+): Promise<LoadedModel<T>> =>
+  typeof source === 'string'
+    ? loadFrom(runtime, folderSource(source), definition, source)
+    : loadFrom(runtime, source, definition);
 
 export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
   /** Ask for WebGPU's default limits only. */

@@ -66,6 +66,11 @@ export class Fields {
     return value as Json;
   }
 
+  /** Whatever the key holds; undefined where it is absent. The key counts as known. */
+  value(key: string): unknown {
+    return this.#get(key);
+  }
+
   has(key: string): boolean {
     return this.#get(key) !== undefined;
   }

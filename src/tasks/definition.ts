@@ -4,6 +4,7 @@
  *
  * A definition takes plain data, never a command's arguments, and reaches no file: texts and sources come from outside.
  */
+import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig } from '../models/bert.ts';
@@ -144,6 +145,40 @@ export interface Extracted {
   remarks: string[];
 }
 
+/** A checkpoint whose configuration is read and whose weights are not. */
+export interface Opened<T extends Types = Types> {
+  definition: Definition<T>;
+  config: T['model']['config'];
+  extra: T['extra'];
+  /** Names it in errors: its folder. */
+  what: string;
+  /** Loads the weights. Errors: InputError naming the file and what is wrong with it. */
+  load(this: void, runtime: Runtime): Promise<Loaded<T> & { notes: string[] }>;
+}
+
+/** A model's attention to a text, to look at. */
+export interface Attention {
+  /** The document of `--json`. */
+  json: Readonly<Record<string, unknown>>;
+  /** The text of an SVG file. */
+  svg: string;
+  /** A table, its heads first. */
+  table: string[][];
+}
+
+/** What `spanwise demo` trains: within minutes on two CPU cores. */
+export interface Demo<T extends Types = Types> {
+  /** One line for the list of commands. */
+  summary: string;
+  /** A folder of corpora/. */
+  corpus: string;
+  recipe: Partial<T['recipe']>;
+  /** The models, set side by side where there are several. `folder` is where each goes, in the demo's own. */
+  variants: readonly { name: string; folder: string; config: Json }[];
+  /** The variants are the stages of one system, which extract together, by these options of the first. */
+  stages?(models: readonly Loaded<T>[]): T['options'];
+}
+
 export interface Definition<T extends Types = Types> {
   /** `model` of its configurations, and what `--model` says. */
   readonly name: string;
@@ -180,12 +215,16 @@ export interface Definition<T extends Types = Types> {
 
   /** Reads a corpus from a file's text. Errors: InputError, one line that names file, row and field. */
   read(text: string, file: string): T['corpus'];
+  /** The plain texts of a corpus. */
+  texts(corpus: T['corpus']): string[];
   /** Errors: InputError where a corpus does not fit the model (labels, lengths), naming file and row. */
   check(corpus: T['corpus'], config: T['model']['config']): void;
 
   readonly recipe: RecipeTable<T['recipe']>;
-  /** What of the recipe is other on a pretrained encoder. */
-  readonly pretrainedRecipe: Partial<T['recipe']>;
+  /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */
+  pretrainedRecipe(dev: boolean): Partial<T['recipe']>;
+  /** Errors: InputError for a recipe that does not go with how a new model starts. Returns notes. */
+  checkStart?(recipe: T['recipe'], start: { pretrained: boolean; dev: boolean }): string[];
   /** The names of the losses' parts, and of what is counted of the samples, in the log's order. */
   readonly parts: readonly string[];
   readonly counted: readonly string[];
@@ -202,6 +241,8 @@ export interface Definition<T extends Types = Types> {
   readonly shown?: readonly string[];
   /** The options that `evaluate` and `extract` take beside those of every model. */
   readonly options: Readonly<Record<string, Option & { commands?: readonly string[] }>>;
+  /** Errors: InputError for other models among the options that do not go with the model of this configuration. */
+  checkOptions?(config: T['model']['config'], models: Readonly<Record<string, Opened>>): void;
   /** Scores the model on a corpus, from its texts alone. */
   evaluate(loaded: Loaded<T>, corpus: T['corpus'], options?: T['options']): Promise<T['evaluation']>;
   /** What "best" means: higher is better. */
@@ -210,6 +251,11 @@ export interface Definition<T extends Types = Types> {
   devOptions?(dev: T['corpus'], extra: T['extra']): T['options'];
   /** Lines below the table of scores. */
   remarks(evaluation: T['evaluation']): string[];
+  /** Errors: InputError for a text that the model cannot take. */
+  attention?(loaded: Loaded<T>, input: { text: string; prompt: string }): Promise<Attention>;
+  /** What a text is asked where nothing else is said. */
+  prompt?(extra: T['extra']): string;
+  readonly demo?: Demo<T>;
   /**
    * Entities and relations of every text, with offsets in UTF-16 code units.
    * @param what names text i in errors

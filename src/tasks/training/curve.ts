@@ -1,6 +1,6 @@
 /** The learning curve of a run, from its log. */
 import { svgFile, type Plot, type Series } from '../../plots/plot.ts';
-import type { LogEvent } from './task.ts';
+import type { LogEvent } from './run.ts';
 
 /** The events of a `log.jsonl`. */
 export const parseLog = (text: string): LogEvent[] =>

@@ -4,10 +4,10 @@
  */
 import { Fields, type Json } from '../../models/config.ts';
 
-export interface NumberField<R = never> {
+export interface NumberField {
   doc: string;
   /** What it is where nothing is said; a function where that follows from the fields before it. */
-  default: number | ((recipe: R) => number);
+  default: number | ((recipe: TrainingRecipe) => number);
   integer?: true;
   min?: number;
   max?: number;
@@ -17,7 +17,7 @@ export interface NumberField<R = never> {
 }
 
 /** In the order of a saved recipe's keys. */
-export type RecipeTable<R> = { readonly [K in keyof R]-?: NumberField<R> };
+export type RecipeTable<R> = { readonly [K in keyof R]-?: NumberField };
 
 /** The numbers that every model's training has. */
 export interface TrainingRecipe {
@@ -83,7 +83,10 @@ export function recipeOf<R extends TrainingRecipe>(
   const recipe: Partial<R> = {};
   for (const key of Object.keys(table) as (keyof R & string)[]) {
     const { default: fallback } = table[key];
-    const value = given(key) ?? base[key] ?? (typeof fallback === 'function' ? fallback(recipe as R) : fallback);
+    const value =
+      given(key) ??
+      base[key] ??
+      (typeof fallback === 'function' ? fallback(recipe as TrainingRecipe) : fallback);
     recipe[key] = value as R[typeof key];
   }
   return recipe as R;

@@ -1,0 +1,129 @@
+/** Entities and relations of sentences by a trained model of spans. */
+import { InputError } from '../../../kernels/shared/errors.ts';
+import { sigmoid } from '../../../kernels/reference/math.ts';
+import {
+  bestClasses,
+  decodeEntities,
+  decodeRelations,
+  type DecodePolicy,
+  type ScoredEntity,
+  type ScoredRelation,
+} from './decode.ts';
+import type { Entity } from '../dataset.ts';
+import type { Loaded } from '../definition.ts';
+import { enumerateSpans, type EntityPairs } from './enumerate.ts';
+import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
+import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
+import { mergeWindows, wordWindows } from './windows.ts';
+
+export interface Prediction {
+  entities: ScoredEntity[];
+  relations: ScoredRelation[];
+}
+
+/**
+ * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
+ * together; one that is longer than the encoder is read in windows, see `wordWindows`). Two waits for the device a batch: spans first, then the pairs of the entities found.
+ * @param what names sentence i in errors
+ * @throws InputError for what `encodeSentence` refuses, and for options that are no counts
+ */
+export async function predict(
+  { model, tokenizer }: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+  sentences: readonly (readonly string[])[],
+  what: (i: number) => string,
+  options: SpanOptions = {},
+): Promise<Prediction[]> {
+  const { batchSize = 16, pairChunk = 4096, policy, overlap } = options;
+  for (const [name, count] of Object.entries({ batchSize, pairChunk }))
+    if (!Number.isInteger(count) || count < 1)
+      throw new InputError(`predict: ${name} must be an integer of at least 1, it is ${count}`);
+  const { encoder } = model.config;
+  const room = encoder.maxPositions - 2;
+  const windows = sentences.map((tokens) => {
+    const pieces = tokenizer.encodeWords(tokens).map(({ length }) => length);
+    return wordWindows(pieces, room, overlap);
+  });
+  const inputs = windows.flatMap((list, i) => list.map((window) => ({ i, ...window })));
+  const encoded = inputs.map(({ i, from, to }) =>
+    encodeSentence(sentences[i].slice(from, to), tokenizer, encoder, what(i)),
+  );
+  const order = encoded
+    .map((_, i) => i)
+    .sort((a, b) => encoded[a].ids.length - encoded[b].ids.length || a - b);
+  const found = new Array<Prediction>(inputs.length);
+  for (let at = 0; at < order.length; at += batchSize) {
+    const chosen = order.slice(at, at + batchSize);
+    const predictions = await predictBatch(
+      model,
+      chosen.map((i) => encoded[i]),
+      tokenizer.padId,
+      pairChunk,
+      policy,
+    );
+    chosen.forEach((i, j) => (found[i] = predictions[j]));
+    options.progress?.('sentences', Math.min(at + batchSize, order.length), order.length);
+  }
+  let first = 0;
+  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length))));
+}
+
+async function predictBatch(
+  model: SpanModel,
+  sentences: readonly EncodedSentence[],
+  padId: number,
+  pairChunk: number,
+  policy: DecodePolicy | undefined,
+): Promise<Prediction[]> {
+  const { runtime } = model.parameters;
+  const { entityTypes, relationTypes, maxSpanWidth, relationThreshold } = model.config;
+  return runtime.scope(async () => {
+    const batch = makeWordBatch(sentences, padId);
+    const states = model.states(batch);
+    const spans = enumerateSpans(batch.wordLengths, maxSpanWidth);
+    const logits = await model.spanLogits(states, spans).read();
+    const best = bestClasses(logits, entityTypes.length + 1);
+    const entities = decodeEntities(spans, best, sentences.length, entityTypes, policy);
+    const predictions = entities.map((found): Prediction => ({ entities: found, relations: [] }));
+    if (relationTypes.length === 0) return predictions;
+    for (const { pairs, heads, tails } of pairChunks(entities, pairChunk)) {
+      const logits = await runtime.scope(() => model.relationLogits(states, heads, tails).read());
+      decodeRelations(
+        pairs,
+        Float64Array.from(logits, sigmoid),
+        sentences.length,
+        relationTypes,
+        relationThreshold,
+      ).forEach((found, b) => predictions[b].relations.push(...found));
+    }
+    return predictions;
+  });
+}
+
+/**
+ * All ordered pairs of distinct entities of each sentence in (b, head, tail) order, at most `size` at a time: a poor
+ * model may find thousands of entities in a sentence, whose pairs together would not fit in memory.
+ */
+function* pairChunks(batch: readonly (readonly Entity[])[], size: number): Generator<EntityPairs> {
+  let rows: number[] = [];
+  const take = (): EntityPairs => {
+    const pairs = Int32Array.from(rows);
+    const ends = (side: 1 | 2) => {
+      const spans = pairs.slice();
+      for (let at = 0; at < pairs.length; at += 3) {
+        const { start, end } = batch[pairs[at]][pairs[at + side]];
+        spans.set([start, end], at + 1);
+      }
+      return spans;
+    };
+    rows = [];
+    return { pairs, heads: ends(1), tails: ends(2) };
+  };
+  for (const [b, entities] of batch.entries())
+    for (const head of entities.keys())
+      for (const tail of entities.keys()) {
+        if (head === tail) continue;
+        rows.push(b, head, tail);
+        if (rows.length === 3 * size) yield take();
+      }
+  if (rows.length > 0) yield take();
+}
