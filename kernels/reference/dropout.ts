@@ -1,4 +1,4 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { philox4x32 } from './philox.ts';
 import { bindShapes, integerParam, numberParam, tensor, upstream } from './shapes.ts';
 import type { Reference, RefParams } from './types.ts';

@@ -1,7 +1,7 @@
 /** What the commands that use a trained model share. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { Fields } from '../models/config.ts';
 import { parseStsnConfig, type StsnConfig } from '../models/stsn.ts';
 import { readSchema, SCHEMA } from '../tasks/cerem/checkpoint.ts';

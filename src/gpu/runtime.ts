@@ -3,7 +3,7 @@
  * missing, writes all uniforms and host tables once, encodes one compute pass and submits it. So a training step is
  * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
  */
-import { InputError, SpanwiseError } from '../../kernels/shared/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import {
   checkParams,
   portOf,

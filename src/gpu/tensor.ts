@@ -1,5 +1,5 @@
 import { sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Block } from './memory.ts';
 import type { Runtime } from './runtime.ts';
 

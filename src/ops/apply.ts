@@ -1,5 +1,5 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { Tensor } from '../gpu/tensor.ts';

@@ -3,7 +3,7 @@
  * kernel's; SPEC section 1). Integer inputs are host values.
  */
 import { MAX_PARTS } from '../../kernels/concat.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Params, Shape } from '../../kernels/plan.ts';
 import { MAX_TERMS } from '../../kernels/weighted-sum.ts';

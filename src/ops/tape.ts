@@ -3,7 +3,7 @@
  * write gradients; the tape adds them where a tensor was used more than once, and accumulates into `grad` of leaves
  * until `grad` is cleared.
  */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
 import type { Node, Recorder } from '../gpu/recorder.ts';
 import type { Runtime } from '../gpu/runtime.ts';

@@ -1,5 +1,5 @@
 /** A kernel on a device against its float64 reference. */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
 import { references } from '../../kernels/reference/index.ts';

@@ -1,7 +1,7 @@
 /** Checkpoint folders: `config.json`, `model.safetensors` and tokenizer files (SPEC section 3). Node only. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { readSafetensorsFile, readTextFile, recoverFolder, type FileContent } from '../io/files.ts';
 import { parseObject } from '../io/json.ts';

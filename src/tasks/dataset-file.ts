@@ -1,7 +1,7 @@
 /** Reading corpora from disk; everything else about them is in `dataset.ts` and works in a browser. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { readTextFile } from '../io/files.ts';
 import { parsePromptedJson, type PromptedText } from './cerem/batch.ts';
 import { parseSpertJson, type Sentence } from './dataset.ts';

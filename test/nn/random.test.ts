@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { philox4x32 } from '../../kernels/reference/philox.ts';
 import { Random, stream } from '../../src/nn/random.ts';
 

@@ -1,7 +1,7 @@
 /** Where a model to train comes from: its configuration, its encoder, its vocabulary; and where it goes. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../models/config.ts';
 import { CONFIG, readEncoder, readJsonFile, type PretrainedEncoder } from '../../tasks/checkpoint.ts';
 import { smallEncoder } from '../../tasks/small-encoder.ts';

@@ -1,5 +1,5 @@
 /** The answers of a trained CEREM to many prompted texts. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { sigmoid } from '../../../kernels/reference/math.ts';
 import type { Cerem } from '../../models/cerem.ts';
 import { assemble, makePromptBatch, type EncodedText, type PieceSource, type PromptedText } from './batch.ts';

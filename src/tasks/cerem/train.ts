@@ -1,5 +1,5 @@
 /** Trains a CEREM (SPEC section 3): its samples and losses for the shared loop. Node only. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Cerem } from '../../models/cerem.ts';
 import type { Document } from '../document.ts';
 import { tokenizerFiles, type Tokenizer } from '../text/tokenizer.ts';

@@ -1,5 +1,5 @@
 /** Entities and relations of sentences by a trained STSN. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Stsn } from '../../models/stsn.ts';
 import { sigmoid } from '../../../kernels/reference/math.ts';
 import {

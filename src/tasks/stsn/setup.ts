@@ -1,5 +1,5 @@
 /** From a corpus to a model to train: labels, tags, vocabulary, configuration. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, type StsnConfig } from '../../models/stsn.ts';
 import { labelSets, type Sentence } from '../dataset.ts';

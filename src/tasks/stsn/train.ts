@@ -1,5 +1,5 @@
 /** Trains an STSN (SPEC section 3): its samples, losses and scores for the shared loop. Node only. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Stsn } from '../../models/stsn.ts';
 import { stream } from '../../nn/random.ts';
 import { checkLabels, type Sentence } from '../dataset.ts';

@@ -1,4 +1,4 @@
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
 import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
 import { sentencePieceDefinition } from './sentencepiece.ts';

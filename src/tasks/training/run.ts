@@ -4,7 +4,7 @@
  */
 import { appendFileSync, existsSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
 import { readTextFile, recoverFolder, writeCheckpointFolder, writeFileAtomic } from '../../io/files.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';

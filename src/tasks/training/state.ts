@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { readSafetensorsFile, recoverFolder, writeCheckpointFolder } from '../../io/files.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensors.ts';
 import { Fields, type Json } from '../../models/config.ts';
