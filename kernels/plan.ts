@@ -3,7 +3,7 @@
  * capabilities to a Plan; a Plan is plain data that any WebGPU runtime can execute. Nothing here touches a device.
  */
 import { InputError } from './errors.ts';
-import type { MatmulTuning } from './shared/matmul.ts';
+import type { MatmulTuning } from './shared/matmul-form.ts';
 
 export type DType = 'f32' | 'i32';
 export type Shape = readonly number[];

@@ -12,7 +12,7 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { apply, type HostInts, type Inputs } from './apply.ts';
 
 export { apply, type HostInts, type Inputs } from './apply.ts';
-export type { Node } from '../gpu/recorder.ts';
+export type { Node } from '../gpu/tensor.ts';
 export { record, Tape, untracked } from './tape.ts';
 
 /** Host integers of a shape. Errors: InputError when the count does not fit. */

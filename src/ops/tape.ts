@@ -5,9 +5,8 @@
  */
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
-import type { Node, Recorder } from '../gpu/recorder.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import type { Tensor } from '../gpu/tensor.ts';
+import type { Node, Recorder, Tensor } from '../gpu/tensor.ts';
 
 export class Tape implements Recorder {
   readonly #runtime: Runtime;

@@ -96,6 +96,29 @@ function problem(file: string, target: string): string | undefined {
 
 const sources = ['shaders', 'kernels', 'src'].flatMap((folder) => filesBelow(folder, '.ts'));
 
+/** A path of imports that ends where it began, types included, or undefined. `imports`: what each file imports. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    path.push(file);
+    for (const target of imports.get(file) ?? []) {
+      const circle = visit(target);
+      if (circle) return circle;
+    }
+    path.pop();
+    done.add(file);
+    return undefined;
+  };
+  for (const file of imports.keys()) {
+    const circle = visit(file);
+    if (circle) return circle;
+  }
+  return undefined;
+}
+
 test('a folder imports only from those below it', (t) => {
   t.ok(sources.length > 80, `${sources.length} files`);
   t.deepEqual(
@@ -107,6 +130,17 @@ test('a folder imports only from those below it', (t) => {
     importsOf(read(file)).flatMap((target) => problem(file, target) ?? []),
   );
   t.deepEqual(problems, []);
+  t.end();
+});
+
+test('no file imports itself by way of others', (t) => {
+  const imports = sources.map((file): [string, string[]] => [
+    file,
+    importsOf(read(file)).map((target) => normalize(join(dirname(file), target))),
+  ]);
+  t.equal(circleIn(new Map(imports))?.join(' → '), undefined, `${sources.length} files`);
+  const circle = { a: ['b', 'c'], b: [], c: ['d'], d: ['b', 'c'] };
+  t.deepEqual(circleIn(new Map(Object.entries(circle))), ['c', 'd', 'c'], 'the check can fail');
   t.end();
 });
 
