@@ -3,7 +3,7 @@
  * what one sentence of one epoch draws depends neither on what was drawn before nor on the order of the batches.
  */
 import { InputError } from '../../kernels/errors.ts';
-import { philox4x32 } from '../../kernels/reference/philox.ts';
+import { philox4x32 } from '../../kernels/shared/philox.ts';
 
 const TWO_32 = 2 ** 32;
 
