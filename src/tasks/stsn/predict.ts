@@ -1,7 +1,7 @@
 /** Entities and relations of sentences by a trained STSN. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Stsn } from '../../models/stsn.ts';
-import { sigmoid } from '../../../kernels/reference/math.ts';
+import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import {
   bestClasses,
   decodeEntities,
