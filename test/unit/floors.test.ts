@@ -43,6 +43,9 @@ const outside: Readonly<Record<string, RegExp>> = {
 /** Files of src/ that are for Node alone; no other file of the browser-safe floors may import from Node. */
 const nodeOnly = /^src\/(gpu\/software|io\/files)\.ts$/;
 
+/** The one file that compares with the references: what computes a result has no need of them. */
+const comparesWithReferences = 'src/ops/verify-kernel.ts';
+
 /** Kernels whose WGSL, or whose tests, have the stem of another. */
 const builtFrom: Readonly<Record<string, string>> = {
   add: 'elementwise',
@@ -90,6 +93,8 @@ function problem(file: string, target: string): string | undefined {
   }
   const path = normalize(join(dirname(file), target));
   if (path === 'package.json') return undefined;
+  if (path.startsWith('kernels/reference/') && file.startsWith('src/') && file !== comparesWithReferences)
+    return `${file} imports ${path}`;
   const below = floorOf(path);
   return below < 0 || below > floor ? `${file} imports ${path}` : undefined;
 }
@@ -167,6 +172,10 @@ test('the check of imports can fail', (t) => {
   );
   t.ok(problem('src/gpu/runtime.ts', 'node:fs'), 'the browser-safe part imports nothing from Node');
   t.ok(problem('src/gpu/x.ts', '../../bench/index.ts'), 'nothing imports from outside the floors');
+  t.ok(
+    problem('src/nn/x.ts', '../../kernels/reference/math.ts'),
+    'what computes a result needs no reference',
+  );
   t.end();
 });
 
