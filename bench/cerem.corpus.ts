@@ -1,7 +1,7 @@
 /** What `bench cerem` trains on: the splits of a folder, or the part of them that a bench has time for. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { Fields } from '../src/models/config.ts';
 import { readCorpusFolder } from '../src/tasks/cerem/corpus-folder.ts';
 import { parseSchema, type Schema } from '../src/tasks/cerem/schema.ts';

@@ -1,5 +1,5 @@
 /** The four models of the CEREM paper's Tables 6 and 7, with random weights, and what `bench table6|table7` share. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import type { PieceBatch } from '../src/models/bert.ts';
 import {

@@ -1,5 +1,5 @@
 /** `bench kernels`: every kernel forward and backward, against the device's measured peaks. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { kernels } from '../kernels/index.ts';
 import type { Dispatch, Kernel, Plan, Shape } from '../kernels/plan.ts';
 import { references } from '../kernels/reference/index.ts';

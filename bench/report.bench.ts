@@ -1,5 +1,5 @@
 /** `bench report`: documents of other benchmarks as one HTML file with plots, which needs nothing else. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
 import {

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import type { Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
 import { randomStsn } from '../src/tasks/stsn/checkpoint.ts';

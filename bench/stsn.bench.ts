@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { recipeOptions, stsnRecipe, stsnRecipeOptions } from '../src/cli/train/recipe.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import type { MemoryReport } from '../src/gpu/memory.ts';

@@ -4,7 +4,7 @@
  * Scratch is bounded: the scores are computed strip by strip. Between forward and backward only `out` and the
  * log-sum-exp of every row are kept; the backward computes the scores again.
  */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

@@ -1,5 +1,5 @@
 /** `embedding`: rows of a table by id; the gradient sums the rows of grad_out that share an id. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

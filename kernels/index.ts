@@ -1,8 +1,8 @@
 /** Every kernel by name: plans as plain data, for any WebGPU runtime. */
 export * from './plan.ts';
-export * from './shared/errors.ts';
-export { wgslOf } from './shared/wgsl.ts';
-import { InputError } from './shared/errors.ts';
+export * from './errors.ts';
+export { wgslOf } from './wgsl.ts';
+import { InputError } from './errors.ts';
 import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';
 import { attention } from './attention.ts';

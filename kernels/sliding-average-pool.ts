@@ -1,5 +1,5 @@
 /** `sliding-average-pool`: means of r neighbouring rows, for all scales r in one pass over the input. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

@@ -1,5 +1,5 @@
 /** `span-enumerate`: every span of at most maxWidth tokens of every sentence. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

@@ -5,7 +5,7 @@ export * from './gpu/errors.ts';
 export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';
 export { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
-export { Tensor } from './gpu/tensor.ts';
+export { Tensor, type KernelOptions, type TensorRuntime } from './gpu/tensor.ts';
 export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.ts';
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';

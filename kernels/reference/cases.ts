@@ -2,7 +2,7 @@
  * Small inputs of every kernel, on which `spanwise verify` compares a device with the float64 references. The values
  * are those that float32 holds, so both sides start from the same numbers.
  */
-import { philox4x32 } from './philox.ts';
+import { philox4x32 } from '../shared/philox.ts';
 import { sizeOf } from './shapes.ts';
 import type { RefParams, RefTensor, RefTensors } from './types.ts';
 

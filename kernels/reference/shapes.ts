@@ -1,4 +1,4 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import type { RefParams, RefTensor, RefTensors } from './types.ts';
 
 /** Number of elements of a shape; 1 for a scalar's []. */

@@ -1,4 +1,4 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { bindShapes, integerParam } from './shapes.ts';
 import type { Reference } from './types.ts';
 

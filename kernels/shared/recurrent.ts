@@ -6,7 +6,7 @@
 import { activationFlops } from './activation.ts';
 import { columnSum } from '../column-sum.ts';
 import { fill } from '../elementwise.ts';
-import { InputError } from './errors.ts';
+import { InputError } from '../errors.ts';
 import { matmul } from './matmul.ts';
 import {
   ceilDiv,

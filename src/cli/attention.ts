@@ -1,5 +1,5 @@
 /** `spanwise attention`: which token attends to which in a model, as its definition draws it. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { writeFileAtomic } from '../io/files.ts';
 import { openFolder } from '../tasks/folder.ts';
 import { definitions } from '../tasks/registry.ts';

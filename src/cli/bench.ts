@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { writeFileAtomic } from '../io/files.ts';
 import { json, type Command } from './command.ts';
 import { checkWritable } from './device.ts';

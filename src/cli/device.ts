@@ -1,7 +1,7 @@
 /** Opening the device for a command, and what has to happen before and after. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { openRuntime } from '../node.ts';
 

@@ -1,5 +1,5 @@
 /** `spanwise kernel show`: ports and parameters of a kernel, and for given shapes its plan and WGSL. No device. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import {
   checkParams,

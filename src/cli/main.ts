@@ -1,5 +1,5 @@
 /** `spanwise`: finds the command, runs it, turns every outcome into an exit status (SPEC section 5). */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';
 import { compareCommand } from './compare.ts';

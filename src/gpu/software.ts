@@ -18,7 +18,7 @@ import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { DeviceUnavailableError } from './errors.ts';
 
 const ARCHIVE = 'swiftshader.tar.br';

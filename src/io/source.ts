@@ -1,5 +1,5 @@
 /** Files by name, from anywhere: a folder, a URL, a list of files, a map. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { parseSafetensors, type HostTensor, type Safetensors } from './safetensors.ts';
 
 /** The bytes of a file: undefined, or a rejection, where there is none of that name. */

@@ -1,5 +1,5 @@
 /** Reading configuration objects: every problem is one InputError that names file and key. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Json } from '../io/json.ts';
 
 export type { Json };

@@ -2,7 +2,7 @@
  * STSN: joint entity and relation extraction with stacked attention between label, entity and relation states
  * (SPEC section 3; the paper's equations are named at each step).
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { LayerNorm, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';

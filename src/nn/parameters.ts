@@ -2,7 +2,7 @@
  * Parameters by name. A model asks for each of its parameters by the checkpoint's name and shape; where the values
  * come from (a seed or a file) is decided here, so loading and initialising are one code path.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Shape } from '../../kernels/plan.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import type { Runtime } from '../gpu/runtime.ts';

@@ -1,8 +1,7 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
-import type { Runtime } from '../gpu/runtime.ts';
-import { Tensor } from '../gpu/tensor.ts';
+import { Tensor, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
  * An integer input: host values and their shape. An operation has read them when it returns; under a tape its backward
@@ -20,7 +19,7 @@ export type Inputs = Readonly<Record<string, Tensor | HostInts | undefined>>;
  * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op (nothing has run then).
  */
 export function apply(
-  runtime: Runtime,
+  runtime: TensorRuntime,
   kernel: Kernel,
   inputs: Inputs,
   params: Params = {},

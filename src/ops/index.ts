@@ -3,7 +3,7 @@
  * kernel's; SPEC section 1). Integer inputs are host values.
  */
 import { MAX_PARTS } from '../../kernels/concat.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Params, Shape } from '../../kernels/plan.ts';
 import { MAX_TERMS } from '../../kernels/weighted-sum.ts';
@@ -12,7 +12,7 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { apply, type HostInts, type Inputs } from './apply.ts';
 
 export { apply, type HostInts, type Inputs } from './apply.ts';
-export type { Node } from '../gpu/recorder.ts';
+export type { Node } from '../gpu/tensor.ts';
 export { record, Tape, untracked } from './tape.ts';
 
 /** Host integers of a shape. Errors: InputError when the count does not fit. */

@@ -1,5 +1,5 @@
 /** One kernel and its gradients from host tensors to host tensors: the command line and `verify` run it this way. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import {
   checkParams,
   defaultCaps,

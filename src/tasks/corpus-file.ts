@@ -1,7 +1,7 @@
 /** Corpora on disk: files, and folders with the splits of one. Node only. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { readTextFile } from '../io/files.ts';
 import type { Definition, Types } from './definition.ts';
 

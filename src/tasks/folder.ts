@@ -1,7 +1,7 @@
 /** Models in folders. Node only. */
 import { appendFileSync, existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import {
   readFileChecked,
   readSafetensorsFile,

@@ -5,7 +5,7 @@ import test from 'tape';
 import { kernels } from '../../kernels/index.ts';
 import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
 import { references } from '../../kernels/reference/index.ts';
-import { relativeError } from '../../kernels/reference/relative-error.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
 import type { HostTensor } from '../../src/io/safetensors.ts';

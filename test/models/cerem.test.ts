@@ -1,7 +1,7 @@
 /** A tiny CEREM against PyTorch (test/fixtures/cerem): logits, losses, every gradient, parameters after AdamW steps. */
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { readSafetensorsFile } from '../../src/io/files.ts';
 import { ceremBase, ceremConfigJson, countParameters, parseCeremConfig } from '../../src/models/cerem.ts';
 import type { Json } from '../../src/models/config.ts';

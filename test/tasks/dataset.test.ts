@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { checkLabels, labelSets, parseSpertJson } from '../../src/tasks/dataset.ts';
 import { readSpertFile } from '../../src/tasks/dataset-file.ts';
 import { jsonErrorOffset } from '../../src/io/json.ts';

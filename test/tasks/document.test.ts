@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { readDocumentsFile } from '../../src/tasks/corpus/corpus-file.ts';
 import { documentNotes } from '../../src/tasks/corpus/notes.ts';
 import { parseDocuments } from '../../src/tasks/corpus/parse.ts';

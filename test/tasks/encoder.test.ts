@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
 import type { HostTensor } from '../../src/io/safetensors.ts';
 import { parseBertConfig } from '../../src/models/bert.ts';

@@ -12,7 +12,7 @@ import {
   type PlanRequest,
 } from '../../kernels/index.ts';
 import { randomTensors, referenceCases, type ReferenceCase } from '../../kernels/reference/cases.ts';
-import { wgslOf } from '../../kernels/shared/wgsl.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
 
 // The package's main entry is CommonJS that Node takes for a module; the module beside it has no types.
 const { WgslReflect } = (await import(

@@ -1,6 +1,6 @@
 /** Which token attends to which in a CEREM model, with and without segments: to look at, not to train with. */
-import { InputError } from '../../../kernels/shared/errors.ts';
-import { softmaxRow } from '../../../kernels/reference/math.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { softmaxRow } from '../../../kernels/shared/host-math.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
 import type { Cerem } from '../../models/cerem.ts';
 import { linear, reshape, softmax } from '../../ops/index.ts';

@@ -1,5 +1,5 @@
 /** Prompted texts as the model takes them: [CLS] prompt [SEP] text [SEP] (SPEC section 3), and their answers in pieces. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { CeremConfig } from '../../models/cerem.ts';
 import { parseRecords, RowReader } from '../dataset.ts';

@@ -1,5 +1,5 @@
 /** CEREM as a `Definition` (docs/cerem.md). */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { Cerem, ceremAttention, ceremConfigJson, parseCeremConfig } from '../../models/cerem.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseDocuments } from '../corpus/parse.ts';

@@ -1,6 +1,6 @@
 /** The answers of a trained CEREM to many prompted texts. */
-import { InputError } from '../../../kernels/shared/errors.ts';
-import { sigmoid } from '../../../kernels/reference/math.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import type { Cerem } from '../../models/cerem.ts';
 import { assemble, makePromptBatch, type EncodedText, type PieceSource, type PromptedText } from './batch.ts';
 import { characterAnswer, decodePointers, type Answer, type PieceAnswer } from './pointers.ts';

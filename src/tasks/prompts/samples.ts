@@ -1,5 +1,5 @@
 /** Documents and a schema as CEREM's training samples: prompts with their answers, and sampled prompts without. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { stream } from '../../nn/random.ts';
 import type { Document } from '../document.ts';
 import type { CharSpan, PromptedText } from './batch.ts';

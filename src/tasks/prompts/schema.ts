@@ -1,5 +1,5 @@
 /** What to look for in a text, as data: entity types, relation types by subject type, events, and how to ask. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { isObject, type Json } from '../../io/json.ts';
 import { labelSets, quote } from '../dataset.ts';
 import type { Document } from '../document.ts';

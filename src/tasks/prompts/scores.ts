@@ -1,5 +1,5 @@
 /** The scores of documents that CEREM reads (SPEC section 4): entities, triples, and events apart from both. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { bootstrapF1, type BootstrapOptions } from '../bootstrap.ts';
 import type { Document } from '../document.ts';
 import {

@@ -1,5 +1,5 @@
 /** CEREM's training: samples in windows, drawn anew every epoch, in batches of texts of like length. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { Cerem, CeremTraining } from '../../models/cerem.ts';
 import { documentNotes } from '../corpus/notes.ts';

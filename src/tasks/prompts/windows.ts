@@ -1,5 +1,5 @@
 /** Long texts in overlapping windows, each of which fits into a model's input with its prompt. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Piece } from '../text/tokenizer.ts';
 import type { CeremConfig } from '../../models/cerem.ts';
 import {

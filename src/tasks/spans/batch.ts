@@ -1,5 +1,5 @@
 /** Sentences as the model takes them: word pieces between [CLS] and [SEP], and the pieces of every word. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { BertConfig } from '../../models/bert.ts';
 import type { WordBatch } from '../../models/words.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';

@@ -1,5 +1,5 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { stream } from '../../nn/random.ts';
 import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
 import type { Epochs, TrainingInput } from '../definition.ts';

@@ -1,5 +1,5 @@
 /** Candidate spans of STSN: enumeration, position in the enumeration, and which gold entities they can express. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Annotation, Entity, Sentence } from '../dataset.ts';
 
 /** Number of spans of 1 to `maxWidth` tokens in a sentence of `length` tokens. */

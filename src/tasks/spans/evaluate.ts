@@ -1,5 +1,5 @@
 /** The scores of entities and relations predicted for annotated sentences. Relations are directed, also those of a symmetric type. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Annotation, Entity, Sentence } from '../dataset.ts';
 import {
   bucketOf,

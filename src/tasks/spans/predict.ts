@@ -1,6 +1,6 @@
 /** Entities and relations of sentences by a trained model of spans. */
-import { InputError } from '../../../kernels/shared/errors.ts';
-import { sigmoid } from '../../../kernels/reference/math.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import {
   bestClasses,
   decodeEntities,

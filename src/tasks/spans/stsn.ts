@@ -1,5 +1,5 @@
 /** STSN as a `Definition` (docs/stsn.md). */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, Stsn, stsnConfigJson, type StsnConfig } from '../../models/stsn.ts';
 import { labelSets } from '../dataset.ts';

@@ -4,7 +4,7 @@
  * that start together the longer. Of two types on one span only the first is tagged. A token inside three or more
  * entities keeps the first two.
  */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { labelSets, type Sentence } from '../dataset.ts';
 import { firstOfEachSpan } from './enumerate.ts';
 

@@ -1,4 +1,4 @@
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
 import { ifAny } from '../../io/source.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';

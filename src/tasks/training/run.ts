@@ -2,7 +2,7 @@
  * The training loop of every model: AdamW, linear warm-up and decay, gradient clipping, a JSON lines log, the best
  * model by dev score, and in `last/` all that is needed to continue bit for bit.
  */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
 import { ifAny } from '../../io/source.ts';

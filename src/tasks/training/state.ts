@@ -2,7 +2,7 @@
  * Where a training run stands: the part `last/` of its storage, which holds the model, the optimizer's moments and
  * `trainer.json`. Everything read back is checked, so that a run continues bit for bit or not at all.
  */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensors.ts';
 import { ifAny, tensorsOf } from '../../io/source.ts';

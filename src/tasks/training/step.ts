@@ -1,5 +1,5 @@
 /** One step of a training: gradients of a batch, clipped, and AdamW on them. */
-import { SpanwiseError } from '../../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
 import { record, scale } from '../../ops/index.ts';
 import { clipGradNorm, type AdamW } from '../../optim/index.ts';

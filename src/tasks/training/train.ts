@@ -1,5 +1,5 @@
 /** A training from data to model, from anywhere: what is new is planned, what was begun is continued. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../gpu/runtime.ts';
 import type { Json } from '../../models/config.ts';
 import { newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';

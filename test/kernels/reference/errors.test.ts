@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { references } from '../../../kernels/reference/index.ts';
 import type { RefParams, RefTensors } from '../../../kernels/reference/types.ts';
 import { floats, ints, random } from './gradcheck.ts';

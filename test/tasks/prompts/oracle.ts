@@ -1,5 +1,5 @@
 /** What the tests of CEREM's prediction share: a tokenizer of single characters, a tiny model, and one that follows a rule. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../../src/gpu/runtime.ts';
 import { parseCeremConfig, type Cerem } from '../../../src/models/cerem.ts';
 import type { Json } from '../../../src/models/config.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { PromptedText } from '../../../src/tasks/cerem/batch.ts';
 import { sampleNotes, sampleTexts } from '../../../src/tasks/cerem/samples.ts';
 import { inferSchema, parseSchema } from '../../../src/tasks/cerem/schema.ts';

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { parseStsnConfig, stsnConfigJson } from '../../../src/models/stsn.ts';
 import { openRuntime } from '../../../src/node.ts';

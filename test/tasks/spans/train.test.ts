@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError, SpanwiseError } from '../../../kernels/shared/errors.ts';
+import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { interactions, Stsn } from '../../../src/models/stsn.ts';
 import { Parameters, randomSource } from '../../../src/nn/parameters.ts';

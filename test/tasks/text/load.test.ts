@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { tokenizerFromFiles, vocabEntries } from '../../../src/tasks/text/from-files.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';
 import { tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';
 import { tokenizerFromFiles } from '../../../src/tasks/text/from-files.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { splitWords, tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
 import { tokenizerFromFiles } from '../../../src/tasks/text/from-files.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';

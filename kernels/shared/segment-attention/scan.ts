@@ -1,6 +1,6 @@
 /** The scans of `segment-attention` between its products: scores to combined weights, and their gradients. */
-import { ceilDiv, foldGrid, type Binding, type Dispatch } from '../plan.ts';
-import { ScoreStrip } from '../shared/attention-strips.ts';
+import { ceilDiv, foldGrid, type Binding, type Dispatch } from '../../plan.ts';
+import { ScoreStrip } from '../attention-strips.ts';
 import { rowStrides, type SegmentProblem, type WeightStrides } from './problem.ts';
 
 const WORKGROUP = 64;

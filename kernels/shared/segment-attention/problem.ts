@@ -1,8 +1,8 @@
 /** What a request to `segment-attention` asks for, checked. */
-import { InputError } from '../shared/errors.ts';
-import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest, type Shape } from '../plan.ts';
-import type { AttentionSizes } from '../shared/attention-strips.ts';
-import { scalesParam } from '../shared/scales.ts';
+import { InputError } from '../../errors.ts';
+import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest, type Shape } from '../../plan.ts';
+import type { AttentionSizes } from '../attention-strips.ts';
+import { scalesParam } from '../scales.ts';
 
 /** Where the weight of a scale is: offset b·batch + i·query + h·head + s. */
 export interface WeightStrides {
