@@ -14,6 +14,7 @@ import { crossEntropy } from './cross-entropy.ts';
 import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
+import { gaussianKl } from './gaussian-kl.ts';
 import { layerNorm } from './layer-norm.ts';
 import { gru } from './gru.ts';
 import { linear } from './linear.ts';
@@ -40,6 +41,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     crossEntropy,
     dropout,
     embedding,
+    gaussianKl,
     gru,
     layerNorm,
     linear,
