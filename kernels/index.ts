@@ -15,6 +15,8 @@ import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
 import { gaussianKl } from './gaussian-kl.ts';
+import { graphAdjacency } from './graph-adjacency.ts';
+import { graphConvolution } from './graph-convolution.ts';
 import { layerNorm } from './layer-norm.ts';
 import { gru } from './gru.ts';
 import { linear } from './linear.ts';
@@ -42,6 +44,8 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     dropout,
     embedding,
     gaussianKl,
+    graphAdjacency,
+    graphConvolution,
     gru,
     layerNorm,
     linear,

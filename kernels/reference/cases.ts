@@ -47,8 +47,8 @@ const attentionCase = (random: Random, D: number, heads: number, more: RefTensor
   params: { heads },
 });
 
-/** Standard deviations: positive, within a factor of 4 or so. */
-const scales = ({ shape, data }: RefTensor): RefTensor => ({
+/** Numbers from 1/2 to 2, for standard deviations and weights of graphs. */
+const positive = ({ shape, data }: RefTensor): RefTensor => ({
   shape,
   data: Float64Array.from(data, (v) => Math.fround(2 ** v)),
 });
@@ -100,10 +100,19 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
     { inputs: { ids: ints([2, 3], 4, 0, 4, 1, 4, 2), table: random(6, 9) }, params: {} },
   ],
   'gaussian-kl': (random): ReferenceCase[] => [
-    { inputs: { mu: random(5, 12), sigma: scales(random(5, 12)) }, params: { views: 3 } },
+    { inputs: { mu: random(5, 12), sigma: positive(random(5, 12)) }, params: { views: 3 } },
     {
-      inputs: { mu: random(2, 6, 10), sigma: scales(random(2, 6, 10)), lengths: ints([2], 6, 4) },
+      inputs: { mu: random(2, 6, 10), sigma: positive(random(2, 6, 10)), lengths: ints([2], 6, 4) },
       params: { views: 2 },
+    },
+  ],
+  'graph-adjacency': (random) => [
+    { inputs: { weights: positive(random(2, 3, 5, 5)), lengths: ints([2], 5, 3) }, params: {} },
+  ],
+  'graph-convolution': (random) => [
+    {
+      inputs: { adjacency: random(2, 3, 5, 5), x: random(2, 5, 12), lengths: ints([2], 5, 3) },
+      params: {},
     },
   ],
   gru: (random) => [recurrent(random, 3, 6, true)],

@@ -9,6 +9,8 @@ import { crossEntropyReference } from './cross-entropy.ts';
 import { dropoutReference } from './dropout.ts';
 import { embeddingReference } from './embedding.ts';
 import { gaussianKlReference } from './gaussian-kl.ts';
+import { graphAdjacencyReference } from './graph-adjacency.ts';
+import { graphConvolutionReference } from './graph-convolution.ts';
 import { gruReference } from './gru.ts';
 import { layerNormReference } from './layer-norm.ts';
 import { linearReference } from './linear.ts';
@@ -42,6 +44,8 @@ export const references: Readonly<Record<string, Reference>> = {
   dropout: dropoutReference,
   embedding: embeddingReference,
   'gaussian-kl': gaussianKlReference,
+  'graph-adjacency': graphAdjacencyReference,
+  'graph-convolution': graphConvolutionReference,
   gru: gruReference,
   'layer-norm': layerNormReference,
   linear: linearReference,

@@ -71,7 +71,7 @@ const recurrentCases = (gates: number): GradientCase[] => [
   recurrentCase(gates, [0], 0, 2, 1, false),
 ];
 
-/** Standard deviations around 1. */
+/** Numbers from 1/2 to 2. */
 const positive = ({ shape, data }: RefTensor): RefTensor => ({
   shape,
   data: Float64Array.from(data, (v) => 2 ** v),
@@ -201,6 +201,20 @@ const cases: Record<string, GradientCase[]> = {
       params: { views: 1 },
     },
     { label: 'no nodes', inputs: { mu: random([0, 2]), sigma: random([0, 2]) }, params: { views: 1 } },
+  ],
+  'graph-adjacency': [
+    { label: 'lengths', inputs: { weights: positive(random([3, 2, 3, 3])), lengths: ints([3], [3, 0, 2]) } },
+    { label: 'no nodes', inputs: { weights: random([2, 1, 0, 0]), lengths: ints([2], [0, 0]) } },
+  ],
+  'graph-convolution': [
+    {
+      label: 'lengths',
+      inputs: { adjacency: random([3, 2, 4, 4]), x: random([3, 4, 6]), lengths: ints([3], [4, 0, 3]) },
+    },
+    {
+      label: 'no columns',
+      inputs: { adjacency: random([1, 2, 2, 2]), x: random([1, 2, 0]), lengths: ints([1], [2]) },
+    },
   ],
   lstm: recurrentCases(4),
   gru: recurrentCases(3),
