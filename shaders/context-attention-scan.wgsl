@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let batch = chain % params.batches;
   if (row + 1u < params.rows && params.first_query + row >= u32(lengths[batch])) { return; }
 #for i in 0..COLS
-  let column_$i = min(first + $(i * GROUP)u, $(WIDTH - 1)u);
+  let column_$i = first + $(i * GROUP)u;
   var sum_$i = lanes();
 #endfor
 

@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let to = (span.number * params.tokens + query) * params.row_columns + (params.first_head + head) * $(WIDTH)u;
   let to_lse = (span.number * params.all_heads + params.first_head + head) * params.tokens + query;
 #for i in 0..COLS
-  let column_$i = min(first + $(i * GROUP)u, $(WIDTH - 1)u);
+  let column_$i = first + $(i * GROUP)u;
 #endfor
   if (query >= span.length) {
 #for i in 0..COLS

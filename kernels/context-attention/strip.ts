@@ -1,5 +1,5 @@
 /** What the strips of `context-attention` share, forward and backward: how lanes are dealt out, tables, `mask_query`. */
-import { ceilDiv, foldGrid, type Binding, type Dispatch, type TensorSpec } from '../plan.ts';
+import { ceilDiv, foldGrid, type Binding, type Dispatch, type Plan, type TensorSpec } from '../plan.ts';
 import { lanesFor } from '../shared/lanes.ts';
 import type { Matrix } from '../shared/matmul.ts';
 import { attentionStrips, scoreScale, ScoreStrip, type AttentionStrip } from '../shared/attention-strips.ts';
@@ -19,9 +19,14 @@ const VECTOR_LANES = 4;
 export function columnForm(headSize: number, software: boolean): Record<string, number> {
   const LANES = software ? 1 : lanesFor(headSize);
   const WIDTH = headSize / LANES;
-  const groups = software ? VECTOR_LANES * ceilDiv(WIDTH, VECTOR_LANES * MAX_COLUMNS) : WIDTH;
-  const GROUP = Math.min(WIDTH, groups);
-  return { LANES, WIDTH, GROUP, COLS: ceilDiv(WIDTH, GROUP) };
+  let GROUP = WIDTH;
+  if (software) {
+    const groups = Array.from({ length: WIDTH }, (_, i) => i + 1).filter(
+      (group) => WIDTH % group === 0 && WIDTH / group <= MAX_COLUMNS,
+    );
+    GROUP = groups.find((group) => group % VECTOR_LANES === 0) ?? groups[0];
+  }
+  return { LANES, WIDTH, GROUP, COLS: WIDTH / GROUP };
 }
 
 /** (span, query) pairs of a strip: queries outside the span, inside it, and past the length. */
@@ -46,8 +51,7 @@ export abstract class ContextStrip extends ScoreStrip<ContextProblem> {
   protected readonly spans = spansIn(this.sizes, this.strip.batch, this.strip.batches);
   protected readonly columns = columnForm(this.sizes.headSize, this.caps.software);
 
-  abstract dispatches(): Dispatch[];
-  /** The scratch that the dispatches need. */
+  /** The scratch that the strip's dispatches need. */
   abstract scratch(): Scratch;
 
   /** Queries of the strip's batch row `b` within length, without mask_query. */
@@ -150,20 +154,15 @@ export function contextStrips(
   return attentionStrips({ batches, heads, queries, keys }, elements);
 }
 
-/** Strips one after the other, and the scratch that the largest needs. */
-export function planOf(
-  strips: readonly ContextStrip[],
-  data: Record<string, Int32Array>,
-): { dispatches: Dispatch[]; scratch: Record<string, TensorSpec>; data: Record<string, Int32Array> } {
+/** Strips one after the other, and the scratch that the largest of them needs. */
+export function planOf<Strip extends ContextStrip>(
+  strips: readonly Strip[],
+  dispatchesOf: (strip: Strip) => Dispatch[],
+): Pick<Plan, 'dispatches' | 'scratch'> {
   const scratch: Record<string, TensorSpec> = {};
   for (const strip of strips)
     for (const [name, tensor] of Object.entries(strip.scratch()))
       if (!scratch[name] || scratch[name].shape[0] < tensor.shape[0]) scratch[name] = tensor;
-  return {
-    dispatches: strips
-      .flatMap((strip) => strip.dispatches())
-      .filter(({ workgroups }) => !workgroups.includes(0)),
-    scratch,
-    data,
-  };
+  const dispatches = strips.flatMap(dispatchesOf);
+  return { dispatches: dispatches.filter(({ workgroups }) => !workgroups.includes(0)), scratch };
 }
