@@ -92,6 +92,7 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   dropout: (random) => [{ inputs: { x: random(11, 13) }, params: { p: 0.3, seed: 7, offset: 11 } }],
   embedding: (random) => [
     { inputs: { ids: ints([2, 3], 4, 0, 4, 1, 4, 2), table: random(6, 9) }, params: {} },
+    { inputs: { ids: ints([5], 1, -1, 0, -1, 1), table: random(3, 8) }, params: { padding: true } },
   ],
   gru: (random) => [recurrent(random, 3, 6, true)],
   'layer-norm': (random): ReferenceCase[] => [
