@@ -77,11 +77,7 @@ test('embedding: a gradient of more than 65,535 workgroups', async (t) => {
   );
 });
 
-const planOf = (
-  ids: readonly number[],
-  shape: readonly number[] = [ids.length],
-  params: Params = {},
-): Plan =>
+const planOf = (ids: readonly number[], shape: readonly number[] = [ids.length], params: Params = {}): Plan =>
   embedding.plan({
     shapes: { ids: shape, table: [3, 2] },
     params,

@@ -1,6 +1,7 @@
 /** Sentences as the model takes them: word pieces between [CLS] and [SEP], and the pieces of every word. */
 import { InputError } from '../../../kernels/shared/errors.ts';
-import type { StsnBatch, StsnConfig } from '../../models/stsn.ts';
+import type { StsnConfig } from '../../models/stsn.ts';
+import type { SentenceBatch } from '../../models/words.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 export interface EncodedSentence {
@@ -42,7 +43,7 @@ export function encodeSentence(
 }
 
 /** A padded batch; padding pieces take id `padId`. */
-export function makeBatch(sentences: readonly EncodedSentence[], padId: number): StsnBatch {
+export function makeBatch(sentences: readonly EncodedSentence[], padId: number): SentenceBatch {
   const rows = sentences.length;
   const pieceColumns = Math.max(0, ...sentences.map((s) => s.ids.length));
   const columns = Math.max(0, ...sentences.map((s) => s.words.length / 2));
