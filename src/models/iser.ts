@@ -10,21 +10,17 @@ import { add, attention, concat, contextAttention, embedding, hostInts, reshape 
 import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
-import { inGroups, takeRows } from './row-groups.ts';
-import {
-  gatherRanges,
-  ofSentences,
-  poolRanges,
-  poolWords,
-  rowsOf,
-  wordsBetween,
-  type SentenceBatch,
-} from './words.ts';
+import { gatherRanges, inGroups, ofSentences, poolRanges, rowsOf, takeRows } from './span-rows.ts';
+import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
 export const spanContexts = ['sea', 'gru', 'cls'] as const;
 export const relationContexts = [
-  ...(['local', 'local-attention', 'local-bert'] as const),
-  ...(['cls', 'global-bert', 'global'] as const),
+  'local',
+  'local-attention',
+  'local-bert',
+  'cls',
+  'global-bert',
+  'global',
 ] as const;
 
 export interface IserConfig {
@@ -103,13 +99,8 @@ class SpanContext {
   /** c [S, d] of spans i32[S, 3] of states [B, n, d]; all of sentences of `length` words, so that nothing is padded. */
   forward(states: Tensor, spans: Int32Array, length: number): Tensor {
     const [count, d] = [rowsOf(spans), states.shape[2]];
-    // H̃, and Z = H̃ + output(MHA).
-    const beside = gatherRanges(
-      states,
-      spans.map((value, i) => (i % 3 === 1 ? 0 : value)),
-      length,
-      spans,
-    );
+    const sentences = spans.map((value, i) => (i % 3 === 1 ? 0 : value));
+    const beside = gatherRanges(states, sentences, length, spans);
     const z = this.#attention ? add(beside, attendBeside(this.#attention, states, spans, length)) : beside;
     const out = this.#gru.forward(z, hostInts(new Int32Array(count).fill(length)));
     // Rows of `out` as [count · length · 2, d/2]: forward at the last word, backward at the first.
@@ -134,9 +125,10 @@ function attendBeside(
   const words = gatherRanges(states, Int32Array.from(sentences.flatMap((b) => [b, 0, length])), length);
   const lengths = hostInts(new Int32Array(sentences.length).fill(length));
   const mixed = contextAttention(
-    ...([query.forward(words), key.forward(words), value.forward(words)] as const),
-    // A query of the span is the map of zeros.
-    query.bias,
+    query.forward(words),
+    key.forward(words),
+    value.forward(words),
+    query.bias, // The query that zeros have.
     hostInts(placed, [rowsOf(spans), 3]),
     { heads, lengths },
   );
@@ -194,10 +186,10 @@ export class Iser {
   }
 
   /** Words → word pieces → BERT → words in two roles (eq. 1, 2) → fused (eq. 3 to 5). */
-  states(batch: SentenceBatch, regularisation?: Regularisation): IserStates {
+  states(batch: WordBatch, regularisation?: Regularisation): IserStates {
     return this.parameters.runtime.tidy(() => {
       const hidden = regularise(this.encoder.forward(batch.pieces), regularisation);
-      const words = poolWords(hidden, batch);
+      const words = wordVectors(hidden, batch);
       const cls = poolRanges(hidden, firstWords(new Int32Array(hidden.shape[0]).fill(1)));
       let entity = this.#entityProjection.forward(words);
       let relation = this.#relationProjection.forward(words);
@@ -241,7 +233,7 @@ export class Iser {
       const pair = concat(
         ...this.#features(relation, heads),
         ...this.#features(relation, tails),
-        this.#relationContext(states, wordsBetween(heads, tails)),
+        this.#relationContext(states, betweenSpans(heads, tails)),
       );
       return this.#relationHead.forward(pair);
     });

@@ -1,7 +1,6 @@
 /** Sentences as the model takes them: word pieces between [CLS] and [SEP], and the pieces of every word. */
 import { InputError } from '../../../kernels/shared/errors.ts';
-import type { StsnConfig } from '../../models/stsn.ts';
-import type { SentenceBatch } from '../../models/words.ts';
+import type { StsnBatch, StsnConfig } from '../../models/stsn.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 export interface EncodedSentence {
@@ -43,7 +42,7 @@ export function encodeSentence(
 }
 
 /** A padded batch; padding pieces take id `padId`. */
-export function makeBatch(sentences: readonly EncodedSentence[], padId: number): SentenceBatch {
+export function makeBatch(sentences: readonly EncodedSentence[], padId: number): StsnBatch {
   const rows = sentences.length;
   const pieceColumns = Math.max(0, ...sentences.map((s) => s.ids.length));
   const columns = Math.max(0, ...sentences.map((s) => s.words.length / 2));

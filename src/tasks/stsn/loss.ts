@@ -1,8 +1,7 @@
 /** STSN's training loss: the sum of three means (SPEC section 3). */
 import type { Tensor } from '../../gpu/tensor.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
-import type { Stsn } from '../../models/stsn.ts';
-import type { SentenceBatch } from '../../models/words.ts';
+import type { Stsn, StsnBatch } from '../../models/stsn.ts';
 import { add, binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
 import type { Samples } from '../sampling.ts';
@@ -40,7 +39,7 @@ export function tagTargets(
  */
 export function stsnLoss(
   model: Stsn,
-  batch: SentenceBatch,
+  batch: StsnBatch,
   sentences: readonly Sentence[],
   samples: Samples,
   regularisation?: Regularisation,

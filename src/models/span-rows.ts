@@ -1,14 +1,45 @@
-/** Work on many rows of several lengths: rows of one length together, no more at once than a binding holds. */
+/**
+ * Rows for spans, as triples i32[R, 3] = (b, start, end), end exclusive: gathered, pooled, and worked on in groups of one
+ * length.
+ */
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { concat, embedding, hostInts, reshape } from '../ops/index.ts';
+import { concat, embedding, hostInts, rangeMaxPool, reshape } from '../ops/index.ts';
 
-/** Bytes of the largest tensor of a group: what every WebGPU device binds, also where one could bind more. */
-const MOST_BYTES = 2 ** 27;
+/** Number of triples. */
+export const rowsOf = (triples: Int32Array): number => triples.length / 3;
+
+/** The maximum of x [B, n, d] over ranges of words i32[R, 3] → [R, d]; an empty range gives 0. */
+export const poolRanges = (x: Tensor, ranges: Int32Array): Tensor =>
+  rangeMaxPool(x, hostInts(ranges, [rowsOf(ranges), 3]));
+
+/**
+ * Words start … start + length − 1 of x [B, n, d] for every (b, start, end) of `ranges` → [R, length, d].
+ * @param holes i32[R, 3]: words start … end − 1 of each row of the result that are 0 instead
+ */
+export function gatherRanges(x: Tensor, ranges: Int32Array, length: number, holes?: Int32Array): Tensor {
+  const [batch, columns, d] = x.shape;
+  const rows = rowsOf(ranges);
+  const ids = new Int32Array(rows * length);
+  for (let r = 0; r < rows; r++) {
+    const first = ranges[3 * r] * columns + ranges[3 * r + 1];
+    const at = r * length;
+    for (let i = 0; i < length; i++) ids[at + i] = first + i;
+    if (holes) ids.fill(-1, at + holes[3 * r + 1], at + holes[3 * r + 2]);
+  }
+  return embedding(hostInts(ids, [rows, length]), reshape(x, [batch * columns, d]), holes !== undefined);
+}
+
+/** Row b of x [B, d] for every (b, start, end) of `triples` → [R, d]. */
+export const ofSentences = (x: Tensor, triples: Int32Array): Tensor =>
+  embedding(hostInts(triples.filter((_, i) => i % 3 === 0)), x);
 
 /** Rows `chosen` of triples i32[R, 3]. */
 export const takeRows = (triples: Int32Array, chosen: readonly number[]): Int32Array =>
   Int32Array.from({ length: 3 * chosen.length }, (_, i) => triples[3 * chosen[Math.floor(i / 3)] + (i % 3)]);
+
+/** Bytes of the largest tensor of a group: what every WebGPU device binds, also where one could bind more. */
+const MOST_BYTES = 2 ** 27;
 
 /**
  * The rows that `body` makes, in their order. `body` gets the numbers of rows of one length, so that it need not pad;
