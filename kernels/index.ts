@@ -10,6 +10,7 @@ import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 import { clipGradNorm } from './clip-grad-norm.ts';
 import { columnSumKernel, sum } from './column-sum.ts';
 import { concat } from './concat.ts';
+import { contextAttention } from './context-attention.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
@@ -40,6 +41,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     clipGradNorm,
     columnSumKernel,
     concat,
+    contextAttention,
     crossEntropy,
     dropout,
     embedding,

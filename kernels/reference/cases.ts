@@ -98,6 +98,7 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   dropout: (random) => [{ inputs: { x: random(11, 13) }, params: { p: 0.3, seed: 7, offset: 11 } }],
   embedding: (random) => [
     { inputs: { ids: ints([2, 3], 4, 0, 4, 1, 4, 2), table: random(6, 9) }, params: {} },
+    { inputs: { ids: ints([5], 1, -1, 0, -1, 1), table: random(3, 8) }, params: { padding: true } },
   ],
   'gaussian-kl': (random): ReferenceCase[] => [
     { inputs: { mu: random(5, 12), sigma: positive(random(5, 12)) }, params: { views: 3 } },

@@ -36,8 +36,9 @@ export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number, 
 /** Softmax over the last axis. */
 export const softmax = (x: Tensor): Tensor => one('softmax', x, { x });
 
-/** Rows of table [V, d] at ids [...] → [..., d]. */
-export const embedding = (ids: HostInts, table: Tensor): Tensor => one('embedding', table, { ids, table });
+/** Rows of table [V, d] at ids [...] → [..., d]; with `padding` an id of −1 is a row of zeros. */
+export const embedding = (ids: HostInts, table: Tensor, padding = false): Tensor =>
+  one('embedding', table, { ids, table }, { padding });
 
 /** Multi-head attention of q [B, Lq, D] over k, v [B, Lk, D]; `lengths` [B] masks keys, `mask` [B, Lq, Lk] pairs. */
 export const attention = (
@@ -95,6 +96,19 @@ export const spanScore = (
   bias: Tensor,
 ): Tensor => one('span-score', x, { x, width_embedding: widthEmbedding, spans, weight, bias });
 
+/**
+ * Attention of q, k, v [B, L, D] within lengths [B] that leaves each of `spans` (b, start, end) out: no keys of the span,
+ * and the query `maskQuery` [D] at its rows → [S, L, D] (SPEC section 1).
+ */
+export const contextAttention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  maskQuery: Tensor,
+  spans: HostInts,
+  { heads, lengths }: { heads: number; lengths: HostInts },
+): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
+
 /** Maximum over the rows of every range → [R, d]; an empty range gives 0. */
 export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor => one('range-max-pool', x, { x, ranges });
 
@@ -106,6 +120,14 @@ export function slidingAveragePool(x: Tensor, lengths: HostInts, scales: readonl
   const pooled = apply(x.runtime, kernelNamed('sliding-average-pool'), { x, lengths }, { scales });
   return scales.map((r) => pooled[`out.${r}`]);
 }
+
+/** x [B, L, d] through a bidirectional LSTM with PyTorch's eight weights, within lengths [B] → [B, L, 2h]. */
+export const lstm = (x: Tensor, weights: Readonly<Record<string, Tensor>>, lengths: HostInts): Tensor =>
+  one('lstm', x, { x, ...weights, lengths }, { bidirectional: true });
+
+/** The same through a GRU. */
+export const gru = (x: Tensor, weights: Readonly<Record<string, Tensor>>, lengths: HostInts): Tensor =>
+  one('gru', x, { x, ...weights, lengths }, { bidirectional: true });
 
 /** Inverted dropout with Philox bits of (seed, offset); the identity at p = 0. */
 export const dropout = (x: Tensor, p: number, seed: number, offset: number): Tensor =>
