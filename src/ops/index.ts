@@ -64,6 +64,20 @@ export const segmentAttention = (
   return one('segment-attention', q, { q, k, v, weights, lengths }, { heads, scales, projections });
 };
 
+/**
+ * Attention of q, k, v [B, L, D] within lengths [B], in which token i sees token j if bit kinds_j of sees[kinds_i] is set
+ * or if both are of one group ≥ 0; `kinds` (0 to 15) and `groups` [B, L] (SPEC section 1).
+ */
+export const visibilityAttention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: { heads: number; sees: readonly number[]; kinds: HostInts; groups: HostInts; lengths: HostInts },
+): Tensor => {
+  const { heads, sees, ...tables } = options;
+  return one('visibility-attention', q, { q, k, v, ...tables }, { heads, sees });
+};
+
 /** [x_start ; x_(end−1) ; width row] of every span → [S, 2d + dw]. */
 export const spanRepresentation = (x: Tensor, widthEmbedding: Tensor, spans: HostInts): Tensor =>
   one('span-representation', x, { x, width_embedding: widthEmbedding, spans });
