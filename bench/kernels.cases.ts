@@ -32,6 +32,12 @@ const squares = (...shape: number[]): RefTensor => {
   return { shape, data: (data as Float64Array).map((v) => Math.fround(v * v)) };
 };
 
+/** From 1/2 to 2: standard deviations, weights of graphs. */
+const positive = (...shape: number[]): RefTensor => {
+  const { data } = floats(...shape);
+  return { shape, data: (data as Float64Array).map((v) => Math.fround(2 ** v)) };
+};
+
 function attention(queries: number, keys: number, heads: number, more: RefTensors = {}): () => RefTensors {
   const [B, D] = [2, 96 * heads];
   return () => ({ q: floats(B, queries, D), k: floats(B, keys, D), v: floats(B, keys, D), ...more });
@@ -63,6 +69,9 @@ function spanInputs(): RefTensors {
     spans: { shape: [spans.length / 3, 3], data: spans },
   };
 }
+
+/** From 220 candidates and 20 labels down. */
+const graphNodes = (): RefTensor => ints([8], (b) => 240 - 15 * b);
 
 /** All cases; a kernel that is not there yet is passed over. */
 export const kernelCases: readonly KernelCase[] = [
@@ -146,6 +155,22 @@ export const kernelCases: readonly KernelCase[] = [
     shape: 'B4 L64 d256 h128, both ways',
     inputs: recurrent(3),
     params: { bidirectional: true },
+  },
+  {
+    kernel: 'gaussian-kl',
+    shape: 'B8 N240 D768, 2 views',
+    inputs: () => ({ mu: floats(8, 240, 768), sigma: positive(8, 240, 768), lengths: graphNodes() }),
+    params: { views: 2 },
+  },
+  {
+    kernel: 'graph-adjacency',
+    shape: 'B8 N240, 2 views',
+    inputs: () => ({ weights: positive(8, 2, 240, 240), lengths: graphNodes() }),
+  },
+  {
+    kernel: 'graph-convolution',
+    shape: 'B8 N240 g768, 2 views',
+    inputs: () => ({ adjacency: floats(8, 2, 240, 240), x: floats(8, 240, 768), lengths: graphNodes() }),
   },
   {
     kernel: 'cross-entropy',

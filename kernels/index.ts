@@ -14,6 +14,9 @@ import { crossEntropy } from './cross-entropy.ts';
 import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
 import { embedding } from './embedding.ts';
+import { gaussianKl } from './gaussian-kl.ts';
+import { graphAdjacency } from './graph-adjacency.ts';
+import { graphConvolution } from './graph-convolution.ts';
 import { layerNorm } from './layer-norm.ts';
 import { gru } from './gru.ts';
 import { linear } from './linear.ts';
@@ -41,6 +44,9 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     crossEntropy,
     dropout,
     embedding,
+    gaussianKl,
+    graphAdjacency,
+    graphConvolution,
     gru,
     layerNorm,
     linear,

@@ -47,6 +47,12 @@ const attentionCase = (random: Random, D: number, heads: number, more: RefTensor
   params: { heads },
 });
 
+/** Numbers from 1/2 to 2, for standard deviations and weights of graphs. */
+const positive = ({ shape, data }: RefTensor): RefTensor => ({
+  shape,
+  data: Float64Array.from(data, (v) => Math.fround(2 ** v)),
+});
+
 /** Spans of x [2, 6, d]: the first and last words, a repeated start, one of the widest. */
 const spans = ints([5, 3], 0, 0, 1, 0, 2, 5, 1, 0, 3, 1, 0, 2, 1, 5, 6);
 
@@ -92,6 +98,22 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   dropout: (random) => [{ inputs: { x: random(11, 13) }, params: { p: 0.3, seed: 7, offset: 11 } }],
   embedding: (random) => [
     { inputs: { ids: ints([2, 3], 4, 0, 4, 1, 4, 2), table: random(6, 9) }, params: {} },
+  ],
+  'gaussian-kl': (random): ReferenceCase[] => [
+    { inputs: { mu: random(5, 12), sigma: positive(random(5, 12)) }, params: { views: 3 } },
+    {
+      inputs: { mu: random(2, 6, 10), sigma: positive(random(2, 6, 10)), lengths: ints([2], 6, 4) },
+      params: { views: 2 },
+    },
+  ],
+  'graph-adjacency': (random) => [
+    { inputs: { weights: positive(random(2, 3, 5, 5)), lengths: ints([2], 5, 3) }, params: {} },
+  ],
+  'graph-convolution': (random) => [
+    {
+      inputs: { adjacency: random(2, 3, 5, 5), x: random(2, 5, 12), lengths: ints([2], 5, 3) },
+      params: {},
+    },
   ],
   gru: (random) => [recurrent(random, 3, 6, true)],
   'layer-norm': (random): ReferenceCase[] => [

@@ -8,6 +8,9 @@ import { concatReference } from './concat.ts';
 import { crossEntropyReference } from './cross-entropy.ts';
 import { dropoutReference } from './dropout.ts';
 import { embeddingReference } from './embedding.ts';
+import { gaussianKlReference } from './gaussian-kl.ts';
+import { graphAdjacencyReference } from './graph-adjacency.ts';
+import { graphConvolutionReference } from './graph-convolution.ts';
 import { gruReference } from './gru.ts';
 import { layerNormReference } from './layer-norm.ts';
 import { linearReference } from './linear.ts';
@@ -41,6 +44,9 @@ export const references: Readonly<Record<string, Reference>> = {
   'cross-entropy': crossEntropyReference,
   dropout: dropoutReference,
   embedding: embeddingReference,
+  'gaussian-kl': gaussianKlReference,
+  'graph-adjacency': graphAdjacencyReference,
+  'graph-convolution': graphConvolutionReference,
   gru: gruReference,
   'layer-norm': layerNormReference,
   linear: linearReference,

@@ -78,6 +78,24 @@ export const visibilityAttention = (
   return one('visibility-attention', q, { q, k, v, ...tables }, { heads, sees });
 };
 
+/**
+ * KL divergences between all pairs of the Gaussians N(mu_i, sigma_i²), sigma > 0, over the dimensions of each view:
+ * [N, D] → [views, N, N]; [B, N, D] with lengths [B] → [B, views, N, N], 0 in padding.
+ */
+export const gaussianKl = (
+  mu: Tensor,
+  sigma: Tensor,
+  options: { views: number; lengths?: HostInts },
+): Tensor => one('gaussian-kl', mu, { mu, sigma, lengths: options.lengths }, { views: options.views });
+
+/** (weights + I) / (1 + row sums of weights) over the first lengths [B] nodes: [B, views, N, N] → the same, 0 in padding. */
+export const graphAdjacency = (weights: Tensor, lengths: HostInts): Tensor =>
+  one('graph-adjacency', weights, { weights, lengths });
+
+/** ReLU of adjacency [B, views, N, N] by view times its share of the columns of x [B, N, g], within lengths [B] → [B, N, g]. */
+export const graphConvolution = (adjacency: Tensor, x: Tensor, lengths: HostInts): Tensor =>
+  one('graph-convolution', x, { adjacency, x, lengths });
+
 /** [x_start ; x_(end−1) ; width row] of every span → [S, 2d + dw]. */
 export const spanRepresentation = (x: Tensor, widthEmbedding: Tensor, spans: HostInts): Tensor =>
   one('span-representation', x, { x, width_embedding: widthEmbedding, spans });

@@ -51,6 +51,7 @@ const builtFrom: Readonly<Record<string, string>> = {
   split: 'concat',
   sum: 'column-sum',
   linear: 'matmul',
+  'graph-convolution': 'matmul',
 };
 
 function filesBelow(folder: string, ending: string): string[] {

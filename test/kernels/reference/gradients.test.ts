@@ -1,6 +1,6 @@
 import test from 'tape';
 import { references } from '../../../kernels/reference/index.ts';
-import type { RefParams, RefTensors } from '../../../kernels/reference/types.ts';
+import type { RefParams, RefTensor, RefTensors } from '../../../kernels/reference/types.ts';
 import { gradcheck, ints, random } from './gradcheck.ts';
 
 interface GradientCase {
@@ -84,6 +84,12 @@ const recurrentCases = (gates: number): GradientCase[] => [
   recurrentCase(gates, [], 3, 2, 2, true),
   recurrentCase(gates, [0], 0, 2, 1, false),
 ];
+
+/** Numbers from 1/2 to 2. */
+const positive = ({ shape, data }: RefTensor): RefTensor => ({
+  shape,
+  data: Float64Array.from(data, (v) => 2 ** v),
+});
 
 const cases: Record<string, GradientCase[]> = {
   linear: [
@@ -197,6 +203,37 @@ const cases: Record<string, GradientCase[]> = {
     },
     { label: 'scalar', inputs: { logits: random([]), targets: ints([], [1]) } },
     { label: 'empty', inputs: { logits: random([0]), targets: ints([0], []) } },
+  ],
+  'gaussian-kl': [
+    {
+      label: 'two views',
+      inputs: { mu: random([4, 6]), sigma: positive(random([4, 6])) },
+      params: { views: 2 },
+    },
+    {
+      label: 'lengths',
+      inputs: {
+        mu: random([3, 4, 3]),
+        sigma: positive(random([3, 4, 3])),
+        lengths: ints([3], [4, 0, 2]),
+      },
+      params: { views: 1 },
+    },
+    { label: 'no nodes', inputs: { mu: random([0, 2]), sigma: random([0, 2]) }, params: { views: 1 } },
+  ],
+  'graph-adjacency': [
+    { label: 'lengths', inputs: { weights: positive(random([3, 2, 3, 3])), lengths: ints([3], [3, 0, 2]) } },
+    { label: 'no nodes', inputs: { weights: random([2, 1, 0, 0]), lengths: ints([2], [0, 0]) } },
+  ],
+  'graph-convolution': [
+    {
+      label: 'lengths',
+      inputs: { adjacency: random([3, 2, 4, 4]), x: random([3, 4, 6]), lengths: ints([3], [4, 0, 3]) },
+    },
+    {
+      label: 'no columns',
+      inputs: { adjacency: random([1, 2, 2, 2]), x: random([1, 2, 0]), lengths: ints([1], [2]) },
+    },
   ],
   lstm: recurrentCases(4),
   gru: recurrentCases(3),
