@@ -17,7 +17,7 @@ export interface EncodedSentence {
 export function encodeSentence(
   tokens: readonly string[],
   tokenizer: Tokenizer,
-  config: StsnConfig,
+  config: Pick<StsnConfig, 'encoder'>,
   what: string,
 ): EncodedSentence {
   if (tokens.length === 0) throw new InputError(`${what}: a sentence of 0 words`);
