@@ -15,12 +15,12 @@ export const fixtureSteps = (expected: Tensors): TraceOptions => ({
 
 /**
  * Asserts that `actual` holds the tensors of `expected`: logits and losses to 3e-5, gradients to 5e-4, parameters to
- * 1e-4 and how far they moved from `initial` to 1e-2, all relative. Attention key biases, whose true gradient is 0, are
- * left out.
+ * 1e-4 and how far they moved from `initial` to 1e-3 (a bias that decays is off by 3e-3), all relative. Attention key
+ * biases, whose true gradient is 0, are left out.
  */
 export function checkParity(t: test.Test, actual: Tensors, expected: Tensors, initial: Tensors): void {
   t.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort(), 'the same tensors');
-  const limits = { logits: 3e-5, grad: 5e-4, param: 1e-4, moved: 1e-2 };
+  const limits = { logits: 3e-5, grad: 5e-4, param: 1e-4, moved: 1e-3 };
   const worst = { logits: 0, grad: 0, param: 0, moved: 0 };
   const check = (kind: keyof typeof limits, key: string, error: number) => {
     worst[kind] = Math.max(worst[kind], error);
