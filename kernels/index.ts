@@ -30,6 +30,7 @@ import { spanEnumerate } from './span-enumerate.ts';
 import { spanRepresentation } from './span-representation.ts';
 import { spanScore } from './span-score.ts';
 import { split } from './split.ts';
+import { visibilityAttention } from './visibility-attention.ts';
 import { weightedSum } from './weighted-sum.ts';
 
 export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
@@ -63,6 +64,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     spanScore,
     split,
     sum,
+    visibilityAttention,
     weightedSum,
   ].map((kernel) => [kernel.name, kernel]),
 );

@@ -189,6 +189,26 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   ],
   split: (random) => [{ inputs: { x: random(3, 11) }, params: { widths: [2, 5, 4] } }],
   sum: (random) => [{ inputs: { x: random(9, 17) }, params: {} }],
+  'visibility-attention': (random): ReferenceCase[] => [
+    {
+      inputs: {
+        ...{ q: random(2, 7, 8), k: random(2, 7, 8), v: random(2, 7, 8) },
+        kinds: ints([2, 7], 0, 0, 1, 2, 2, 2, 2, 2, 0, 2, 0, 1, 9, 9),
+        groups: ints([2, 7], -1, -1, -1, 0, 1, 0, 1, 5, 5, 5, -1, -1, 5, 5),
+        lengths: ints([2], 7, 5),
+      },
+      params: { heads: 2, sees: [0b101, 0b010, 0b001] },
+    },
+    {
+      inputs: {
+        ...{ q: random(1, 5, 6), k: random(1, 5, 6), v: random(1, 5, 6) },
+        kinds: ints([1, 5], 0, 1, 0, 1, 1),
+        groups: ints([1, 5], -1, -1, -1, -1, -1),
+        lengths: ints([1], 5),
+      },
+      params: { heads: 2, sees: [0b11, 0b01] },
+    },
+  ],
   'weighted-sum': (random) => [
     { inputs: { weights: random(3), x0: random(37, 9), x1: random(37, 9), x2: random(37, 9) }, params: {} },
   ],

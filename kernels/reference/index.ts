@@ -27,6 +27,7 @@ import { spanRepresentationReference } from './span-representation.ts';
 import { spanScoreReference } from './span-score.ts';
 import { splitReference } from './split.ts';
 import { sumReference } from './sum.ts';
+import { visibilityAttentionReference } from './visibility-attention.ts';
 import { weightedSumReference } from './weighted-sum.ts';
 import type { Reference } from './types.ts';
 
@@ -63,5 +64,6 @@ export const references: Readonly<Record<string, Reference>> = {
   'span-score': spanScoreReference,
   split: splitReference,
   sum: sumReference,
+  'visibility-attention': visibilityAttentionReference,
   'weighted-sum': weightedSumReference,
 };

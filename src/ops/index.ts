@@ -66,6 +66,20 @@ export const segmentAttention = (
 };
 
 /**
+ * Attention of q, k, v [B, L, D] within lengths [B], in which token i sees token j if bit kinds_j of sees[kinds_i] is set
+ * or if both are of one group ≥ 0; `kinds` (0 to 15) and `groups` [B, L] (SPEC section 1).
+ */
+export const visibilityAttention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: { heads: number; sees: readonly number[]; kinds: HostInts; groups: HostInts; lengths: HostInts },
+): Tensor => {
+  const { heads, sees, ...tables } = options;
+  return one('visibility-attention', q, { q, k, v, ...tables }, { heads, sees });
+};
+
+/**
  * KL divergences between all pairs of the Gaussians N(mu_i, sigma_i²), sigma > 0, over the dimensions of each view:
  * [N, D] → [views, N, N]; [B, N, D] with lengths [B] → [B, views, N, N], 0 in padding.
  */

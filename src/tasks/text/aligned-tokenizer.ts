@@ -92,6 +92,10 @@ class AlignedTokenizer implements Tokenizer {
     this.wordPrefix = byteLevel ? ' ' : '';
   }
 
+  idOf(token: string): number | undefined {
+    return this.peer.token_to_id(token);
+  }
+
   encode(text: string): Piece[] {
     const { ids, tokens } = this.peer.encode(text, { add_special_tokens: false });
     const { units, starts, ends } = streamOf(text, this.form);

@@ -8,16 +8,18 @@ export interface VocabOptions {
   readonly minCount?: number;
   /** The most entries, special tokens included; without it every frequent word is taken. */
   readonly size?: number;
+  /** Further tokens that no text contains, right behind the special ones: a model's markers. */
+  readonly reserved?: readonly string[];
 }
 
 /**
- * A small WordPiece vocabulary for a model that starts from random weights, in id order: the special tokens, every
- * character of the corpus (and its `##` form, for those that can continue a word) by code point, then whole words by
- * falling count, equal counts by code point. Deterministic, whatever the order of `words`, which may be words or
+ * A small WordPiece vocabulary for a model that starts from random weights, in id order: the special tokens, those
+ * reserved, every character of the corpus (and its `##` form, for those that can continue a word) by code point, then
+ * whole words by falling count, equal counts by code point. Deterministic, whatever the order of `words`, which may be words or
  * whole texts. No word of the corpus becomes [UNK]. Throws `InputError` when the characters alone exceed `size`.
  */
 export function buildVocab(words: Iterable<string>, options: VocabOptions): string[] {
-  const { doLowerCase, minCount = 2, size = Infinity } = options;
+  const { doLowerCase, minCount = 2, size = Infinity, reserved = [] } = options;
   const chars = new Set<string>();
   const counts = new Map<string, number>();
   for (const given of words) {
@@ -28,7 +30,7 @@ export function buildVocab(words: Iterable<string>, options: VocabOptions): stri
   }
   const sorted = [...chars].sort(byCodePoint);
   const continuing = sorted.filter((char) => !standsAlone(char)).map((char) => CONTINUATION + char);
-  const base = [...SPECIAL_TOKENS, ...sorted, ...continuing];
+  const base = [...new Set([...SPECIAL_TOKENS, ...reserved, ...sorted, ...continuing])];
   if (base.length > size) {
     throw new InputError(
       `a vocabulary of ${size} entries cannot hold the ${base.length} special tokens and characters`,

@@ -104,6 +104,10 @@ class WordPieceTokenizer implements Tokenizer {
     this.longest = longest;
   }
 
+  idOf(token: string): number | undefined {
+    return this.ids.get(token);
+  }
+
   encode(text: string): Piece[] {
     return basicTokenize(text, this.options).flatMap((word) => this.split(word));
   }

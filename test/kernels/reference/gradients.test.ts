@@ -17,6 +17,20 @@ function attentionCase(B: number, Lq: number, Lk: number, D: number, heads: numb
   };
 }
 
+function visibilityCase(
+  label: string,
+  lengths: number[],
+  L: number,
+  kinds: number[],
+  groups: number[],
+  sees: number[],
+): GradientCase {
+  const B = lengths.length;
+  const [q, k, v] = [random([B, L, 4]), random([B, L, 4]), random([B, L, 4])];
+  const tables = { kinds: ints([B, L], kinds), groups: ints([B, L], groups), lengths: ints([B], lengths) };
+  return { label, inputs: { q, k, v, ...tables }, params: { heads: 2, sees } };
+}
+
 function spanInputs(
   B: number,
   L: number,
@@ -138,6 +152,11 @@ const cases: Record<string, GradientCase[]> = {
       },
       params: { heads: 2 },
     },
+  ],
+  'visibility-attention': [
+    visibilityCase('text, annotation, markers', [5], 5, [0, 0, 1, 2, 2], [-1, -1, -1, 4, 4], [5, 2, 1]),
+    visibilityCase('padding', [3, 0], 4, [1, 0, 1, 99, 7, 7, 7, 7], [-1, 0, 0, 0, -7, 3, 3, 3], [2, 0]),
+    visibilityCase('no rows', [], 3, [], [], [1]),
   ],
   'span-representation': [
     { label: 'overlapping spans', inputs: spanInputs(2, 5, 3, 3, 2, spans) },

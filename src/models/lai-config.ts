@@ -1,0 +1,154 @@
+/**
+ * LAI-Net's configuration (SPEC section 3), and the batch that goes between packing and the model: text, the labels'
+ * annotations and the levitated markers of every candidate in one sequence.
+ */
+import { InputError } from '../../kernels/shared/errors.ts';
+import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
+import { Fields, type Json } from './config.ts';
+
+export const visibilities = ['invisible', 'visible', 'full'] as const;
+const defaultMarkers = {
+  start: '[unused1]',
+  end: '[unused2]',
+  subjectStart: '[unused3]',
+  subjectEnd: '[unused4]',
+};
+export type Marker = keyof typeof defaultMarkers;
+
+export interface LaiConfig {
+  encoder: BertConfig;
+  stage: 'entities' | 'relations';
+  entityTypes: string[];
+  relationTypes: string[];
+  /** Those of `relationTypes` that hold in both directions or in none. */
+  symmetric: string[];
+  /** The phrase of a label; a label without one is its own. */
+  annotations: Record<string, string>;
+  /** False: no annotations in the input, and no graph (the paper's Table 3). */
+  annotate: boolean;
+  /** Table 4. */
+  visibility: (typeof visibilities)[number];
+  /** Which markers a marker sees: its pair, or all. */
+  markerVisibility: 'pair' | 'all';
+  views: number;
+  /** 0: annotations in the input alone (Table 3). */
+  graphLayers: number;
+  /** False: all candidates are classified (Table 5). */
+  filter: boolean;
+  /** Words of the widest candidate of the entities stage. */
+  maxSpanWidth: number;
+  /** Most candidates of one instance. */
+  maxCandidates: number;
+  relationThreshold: number;
+  markers: Record<Marker, string>;
+}
+
+/** What a token is to the others. */
+export const kinds = { text: 0, annotation: 1, marker: 2 } as const;
+
+/** Whether there is a graph, hence a second round. */
+export const hasGraph = ({ annotate, graphLayers }: LaiConfig): boolean => annotate && graphLayers > 0;
+
+/** The labels that are annotated, in order. */
+export const labelsOf = ({ stage, entityTypes, relationTypes }: LaiConfig): string[] =>
+  stage === 'entities' ? entityTypes : relationTypes;
+
+/** For each relation type the class of its inverse, which is its own where it is symmetric. */
+export function inverseClasses({ relationTypes, symmetric }: LaiConfig): number[] {
+  let next = relationTypes.length;
+  return relationTypes.map((type, r) => (symmetric.includes(type) ? r : next++));
+}
+
+/** Outputs of the relation head: the types, then the inverses. */
+export const relationClasses = ({ relationTypes, symmetric }: LaiConfig): number =>
+  2 * relationTypes.length - symmetric.length;
+
+/** `sees` of the kernel `visibility-attention`: bit j of entry i says that kind i sees kind j. */
+export function visibleKinds({ visibility, markerVisibility }: LaiConfig): number[] {
+  const [text, annotation, marker] = [1, 2, 4];
+  if (visibility === 'full') return Array<number>(3).fill(text | annotation | marker);
+  const between = visibility === 'visible';
+  return [
+    text | marker | (between ? annotation : 0),
+    annotation | (between ? text : 0),
+    text | (markerVisibility === 'all' ? marker : 0),
+  ];
+}
+
+/** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
+export function parseLaiConfig(json: Json, what: string): LaiConfig {
+  const fields = new Fields(json, what);
+  fields.oneOf('model', ['lai'] as const);
+  const config: LaiConfig = {
+    encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
+    stage: fields.oneOf('stage', ['entities', 'relations'] as const),
+    entityTypes: fields.strings('entityTypes', []),
+    relationTypes: fields.strings('relationTypes', []),
+    symmetric: fields.strings('symmetric', []),
+    annotations: phrases(fields, 'annotations', {}),
+    annotate: fields.boolean('annotate', true),
+    visibility: fields.oneOf('visibility', visibilities, 'invisible'),
+    markerVisibility: fields.oneOf('markerVisibility', ['pair', 'all'] as const, 'pair'),
+    views: fields.integer('views', 2),
+    graphLayers: fields.integer('graphLayers', 2, 0),
+    filter: fields.boolean('filter', true),
+    maxSpanWidth: fields.integer('maxSpanWidth', 8),
+    maxCandidates: fields.integer('maxCandidates', 220),
+    relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
+    markers: { ...defaultMarkers, ...phrases(fields, 'markers', defaultMarkers) },
+  };
+  fields.rejectUnknown();
+  const { stage, relationTypes, symmetric, markers, views } = config;
+  const unknown = symmetric.find((type) => !relationTypes.includes(type));
+  if (unknown !== undefined)
+    throw fields.error('symmetric', `may list relationTypes alone (${relationTypes.join(', ')})`, unknown);
+  for (const name of Object.keys(markers))
+    if (!Object.hasOwn(defaultMarkers, name))
+      throw new InputError(
+        `${what}: markers: unknown key "${name}" (known: ${Object.keys(defaultMarkers).join(', ')})`,
+      );
+  if (labelsOf(config).length === 0)
+    throw new InputError(
+      `${what}: "${stage === 'entities' ? 'entityTypes' : 'relationTypes'}" is empty: stage ${stage} has nothing to tell`,
+    );
+  const width = config.encoder.hiddenSize * (stage === 'entities' ? 1 : 2);
+  if (hasGraph(config) && width % views)
+    throw new InputError(`${what}: "views" ${views} does not divide the graph's width ${width}`);
+  return config;
+}
+
+/** An object of strings that are not blank. */
+function phrases(fields: Fields, key: string, fallback: Record<string, string>): Record<string, string> {
+  if (!fields.has(key)) return fallback;
+  const given = fields.object(key);
+  for (const [name, value] of Object.entries(given))
+    if (typeof value !== 'string' || value.trim() === '')
+      throw fields.error(key, `must give ${JSON.stringify(name)} a text`, value);
+  return given as Record<string, string>;
+}
+
+/** The config as a checkpoint stores it. */
+export const laiConfigJson = (config: LaiConfig): Json => ({
+  model: 'lai',
+  ...config,
+  encoder: config.encoder.json,
+});
+
+/** B instances as the model takes them; L tokens, C candidates at most, T labels (0 without annotations). */
+export interface LaiBatch {
+  /** With positions: markers have those of the text they mark. */
+  pieces: PieceBatch;
+  /** i32[B, L] for `visibility-attention`; anything in padding. */
+  kinds: Int32Array;
+  groups: Int32Array;
+  /** i32[B, C, 4] rows of [B·L, d]: first and last piece, start and end marker; the instance's row 0 in padding. */
+  candidates: Int32Array;
+  /** i32[B]: candidates of each instance, at least one. */
+  counts: Int32Array;
+  /** C. */
+  columns: number;
+  /** i32[B, T, 2] rows of [B·L, d]: first and last piece of each label's phrase. */
+  labels: Int32Array;
+  /** i32[B, 4], relations stage alone: the subject's first and last piece, `subjectStart`, `subjectEnd`. */
+  subjects?: Int32Array;
+}
