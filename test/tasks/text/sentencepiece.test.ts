@@ -87,6 +87,7 @@ test('a small model', (t) => {
   const tokenizer = load({ 'spiece.model': small });
   const { padId, unkId, clsId, sepId, maskId, vocabSize } = tokenizer;
   t.deepEqual([padId, unkId, clsId, sepId, maskId, vocabSize], [0, 1, 2, 3, 4, 11]);
+  t.deepEqual([tokenizer.idOf('[SEP]'), tokenizer.idOf('nowhere')], [3, undefined]);
   const text = ' Cafe\u0301s  港𠮷 ``Café';
   t.deepEqual(
     slices(tokenizer, text),

@@ -67,6 +67,7 @@ test('the longest entry wins, from the left', (t) => {
 test('special tokens are neither added nor recognised', (t) => {
   t.deepEqual([cased.padId, cased.unkId, cased.clsId, cased.sepId, cased.maskId], [0, 1, 2, 3, 4]);
   t.equal(cased.vocabSize, vocab.length);
+  t.deepEqual([cased.idOf('[SEP]'), cased.idOf('[sep]')], [3, undefined], 'but found by name');
   t.deepEqual(
     cased.encode('[SEP]').map((p) => p.id),
     [1, 1, 1],
@@ -172,6 +173,11 @@ test('buildVocab', (t) => {
     'size',
   );
   t.deepEqual(buildVocab(words, { doLowerCase: true, minCount: 3 }), expected.slice(0, -1), 'minCount');
+  t.deepEqual(
+    buildVocab(words, { doLowerCase: true, reserved: ['[unused1]', '<s>', '[unused1]'] }),
+    [...specials, '[unused1]', '<s>', ...expected.slice(specials.length)],
+    'reserved tokens follow the special ones',
+  );
   t.throws(() => buildVocab(words, { doLowerCase: true, size: 20 }), /20 entries cannot hold the 21/);
   const tokenizer = createWordPieceTokenizer({ vocab: expected, doLowerCase: true });
   t.deepEqual(
