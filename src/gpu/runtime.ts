@@ -26,6 +26,7 @@ import { Pipelines, pipelineKey } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
 import type { Recorder } from './recorder.ts';
 import { Tensor, type Storage } from './tensor.ts';
+import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
 

@@ -2,6 +2,7 @@ import { sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/shared/errors.ts';
 import type { Block } from './memory.ts';
 import type { Runtime } from './runtime.ts';
+import type { GPUBuffer } from './webgpu.ts';
 
 /** A block shared by a tensor and its views; goes back to the pool with the last of them. */
 export interface Storage {
