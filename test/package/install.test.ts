@@ -30,8 +30,12 @@ function run(command: string, args: readonly string[], cwd: string): Promise<End
     ),
   );
   return new Promise((done) => {
-    execFile(command, args, { cwd, env, encoding: 'utf8', timeout: 240_000 }, (error, stdout, stderr) =>
-      done({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr }),
+    execFile(
+      command,
+      args,
+      { cwd, env, encoding: 'utf8', timeout: 240_000, maxBuffer: 1 << 26 },
+      (error, stdout, stderr) =>
+        done({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr }),
     );
   });
 }
@@ -74,18 +78,13 @@ test('the command line runs', async (t) => {
 });
 
 test('a bundle for browsers holds nothing of Node', async (t) => {
-  const { build } = await import('esbuild');
   for (const entry of ['spanwise', 'spanwise/kernels']) {
-    const { warnings, outputFiles } = await build({
-      stdin: { contents: `export * from '${entry}';`, resolveDir: project },
-      bundle: true,
-      write: false,
-      format: 'esm',
-      platform: 'browser',
-      logLevel: 'silent',
-    });
-    t.deepEqual(warnings, [], entry);
-    t.notOk(/\bfrom\s*"|\bimport\s*\(/.test(outputFiles[0].text), `${entry} imports nothing`);
+    writeFileSync(join(project, 'page.js'), `export * from '${entry}';`);
+    const args = ['page.js', '--bundle', '--platform=browser', '--format=esm', '--log-level=warning'];
+    const { status, stdout, stderr } = await run(installed('.bin/esbuild'), args, project);
+    t.deepEqual({ status, stderr }, { status: 0, stderr: '' }, entry);
+    t.ok(stdout.includes('getMappedRange') || entry === 'spanwise/kernels', 'all of it');
+    t.notOk(/^import\b|\bimport\s*\(/m.test(stdout), 'nothing is imported');
   }
 });
 
@@ -102,7 +101,7 @@ const programs: [compiler: string, lib: string[], types: string[], webgpu: boole
 
 for (const resolution of ['bundler', 'nodenext'])
   test(`it type-checks with every declaration, ${resolution}`, async (t) => {
-    for (const [compiler, lib, types, webgpu] of programs) {
+    const check = async ([compiler, lib, types, webgpu]: (typeof programs)[number]): Promise<void> => {
       const name = [compiler, ...lib, ...types].join(' ');
       const at = join(project, `${resolution} ${basename(name)}`);
       mkdirSync(at);
@@ -119,7 +118,13 @@ for (const resolution of ['bundler', 'nodenext'])
       };
       writeFileSync(join(at, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['sample.ts'] }));
       await succeed(t, name, node([installed(join(compiler, 'bin', 'tsc')), '-p', at]));
-    }
+    };
+    const half = programs.length / 2;
+    await Promise.all(
+      [programs.slice(0, half), programs.slice(half)].map(async (some) => {
+        for (const one of some) await check(one);
+      }),
+    );
   });
 
 test('the linters of packages find nothing', async (t) => {
