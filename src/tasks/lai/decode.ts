@@ -2,8 +2,8 @@
 import { sigmoid } from '../../../kernels/reference/math.ts';
 import { inverseClasses, relationClasses, type LaiConfig } from '../../models/lai-config.ts';
 import type { Annotation, Relation } from '../dataset.ts';
-import { bestClasses, decodeEntities, type ScoredEntity, type ScoredRelation } from '../decode.ts';
-import { enumerateSpans } from '../spans.ts';
+import { bestClasses, decodeEntities, type ScoredEntity, type ScoredRelation } from '../spans/decode.ts';
+import { enumerateSpans } from '../spans/enumerate.ts';
 import { pairRow, saysYes } from './targets.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** What LAI-Net's heads are trained on (SPEC section 3, `Target of the ordered pair`). */
 import { inverseClasses, relationClasses, type LaiConfig } from '../../models/lai-config.ts';
 import type { Relation, Sentence } from '../dataset.ts';
-import { keptAnnotation, labelIndex, spanLabels, type KeptAnnotation } from '../spans.ts';
+import { keptAnnotation, labelIndex, spanLabels, type KeptAnnotation } from '../spans/enumerate.ts';
 
 /** Target of a row that does not count. */
 export const IGNORED = -100;
