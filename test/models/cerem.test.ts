@@ -8,7 +8,7 @@ import type { Json } from '../../src/models/config.ts';
 import { SegmentInformationAttention } from '../../src/models/segment-information-attention.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { openRuntime } from '../../src/node.ts';
-import { encodeText, makePromptBatch, parsePromptedJson } from '../../src/tasks/cerem/batch.ts';
+import { encodeText, makePromptBatch, parsePromptedJson } from '../../src/tasks/prompts/batch.ts';
 import { checkpointFiles, loadCerem, randomCerem } from '../../src/tasks/cerem/checkpoint.ts';
 import { traceCerem } from '../../src/tasks/cerem/trace.ts';
 import { readPromptedFile } from '../../src/tasks/dataset-file.ts';

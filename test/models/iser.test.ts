@@ -8,7 +8,8 @@ import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { openRuntime } from '../../src/node.ts';
 import { add, binaryCrossEntropy, crossEntropy, hostInts } from '../../src/ops/index.ts';
 import { loadCheckpoint, readCheckpointConfig } from '../../src/tasks/checkpoint.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { readCorpus } from '../../src/tasks/corpus-file.ts';
+import { stsn } from '../../src/tasks/spans/stsn.ts';
 import type { Sentence } from '../../src/tasks/dataset.ts';
 import { enumerateSpans } from '../../src/tasks/spans.ts';
 import { allSamples, joinSamples } from '../../src/tasks/sampling.ts';
@@ -78,7 +79,7 @@ for (const name of checkpoints)
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
     const { model, tokenizer } = load(name);
     const options = fixtureSteps(expected);
-    const actual = await trace(model, tokenizer, readSpertFile(batchFile), options);
+    const actual = await trace(model, tokenizer, readCorpus(stsn, batchFile).sentences, options);
     checkParity(t, actual, expected, initial);
     model.parameters.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');

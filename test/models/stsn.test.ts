@@ -2,7 +2,8 @@
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
 import { openRuntime } from '../../src/node.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { readCorpus } from '../../src/tasks/corpus-file.ts';
+import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { loadStsn } from '../../src/tasks/stsn/checkpoint.ts';
 import { traceStsn } from '../../src/tasks/stsn/trace.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
@@ -25,7 +26,7 @@ for (const name of checkpoints)
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
     const { model, tokenizer } = loadStsn(runtime, dir);
     const options = fixtureSteps(expected);
-    const actual = await traceStsn(model, tokenizer, readSpertFile(batchFile), batchFile, options);
+    const actual = await traceStsn(model, tokenizer, readCorpus(stsn, batchFile).sentences, batchFile, options);
     checkParity(t, actual, expected, initial);
     model.parameters.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');

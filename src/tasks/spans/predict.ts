@@ -14,7 +14,7 @@ import type { Loaded } from '../definition.ts';
 import { enumerateSpans, type EntityPairs } from './enumerate.ts';
 import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
-import { mergeWindows, wordWindows } from './windows.ts';
+import { DEFAULT_OVERLAP, mergeWindows, wordWindows } from './windows.ts';
 
 export interface Prediction {
   entities: ScoredEntity[];
@@ -23,7 +23,8 @@ export interface Prediction {
 
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
- * together; one that is longer than the encoder is read in windows, see `wordWindows`). Two waits for the device a batch: spans first, then the pairs of the entities found.
+ * together; one that is longer than the encoder is read in windows, see `wordWindows`). Two waits for the device a
+ * batch: spans first, then the pairs of the entities found.
  * @param what names sentence i in errors
  * @throws InputError for what `encodeSentence` refuses, and for options that are no counts
  */
@@ -33,10 +34,14 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { batchSize = 16, pairChunk = 4096, policy, overlap } = options;
-  for (const [name, count] of Object.entries({ batchSize, pairChunk }))
-    if (!Number.isInteger(count) || count < 1)
-      throw new InputError(`predict: ${name} must be an integer of at least 1, it is ${count}`);
+  const { batchSize = 16, pairChunk = 4096, policy, overlap = DEFAULT_OVERLAP } = options;
+  for (const [name, count, least] of [
+    ['batchSize', batchSize, 1],
+    ['pairChunk', pairChunk, 1],
+    ['overlap', overlap, 0],
+  ] as const)
+    if (!Number.isInteger(count) || count < least)
+      throw new InputError(`predict: ${name} must be an integer of at least ${least}, it is ${count}`);
   const { encoder } = model.config;
   const room = encoder.maxPositions - 2;
   const windows = sentences.map((tokens) => {
@@ -64,7 +69,7 @@ export async function predict(
     options.progress?.('sentences', Math.min(at + batchSize, order.length), order.length);
   }
   let first = 0;
-  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length))));
+  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length)), policy));
 }
 
 async function predictBatch(

@@ -10,8 +10,8 @@ import {
   singleTokens,
   type AttentionMap,
   type ScaleAttention,
-} from '../../../src/tasks/cerem/attention-map.ts';
-import { attentionSvg } from '../../../src/tasks/cerem/attention-svg.ts';
+} from '../../../src/tasks/prompts/attention-map.ts';
+import { attentionSvg } from '../../../src/tasks/prompts/attention-svg.ts';
 import { loadCerem } from '../../../src/tasks/cerem/checkpoint.ts';
 import { relativeError } from '../../relative-error.ts';
 

@@ -2,9 +2,9 @@
 import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
 import { readSafetensorsFile } from '../../../src/io/files.ts';
-import { cachedPieces, encodeText } from '../../../src/tasks/cerem/batch.ts';
+import { cachedPieces, encodeText } from '../../../src/tasks/prompts/batch.ts';
 import { loadCerem } from '../../../src/tasks/cerem/checkpoint.ts';
-import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/cerem/predict.ts';
+import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/prompts/predict.ts';
 import { readPromptedFile } from '../../../src/tasks/dataset-file.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
