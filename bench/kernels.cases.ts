@@ -1,7 +1,7 @@
 /** Representative inputs of every kernel: about what a BERT-base model sees in a step of a few sentences. */
 import { sizeOf } from '../kernels/plan.ts';
 import type { RefParams, RefTensor, RefTensors } from '../kernels/reference/types.ts';
-import { enumerateSpans } from '../src/tasks/spans.ts';
+import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { randomValues } from './harness.ts';
 
 export interface KernelCase {

@@ -10,7 +10,7 @@ import { slidingAveragePool } from '../kernels/sliding-average-pool.ts';
 import { softmax } from '../kernels/softmax.ts';
 import { spanScore } from '../kernels/span-score.ts';
 import type { Runtime, Tensor } from '../src/node.ts';
-import { enumerateSpans } from '../src/tasks/spans.ts';
+import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { randomValues } from './harness.ts';
 import type { PeerCase, PeerOp, PeerRun, PeerTensor } from './peers/peer.ts';
 

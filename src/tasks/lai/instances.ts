@@ -96,7 +96,7 @@ export class Packer {
 
   /** Errors: InputError that begins with `what` for a sentence that does not fit. */
   encode(tokens: readonly string[], what: string): EncodedSentence {
-    const encoded = encodeSentence(tokens, this.tokenizer, this.config, what);
+    const encoded = encodeSentence(tokens, this.tokenizer, this.config.encoder, what);
     if (encoded.ids.length <= this.room) return encoded;
     const { maxPositions } = this.config.encoder;
     throw new InputError(
