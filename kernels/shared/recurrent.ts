@@ -7,12 +7,12 @@ import { activationFlops } from './activation.ts';
 import { columnSum } from '../column-sum.ts';
 import { fill } from '../elementwise.ts';
 import { InputError } from '../errors.ts';
+import { lengthsOf } from './lengths.ts';
 import { matmul } from './matmul.ts';
 import {
   ceilDiv,
   expectShape,
   foldGrid,
-  hostOf,
   isWanted,
   shapeOf,
   sizeOf,
@@ -109,12 +109,7 @@ function problemOf(kernel: string, gates: number, request: PlanRequest, biases: 
       expectShape(kernel, name, shapeOf(kernel, request, name), shape);
     }
   }
-  expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [b]);
-  const lengths = hostOf(kernel, request, 'lengths');
-  lengths.forEach((n, row) => {
-    if (n < 0 || n > length)
-      throw new InputError(`${kernel}: lengths row ${row} is ${n}, not in 0..${length}`);
-  });
+  const lengths = lengthsOf(kernel, request, b, length);
   const tokens = lengths.reduce((sum, n) => sum + n, 0);
   const pairs = lengths.reduce((sum, n) => sum + Math.max(0, n - 1), 0);
   return { b, length, d, h, g, suffixes, lengths, tokens, pairs };
