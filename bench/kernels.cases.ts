@@ -94,6 +94,15 @@ export const kernelCases: readonly KernelCase[] = [
     params: { heads: 8 },
   },
   {
+    kernel: 'context-attention',
+    shape: 'B2 H8x96 L48 w10',
+    inputs: () => ({
+      ...{ ...attention(48, 48, 8)(), mask_query: floats(768) },
+      ...{ spans: spanInputs().spans, lengths: ints([2], () => 48) },
+    }),
+    params: { heads: 8 },
+  },
+  {
     kernel: 'segment-attention',
     shape: 'B2 H8x96 L256, scales 2-6',
     inputs: attention(256, 256, 8, { weights: floats(5), lengths: ints([2], (b) => 256 - 64 * b) }),
