@@ -123,19 +123,6 @@ export const spanScore = (
   bias: Tensor,
 ): Tensor => one('span-score', x, { x, width_embedding: widthEmbedding, spans, weight, bias });
 
-/**
- * Attention of q, k, v [B, L, D] within lengths [B] that leaves each of `spans` (b, start, end) out: no keys of the span,
- * and the query `maskQuery` [D] at its rows → [S, L, D] (SPEC section 1).
- */
-export const contextAttention = (
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  maskQuery: Tensor,
-  spans: HostInts,
-  { heads, lengths }: { heads: number; lengths: HostInts },
-): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
-
 /** Maximum over the rows of every range → [R, d]; an empty range gives 0. */
 export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor => one('range-max-pool', x, { x, ranges });
 

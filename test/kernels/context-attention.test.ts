@@ -4,7 +4,7 @@ import {
   planContextAttention,
   planContextAttentionBackward,
 } from '../../kernels/context-attention.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type Plan, type PlanRequest } from '../../kernels/plan.ts';
 import { contextAttentionReference } from '../../kernels/reference/context-attention.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
