@@ -19,7 +19,7 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';

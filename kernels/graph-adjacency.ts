@@ -12,7 +12,7 @@ import {
   type PlanRequest,
   type Port,
 } from './plan.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 
 const read = (name: string): Binding => ({ name, access: 'read', tensor: name });

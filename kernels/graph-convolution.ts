@@ -18,7 +18,7 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
 
 /** Shapes and host values of a request, checked, and the matrices of its products. */

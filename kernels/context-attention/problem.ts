@@ -1,5 +1,5 @@
 /** What a request to `context-attention` asks for, checked. */
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest } from '../plan.ts';
 import type { AttentionSizes } from '../shared/attention-strips.ts';
 import { segmentsByKey, type Segments } from '../shared/segments.ts';

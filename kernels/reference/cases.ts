@@ -133,7 +133,10 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   'range-max-pool': (random) => [
     { inputs: { x: random(2, 6, 9), ranges: ints([4, 3], 0, 0, 6, 0, 2, 4, 1, 3, 3, 1, 1, 2) }, params: {} },
   ],
-  scale: (random) => [{ inputs: { x: random(3, 7) }, params: { factor: -2.5 } }],
+  scale: (random) => [
+    { inputs: { x: random(3, 7) }, params: { factor: -2.5 } },
+    { inputs: { x: random(3, 7) }, params: { factor: 1, offset: 0.01 } },
+  ],
   'segment-attention': (random): ReferenceCase[] => [
     {
       inputs: {

@@ -1,5 +1,5 @@
 /** What a request to `visibility-attention` asks for, checked. */
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { expectShape, hostOf, integerParam, shapeOf, type Params, type PlanRequest } from '../plan.ts';
 import { visibilityTables, type VisibilityTables } from './tables.ts';
 

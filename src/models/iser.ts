@@ -2,7 +2,7 @@
  * ISER: entities and relations from spans, with states fused between the two tasks and a context of every span's own
  * (SPEC section 3; the paper's equations are named at each step).
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { BiRecurrent, Embedding, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';

@@ -2,7 +2,7 @@
  * LAI-Net's configuration (SPEC section 3), and the batch that goes between packing and the model: text, the labels'
  * annotations and the levitated markers of every candidate in one sequence.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
 

@@ -192,8 +192,9 @@ export const add = (a: Tensor, b: Tensor): Tensor => one('add', a, { a, b });
 /** a · b elementwise, same shapes. */
 export const mul = (a: Tensor, b: Tensor): Tensor => one('mul', a, { a, b });
 
-/** factor · x. */
-export const scale = (x: Tensor, factor: number): Tensor => one('scale', x, { x }, { factor });
+/** factor · x + offset. */
+export const scale = (x: Tensor, factor: number, offset = 0): Tensor =>
+  one('scale', x, { x }, { factor, ...(offset !== 0 && { offset }) });
 
 /** Sum of all elements → []. */
 export const sum = (x: Tensor): Tensor => one('sum', x, { x });

@@ -2,7 +2,7 @@
  * LAI-Net's instances (SPEC section 3): a sentence, the labels' annotations and the markers of a run of candidates in
  * one sequence of tokens, and the rows of that sequence that the model gathers.
  */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { kinds, labelsOf, type LaiConfig, type Marker } from '../../models/lai-config.ts';
 import { enumerateSpans } from '../spans.ts';
 import { encodeSentence, type EncodedSentence } from '../stsn/batch.ts';

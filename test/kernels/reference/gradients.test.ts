@@ -93,7 +93,7 @@ const positive = ({ shape, data }: RefTensor): RefTensor => ({
 
 const cases: Record<string, GradientCase[]> = {
   linear: [
-    ...['none', 'relu', 'gelu', 'gelu_tanh', 'tanh', 'sigmoid'].map((activation) => ({
+    ...['none', 'relu', 'gelu', 'gelu_tanh', 'tanh', 'sigmoid', 'softplus'].map((activation) => ({
       label: activation,
       inputs: { x: random([2, 3, 5], 2), weight: random([7, 5]), bias: random([7]) },
       params: { activation },
