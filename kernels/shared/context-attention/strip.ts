@@ -1,8 +1,8 @@
 /** What the strips of `context-attention` share, forward and backward: how lanes are dealt out, tables, `mask_query`. */
-import { ceilDiv, foldGrid, type Binding, type Dispatch, type Plan, type TensorSpec } from '../plan.ts';
-import { lanesFor } from '../shared/lanes.ts';
-import type { Matrix } from '../shared/matmul.ts';
-import { attentionStrips, scoreScale, ScoreStrip, type AttentionStrip } from '../shared/attention-strips.ts';
+import { ceilDiv, foldGrid, type Binding, type Dispatch, type Plan, type TensorSpec } from '../../plan.ts';
+import { lanesFor } from '../lanes.ts';
+import type { Matrix } from '../matmul.ts';
+import { attentionStrips, scoreScale, ScoreStrip, type AttentionStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
 import { spansIn } from './tables.ts';
 
