@@ -92,6 +92,15 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   ],
   'column-sum': (random) => [{ inputs: { x: random(130, 7) }, params: {} }],
   concat: (random) => [{ inputs: { x0: random(3, 2), x1: random(3, 5), x2: random(3, 4) }, params: {} }],
+  'context-attention': (random) => [
+    {
+      inputs: {
+        ...{ q: random(2, 6, 8), k: random(2, 6, 8), v: random(2, 6, 8), mask_query: random(8) },
+        ...{ spans, lengths: ints([2], 6, 6) },
+      },
+      params: { heads: 2 },
+    },
+  ],
   'cross-entropy': (random) => [
     { inputs: { logits: random(6, 5), targets: ints([6], 0, 4, -100, 2, 2, 1) }, params: {} },
   ],

@@ -25,6 +25,7 @@ import { Meter } from './meter.ts';
 import { Pipelines, pipelineKey } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
 import { Tensor, type KernelOptions, type Recorder, type Storage, type TensorRuntime } from './tensor.ts';
+import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
 

@@ -2,6 +2,7 @@
 import { sizeOf, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Block, Label, Memory } from './memory.ts';
+import type { GPUBuffer } from './webgpu.ts';
 
 export interface KernelOptions {
   params?: Params;

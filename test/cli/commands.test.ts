@@ -40,8 +40,7 @@ test('spanwise: a reader that goes away is no failure', async (t) => {
 });
 
 test('spanwise: killed, it leaves no process behind', async (t) => {
-  // Standard input that stays open whatever becomes of the command: it waits for text, in the restarted process where
-  // there is one.
+  // Standard input that stays open whatever becomes of the command: it waits for text.
   const holder = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 30000)'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

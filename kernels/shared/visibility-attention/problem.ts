@@ -1,6 +1,6 @@
 /** What a request to `visibility-attention` asks for, checked. */
-import { InputError } from '../errors.ts';
-import { expectShape, hostOf, integerParam, shapeOf, type Params, type PlanRequest } from '../plan.ts';
+import { InputError } from '../../errors.ts';
+import { expectShape, hostOf, integerParam, shapeOf, type Params, type PlanRequest } from '../../plan.ts';
 import { visibilityTables, type VisibilityTables } from './tables.ts';
 
 const MAX_KINDS = 16;

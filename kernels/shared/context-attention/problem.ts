@@ -1,8 +1,8 @@
 /** What a request to `context-attention` asks for, checked. */
-import { InputError } from '../errors.ts';
-import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest } from '../plan.ts';
-import type { AttentionSizes } from '../shared/attention-strips.ts';
-import { segmentsByKey, type Segments } from '../shared/segments.ts';
+import { InputError } from '../../errors.ts';
+import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest } from '../../plan.ts';
+import type { AttentionSizes } from '../attention-strips.ts';
+import { segmentsByKey, type Segments } from '../segments.ts';
 
 /** Self-attention of L tokens, and a query more, `mask_query`, after each strip's own. */
 export interface ContextProblem extends AttentionSizes {
