@@ -12,7 +12,7 @@ import {
 import { stream } from '../src/nn/random.ts';
 import { Parameters, type Init, type Source } from '../src/nn/parameters.ts';
 import type { Runtime } from '../src/node.ts';
-import { readJsonFile } from '../src/tasks/checkpoint.ts';
+import { readJsonFile } from '../src/tasks/folder.ts';
 
 export interface Variant {
   /** As the paper names it in Table 7. */

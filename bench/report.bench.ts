@@ -11,7 +11,7 @@ import {
   type Palette,
   type Plot,
 } from '../src/plots/plot.ts';
-import { readJsonFile } from '../src/tasks/checkpoint.ts';
+import { readJsonFile } from '../src/tasks/folder.ts';
 import type { Bench, BenchDocument } from './harness.ts';
 import { plotsOf } from './report.plots.ts';
 

@@ -17,11 +17,11 @@ import {
   type Shape,
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
-import { backwardElements, BackwardStrip, MASK_PARTIAL } from './context-attention/backward.ts';
-import { forwardElements, ForwardStrip } from './context-attention/forward.ts';
-import { contextProblem, type ContextProblem } from './context-attention/problem.ts';
-import { contextStrips, planOf } from './context-attention/strip.ts';
-import { backwardTables, forwardTables, spansIn } from './context-attention/tables.ts';
+import { backwardElements, BackwardStrip, MASK_PARTIAL } from './shared/context-attention/backward.ts';
+import { forwardElements, ForwardStrip } from './shared/context-attention/forward.ts';
+import { contextProblem, type ContextProblem } from './shared/context-attention/problem.ts';
+import { contextStrips, planOf } from './shared/context-attention/strip.ts';
+import { backwardTables, forwardTables, spansIn } from './shared/context-attention/tables.ts';
 import { fill } from './elementwise.ts';
 
 /** Bytes of scratch, about. */

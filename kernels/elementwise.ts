@@ -16,7 +16,7 @@ import {
   type Port,
 } from './plan.ts';
 
-const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4 };
+const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4, scaleAndAdd: 5 };
 
 function elementwise(
   label: string,
@@ -26,6 +26,7 @@ function elementwise(
   out: string,
   factor: number,
   caps: Caps,
+  offset = 0,
 ): Dispatch {
   const bindings: Binding[] = reads.map(([name, tensor]) => ({ name, access: 'read', tensor }));
   bindings.push({ name: 'out', access: 'read_write', tensor: out });
@@ -35,10 +36,10 @@ function elementwise(
     entryPoint: 'main',
     constants: { OP: code },
     bindings,
-    uniforms: [size, f32(factor)],
+    uniforms: [size, f32(factor), f32(offset)],
     workgroups: foldGrid(ceilDiv(size, 64), caps),
     macs: 0,
-    flops: code === op.fill ? 0 : size,
+    flops: { [op.fill]: 0, [op.scaleAndAdd]: 2 * size }[code] ?? size,
     bytesRead: 4 * size * reads.length,
     bytesWritten: 4 * size,
   };
@@ -169,18 +170,25 @@ export const mul: Kernel = {
   },
 };
 
-/** out = factor * x. Gradient: grad_x = factor * grad_out. */
+/** out = factor * x + offset. Gradient: grad_x = factor * grad_out. */
 export const scale: Kernel = {
   name: 'scale',
-  doc: 'out = factor * x',
+  doc: 'out = factor * x + offset',
   inputs: [{ name: 'x', dtype: 'f32', shape: '[...]' }],
   outputs: [out],
-  params: [{ name: 'factor', doc: 'the multiplier' }],
+  params: [
+    { name: 'factor', doc: 'the multiplier' },
+    { name: 'offset', doc: 'what is added', default: 0 },
+  ],
   plan(request) {
     const shape = shapeOf('scale', request, 'x');
     const factor = numberParam('scale', request.params, 'factor');
+    const offset = numberParam('scale', request.params, 'offset', 0);
+    const code = offset === 0 ? op.scale : op.scaleAndAdd;
     return {
-      dispatches: [elementwise('scale', op.scale, sizeOf(shape), [['a', 'x']], 'out', factor, request.caps)],
+      dispatches: [
+        elementwise('scale', code, sizeOf(shape), [['a', 'x']], 'out', factor, request.caps, offset),
+      ],
       scratch: {},
       outputs: { out: spec(shape) },
       data: {},

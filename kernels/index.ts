@@ -1,5 +1,11 @@
 /** Every kernel by name: plans as plain data, for any WebGPU runtime. */
 export * from './plan.ts';
+export {
+  backwardRequest,
+  visibleOutputs,
+  type BackwardRequest,
+  type ForwardRun,
+} from './backward-request.ts';
 export * from './errors.ts';
 export { wgslOf } from './wgsl.ts';
 import { InputError } from './errors.ts';

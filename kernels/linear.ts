@@ -27,12 +27,12 @@ import { weightGradient } from './shared/weight-gradient.ts';
 const params = [
   {
     name: 'activation',
-    doc: 'none, relu, gelu (exact, erf), gelu_tanh (by tanh), tanh or sigmoid',
+    doc: 'none, relu, gelu (exact, erf), gelu_tanh (by tanh), tanh, sigmoid or softplus',
     default: 'none',
   },
 ];
 
-/** grad_pre = grad_out · activate'(·); `saved` holds the value before gelu and gelu_tanh, after the others. */
+/** grad_pre = grad_out · activate'(·); `saved` holds the value before gelu, gelu_tanh and softplus, after the others. */
 export function activationBackward(
   label: string,
   activation: Activation,
@@ -63,7 +63,7 @@ export function activationBackward(
 
 /**
  * out [..., N] = activate(x [..., K] · weight [N, K]ᵀ + bias [N]).
- * Saved for the backward: `pre` [..., N] with gelu and gelu_tanh only.
+ * Saved for the backward: `pre` [..., N] with gelu, gelu_tanh and softplus only.
  * Errors: inner dimensions or bias that do not fit.
  */
 export const linear: Kernel = {

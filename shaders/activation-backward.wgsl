@@ -1,4 +1,4 @@
-// grad_pre = grad_out * activate'(.), from the activated value y (relu, tanh, sigmoid) or the value before it (both gelus).
+// grad_pre = grad_out * activate'(.), from the activated value y (relu, tanh, sigmoid) or the value before it.
 // Grid: one invocation per element, 64 a workgroup, folded.
 // Output: grad_pre.
 struct Params { size: u32 }
@@ -27,6 +27,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let t = gelu_inner(x);
   let inner_slope = SQRT_2_PI * (1.0 + 3.0 * GELU_CUBIC * x * x);
   let slope = 0.5 * (1.0 + t + x * (1.0 - t * t) * inner_slope);
+#elif ACTIVATION == 6
+  let slope = sigmoid(x);
 #else
   let slope = 1.0;
 #endif

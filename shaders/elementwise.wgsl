@@ -1,7 +1,7 @@
-// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`, 4 out += a.
+// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`, 4 out += a, 5 scale and add `offset`.
 // Grid: one invocation per element, 64 a workgroup, folded.
 // Output: out.
-struct Params { size: u32, factor: f32 }
+struct Params { size: u32, factor: f32, offset: f32 }
 #include "common/grid.wgsl"
 #if OP == 0
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
@@ -30,6 +30,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   out[i] = a[i] * b[i];
 #elif OP == 3
   out[i] = a[i] * params.factor;
+#elif OP == 5
+  out[i] = fma(a[i], params.factor, params.offset);
 #else
   out[i] += a[i];
 #endif

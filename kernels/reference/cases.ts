@@ -92,6 +92,15 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   ],
   'column-sum': (random) => [{ inputs: { x: random(130, 7) }, params: {} }],
   concat: (random) => [{ inputs: { x0: random(3, 2), x1: random(3, 5), x2: random(3, 4) }, params: {} }],
+  'context-attention': (random) => [
+    {
+      inputs: {
+        ...{ q: random(2, 6, 8), k: random(2, 6, 8), v: random(2, 6, 8), mask_query: random(8) },
+        ...{ spans, lengths: ints([2], 6, 6) },
+      },
+      params: { heads: 2 },
+    },
+  ],
   'cross-entropy': (random) => [
     { inputs: { logits: random(6, 5), targets: ints([6], 0, 4, -100, 2, 2, 1) }, params: {} },
   ],
@@ -133,7 +142,10 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   'range-max-pool': (random) => [
     { inputs: { x: random(2, 6, 9), ranges: ints([4, 3], 0, 0, 6, 0, 2, 4, 1, 3, 3, 1, 1, 2) }, params: {} },
   ],
-  scale: (random) => [{ inputs: { x: random(3, 7) }, params: { factor: -2.5 } }],
+  scale: (random) => [
+    { inputs: { x: random(3, 7) }, params: { factor: -2.5 } },
+    { inputs: { x: random(3, 7) }, params: { factor: 1, offset: 0.01 } },
+  ],
   'segment-attention': (random): ReferenceCase[] => [
     {
       inputs: {

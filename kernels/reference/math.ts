@@ -33,7 +33,7 @@ function erfSeries(x: number): number {
 }
 
 /** The activations of `linear`. */
-export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid' | 'gelu_tanh';
+export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid' | 'gelu_tanh' | 'softplus';
 
 /** A function of one number and its derivative. */
 export interface ScalarFunction {
@@ -65,6 +65,7 @@ export const activations: Readonly<Record<Activation, ScalarFunction>> = {
     },
   },
   sigmoid: { value: sigmoid, derivative: (x) => sigmoid(x) * (1 - sigmoid(x)) },
+  softplus: { value: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))), derivative: sigmoid },
 };
 
 /**

@@ -1,11 +1,27 @@
 import { InputError } from '../errors.ts';
 
 /** `gelu` is exact; `gelu_tanh` its approximation by tanh (Hendrycks and Gimpel 2016), which ALBERT was trained with. */
-export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid' | 'gelu_tanh';
+export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid' | 'gelu_tanh' | 'softplus';
 
-const codes: Record<Activation, number> = { none: 0, relu: 1, gelu: 2, tanh: 3, sigmoid: 4, gelu_tanh: 5 };
+const codes: Record<Activation, number> = {
+  none: 0,
+  relu: 1,
+  gelu: 2,
+  tanh: 3,
+  sigmoid: 4,
+  gelu_tanh: 5,
+  softplus: 6,
+};
 /** Operations per element of shaders/common/activation.wgsl. gelu: 3 around erf, erf 28 with its exp and division. */
-const flops: Record<Activation, number> = { none: 0, relu: 1, gelu: 32, tanh: 1, sigmoid: 4, gelu_tanh: 9 };
+const flops: Record<Activation, number> = {
+  none: 0,
+  relu: 1,
+  gelu: 32,
+  tanh: 1,
+  sigmoid: 4,
+  gelu_tanh: 9,
+  softplus: 20,
+};
 /** Operations per element of the derivative times the upstream gradient (shaders/activation-backward.wgsl). */
 const backwardFlops: Record<Activation, number> = {
   none: 0,
@@ -14,12 +30,13 @@ const backwardFlops: Record<Activation, number> = {
   tanh: 3,
   sigmoid: 3,
   gelu_tanh: 18,
+  softplus: 4,
 };
 
 export const activationCode = (activation: Activation): number => codes[activation];
 /** The backward needs the value before the activation; that of the others is a function of the value after it. */
 export const needsPre = (activation: Activation): boolean =>
-  activation === 'gelu' || activation === 'gelu_tanh';
+  activation === 'gelu' || activation === 'gelu_tanh' || activation === 'softplus';
 export const activationFlops = (activation: Activation): number => flops[activation];
 export const activationBackwardFlops = (activation: Activation): number => backwardFlops[activation];
 

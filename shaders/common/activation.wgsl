@@ -1,4 +1,4 @@
-// Activations by code: 0 none, 1 relu, 2 gelu (exact), 3 tanh, 4 sigmoid, 5 gelu by tanh. erf has a relative error below 2e-7.
+// Activations by code: 0 none, 1 relu, 2 gelu (exact), 3 tanh, 4 sigmoid, 5 gelu by tanh, 6 softplus. erf has a relative error below 2e-7.
 const SQRT_HALF = 0.70710678118654752;
 const INV_SQRT_2PI = 0.39894228040143268;
 const SQRT_2_PI = 0.79788456080286536;
@@ -46,6 +46,9 @@ fn activate(x: f32) -> f32 { return safe_tanh(x); }
 fn activate(x: f32) -> f32 { return sigmoid(x); }
 #elif ACTIVATION == 5
 fn activate(x: f32) -> f32 { return 0.5 * x * (1.0 + gelu_inner(x)); }
+#elif ACTIVATION == 6
+#include "common/log1p.wgsl"
+fn activate(x: f32) -> f32 { return max(x, 0.0) + log1p(exp(-abs(x))); }
 #else
 fn activate(x: f32) -> f32 { return x; }
 #endif

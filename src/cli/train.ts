@@ -69,10 +69,10 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
     if (given === undefined) return [];
     return [[key, option.kind === 'choice' ? args.oneOf(flagOf(key), option.choices, given) : given]];
   });
-  const config: Json | undefined = file === undefined ? undefined : readJsonFile(file, 'config');
   return planTraining(definition, {
     ...{ train, dev, recipe },
-    config: keys.length > 0 ? { ...(config ?? definition.small), ...Object.fromEntries(keys) } : config,
+    config: file === undefined ? undefined : readJsonFile(file, 'config'),
+    overrides: Object.fromEntries(keys) as Json,
     configName: file,
     encoder: folder === undefined ? undefined : await readEncoder(folderSource(folder), folder),
     tokenizer: vocab === undefined ? undefined : await loadTokenizer(vocab),

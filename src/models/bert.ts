@@ -6,7 +6,7 @@
 import { InputError } from '../../kernels/errors.ts';
 import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { Embedding, LayerNorm, Linear, MultiHeadAttention } from '../nn/modules.ts';
+import { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { add, hostInts } from '../ops/index.ts';
 import type { HostTensor } from '../io/safetensors.ts';
@@ -82,6 +82,8 @@ export interface PieceBatch {
   tokenTypes?: Int32Array;
   /** i32[B, L]; 0, 1, 2, … in every row when absent. */
   positions?: Int32Array;
+  /** Who sees whom in every layer; all see all within the lengths when absent. */
+  visibility?: Visibility;
 }
 
 /** What the parts of a layer are called. */
@@ -131,9 +133,10 @@ class BertLayer {
     this.activation = config.activation;
   }
 
-  forward(x: Tensor, lengths: Int32Array): Tensor {
+  forward(x: Tensor, lengths: Int32Array, visibility?: Visibility): Tensor {
     return x.runtime.tidy(() => {
-      const attended = this.attentionNorm.forward(this.attention.forward(x, x, hostInts(lengths)), x);
+      const mixed = this.attention.forward(x, x, hostInts(lengths), visibility);
+      const attended = this.attentionNorm.forward(mixed, x);
       const inner = this.intermediate.forward(attended, this.activation);
       return this.outputNorm.forward(this.output.forward(inner), attended);
     });
@@ -176,7 +179,7 @@ export class Bert {
 
   /** Last hidden state [B, L, d]. Errors: a row longer than the position table. */
   forward(batch: PieceBatch): Tensor {
-    const { columns, lengths } = batch;
+    const { columns, lengths, visibility } = batch;
     if (!batch.positions && columns > this.config.maxPositions)
       throw new InputError(
         `a row of ${columns} pieces exceeds max_position_embeddings ${this.config.maxPositions}`,
@@ -185,7 +188,9 @@ export class Bert {
     // Each layer's input goes as soon as the layer has run.
     const after = (layers: number): Tensor =>
       runtime.tidy(() =>
-        layers === 0 ? this.#embed(batch) : this.#layers[layers - 1].forward(after(layers - 1), lengths),
+        layers === 0
+          ? this.#embed(batch)
+          : this.#layers[layers - 1].forward(after(layers - 1), lengths, visibility),
       );
     return after(this.#layers.length);
   }

@@ -3,6 +3,7 @@
  * (SPEC section 3; the paper's equations are named at each step).
  */
 import { InputError } from '../../kernels/errors.ts';
+import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { BiRecurrent, Embedding, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
@@ -139,9 +140,9 @@ function attendBeside(
  * r of the ablation `local-attention` [P, d]: C = the words of states [B, n, d] in each of `between` i32[P, 3], the
  * maximum of softmax(C Cᵀ/√d) C; 0 of no words.
  */
-function attendBetween(states: Tensor, between: Int32Array): Tensor {
+function attendBetween(runtime: Runtime, states: Tensor, between: Int32Array): Tensor {
   const width = (p: number): number => between[3 * p + 2] - between[3 * p + 1];
-  return inGroups(states.runtime, rowsOf(between), width, states.shape[2], (chosen, length) => {
+  return inGroups(runtime, rowsOf(between), width, states.shape[2], (chosen, length) => {
     const some = takeRows(between, chosen);
     // One word attends to itself alone.
     if (length < 2) return poolRanges(states, some);
@@ -256,7 +257,7 @@ export class Iser {
       case 'local-bert':
         return poolRanges(words, between);
       case 'local-attention':
-        return attendBetween(relation, between);
+        return attendBetween(this.parameters.runtime, relation, between);
       case 'cls':
         return ofSentences(cls, between);
       case 'global':

@@ -1,7 +1,17 @@
 /** Modules: parameters and a forward that calls operations; no mathematics of their own. */
 import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { attention, embedding, gru, layerNorm, linear, lstm, type HostInts } from '../ops/index.ts';
+import {
+  attention,
+  embedding,
+  gru,
+  hostInts,
+  layerNorm,
+  linear,
+  lstm,
+  visibilityAttention,
+  type HostInts,
+} from '../ops/index.ts';
 import type { Init, Parameters } from './parameters.ts';
 
 /** y = activation(x Wᵀ + b): `name.weight` [out, in], `name.bias` [out]. */
@@ -58,6 +68,13 @@ export class Embedding {
   }
 }
 
+/** Who sees whom (the kernel `visibility-attention`): `kinds` and `groups` i32[B, L], by kind the bits of those it sees. */
+export interface Visibility {
+  kinds: Int32Array;
+  groups: Int32Array;
+  sees: readonly number[];
+}
+
 /**
  * MHA(Q, K, V) with projections `query`, `key`, `value` [inner, d] and `output` [d, inner] under the given names.
  * Vaswani et al. 2017, eq. multi-head; padding keys are masked by `lengths`.
@@ -82,15 +99,25 @@ export class MultiHeadAttention {
     this.heads = heads;
   }
 
-  /** q [B, Lq, d] over memory [B, Lk, d] → [B, Lq, d]; `lengths` [B] counts the valid keys. */
-  forward(q: Tensor, memory: Tensor, lengths: HostInts): Tensor {
+  /**
+   * q [B, Lq, d] over memory [B, Lk, d] → [B, Lq, d]; `lengths` [B] counts the valid keys, with `visibility` (Lq = Lk) the
+   * valid tokens.
+   */
+  forward(q: Tensor, memory: Tensor, lengths: HostInts, visibility?: Visibility): Tensor {
     return q.runtime.tidy(() => {
-      const { query, key, value, heads } = this;
-      const mixed = attention(query.forward(q), key.forward(memory), value.forward(memory), {
-        heads,
-        lengths,
-      });
-      return this.output.forward(mixed);
+      const { heads } = this;
+      const [query, key, value] = [
+        this.query.forward(q),
+        this.key.forward(memory),
+        this.value.forward(memory),
+      ];
+      if (!visibility) return this.output.forward(attention(query, key, value, { heads, lengths }));
+      const { sees } = visibility;
+      const shape = q.shape.slice(0, 2);
+      const [kinds, groups] = [hostInts(visibility.kinds, shape), hostInts(visibility.groups, shape)];
+      return this.output.forward(
+        visibilityAttention(query, key, value, { heads, sees, kinds, groups, lengths }),
+      );
     });
   }
 }

@@ -50,6 +50,19 @@ export const attention = (
   one('attention', q, { q, k, v, mask: options.mask, lengths: options.lengths }, { heads: options.heads });
 
 /**
+ * For each span (b, start, end) of spans [S, 3] the attention of row b within lengths [B] over the keys outside the span,
+ * with mask_query [D] in place of the queries inside it: q, k, v [B, L, D] → [S, L, D], rows past the length 0.
+ */
+export const contextAttention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  maskQuery: Tensor,
+  spans: HostInts,
+  { heads, lengths }: { heads: number; lengths: HostInts },
+): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
+
+/**
  * Token-to-segment attention within lengths [B], segments of every length of `scales` (SPEC section 1). With `weights`
  * [S], [H, S] or [B, L, H, S]: q, k, v [B, L, D] → Σ_s weights_s · O_s [B, L, D]; without: q, k, v hold projections of
  * each scale's own side by side, [B, L, S·D] → the O_s side by side.
@@ -109,19 +122,6 @@ export const spanScore = (
   weight: Tensor,
   bias: Tensor,
 ): Tensor => one('span-score', x, { x, width_embedding: widthEmbedding, spans, weight, bias });
-
-/**
- * Attention of q, k, v [B, L, D] within lengths [B] that leaves each of `spans` (b, start, end) out: no keys of the span,
- * and the query `maskQuery` [D] at its rows → [S, L, D] (SPEC section 1).
- */
-export const contextAttention = (
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  maskQuery: Tensor,
-  spans: HostInts,
-  { heads, lengths }: { heads: number; lengths: HostInts },
-): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
 
 /** Maximum over the rows of every range → [R, d]; an empty range gives 0. */
 export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor => one('range-max-pool', x, { x, ranges });
@@ -192,8 +192,9 @@ export const add = (a: Tensor, b: Tensor): Tensor => one('add', a, { a, b });
 /** a · b elementwise, same shapes. */
 export const mul = (a: Tensor, b: Tensor): Tensor => one('mul', a, { a, b });
 
-/** factor · x. */
-export const scale = (x: Tensor, factor: number): Tensor => one('scale', x, { x }, { factor });
+/** factor · x + offset. */
+export const scale = (x: Tensor, factor: number, offset = 0): Tensor =>
+  one('scale', x, { x }, { factor, ...(offset !== 0 && { offset }) });
 
 /** Sum of all elements → []. */
 export const sum = (x: Tensor): Tensor => one('sum', x, { x });

@@ -205,8 +205,8 @@ export interface Definition<T extends Types = Types> {
   readonly pretrained: Json;
   /** Keys of the configuration that are options of `train` too. */
   readonly configOptions: Readonly<Record<string, Option>>;
-  /** A vocabulary for a model from random weights. */
-  vocabulary(train: T['corpus'], extra: T['extra']): Tokenizer;
+  /** A vocabulary for a model from random weights. `given` and `what` are those of `complete`. */
+  vocabulary(train: T['corpus'], extra: T['extra'], given: Json, what: string): Tokenizer;
   /**
    * A complete configuration: what `given` leaves out comes from the data and the tokenizer.
    * @param given as in a checkpoint, possibly partial, but for `encoder`'s sizes

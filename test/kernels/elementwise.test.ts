@@ -13,11 +13,13 @@ for (const name of ['add', 'mul'])
 
 testKernel(
   'scale',
-  shapes.map((shape, i) => ({
-    name: `[${shape}] times ${i - 2.5}`,
-    inputs: { x: random(shape) },
-    params: { factor: i - 2.5 },
-  })),
+  shapes.flatMap((shape, i) =>
+    [0, i + 0.25].map((offset) => ({
+      name: `[${shape}] times ${i - 2.5}, plus ${offset}`,
+      inputs: { x: random(shape) },
+      params: { factor: i - 2.5, offset },
+    })),
+  ),
 );
 
 test('elementwise kernels refuse what does not fit', (t) => {

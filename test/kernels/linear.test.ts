@@ -18,7 +18,7 @@ const cases: Case[] = shapes.map(([rows, k, n]) => ({
   name: `x [${rows},${k}], weight [${n},${k}]`,
   inputs: { x: random([...rows, k]), weight: random([n, k]), bias: random([n]) },
 }));
-for (const activation of ['relu', 'gelu', 'gelu_tanh', 'tanh', 'sigmoid'])
+for (const activation of ['relu', 'gelu', 'gelu_tanh', 'tanh', 'sigmoid', 'softplus'])
   cases.push({
     name: activation,
     inputs: { x: random([5, 12], 2), weight: random([9, 12]), bias: random([9]) },

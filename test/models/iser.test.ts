@@ -1,21 +1,17 @@
 /** Tiny ISERs against PyTorch (test/fixtures/iser): logits, losses, every gradient, parameters after AdamW steps. */
+import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
 import type { Json } from '../../src/models/config.ts';
 import { Iser, iserConfigJson, parseIserConfig } from '../../src/models/iser.ts';
 import { inGroups } from '../../src/models/span-rows.ts';
-import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { openRuntime } from '../../src/node.ts';
-import { add, binaryCrossEntropy, crossEntropy, hostInts } from '../../src/ops/index.ts';
-import { loadCheckpoint, readCheckpointConfig } from '../../src/tasks/checkpoint.ts';
-import { readCorpus } from '../../src/tasks/corpus-file.ts';
-import { stsn } from '../../src/tasks/spans/stsn.ts';
-import type { Sentence } from '../../src/tasks/dataset.ts';
-import { enumerateSpans } from '../../src/tasks/spans.ts';
-import { allSamples, joinSamples } from '../../src/tasks/sampling.ts';
-import { encodeSentence, makeBatch } from '../../src/tasks/stsn/batch.ts';
-import type { Tokenizer } from '../../src/tasks/text/tokenizer.ts';
-import { floats, traceModel, type TraceOptions } from '../../src/tasks/trace.ts';
+import { Parameters, randomSource } from '../../src/nn/parameters.ts';
+import { folderSource } from '../../src/tasks/folder.ts';
+import { loadModel } from '../../src/tasks/model.ts';
+import { makeWordBatch } from '../../src/tasks/spans/batch.ts';
+import { enumerateSpans } from '../../src/tasks/spans/enumerate.ts';
+import { iser } from '../../src/tasks/spans/iser.ts';
 import { relativeError } from '../relative-error.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
 
@@ -24,49 +20,6 @@ test.onFinish(() => runtime.close());
 
 const folder = 'test/fixtures/iser';
 const batchFile = `${folder}/batch.json`;
-
-function load(name: string) {
-  const { json, path } = readCheckpointConfig(`${folder}/${name}`);
-  const config = parseIserConfig(json, path);
-  return loadCheckpoint(
-    runtime,
-    `${folder}/${name}`,
-    (parameters, pooler) => new Iser(parameters, config, pooler),
-  );
-}
-
-function trace(model: Iser, tokenizer: Tokenizer, sentences: readonly Sentence[], options: TraceOptions) {
-  const { config } = model;
-  const batch = makeBatch(
-    sentences.map((s) => encodeSentence(s.tokens, tokenizer, config as never, 'row')),
-    tokenizer.padId,
-  );
-  const samples = joinSamples(sentences.map((s) => allSamples(s, config)));
-  return traceModel(
-    model.parameters,
-    () => {
-      const states = model.states(batch);
-      const spanLogits = model.spanLogits(states, samples.spans);
-      const relationLogits = model.relationLogits(states, samples.heads, samples.tails);
-      const span = crossEntropy(spanLogits, hostInts(samples.spanLabels));
-      const relation = binaryCrossEntropy(
-        relationLogits,
-        hostInts(samples.relationTargets, relationLogits.shape),
-      );
-      return {
-        loss: add(span, relation),
-        keep: [spanLogits, relationLogits, span, relation],
-        read: async () => ({
-          span_logits: floats(spanLogits.shape, await spanLogits.read()),
-          relation_logits: floats(relationLogits.shape, await relationLogits.read()),
-          'loss.span': floats([], await span.read()),
-          'loss.relation': floats([], await relation.read()),
-        }),
-      };
-    },
-    options,
-  );
-}
 
 const checkpoints = [
   ...['full', 'no-fusion', 'plain', 'span-gru', 'span-cls'],
@@ -77,11 +30,10 @@ for (const name of checkpoints)
     const dir = `${folder}/${name}`;
     const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
-    const { model, tokenizer } = load(name);
-    const options = fixtureSteps(expected);
-    const actual = await trace(model, tokenizer, readCorpus(stsn, batchFile).sentences, options);
-    checkParity(t, actual, expected, initial);
-    model.parameters.release();
+    const model = await loadModel(runtime, folderSource(dir), iser, dir);
+    const batch = readFileSync(batchFile, 'utf8');
+    checkParity(t, await model.trace(batch, batchFile, fixtureSteps(expected)), expected, initial);
+    model.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
 
@@ -99,7 +51,7 @@ const build = (config: Json, seed = 1) =>
 
 /** Sentences of these lengths, one piece a word. */
 const batchOf = (...lengths: number[]) =>
-  makeBatch(
+  makeWordBatch(
     lengths.map((length, b) => ({
       ids: Int32Array.from({ length: length + 2 }, (_, i) => (7 * i + 3 * b) % 30),
       words: Int32Array.from({ length: 2 * length }, (_, i) => 1 + Math.ceil(i / 2)),

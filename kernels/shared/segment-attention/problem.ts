@@ -1,7 +1,8 @@
 /** What a request to `segment-attention` asks for, checked. */
 import { InputError } from '../../errors.ts';
-import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest, type Shape } from '../../plan.ts';
+import { expectShape, integerParam, shapeOf, type PlanRequest, type Shape } from '../../plan.ts';
 import type { AttentionSizes } from '../attention-strips.ts';
+import { lengthsOf } from '../lengths.ts';
 import { scalesParam } from '../scales.ts';
 
 /** Where the weight of a scale is: offset b·batch + i·query + h·head + s. */
@@ -43,12 +44,7 @@ export function segmentProblem(kernel: string, request: PlanRequest): SegmentPro
       `${kernel}: the last axis of q, ${hidden}, is not a multiple of ` +
         (shared ? `heads = ${heads}` : `scales · heads = ${scales.length} · ${heads}`),
     );
-  expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [batches]);
-  const lengths = hostOf(kernel, request, 'lengths');
-  lengths.forEach((length, row) => {
-    if (length < 0 || length > tokens)
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${tokens}`);
-  });
+  const lengths = lengthsOf(kernel, request, batches, tokens);
   if (!shared && request.shapes.weights)
     throw new InputError(`${kernel}: per-scale projections take no input "weights"`);
   return {

@@ -1,16 +1,17 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
 import { InputError } from '../../../kernels/errors.ts';
-import { stream } from '../../nn/random.ts';
 import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
 import type { Epochs, TrainingInput } from '../definition.ts';
+import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
+import { shuffledEpochs } from '../training/shuffled.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
 import { spanNotes } from './enumerate.ts';
 import { evaluate } from './evaluate.ts';
-import { extract } from './extract.ts';
+import { extractWords } from './extract.ts';
 import { spanLosses } from './losses.ts';
 import type { SpanBatch, SpanConfig, SpanDefinition, SpanModel, SpanRecipe, SpanTypes } from './model.ts';
 import { predict } from './predict.ts';
@@ -32,8 +33,6 @@ export type OwnDefinition<M extends SpanModel> = Pick<
   | 'attention'
 > & { parts: SpanDefinition['parts']; checkConfig?(config: M['config'], what: string): void };
 
-const ORDER_STREAM = 3;
-
 /** The fields of a recipe for models of spans. */
 export const spanRecipe = (
   own: Pick<TrainingRecipe, 'epochs' | 'lr' | 'batch'>,
@@ -43,10 +42,17 @@ export const spanRecipe = (
   negativePairs: { doc: 'most pairs without a relation a sentence', default: 100, integer: true, min: 0 },
 });
 
-/** A vocabulary of the training words, for models that start from random weights. */
-export function vocabularyOf(sentences: readonly Sentence[]): Tokenizer {
-  const words = sentences.flatMap((s) => s.tokens);
-  return createWordPieceTokenizer({ vocab: buildVocab(words, { doLowerCase: false }), doLowerCase: false });
+/**
+ * A vocabulary of the training words, for models that start from random weights.
+ * @param extra further words, and tokens that no text contains
+ */
+export function vocabularyOf(
+  sentences: readonly Sentence[],
+  extra: { words?: readonly string[]; reserved?: readonly string[] } = {},
+): Tokenizer {
+  const words = [...sentences.flatMap(({ tokens }) => tokens), ...(extra.words ?? [])];
+  const vocab = buildVocab(words, { doLowerCase: false, reserved: extra.reserved });
+  return createWordPieceTokenizer({ vocab, doLowerCase: false });
 }
 
 /** A corpus as the model takes it. Errors: InputError naming file and row. */
@@ -61,48 +67,50 @@ const encodeAll = (
 function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs<SpanBatch> {
   const { model, tokenizer, train, dev, recipe } = input;
   const { config } = model;
-  const { seed, negativeSpans, negativePairs, batch: size } = recipe;
+  const { seed, negativeSpans, negativePairs } = recipe;
   const { sentences } = train;
   const encoded = encodeAll(sentences, train.file, config, tokenizer);
   if (dev) encodeAll(dev.sentences, dev.file, config, tokenizer);
   const sampling = { ...config, negativeSpans, negativePairs };
   return {
-    batches: Math.ceil(sentences.length / size),
     about: { sentences: sentences.length, dev: dev?.sentences.length ?? 0 },
     notes: [
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
     ],
     identity: { train: sentences, dev: dev?.sentences },
-    epoch(epoch) {
-      const order = sentences.map((_, i) => i);
-      stream(seed, ORDER_STREAM, epoch).shuffle(order);
+    ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, step) => {
+      const samples = joinSamples(
+        chosen.map((i) => sampleSentence(sentences[i], sampling, { seed, epoch, sentence: i })),
+      );
       return {
-        batch(batch, step) {
-          const chosen = order.slice(batch * size, (batch + 1) * size);
-          const samples = joinSamples(
-            chosen.map((i) => sampleSentence(sentences[i], sampling, { seed, epoch, sentence: i })),
-          );
-          return [
-            {
-              share: 1,
-              counts: { ...samples.counts },
-              batch: {
-                batch: makeWordBatch(
-                  chosen.map((i) => encoded[i]),
-                  tokenizer.padId,
-                ),
-                sentences: chosen.map((i) => sentences[i]),
-                samples,
-                regularisation: { p: recipe.dropout, seed, offset: step },
-              },
-            },
-          ];
+        counts: { ...samples.counts },
+        batch: {
+          batch: makeWordBatch(
+            chosen.map((i) => encoded[i]),
+            tokenizer.padId,
+          ),
+          sentences: chosen.map((i) => sentences[i]),
+          samples,
+          regularisation: { p: recipe.dropout, seed, offset: step },
         },
       };
-    },
+    }),
   };
 }
+
+export const overlapOption: Option = {
+  kind: 'integer',
+  min: 0,
+  value: 'N',
+  doc: 'word pieces that the windows of a long text share (default 64)',
+};
+
+/** Corpora in the SpERT style, for every model that reads them. */
+export const spertReading: Pick<SpanDefinition, 'texts' | 'read'> = {
+  texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
+  read: (text, file) => ({ sentences: parseSpertJson(text, file), file, notes: [] }),
+};
 
 /** The definition of a model of spans. */
 export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): SpanDefinition<M> => ({
@@ -111,8 +119,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   pretrainedRecipe: () => ({}),
   configOptions: {},
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
-  texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
-  read: (text, file) => ({ sentences: parseSpertJson(text, file), file, notes: [] }),
+  ...spertReading,
   check({ sentences, file }, config) {
     if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
     own.checkConfig?.(config, 'config');
@@ -140,12 +147,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
       doc: 'all entities (default), or without overlaps, the best first',
       commands: ['extract'],
     },
-    overlap: {
-      kind: 'integer',
-      min: 0,
-      value: 'N',
-      doc: 'word pieces that the windows of a long text share (default 64)',
-    },
+    overlap: overlapOption,
   },
   async evaluate(loaded, { sentences, file }, options = {}) {
     const predictions = await predict(
@@ -161,5 +163,6 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   best: ({ ner, rePlus }, { relationTypes }) =>
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,
   remarks: ({ sentences }) => [`${sentences} sentences`],
-  extract,
+  extract: (loaded, texts, what, options) =>
+    extractWords(texts, what, (words, names) => predict(loaded, words, names, options)),
 });

@@ -99,7 +99,7 @@ export function spanNotes(sentences: readonly Sentence[], maxSpanWidth: number):
   const notes: string[] = [];
   if (wide > 0)
     notes.push(
-      `entities wider than ${maxSpanWidth} tokens: ${wide}; tagged, but left out of spans and relations, and counted as missed`,
+      `entities wider than ${maxSpanWidth} tokens: ${wide}; left out of spans and relations, and counted as missed`,
     );
   if (retyped > 0)
     notes.push(`entities on a span that already has another type: ${retyped}; the first type wins`);

@@ -1,4 +1,4 @@
-/** The scores of entities and relations predicted for annotated sentences. Relations are directed, also those of a symmetric type. */
+/** The scores of entities and relations predicted for annotated sentences. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Annotation, Entity, Sentence } from '../dataset.ts';
 import {
@@ -64,10 +64,19 @@ const entityFacts = (annotations: readonly Annotation[], typed: boolean): Facts 
     })),
   );
 
-const relationFacts = (annotations: readonly Annotation[], withEntityTypes: boolean): Facts =>
+/** By start, then end, then type. */
+const inOrder = (a: Entity, b: Entity): number =>
+  a.start - b.start || a.end - b.end || (a.type < b.type ? -1 : 1);
+
+const relationFacts = (
+  annotations: readonly Annotation[],
+  withEntityTypes: boolean,
+  symmetric: readonly string[],
+): Facts =>
   collectFacts(annotations, ({ entities, relations }) =>
     relations.map(({ type, head, tail }) => {
-      const [h, t] = [entities[head], entities[tail]];
+      const ends = [entities[head], entities[tail]];
+      const [h, t] = symmetric.includes(type) ? ends.sort(inOrder) : ends;
       const key = [type, h.start, h.end, t.start, t.end];
       return { key: withEntityTypes ? [...key, h.type, t.type] : key, type, length: 0 };
     }),
@@ -99,14 +108,21 @@ function partialScore(gold: readonly Annotation[], predicted: readonly Annotatio
  *
  * @param gold annotated sentences
  * @param predicted one annotation for each of them; relations index the predicted entities
+ * @param symmetric relation types of which either end may be the head; all others are directed
  * @throws InputError where the two differ in length
  */
-export function evaluate(gold: readonly Sentence[], predicted: readonly Annotation[]): Evaluation {
+export function evaluate(
+  gold: readonly Sentence[],
+  predicted: readonly Annotation[],
+  symmetric: readonly string[] = [],
+): Evaluation {
   if (gold.length !== predicted.length)
     throw new InputError(`evaluate: ${predicted.length} predictions for ${gold.length} sentences`);
   const [goldNer, ner] = [entityFacts(gold, true), entityFacts(predicted, true)];
-  const [goldRe, re] = [relationFacts(gold, false), relationFacts(predicted, false)];
-  const [goldRePlus, rePlus] = [relationFacts(gold, true), relationFacts(predicted, true)];
+  const [goldRe, re, goldRePlus, rePlus] = [false, true].flatMap((typed) => [
+    relationFacts(gold, typed, symmetric),
+    relationFacts(predicted, typed, symmetric),
+  ]);
 
   const textBucket = gold.map(({ tokens }) => bucketOf(tokens.length, TEXT_LENGTHS));
 

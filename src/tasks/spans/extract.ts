@@ -1,27 +1,24 @@
-/** Plain text in, entities and relations with character offsets out, by a model of spans of words. */
-import type { Extracted, Loaded } from '../definition.ts';
+/** Plain text in, entities and relations with character offsets out, by a model that reads words. */
+import type { Extracted } from '../definition.ts';
 import { extraction } from '../extraction.ts';
 import { splitWords } from '../text/tokenizer.ts';
-import type { SpanOptions, SpanTypes } from './model.ts';
-import { predict } from './predict.ts';
+import type { Prediction } from './predict.ts';
 
 /**
  * Extracts from every text; one without words gives an empty result, so that texts in and results out match.
  * @param what names text i in errors
+ * @param predict predicts sentences of words, the i-th of which the function that it is given names
  */
-export async function extract(
-  loaded: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+export async function extractWords(
   texts: readonly string[],
   what: (i: number) => string,
-  options: SpanOptions = {},
+  predict: (sentences: string[][], what: (i: number) => string) => Promise<Prediction[]>,
 ): Promise<Extracted> {
   const words = texts.map((text) => splitWords(text));
   const filled = texts.flatMap((_, i) => (words[i].length > 0 ? [i] : []));
   const predictions = await predict(
-    loaded,
     filled.map((i) => words[i].map(({ text }) => text)),
     (i) => what(filled[i]),
-    options,
   );
   const results = texts.map((text) => extraction(text, [], []));
   filled.forEach((i, j) => {

@@ -1,5 +1,4 @@
 /** Entities and relations of sentences by a trained model of spans. */
-import { InputError } from '../../../kernels/errors.ts';
 import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import {
   bestClasses,
@@ -9,12 +8,13 @@ import {
   type ScoredEntity,
   type ScoredRelation,
 } from './decode.ts';
+import { byLength, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Loaded } from '../definition.ts';
 import { enumerateSpans, type EntityPairs } from './enumerate.ts';
 import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
-import { DEFAULT_OVERLAP, mergeWindows, wordWindows } from './windows.ts';
+import { predictWindows } from './windows.ts';
 
 export interface Prediction {
   entities: ScoredEntity[];
@@ -34,42 +34,21 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { batchSize = 16, pairChunk = 4096, policy, overlap = DEFAULT_OVERLAP } = options;
-  for (const [name, count, least] of [
-    ['batchSize', batchSize, 1],
-    ['pairChunk', pairChunk, 1],
-    ['overlap', overlap, 0],
-  ] as const)
-    if (!Number.isInteger(count) || count < least)
-      throw new InputError(`predict: ${name} must be an integer of at least ${least}, it is ${count}`);
+  const { pairChunk = 4096, policy } = options;
+  checkCounts({ pairChunk });
   const { encoder } = model.config;
-  const room = encoder.maxPositions - 2;
-  const windows = sentences.map((tokens) => {
-    const pieces = tokenizer.encodeWords(tokens).map(({ length }) => length);
-    return wordWindows(pieces, room, overlap);
-  });
-  const inputs = windows.flatMap((list, i) => list.map((window) => ({ i, ...window })));
-  const encoded = inputs.map(({ i, from, to }) =>
-    encodeSentence(sentences[i].slice(from, to), tokenizer, encoder, what(i)),
-  );
-  const order = encoded
-    .map((_, i) => i)
-    .sort((a, b) => encoded[a].ids.length - encoded[b].ids.length || a - b);
-  const found = new Array<Prediction>(inputs.length);
-  for (let at = 0; at < order.length; at += batchSize) {
-    const chosen = order.slice(at, at + batchSize);
-    const predictions = await predictBatch(
-      model,
-      chosen.map((i) => encoded[i]),
-      tokenizer.padId,
-      pairChunk,
-      policy,
+  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
+    const encoded = windows.map(({ sentence, tokens }) =>
+      encodeSentence(tokens, tokenizer, encoder, what(sentence)),
     );
-    chosen.forEach((i, j) => (found[i] = predictions[j]));
-    options.progress?.('sentences', Math.min(at + batchSize, order.length), order.length);
-  }
-  let first = 0;
-  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length)), policy));
+    return byLength(
+      encoded,
+      ({ ids }) => ids.length,
+      options,
+      'sentences',
+      (batch) => predictBatch(model, batch, tokenizer.padId, pairChunk, policy),
+    );
+  });
 }
 
 async function predictBatch(

@@ -1,6 +1,9 @@
 /** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
+import { checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 import { keptEntities, type DecodePolicy } from './decode.ts';
+import type { SpanOptions } from './model.ts';
 import type { Prediction } from './predict.ts';
 
 /** Words [from, to) of a sentence. An entity belongs to the window whose own words [ownFrom, ownTo) hold its start. */
@@ -73,4 +76,44 @@ export function mergeWindows(
     }),
   );
   return { entities, relations };
+}
+
+/** Words of a sentence that a model reads at once. */
+export interface Window {
+  /** The sentence's index. */
+  sentence: number;
+  /** Its first word. */
+  from: number;
+  tokens: string[];
+}
+
+/**
+ * Predicts sentences of any length: `predictAll` is given their windows, one of each short sentence, and answers in that
+ * order.
+ * @param room word pieces that a window takes, as each of the tokenizers counts them
+ * @throws InputError for an overlap that is no count
+ */
+export async function predictWindows(
+  sentences: readonly (readonly string[])[],
+  tokenizers: readonly Tokenizer[],
+  room: number,
+  { overlap = DEFAULT_OVERLAP, policy }: Pick<SpanOptions, 'overlap' | 'policy'>,
+  predictAll: (windows: Window[]) => Promise<Prediction[]>,
+): Promise<Prediction[]> {
+  checkCounts({ overlap }, 0);
+  const windows = sentences.map((tokens) => {
+    const pieces = tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
+    return wordWindows(
+      tokens.map((_, w) => Math.max(...pieces.map((words) => words[w].length))),
+      room,
+      overlap,
+    );
+  });
+  const found = await predictAll(
+    windows.flatMap((list, sentence) =>
+      list.map(({ from, to }) => ({ sentence, from, tokens: sentences[sentence].slice(from, to) })),
+    ),
+  );
+  let first = 0;
+  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length)), policy));
 }

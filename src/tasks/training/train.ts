@@ -20,6 +20,8 @@ export interface Start<T extends Types = Types> {
   dev?: T['corpus'];
   /** The configuration as in a checkpoint, possibly partial; a small model's when absent. */
   config?: Json;
+  /** Keys that override those of the configuration, whichever that is. */
+  overrides?: Json;
   /** Names it in errors. */
   configName?: string;
   /** Absent for random weights. */
@@ -51,11 +53,12 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   if (encoder && given?.encoder !== undefined)
     throw new InputError(`${what}: "encoder" does not go with a pretrained encoder, whose own config counts`);
   const extra = start.extra ?? definition.extra?.start(train);
-  const tokenizer = start.tokenizer ?? encoder?.tokenizer ?? definition.vocabulary(train, extra);
   const defaults: Json = encoder
     ? { ...definition.pretrained, encoder: encoder.json }
     : { ...(given === undefined ? definition.small : {}), encoder: smallEncoder };
-  const config = definition.complete({ ...defaults, ...given }, what, train, tokenizer);
+  const asked = { ...defaults, ...given, ...start.overrides };
+  const tokenizer = start.tokenizer ?? encoder?.tokenizer ?? definition.vocabulary(train, extra, asked, what);
+  const config = definition.complete(asked, what, train, tokenizer);
   const state = { pretrained: encoder !== undefined, dev: dev !== undefined };
   const base = encoder ? definition.pretrainedRecipe(state.dev) : {};
   const chosen = recipeOf<T['recipe']>(definition.recipe, (key) => start.recipe?.[key], base);

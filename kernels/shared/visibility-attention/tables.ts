@@ -3,7 +3,7 @@
  * batch are cut into blocks of four, a row's blocks ordered by kind; what a kind sees is then a few ranges of blocks,
  * wherever its tokens stand, and a tile of scores is one block of queries by one block of keys.
  */
-import { ceilDiv } from '../plan.ts';
+import { ceilDiv } from '../../plan.ts';
 
 /** Tokens of a block: the four queries of a tile are the components of a vec4. */
 export const BLOCK = 4;

@@ -2,8 +2,8 @@
  * A strip of the backward. The gradients of a key are sums over the spans that leave it in, behind it and before it, of
  * grad_out/sum and its product with out: made once for all spans, after which one pass over [L, L] a head is left.
  */
-import { spec, type Dispatch } from '../plan.ts';
-import { scoreScale } from '../shared/attention-strips.ts';
+import { spec, type Dispatch } from '../../plan.ts';
+import { scoreScale } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
 import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
 import { backwardTables } from './tables.ts';

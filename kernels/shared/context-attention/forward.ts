@@ -1,5 +1,5 @@
 /** A strip of the forward: scores, states of prefixes and suffixes, and their merge for every span. */
-import { spec, type Dispatch } from '../plan.ts';
+import { spec, type Dispatch } from '../../plan.ts';
 import type { ContextProblem } from './problem.ts';
 import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
 import { forwardTables } from './tables.ts';

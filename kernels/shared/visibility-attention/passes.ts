@@ -1,6 +1,6 @@
 /** The passes of `visibility-attention` over strips of blocks: dispatches with their costs. */
-import { ceilDiv, f32, foldGrid, type Binding, type Caps, type Dispatch } from '../plan.ts';
-import { lanesFor } from '../shared/lanes.ts';
+import { ceilDiv, f32, foldGrid, type Binding, type Caps, type Dispatch } from '../../plan.ts';
+import { lanesFor } from '../lanes.ts';
 import type { VisibilityProblem } from './problem.ts';
 import { BLOCK } from './tables.ts';
 
