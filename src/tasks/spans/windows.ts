@@ -1,6 +1,6 @@
 /** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Prediction } from './predict.ts';
+import type { Prediction } from './decode.ts';
 
 /** Words [from, to) of a sentence. An entity belongs to the window whose own words [ownFrom, ownTo) hold its start. */
 export interface WordWindow {
