@@ -12,7 +12,7 @@ interface RelationEnds {
 
 export interface ShippedCorpus {
   folder: string;
-  splits: { name: string; rows: Sentence[] }[];
+  splits: { name: string; rows: readonly Sentence[] }[];
   unseen: string[];
   entityTypes: string[];
   relations: Record<string, RelationEnds>;

@@ -2,7 +2,7 @@
 import { byLength } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Loaded } from '../definition.ts';
-import type { Prediction } from '../spans/predict.ts';
+import type { Prediction } from '../spans/decode.ts';
 import { predictWindows, type Window } from '../spans/windows.ts';
 import { candidateRows, joinRows, Packer, type Instance } from './packing.ts';
 import { entitiesOf, relationsOf } from './rows.ts';

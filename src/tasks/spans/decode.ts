@@ -11,6 +11,13 @@ export interface ScoredRelation extends Relation {
   score: number;
 }
 
+/** What is found in a sentence. */
+export interface Prediction {
+  entities: ScoredEntity[];
+  /** `head` and `tail` index `entities`. */
+  relations: ScoredRelation[];
+}
+
 /**
  * `all`: every span whose best class is a type, overlapping or not (the paper). `flat`: the same without overlaps,
  * the better score first; of equal scores the earlier start, then the longer span.

@@ -5,8 +5,7 @@ import {
   decodeEntities,
   decodeRelations,
   type DecodePolicy,
-  type ScoredEntity,
-  type ScoredRelation,
+  type Prediction,
 } from './decode.ts';
 import { byLength, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
@@ -15,11 +14,6 @@ import { enumerateSpans, type EntityPairs } from './enumerate.ts';
 import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
 import { predictWindows } from './windows.ts';
-
-export interface Prediction {
-  entities: ScoredEntity[];
-  relations: ScoredRelation[];
-}
 
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go

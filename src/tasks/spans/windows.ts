@@ -2,9 +2,8 @@
 import { checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { keptEntities, type DecodePolicy } from './decode.ts';
+import { keptEntities, type DecodePolicy, type Prediction } from './decode.ts';
 import type { SpanOptions } from './model.ts';
-import type { Prediction } from './predict.ts';
 
 /** Words [from, to) of a sentence. An entity belongs to the window whose own words [ownFrom, ownTo) hold its start. */
 export interface WordWindow {

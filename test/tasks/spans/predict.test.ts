@@ -3,9 +3,9 @@ import test from 'tape';
 import type { Json } from '../../../src/models/config.ts';
 import type { Stsn } from '../../../src/models/stsn.ts';
 import { openRuntime } from '../../../src/node.ts';
-import { extract } from '../../../src/tasks/spans/extract.ts';
 import type { SpanOptions } from '../../../src/tasks/spans/model.ts';
 import { predict, type Prediction } from '../../../src/tasks/spans/predict.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { inputError, randomModel, sentencesOf, tinyConfig, tinyEncoder, tokenizerOf } from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -16,6 +16,8 @@ const tokens = [...annotated.map((s) => s.tokens), ['Ostra'], ['.']];
 
 const modelOf = (given: Json = {}): Stsn =>
   randomModel(runtime, tinyConfig(annotated, tokenizer, { maxSpanWidth: 3, ...given }), 5);
+
+const loaded = (model: Stsn) => ({ model, tokenizer, extra: undefined, what: 'model' });
 
 /** Sets the span head's bias, so that a model finds what it is told to. */
 async function bias(model: Stsn, values: (classes: number) => number[]): Promise<Stsn> {
@@ -30,7 +32,7 @@ const model = await bias(modelOf({ relationThreshold: 0.5 }), (n) => [
   ...new Array<number>(n - 1).fill(0),
 ]);
 const run = (list = tokens, options: SpanOptions = {}): Promise<Prediction[]> =>
-  predict({ model, tokenizer }, list, (i) => `row ${i + 1}`, options);
+  predict(loaded(model), list, (i) => `row ${i + 1}`, options);
 const expected = await run();
 
 const withoutScores = (list: readonly Prediction[]): unknown =>
@@ -141,14 +143,14 @@ test('the flat policy leaves no overlap, and relations among what it keeps', asy
 
 test('models that find nothing, and a model without relation types', async (t) => {
   const none = await bias(modelOf(), (n) => [100, ...new Array<number>(n - 1).fill(0)]);
-  const found = await predict({ model: none, tokenizer }, tokens, String);
+  const found = await predict(loaded(none), tokens, String);
   t.ok(
     found.every((p) => p.entities.length === 0 && p.relations.length === 0),
     'nothing',
   );
   none.parameters.release();
   const entitiesOnly = modelOf({ relationTypes: [] });
-  const some = await predict({ model: entitiesOnly, tokenizer }, tokens, String);
+  const some = await predict(loaded(entitiesOnly), tokens, String);
   t.ok(
     some.some((p) => p.entities.length > 0) && some.every((p) => p.relations.length === 0),
     'entities alone',
@@ -161,7 +163,7 @@ test('errors name the sentence', async (t) => {
   const narrow = modelOf({ encoder: { ...tinyEncoder, max_position_embeddings: 8 } });
   const unseen = ['a', 'Xxxxxxxxxx'].map((word) => [word]);
   t.equal(
-    await inputError(() => predict({ model: narrow, tokenizer }, unseen, (i) => `row ${i + 1}`)),
+    await inputError(() => predict(loaded(narrow), unseen, (i) => `row ${i + 1}`)),
     "row 2: 1 words make 12 word pieces, more than the encoder's 8 positions; split it",
     'a word that fits no window',
   );
@@ -246,7 +248,7 @@ test('extraction: offsets are UTF-16 code units of the line as given', async (t)
     ],
   ];
   const extracted = (texts: readonly string[]) =>
-    extract({ model: every, tokenizer }, texts, (i) => `in.txt: line ${i + 1}`);
+    stsn.extract(loaded(every), texts, (i) => `in.txt: line ${i + 1}`);
   const { results, remarks } = await extracted(lines.map(([line]) => line));
   t.deepEqual(remarks, []);
   t.equal(results.length, lines.length, 'a result for every line');
@@ -280,7 +282,7 @@ test('extraction: offsets are UTF-16 code units of the line as given', async (t)
 
 test('extraction: relations index the entities, spans of several words keep the text between', async (t) => {
   const lines = annotated.slice(0, 4).map((s) => s.tokens.join('  '));
-  const { results } = await extract({ model, tokenizer }, lines, String);
+  const { results } = await stsn.extract(loaded(model), lines, String);
   results.forEach(({ entities, relations }, i) => {
     const same = expected[i];
     t.deepEqual(
