@@ -12,6 +12,7 @@ import { batchRows, makeBatch, unpadRows } from '../../src/tasks/lai/batch.ts';
 import { Packer } from '../../src/tasks/lai/instances.ts';
 import { filterTargets, goldOf, IGNORED, keptTargets, targetsOf } from '../../src/tasks/lai/targets.ts';
 import { floats, traceModel, type TracedPass } from '../../src/tasks/trace.ts';
+import { relativeError } from '../relative-error.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -96,3 +97,41 @@ for (const { name } of checkpoints)
     parameters.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
+
+for (const name of ['entities', 'relations'])
+  test(`lai/${name}: an instance alone has the logits that it has in a batch`, async (t) => {
+    const { model, tokenizer } = load(`${fixtures}/${name}`);
+    const { config } = model;
+    const packer = new Packer(config, tokenizer);
+    const { tokens, entities } = sentences[3];
+    const instances = packer.instances(0, packer.encode(tokens, 'row 4'), entities);
+    const short = { ...instances[0], spans: instances[0].spans.slice(0, 2) };
+    const logits = (of: typeof instances) =>
+      runtime.scope(async () => {
+        const batch = makeBatch(of, packer);
+        const { filter, classes } = model.forward(batch);
+        const read = async (x: typeof classes) => unpadRows(await x.read(), batch.counts, batch.columns);
+        return [...(filter ? await read(filter) : []), ...(await read(classes))];
+      });
+    const together = await logits([instances[0], short]);
+    const alone = [await logits([instances[0]]), await logits([short])];
+    const expected =
+      config.stage === 'entities' ? [0, 1].flatMap((i) => alone.map((x) => x[i])) : alone.flat();
+    t.equal(together.length, expected.length);
+    together.forEach((actual, i) => {
+      const error = relativeError(actual, expected[i]);
+      t.ok(actual.length > 0 && error < 1e-5, `${actual.length} logits: relative error ${error}`);
+    });
+    model.parameters.release();
+  });
+
+test('a position beyond the table of the encoder is refused', (t) => {
+  const { model, tokenizer } = load(`${fixtures}/entities`);
+  const packer = new Packer(model.config, tokenizer);
+  const encoded = packer.encode(sentences[0].tokens, 'row 1');
+  const batch = makeBatch(packer.instances(0, encoded, []), packer);
+  batch.pieces.positions?.fill(model.config.encoder.maxPositions, 1, 2);
+  t.throws(() => model.forward(batch), /ids row 1 is/);
+  model.parameters.release();
+  t.end();
+});
