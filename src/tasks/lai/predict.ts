@@ -28,7 +28,7 @@ export function predict(
   }));
   const room = Math.min(...stages.map(({ packer }) => packer.room)) - 2;
   const tokenizers = stages.map(({ tokenizer }) => tokenizer);
-  return predictWindows(sentences, tokenizers, room, options.overlap, async (windows) => {
+  return predictWindows(sentences, tokenizers, room, options, async (windows) => {
     const found = windows.map((window): Prediction => ({
       entities: gold ? entitiesWithin(window, gold[window.sentence]) : [],
       relations: [],

@@ -28,10 +28,10 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy, overlap } = options;
+  const { pairChunk = 4096, policy } = options;
   checkCounts({ pairChunk });
   const { encoder } = model.config;
-  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, overlap, (windows) => {
+  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
     const encoded = windows.map(({ sentence, tokens }) =>
       encodeSentence(tokens, tokenizer, encoder, what(sentence)),
     );
