@@ -4,7 +4,7 @@
  */
 import { attention } from '../kernels/attention.ts';
 import { contextAttention } from '../kernels/context-attention.ts';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { sizeOf, type Kernel, type Plan, type Shape } from '../kernels/plan.ts';
 import { deviceMs } from '../src/gpu/device-time.ts';
 import type { Runtime, Tensor } from '../src/node.ts';

@@ -1,7 +1,7 @@
 /** The sentence of `bench context-attention`: its inputs, their expansion span by span, and what float64 makes of it. */
 import { references } from '../kernels/reference/index.ts';
 import type { RefTensor, RefTensors } from '../kernels/reference/types.ts';
-import { enumerateSpans } from '../src/tasks/spans.ts';
+import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { randomValues } from './harness.ts';
 
 export const MAX_WIDTH = 10;

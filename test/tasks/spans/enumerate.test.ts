@@ -11,7 +11,7 @@ import {
   spanIndex,
   spanLabels,
   spanNotes,
-} from '../../src/tasks/spans.ts';
+} from '../../src/tasks/spans/enumerate.ts';
 
 test('spans are listed by sentence, start, end', (t) => {
   t.deepEqual(

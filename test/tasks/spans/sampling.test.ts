@@ -3,7 +3,7 @@ import test from 'tape';
 import { labelSets, type Sentence } from '../../src/tasks/dataset.ts';
 import { readSpertFile } from '../../src/tasks/dataset-file.ts';
 import { allSamples, joinSamples, type Samples, sampleSentence } from '../../src/tasks/sampling.ts';
-import { countSpans, enumerateSpans } from '../../src/tasks/spans.ts';
+import { countSpans, enumerateSpans } from '../../src/tasks/spans/enumerate.ts';
 
 const sentence: Sentence = {
   tokens: Array.from({ length: 12 }, (_, i) => `w${i}`),
