@@ -97,7 +97,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
   const encoder = folder === undefined ? undefined : await readEncoder(folderSource(folder), folder);
   const tokenizer =
     encoder?.tokenizer ??
-    (vocab === undefined ? stsn.vocabulary(train, undefined) : await loadTokenizer(vocab));
+    (vocab === undefined ? stsn.vocabulary(train, undefined, {}, 'config') : await loadTokenizer(vocab));
   const given = file === undefined ? {} : readJsonFile(file, 'config');
   const base: Json = encoder
     ? { encoder: encoder.json }

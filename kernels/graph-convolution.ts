@@ -3,7 +3,6 @@ import { fill } from './elementwise.ts';
 import { activationBackward } from './linear.ts';
 import {
   expectShape,
-  hostOf,
   isWanted,
   shapeOf,
   sizeOf,
@@ -17,6 +16,7 @@ import {
   type Shape,
 } from './plan.ts';
 import { InputError } from './errors.ts';
+import { lengthsOf } from './shared/lengths.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
 import { clearPadding } from './shared/padding.ts';
 
@@ -42,12 +42,7 @@ class Problem {
     if (views === 0 || width % views !== 0)
       throw new InputError(`${label}: x has ${width} columns, not a multiple of adjacency's ${views} views`);
     this.width = width / views;
-    expectShape(label, 'lengths', shapeOf(label, request, 'lengths'), [batches]);
-    this.lengths = hostOf(label, request, 'lengths');
-    this.lengths.forEach((length, row) => {
-      if (length < 0 || length > nodes)
-        throw new InputError(`${label}: lengths row ${row} is ${length}, not in 0..${nodes}`);
-    });
+    this.lengths = lengthsOf(label, request, batches, nodes);
     const total = this.lengths.reduce((sum, length) => sum + length, 0);
     if (total < batches * nodes) this.#limit = { tensor: 'lengths', total };
   }

@@ -127,10 +127,14 @@ function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean
  */
 export function unpackSoftwareDevice(): string {
   const archive = archivePath();
-  if (process.platform !== 'linux' || process.arch !== 'x64' || !archive)
+  if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new DeviceUnavailableError(
-      'no WebGPU adapter was found, and the software device (npm package @sparticuz/chromium, Linux x64) is not ' +
-        'installed: install a Vulkan driver, or `npm install @sparticuz/chromium@147.0.0`',
+      'no WebGPU adapter was found, and the software device is for Linux x64: install a GPU driver',
+    );
+  if (!archive)
+    throw new DeviceUnavailableError(
+      'no WebGPU adapter was found, and the software device is not installed: install a Vulkan driver, or ' +
+        '`npm install @sparticuz/chromium@147.0.0`',
     );
   const { version } = JSON.parse(readFileSync(join(dirname(archive), '..', 'package.json'), 'utf8')) as {
     version: string;

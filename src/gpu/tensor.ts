@@ -1,5 +1,5 @@
 /** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
-import { sizeOf, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
+import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Block, Label, Memory } from './memory.ts';
 import type { GPUBuffer } from './webgpu.ts';
@@ -16,6 +16,7 @@ export interface KernelOptions {
 
 /** What operations ask of the runtime of a tensor; see Runtime, which is it. */
 export interface TensorRuntime {
+  readonly caps: Caps;
   readonly memory: Memory;
   tape: Recorder | undefined;
   empty(shape: Shape, dtype?: DType, label?: Label): Tensor;

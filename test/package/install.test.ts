@@ -23,12 +23,16 @@ interface Ended {
 }
 
 /** Runs a command to its end, out of sight of the `npm test` around it. */
-function run(command: string, args: readonly string[], cwd: string): Promise<Ended> {
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) => !/^npm_(lifecycle|package|config_local_prefix)/.test(name),
-    ),
+function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  more: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  const outside = Object.entries(process.env).filter(
+    ([name]) => !/^npm_(lifecycle|package|config_local_prefix)/.test(name),
   );
+  const env = { ...Object.fromEntries(outside), ...more };
   return new Promise((done) => {
     execFile(
       command,
@@ -39,7 +43,8 @@ function run(command: string, args: readonly string[], cwd: string): Promise<End
     );
   });
 }
-const node = (args: readonly string[], cwd = project): Promise<Ended> => run(process.execPath, args, cwd);
+const node = (args: readonly string[], more?: NodeJS.ProcessEnv): Promise<Ended> =>
+  run(process.execPath, args, project, more);
 
 async function succeed(t: test.Test, what: string, running: Promise<Ended>): Promise<string> {
   const { status, stdout, stderr } = await running;
@@ -75,6 +80,14 @@ test('the command line runs', async (t) => {
   const { status, stdout, stderr } = await node([bin, 'extract', '--model', 'nowhere']);
   t.deepEqual({ status, stdout }, { status: 2, stdout: '' });
   t.match(stderr, /^spanwise: [^\n]*nowhere[^\n]*\n$/, 'one line that says what is wrong');
+});
+
+test('without the optional dependency it names the package to add', async (t) => {
+  rmSync(join(project, 'node_modules', '@sparticuz'), { recursive: true });
+  const bin = join('node_modules', '.bin', 'spanwise');
+  const { status, stderr } = await node([bin, 'doctor'], { SPANWISE_DEVICE: 'software' });
+  t.equal(status, 1);
+  t.match(stderr, /^spanwise: [^\n]*`npm install @sparticuz\/chromium@147\.0\.0`\n$/);
 });
 
 test('a bundle for browsers holds nothing of Node', async (t) => {

@@ -2,6 +2,7 @@
 import { InputError } from '../../errors.ts';
 import { expectShape, hostOf, integerParam, shapeOf, type PlanRequest } from '../../plan.ts';
 import type { AttentionSizes } from '../attention-strips.ts';
+import { lengthsOf } from '../lengths.ts';
 import { segmentsByKey, type Segments } from '../segments.ts';
 
 /** Self-attention of L tokens, and a query more, `mask_query`, after each strip's own. */
@@ -25,12 +26,7 @@ export function contextProblem(kernel: string, request: PlanRequest): ContextPro
   const heads = integerParam(kernel, request.params, 'heads', undefined, 1);
   if (hidden % heads !== 0)
     throw new InputError(`${kernel}: D = ${hidden} is not a multiple of heads = ${heads}`);
-  expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [batches]);
-  const lengths = hostOf(kernel, request, 'lengths');
-  lengths.forEach((length, row) => {
-    if (length < 0 || length > tokens)
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${tokens}`);
-  });
+  const lengths = lengthsOf(kernel, request, batches, tokens);
   const spans = hostOf(kernel, request, 'spans');
   const count = Math.ceil(spans.length / 3);
   expectShape(kernel, 'spans', shapeOf(kernel, request, 'spans'), [count, 3]);

@@ -1,6 +1,7 @@
 /** What a request to `visibility-attention` asks for, checked. */
 import { InputError } from '../../errors.ts';
 import { expectShape, hostOf, integerParam, shapeOf, type Params, type PlanRequest } from '../../plan.ts';
+import { lengthsOf } from '../lengths.ts';
 import { visibilityTables, type VisibilityTables } from './tables.ts';
 
 const MAX_KINDS = 16;
@@ -43,11 +44,8 @@ export function visibilityProblem(kernel: string, request: PlanRequest): Visibil
     expectShape(kernel, name, shapeOf(kernel, request, name), [batches, tokens]);
     return hostOf(kernel, request, name);
   });
-  expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [batches]);
-  const lengths = hostOf(kernel, request, 'lengths');
+  const lengths = lengthsOf(kernel, request, batches, tokens);
   lengths.forEach((length, row) => {
-    if (length < 0 || length > tokens)
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${tokens}`);
     const bad = kinds
       .subarray(row * tokens, row * tokens + length)
       .findIndex((kind) => kind < 0 || kind >= MAX_KINDS);
