@@ -87,7 +87,7 @@ export interface Logits {
 export interface Losses {
   /** The sum of the parts. */
   loss: Tensor;
-  /** By the names of `Definition.parts`; an absent part counts as 0 and reaches no parameter. */
+  /** By the names of `Definition.parts`; an undefined part counts as 0 and reaches no parameter, an absent one is not the model's. */
   parts: Readonly<Record<string, Tensor | undefined>>;
   /** By their names in a trace. */
   logits: Readonly<Record<string, Logits>>;
