@@ -94,7 +94,7 @@ export const cerem: Definition<CeremTypes> = {
       min: 0,
       max: 1,
     },
-    mixInit: { doc: 'what the weights over the scales start from', default: 1 / 6 },
+    mixInit: { doc: 'first weights over the scales', default: 1 / 6 },
     buckets: {
       doc: 'batches sorted by length together (1: no sorting)',
       default: 16,
