@@ -175,8 +175,8 @@ export const cerem: Definition<CeremTypes> = {
     }),
     `${evaluation.documents} documents, ${effortText(evaluation.effort)}`,
   ],
-  async attention({ model, tokenizer }, input) {
-    const map = await attentionMap(model, tokenizer, input, 'text');
+  async attention({ model, tokenizer, what }, input) {
+    const map = await attentionMap(model, tokenizer, input, what);
     return { svg: attentionSvg(map), table: attentionTable(map), json: { ...input, ...attentionJson(map) } };
   },
   prompt: (extra) => extra?.entities[0].prompt ?? '',
