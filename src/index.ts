@@ -37,6 +37,9 @@ export {
   type SegmentAttentionConfig,
 } from './models/segment-information-attention.ts';
 export { parameterShapes } from './nn/shapes.ts';
+export { Iser, parseIserConfig, type IserConfig, type IserStates } from './models/iser.ts';
+export { parseLaiConfig, type LaiConfig } from './models/lai-config.ts';
+export { Lai } from './models/lai.ts';
 export { parseStsnConfig, Stsn, type States, type StsnConfig } from './models/stsn.ts';
 export type { WordBatch } from './models/words.ts';
 export type { Source } from './io/source.ts';
@@ -44,6 +47,8 @@ export { loadModel, LoadedModel } from './tasks/model.ts';
 export { newModel, openCheckpoint, readEncoder, type PretrainedEncoder } from './tasks/checkpoint.ts';
 export type { Corpus, Definition, Extracted, Loaded, Opened, Types, UseOptions } from './tasks/definition.ts';
 export { definitionNamed, definitions } from './tasks/registry.ts';
+export { lai } from './tasks/lai/definition.ts';
+export { iser } from './tasks/spans/iser.ts';
 export { stsn } from './tasks/spans/stsn.ts';
 export { cerem } from './tasks/prompts/cerem.ts';
 export { train, type Start, type TrainOptions } from './tasks/training/train.ts';
@@ -80,7 +85,8 @@ export { documentsJson } from './tasks/corpus/tokens.ts';
 export type { Document } from './tasks/document.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
 export { evaluate, type Evaluation } from './tasks/spans/evaluate.ts';
-export { predict, type Prediction } from './tasks/spans/predict.ts';
+export type { Prediction } from './tasks/spans/decode.ts';
+export { predict } from './tasks/spans/predict.ts';
 export type { ExtractedEntity, Extraction } from './tasks/extraction.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
 export { splitWords, type Piece, type Tokenizer } from './tasks/text/tokenizer.ts';

@@ -20,7 +20,7 @@ export { folderSource, folderStorage, openFolder } from './tasks/folder.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
 
 /** `loadModel` of the browser-safe interface, and from a folder. */
-export const loadModel = <T extends Types = Types>(
+export const loadModel = async <T extends Types = Types>(
   runtime: Runtime,
   source: string | Source,
   definition?: Definition<T>,

@@ -31,7 +31,6 @@ export const attentionCommand: Command = {
       checkWritable(output);
     }
     const found = await withDevice(
-      [],
       async () => {
         const opened = await openFolder(dir);
         if (!opened.definition.attention)

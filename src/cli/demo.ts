@@ -136,7 +136,6 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
   const asJson = args.flag('json');
   const say = (text: string): Promise<void> => (asJson ? Promise.resolve() : print(text));
   await withDevice(
-    [folder],
     () => prepare(definition, folder, args.optional('out') === undefined ? undefined : folders),
     async (runtime, prepared) => {
       const { info } = runtime;

@@ -7,7 +7,7 @@ import { withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
-import { optionFiles, useOptions } from './tables.ts';
+import { useOptions } from './tables.ts';
 
 /** The scores of an evaluation, by name in words. */
 const scoresOf = (definition: Definition, evaluation: object): [name: string, TypedScores][] =>
@@ -50,7 +50,6 @@ export const evaluateCommand: Command = {
     const data = args.text('data');
     const progress = new Progress();
     const { definition, evaluation, notes } = await withDevice(
-      [data, ...optionFiles(args, 'eval')],
       async () => {
         const asked = await askedModel(args, 'eval');
         const { definition, config } = asked.opened;

@@ -6,7 +6,7 @@ import { checkWritable, withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { print } from './print.ts';
 import { Progress } from './progress.ts';
-import { optionFiles, useOptions } from './tables.ts';
+import { useOptions } from './tables.ts';
 
 async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
@@ -43,7 +43,6 @@ export const extractCommand: Command = {
     const file = input ?? 'standard input';
     const progress = new Progress();
     const { results, remarks } = await withDevice(
-      [input, ...optionFiles(args, 'extract')],
       async () => {
         const asked = await askedModel(args, 'extract');
         const bytes = input === undefined ? await readStandardInput() : readFileChecked(input, 'text');

@@ -97,12 +97,6 @@ export function refuseOthers(
       args.fail(`--${flagOf(key)} goes with ${goesWith(names)}`);
 }
 
-/** The files that the options of a command name, for `withDevice`. */
-export const optionFiles = (args: Arguments, command: string): string[] =>
-  [...owners(tableFor(command))].flatMap(([key, { values }]) =>
-    values[0].kind === 'json' ? (args.optional(flagOf(key)) ?? []) : [],
-  );
-
 /**
  * What the options of a command say of how a definition's models are used; `model` options are left to the caller.
  * Errors: usage errors that name the option; InputError for files that cannot be read.

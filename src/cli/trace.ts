@@ -30,7 +30,6 @@ export const traceCommand: Command = {
     };
     checkWritable(output);
     const tensors = await withDevice(
-      [batch],
       async () => ({ opened: await openFolder(dir), text: readTextFile(batch, 'batch') }),
       async (runtime, { opened: { definition, load }, text }) =>
         new LoadedModel(definition, await load(runtime)).trace(text, batch, options),

@@ -108,14 +108,7 @@ export const trainCommand: Command = {
     'model starts from random weights, which learn better at a rate of 5e-4 to 1e-3 than at 5e-5.',
   async run(args) {
     const definition = definitionNamed(args.oneOf('model', names, names[0]));
-    const files = [
-      args.text('data'),
-      ...['dev', 'config', 'vocab', ...(definition.extra ? [definition.extra.option] : [])].flatMap(
-        (option) => args.optional(option) ?? [],
-      ),
-    ];
     await withDevice(
-      files,
       async () => ({
         saveSeconds: args.integer('save-seconds', 300, 1),
         planned: await plan(args, definition),

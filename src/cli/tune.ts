@@ -62,7 +62,6 @@ export const tune: Command = {
     'command, or openRuntime({ tuning: F }). docs/tuning.md says what changes.',
   run: (args) =>
     withDevice(
-      [],
       () => {
         const out = args.optional('out');
         if (out !== undefined) checkWritable(out);

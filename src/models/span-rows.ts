@@ -2,7 +2,8 @@
  * Rows for spans, as triples i32[R, 3] = (b, start, end), end exclusive: gathered, pooled, and worked on in groups of one
  * length.
  */
-import type { Tensor, TensorRuntime } from '../gpu/tensor.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import type { Tensor } from '../gpu/tensor.ts';
 import { concat, embedding, hostInts, rangeMaxPool, reshape } from '../ops/index.ts';
 
 /** Number of triples. */
@@ -47,7 +48,7 @@ const MOST_BYTES = 2 ** 27;
  * @param body numbers of rows and their length → [rows, N]; with 0 rows (and length 1) it is called once
  */
 export function inGroups(
-  runtime: TensorRuntime,
+  runtime: Runtime,
   count: number,
   lengthOf: (row: number) => number,
   floats: number,

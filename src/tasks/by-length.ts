@@ -2,11 +2,11 @@
 import { InputError } from '../../kernels/errors.ts';
 import type { UseOptions } from './definition.ts';
 
-/** Errors: InputError where a number is not a count; `values` are named by their keys. */
-export function checkCounts(values: Readonly<Record<string, number>>): void {
+/** Errors: InputError where a number is not a count of at least `least`; `values` are named by their keys. */
+export function checkCounts(values: Readonly<Record<string, number>>, least = 1): void {
   for (const [name, count] of Object.entries(values))
-    if (!Number.isInteger(count) || count < 1)
-      throw new InputError(`predict: ${name} must be an integer of at least 1, it is ${count}`);
+    if (!Number.isInteger(count) || count < least)
+      throw new InputError(`predict: ${name} must be an integer of at least ${least}, it is ${count}`);
 }
 
 /**

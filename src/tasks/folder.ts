@@ -8,6 +8,7 @@ import {
   readTextFile,
   recoverFolder,
   writeCheckpointFolder,
+  writeFileAtomic,
 } from '../io/files.ts';
 import { parseObject } from '../io/json.ts';
 import type { Source } from '../io/source.ts';
@@ -42,7 +43,9 @@ export function folderStorage(dir: string): Storage {
     name: dir,
     source: folderSource(dir, true),
     write(part, files) {
-      writeCheckpointFolder(join(dir, part), files);
+      const [only, ...others] = Object.entries(files);
+      if (only && others.length === 0) writeFileAtomic(join(dir, part, only[0]), only[1]);
+      else writeCheckpointFolder(join(dir, part), files);
       return Promise.resolve();
     },
     append(name, text) {

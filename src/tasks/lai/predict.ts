@@ -2,7 +2,7 @@
 import { byLength } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Loaded } from '../definition.ts';
-import type { Prediction } from '../spans/predict.ts';
+import type { Prediction } from '../spans/decode.ts';
 import { predictWindows, type Window } from '../spans/windows.ts';
 import { candidateRows, joinRows, Packer, type Instance } from './packing.ts';
 import { entitiesOf, relationsOf } from './rows.ts';
@@ -28,7 +28,7 @@ export function predict(
   }));
   const room = Math.min(...stages.map(({ packer }) => packer.room)) - 2;
   const tokenizers = stages.map(({ tokenizer }) => tokenizer);
-  return predictWindows(sentences, tokenizers, room, options.overlap, async (windows) => {
+  return predictWindows(sentences, tokenizers, room, options, async (windows) => {
     const found = windows.map((window): Prediction => ({
       entities: gold ? entitiesWithin(window, gold[window.sentence]) : [],
       relations: [],

@@ -11,6 +11,13 @@ export interface ScoredRelation extends Relation {
   score: number;
 }
 
+/** What is found in a sentence. */
+export interface Prediction {
+  entities: ScoredEntity[];
+  /** `head` and `tail` index `entities`. */
+  relations: ScoredRelation[];
+}
+
 /**
  * `all`: every span whose best class is a type, overlapping or not (the paper). `flat`: the same without overlaps,
  * the better score first; of equal scores the earlier start, then the longer span.
@@ -49,6 +56,12 @@ function withoutOverlaps(entities: readonly ScoredEntity[]): ScoredEntity[] {
   return kept;
 }
 
+/** The entities that a policy keeps, sorted by start, then end. */
+export const keptEntities = (found: readonly ScoredEntity[], policy: DecodePolicy): ScoredEntity[] =>
+  [...(policy === 'flat' ? withoutOverlaps(found) : found)].sort(
+    (a, b) => a.start - b.start || a.end - b.end,
+  );
+
 /**
  * Predicted entities of every sentence of a batch, sorted by start, then end.
  * @param spans i32[S,3] = (b, start, end)
@@ -72,9 +85,7 @@ export function decodeEntities(
       score: best.scores[row],
     });
   }
-  return entities.map((found) =>
-    (policy === 'flat' ? withoutOverlaps(found) : found).sort((a, b) => a.start - b.start || a.end - b.end),
-  );
+  return entities.map((found) => keptEntities(found, policy));
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Extracted } from '../definition.ts';
 import { extraction } from '../extraction.ts';
 import { splitWords } from '../text/tokenizer.ts';
-import type { Prediction } from './predict.ts';
+import type { Prediction } from './decode.ts';
 
 /**
  * Extracts from every text; one without words gives an empty result, so that texts in and results out match.

@@ -3,6 +3,7 @@ import { Fields } from '../../models/config.ts';
 import { Iser, iserConfigJson, parseIserConfig } from '../../models/iser.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
+import { fusionAttention } from './iser-attention.ts';
 
 export const iser = spanDefinition<Iser>({
   name: 'iser',
@@ -21,4 +22,5 @@ export const iser = spanDefinition<Iser>({
   // The paper's (section 4.2.1).
   recipe: spanRecipe({ epochs: 70, lr: 2e-5, batch: 2 }),
   parts: ['span', 'relation'],
+  attention: fusionAttention,
 });

@@ -1,12 +1,11 @@
 /** Entities and relations of sentences by a trained model of spans. */
-import { sigmoid } from '../../../kernels/reference/math.ts';
+import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import {
   bestClasses,
   decodeEntities,
   decodeRelations,
   type DecodePolicy,
-  type ScoredEntity,
-  type ScoredRelation,
+  type Prediction,
 } from './decode.ts';
 import { byLength, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
@@ -16,14 +15,10 @@ import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
 import { predictWindows } from './windows.ts';
 
-export interface Prediction {
-  entities: ScoredEntity[];
-  relations: ScoredRelation[];
-}
-
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
- * together; one that is longer than the encoder is read in windows, see `wordWindows`). Two waits for the device a batch: spans first, then the pairs of the entities found.
+ * together; one that is longer than the encoder is read in windows, see `wordWindows`). Two waits for the device a
+ * batch: spans first, then the pairs of the entities found.
  * @param what names sentence i in errors
  * @throws InputError for what `encodeSentence` refuses, and for options that are no counts
  */
@@ -33,10 +28,10 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy, overlap } = options;
+  const { pairChunk = 4096, policy } = options;
   checkCounts({ pairChunk });
   const { encoder } = model.config;
-  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, overlap, (windows) => {
+  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
     const encoded = windows.map(({ sentence, tokens }) =>
       encodeSentence(tokens, tokenizer, encoder, what(sentence)),
     );

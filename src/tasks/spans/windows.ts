@@ -1,6 +1,9 @@
 /** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
+import { checkCounts } from '../by-length.ts';
+import type { Entity } from '../dataset.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Prediction } from './predict.ts';
+import { keptEntities, type DecodePolicy, type Prediction } from './decode.ts';
+import type { SpanOptions } from './model.ts';
 
 /** Words [from, to) of a sentence. An entity belongs to the window whose own words [ownFrom, ownTo) hold its start. */
 export interface WordWindow {
@@ -31,9 +34,10 @@ export function wordWindows(
     while (to < pieces.length && (to === from || used + pieces[to] <= room)) used += pieces[to++];
     windows.push({ from, to, ownFrom: from, ownTo: to });
     if (to >= pieces.length) break;
-    let [next, back] = [to, 0];
-    while (next > from + 1 && back + pieces[next - 1] <= shared) back += pieces[--next];
-    from = next;
+    // Fewer pieces where the next word needs the room: the next window holds it, and so begins later than this one.
+    const spare = Math.min(shared, room - pieces[to]);
+    let back = 0;
+    for (from = to; back + pieces[from - 1] <= spare; from--) back += pieces[from - 1];
   }
   for (let w = 1; w < windows.length; w++) {
     const middle = Math.ceil((windows[w].from + windows[w - 1].to) / 2);
@@ -47,30 +51,30 @@ export function wordWindows(
  * One prediction from those of the windows. Entities are those that begin among a window's own words; a relation is its
  * head's window's, and needs its tail to be among the entities.
  */
-export function mergeWindows(windows: readonly WordWindow[], found: readonly Prediction[]): Prediction {
+export function mergeWindows(
+  windows: readonly WordWindow[],
+  found: readonly Prediction[],
+  policy: DecodePolicy = 'all',
+): Prediction {
   if (windows.length === 1) return found[0];
-  const merged: Prediction = { entities: [], relations: [] };
-  const index = new Map<string, number>();
   const inText = windows.map(({ from }, w) =>
     found[w].entities.map((entity) => ({ ...entity, start: entity.start + from, end: entity.end + from })),
   );
-  const key = ({ type, start, end }: { type: string; start: number; end: number }): string =>
-    `${start} ${end} ${type}`;
-  const owned = ({ ownFrom, ownTo }: WordWindow, { start }: { start: number }): boolean =>
+  const owns = ({ ownFrom, ownTo }: WordWindow, { start }: Entity): boolean =>
     start >= ownFrom && start < ownTo;
-  windows.forEach((window, w) => {
-    for (const entity of inText[w])
-      if (owned(window, entity)) index.set(key(entity), merged.entities.push(entity) - 1);
-  });
-  windows.forEach((window, w) => {
-    for (const { type, head, tail, score } of found[w].relations) {
-      const [from, to] = [inText[w][head], inText[w][tail]];
-      const [h, t] = [index.get(key(from)), index.get(key(to))];
-      if (owned(window, from) && h !== undefined && t !== undefined)
-        merged.relations.push({ type, head: h, tail: t, score });
-    }
-  });
-  return merged;
+  const own = windows.flatMap((window, w) => inText[w].filter((entity) => owns(window, entity)));
+  // Where windows meet, the last entity of one may overlap the first of the other.
+  const entities = keptEntities(own, policy);
+  const key = ({ type, start, end }: Entity): string => `${start} ${end} ${type}`;
+  const index = new Map(entities.map((entity, i) => [key(entity), i]));
+  const relations = windows.flatMap((window, w) =>
+    found[w].relations.flatMap(({ head: from, tail: to, ...relation }) => {
+      const [head, tail] = [index.get(key(inText[w][from])), index.get(key(inText[w][to]))];
+      const kept = owns(window, inText[w][from]) && head !== undefined && tail !== undefined;
+      return kept ? [{ ...relation, head, tail }] : [];
+    }),
+  );
+  return { entities, relations };
 }
 
 /** Words of a sentence that a model reads at once. */
@@ -86,14 +90,16 @@ export interface Window {
  * Predicts sentences of any length: `predictAll` is given their windows, one of each short sentence, and answers in that
  * order.
  * @param room word pieces that a window takes, as each of the tokenizers counts them
+ * @throws InputError for an overlap that is no count
  */
 export async function predictWindows(
   sentences: readonly (readonly string[])[],
   tokenizers: readonly Tokenizer[],
   room: number,
-  overlap: number | undefined,
+  { overlap = DEFAULT_OVERLAP, policy }: Pick<SpanOptions, 'overlap' | 'policy'>,
   predictAll: (windows: Window[]) => Promise<Prediction[]>,
 ): Promise<Prediction[]> {
+  checkCounts({ overlap }, 0);
   const windows = sentences.map((tokens) => {
     const pieces = tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
     return wordWindows(
@@ -108,5 +114,5 @@ export async function predictWindows(
     ),
   );
   let first = 0;
-  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length))));
+  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length)), policy));
 }

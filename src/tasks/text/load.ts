@@ -16,7 +16,7 @@ import type { Tokenizer } from './tokenizer.ts';
  * SentencePiece model) with the `tokenizer_config.json` beside it: see `tokenizerFromSource`. Errors: InputError, naming
  * the file, for a path that is absent or unreadable and for bytes that are not UTF-8.
  */
-export function loadTokenizer(path: string): Promise<Tokenizer> {
+export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const status = statSync(path, { throwIfNoEntry: false });
   if (!status) throw new InputError(`${path}: no such file or folder`);
   const given = status.isDirectory() ? undefined : kindOf(path);

@@ -1,7 +1,7 @@
 /** The attention map: a row of three tokens worked by hand, the tiny checkpoints, the SVG. */
 import test from 'tape';
 import { references } from '../../../kernels/reference/index.ts';
-import { openRuntime } from '../../../src/node.ts';
+import { loadModel, openRuntime } from '../../../src/node.ts';
 import {
   attentionEntropy,
   attentionMap,
@@ -10,9 +10,9 @@ import {
   singleTokens,
   type AttentionMap,
   type ScaleAttention,
-} from '../../../src/tasks/cerem/attention-map.ts';
-import { attentionSvg } from '../../../src/tasks/cerem/attention-svg.ts';
-import { loadCerem } from '../../../src/tasks/cerem/checkpoint.ts';
+} from '../../../src/tasks/prompts/attention-map.ts';
+import { attentionSvg } from '../../../src/tasks/prompts/attention-svg.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { relativeError } from '../../relative-error.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -21,7 +21,7 @@ test.onFinish(() => runtime.close());
 const fixtures = 'test/fixtures/cerem';
 const input = { prompt: '地点', text: '小林昨天从青岛港出发，去北岸看海。' };
 const mapOf = async (name: string, of = input): Promise<AttentionMap> => {
-  const { model, tokenizer } = loadCerem(runtime, `${fixtures}/${name}`);
+  const { model, tokenizer } = await loadModel(runtime, `${fixtures}/${name}`, cerem);
   const map = await attentionMap(model, tokenizer, of, 'input').finally(() => model.parameters.release());
   return map;
 };

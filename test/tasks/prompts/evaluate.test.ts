@@ -1,10 +1,10 @@
 /** Scores of documents by hand, their intervals, and an evaluation from end to end. */
 import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
-import { evaluateCerem } from '../../../src/tasks/cerem/evaluate.ts';
-import type { PredictedEntity } from '../../../src/tasks/cerem/extract.ts';
-import { parseSchema } from '../../../src/tasks/cerem/schema.ts';
-import { scoreDocuments, scoreNames, type CeremScores } from '../../../src/tasks/cerem/scores.ts';
+import { evaluateCerem } from '../../../src/tasks/prompts/evaluate.ts';
+import type { PredictedEntity } from '../../../src/tasks/prompts/extract.ts';
+import { parseSchema } from '../../../src/tasks/prompts/schema.ts';
+import { scoreDocuments, scoreNames, type CeremScores } from '../../../src/tasks/prompts/scores.ts';
 import { parseDocuments } from '../../../src/tasks/corpus/parse.ts';
 import { documentsJson } from '../../../src/tasks/corpus/tokens.ts';
 import type { Document } from '../../../src/tasks/document.ts';

@@ -5,10 +5,10 @@ import {
   extractDocuments,
   type PredictedDocument,
   type ExtractOptions,
-} from '../../../src/tasks/cerem/extract.ts';
-import { parseSchema, type Schema } from '../../../src/tasks/cerem/schema.ts';
-import { sampleNotes } from '../../../src/tasks/cerem/samples.ts';
-import { scoreDocuments } from '../../../src/tasks/cerem/scores.ts';
+} from '../../../src/tasks/prompts/extract.ts';
+import { parseSchema, type Schema } from '../../../src/tasks/prompts/schema.ts';
+import { sampleNotes } from '../../../src/tasks/prompts/samples.ts';
+import { scoreDocuments } from '../../../src/tasks/prompts/scores.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf, type Rule } from './oracle.ts';

@@ -3,7 +3,8 @@ import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../../src/gpu/runtime.ts';
 import { parseCeremConfig, type Cerem } from '../../../src/models/cerem.ts';
 import type { Json } from '../../../src/models/config.ts';
-import { randomCerem } from '../../../src/tasks/cerem/checkpoint.ts';
+import { Parameters, randomSource } from '../../../src/nn/parameters.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
 import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 
@@ -31,7 +32,9 @@ export function tinyModel(runtime: Runtime, tokenizer: Tokenizer, given: Json = 
     layer_norm_eps: 1e-12,
   };
   const config = { model: 'cerem', encoder, scales: [2, 3], heads: 2, headSize: 8, maxLength: 64, ...given };
-  return randomCerem(runtime, parseCeremConfig(config, 'config'), 3);
+  return cerem.build(new Parameters(runtime, randomSource(3)), parseCeremConfig(config, 'config'), {
+    pooler: false,
+  });
 }
 
 /** What is to be found in a text for a prompt: ranges of code points, `end` exclusive, of the text without its spaces. */

@@ -1,7 +1,7 @@
 /** Pointers to answers: the pairing rule, by hand and against the rule written out differently. */
 import test from 'tape';
 import { stream } from '../../../src/nn/random.ts';
-import { characterAnswer, decodePointers } from '../../../src/tasks/cerem/decode.ts';
+import { characterAnswer, decodePointers } from '../../../src/tasks/prompts/pointers.ts';
 
 /** Probabilities from a picture: `S` a start, `E` an end, `B` both, `.` neither. */
 const decode = (picture: string): [number, number][] => {

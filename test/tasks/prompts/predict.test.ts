@@ -1,11 +1,10 @@
 /** Prediction by a tiny model with random weights, and by one that follows a rule: order, batches, windows, offsets. */
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
-import { readSafetensorsFile } from '../../../src/io/files.ts';
-import { cachedPieces, encodeText } from '../../../src/tasks/cerem/batch.ts';
-import { loadCerem } from '../../../src/tasks/cerem/checkpoint.ts';
-import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/cerem/predict.ts';
-import { readPromptedFile } from '../../../src/tasks/dataset-file.ts';
+import { loadModel, openRuntime } from '../../../src/node.ts';
+import { readSafetensorsFile, readTextFile } from '../../../src/io/files.ts';
+import { cachedPieces, encodeText, parsePromptedJson } from '../../../src/tasks/prompts/batch.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
+import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/prompts/predict.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
 
@@ -111,10 +110,11 @@ test('answers by a rule: offsets are UTF-16 code units of the text as given', as
 
 test("answers of the fixture's checkpoints are those of PyTorch's logits", async (t) => {
   const fixtures = 'test/fixtures/cerem';
-  const rows = readPromptedFile(`${fixtures}/batch.json`);
+  const file = `${fixtures}/batch.json`;
+  const rows = parsePromptedJson(readTextFile(file, 'texts'), file);
   let total = 0;
   for (const name of ['per-scale', 'no-branches']) {
-    const { model, tokenizer: own } = loadCerem(runtime, `${fixtures}/${name}`);
+    const { model, tokenizer: own } = await loadModel(runtime, `${fixtures}/${name}`, cerem);
     const { tensors } = readSafetensorsFile(`${fixtures}/${name}/expected.safetensors`);
     const [start, end] = ['start', 'end'].map((side) => tensors.get(`${side}_logits`)!);
     const { answers } = await predictAnswers(model, own, rows, what, { batchSize: 4 });

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
-import type { PromptedText } from '../../../src/tasks/cerem/batch.ts';
-import { sampleNotes, sampleTexts } from '../../../src/tasks/cerem/samples.ts';
-import { inferSchema, parseSchema } from '../../../src/tasks/cerem/schema.ts';
-import { readDocumentsFile } from '../../../src/tasks/corpus/corpus-file.ts';
+import type { PromptedText } from '../../../src/tasks/prompts/batch.ts';
+import { sampleNotes, sampleTexts } from '../../../src/tasks/prompts/samples.ts';
+import { inferSchema, parseSchema } from '../../../src/tasks/prompts/schema.ts';
+import { readCorpus } from '../../../src/tasks/corpus-file.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 
 const schema = parseSchema(
@@ -179,7 +180,7 @@ const shared = new URL('../shared/data/', `file://${process.cwd()}/`).pathname;
 const skip = existsSync(shared) ? false : 'the shared corpora are not here';
 
 test('the shared corpora as samples', { skip }, (t) => {
-  const { documents } = readDocumentsFile(join(shared, 'resume_ner/resume_train.json'));
+  const { documents } = readCorpus(cerem, join(shared, 'resume_ner/resume_train.json'));
   const resume = inferSchema(documents);
   const { texts, counts } = sampleTexts(documents, resume, { negatives: 1, seed: 0, epoch: 0 });
   const types = documents.map(({ entities }) => new Set(entities.map(({ type }) => type)).size);
@@ -196,7 +197,7 @@ test('the shared corpora as samples', { skip }, (t) => {
   t.deepEqual(sampleNotes(documents, resume), []);
 
   for (const name of ['duie_sample/duie_train.json', 'cec_events/cec_docs_train.json']) {
-    const corpus = readDocumentsFile(join(shared, name)).documents;
+    const corpus = readCorpus(cerem, join(shared, name)).documents;
     const sampled = sampleTexts(corpus, inferSchema(corpus), { negatives: 0.5, seed: 0, epoch: 0 });
     const again = sampleTexts(corpus, inferSchema(corpus), { negatives: 0.5, seed: 0, epoch: 3 });
     t.deepEqual(sampled.counts, again.counts, `${name}: ${JSON.stringify(sampled.counts)}`);

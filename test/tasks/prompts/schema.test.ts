@@ -9,8 +9,9 @@ import {
   parseSchema,
   relationPrompt,
   schemaJson,
-} from '../../../src/tasks/cerem/schema.ts';
-import { readDocumentsFile } from '../../../src/tasks/corpus/corpus-file.ts';
+} from '../../../src/tasks/prompts/schema.ts';
+import { readCorpus } from '../../../src/tasks/corpus-file.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 
 /** The message of the InputError that `run` gives; '' where it gives none. */
@@ -204,7 +205,7 @@ const skip = existsSync(shared) ? false : 'the shared corpora are not here';
 
 test('schemas of the shared corpora', { skip }, (t) => {
   const infer = (name: string, events: string[] = []) => {
-    const schema = inferSchema(readDocumentsFile(join(shared, name)).documents, { events });
+    const schema = inferSchema(readCorpus(cerem, join(shared, name)).documents, { events });
     t.deepEqual(parseSchema(schemaJson(schema), name), schema, `${name}: written and read`);
     return schema;
   };

@@ -1,15 +1,15 @@
 /** What the tests of CEREM's training share: a model of a few thousand parameters and a corpus made of patterns. */
 import type { Runtime } from '../../../src/gpu/runtime.ts';
 import type { Json } from '../../../src/models/config.ts';
-import { randomCerem } from '../../../src/tasks/cerem/checkpoint.ts';
-import { parseSchema } from '../../../src/tasks/cerem/schema.ts';
-import { completeCeremConfig, vocabularyOf } from '../../../src/tasks/cerem/setup.ts';
-import {
-  defaultCeremRecipe,
-  type CeremRecipe,
-  type TrainCeremOptions,
-} from '../../../src/tasks/cerem/train.ts';
+import { newModel } from '../../../src/tasks/checkpoint.ts';
 import type { Document } from '../../../src/tasks/document.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
+import { parseSchema } from '../../../src/tasks/prompts/schema.ts';
+import type { CeremRecipe, CeremTypes, PromptCorpus } from '../../../src/tasks/prompts/training.ts';
+import { defaultRecipe } from '../../../src/tasks/training/recipe.ts';
+import type { TestRun } from '../runs.ts';
+
+export type CeremRun = TestRun<CeremTypes>;
 
 const crops = ['稻', '小麦', '黄瓜', '𬭛瓜', 'ＲＩＣＥ'];
 const pests = ['蚜虫', '锈病', '飞虱', '白粉病'];
@@ -30,6 +30,12 @@ function pattern(i: number): Document {
 export const documentsOf = (from: number, to: number): Document[] =>
   Array.from({ length: to - from }, (_, i) => pattern(from + i));
 
+/** Documents as a corpus. */
+export const corpusOf = (documents: readonly Document[], file: string): PromptCorpus => ({
+  ...{ documents, file },
+  notes: [],
+});
+
 export const schema = parseSchema(
   {
     entities: { 作物: '作物', 病虫害: '病害或虫害', 药剂: '药剂' },
@@ -40,7 +46,7 @@ export const schema = parseSchema(
 
 /** Three epochs of some six steps on 18 texts, at a rate at which a tiny model moves far. */
 export const tinyRecipe: CeremRecipe = {
-  ...defaultCeremRecipe,
+  ...defaultRecipe(cerem.recipe),
   epochs: 3,
   lr: 1e-2,
   batch: 12,
@@ -48,17 +54,17 @@ export const tinyRecipe: CeremRecipe = {
   buckets: 3,
 };
 
-/** Options of a tiny training run with a model of its own, made from the recipe's seed; `given` is of its config. */
+/** A tiny training run with a model of its own, made from the recipe's seed; `given` is of its config. */
 export function tinyRun(
   runtime: Runtime,
   out: string,
   overrides: Partial<CeremRecipe> = {},
   given: Json = {},
-): TrainCeremOptions {
+): CeremRun {
   const recipe = { ...tinyRecipe, ...overrides };
-  const train = { documents: documentsOf(0, 18), file: 'train.json' };
-  const dev = { documents: documentsOf(18, 24), file: 'dev.json' };
-  const tokenizer = vocabularyOf(train.documents, schema);
+  const train = corpusOf(documentsOf(0, 18), 'train.json');
+  const dev = corpusOf(documentsOf(18, 24), 'dev.json');
+  const tokenizer = cerem.vocabulary(train, schema);
   const encoder = {
     hidden_size: 16,
     num_hidden_layers: 1,
@@ -66,11 +72,12 @@ export function tinyRun(
     intermediate_size: 32,
     max_position_embeddings: 64,
   };
-  const config = completeCeremConfig(
+  const config = cerem.complete(
     { encoder, scales: [2, 3], heads: 2, headSize: 8, ...given },
     'config',
+    train,
     tokenizer,
   );
-  const model = randomCerem(runtime, config, recipe.seed, { constant: recipe.mixInit });
-  return { model, tokenizer, train, dev, schema, recipe, out };
+  const model = newModel(runtime, cerem, config, recipe);
+  return { model, tokenizer, extra: schema, what: out, train, dev, recipe, out };
 }

@@ -1,26 +1,27 @@
 /** Training a CEREM: accumulation, freezing, resuming bit for bit, batches of like length, what is refused. */
 import { join } from 'node:path';
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
-import { readSafetensorsFile } from '../../../src/io/files.ts';
-import { bucketBatches } from '../../../src/tasks/cerem/batches.ts';
-import { loadCerem, readSchema } from '../../../src/tasks/cerem/checkpoint.ts';
-import { evaluateCerem } from '../../../src/tasks/cerem/evaluate.ts';
-import { parseCeremRecipe } from '../../../src/tasks/cerem/recipe.ts';
-import { savedCeremRecipe, trainCerem, type TrainCeremOptions } from '../../../src/tasks/cerem/train.ts';
-import type { LogEvent } from '../../../src/tasks/training/task.ts';
+import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { readSafetensorsFile, readTextFile } from '../../../src/io/files.ts';
+import { bucketBatches } from '../../../src/tasks/prompts/batches.ts';
+import { cerem } from '../../../src/tasks/prompts/cerem.ts';
+import { evaluateCerem } from '../../../src/tasks/prompts/evaluate.ts';
+import { schemaJson } from '../../../src/tasks/prompts/schema.ts';
+import { parseRecipe } from '../../../src/tasks/training/recipe.ts';
+import type { LogEvent } from '../../../src/tasks/training/run.ts';
+import { readState } from '../../../src/tasks/training/state.ts';
 import { relativeError } from '../../relative-error.ts';
-import { differences, finalFiles, inputError, logOf, temporaryFolder } from '../runs.ts';
-import { documentsOf, schema, tinyRecipe, tinyRun } from './tiny.ts';
+import { differences, finalFiles, inputError, logOf, temporaryFolder, trainRun } from '../runs.ts';
+import { corpusOf, documentsOf, schema, tinyRecipe, tinyRun, type CeremRun } from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true });
 /** Trains and frees the model; ends at the first event that `stop` picks. */
-async function train(options: TrainCeremOptions, stop?: (event: LogEvent) => boolean): Promise<string> {
+async function train(options: CeremRun, stop?: (event: LogEvent) => boolean): Promise<string> {
   const onEvent = (event: LogEvent): void => {
     if (stop?.(event)) throw new Error('stopped');
   };
   try {
-    await trainCerem({ ...options, onEvent });
+    await trainRun(cerem, { ...options, onEvent });
     return 'it ran to the end';
   } catch (error) {
     if ((error as Error).message === 'stopped') return 'stopped';
@@ -38,7 +39,7 @@ const scores = [0.2, 0.3, 0.15, 0.4];
 /** A run that meets everything: parts of batches, frozen epochs and thawed ones, dropout, sampled negatives. */
 const everything = { epochs: 4, accumulation: 3, freezeUntil: 0.2, negatives: 0.5 };
 
-function runOfEverything(out: string, change: Partial<TrainCeremOptions> = {}): TrainCeremOptions {
+function runOfEverything(out: string, change: Partial<CeremRun> = {}): CeremRun {
   const made = tinyRun(runtime, out, everything);
   if (change.model) made.model.parameters.release();
   const options = { ...made, ...change };
@@ -59,16 +60,16 @@ const epochs = logOf(whole).slice(1);
 
 test.onFinish(() => runtime.close());
 
-test('a run: the loss falls, the best model and the schema are in the folder', (t) => {
+test('a run: the loss falls, the best model and the schema are in the folder', async (t) => {
   t.ok(Number(epochs[3].loss) < 0.7 * Number(epochs[0].loss), `${epochs[0].loss} to ${epochs[3].loss}`);
   t.ok(epochs.every((e) => e.positives === epochs[0].positives && e.negatives === epochs[0].negatives));
   t.ok(Number(epochs[0].positives) > 0 && Number(epochs[0].negatives) > 0, 'samples are counted');
-  t.deepEqual(readSchema(whole), schema);
-  t.deepEqual(savedCeremRecipe(whole), { ...tinyRecipe, ...everything });
-  const { model } = loadCerem(runtime, whole);
-  model.parameters.release();
+  t.deepEqual(JSON.parse(readTextFile(join(whole, 'schema.json'), 'schema')), schemaJson(schema));
+  t.deepEqual((await readState(cerem, folderStorage(whole))).recipe, { ...tinyRecipe, ...everything });
+  const saved = await loadModel(runtime, whole, cerem);
+  t.deepEqual(saved.extra, schema);
+  saved.release();
   t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
-  t.end();
 });
 
 test('the encoder is frozen until the dev score passes the threshold, and learns from then on', async (t) => {
@@ -132,7 +133,7 @@ test('stopped and resumed: the same bytes, across the thaw and within a batch in
     const out = temporaryFolder();
     t.equal(await train({ ...runOfEverything(out), saveSeconds: 1e-9 }, stop), 'stopped', when);
     // The model comes from the folder: its weights are not those that the seed gives.
-    const { model, tokenizer } = loadCerem(runtime, join(out, 'last'));
+    const { model, tokenizer } = await loadModel(runtime, join(out, 'last'), cerem);
     await train({ ...runOfEverything(out, { model, tokenizer }), resume: true });
     t.deepEqual(differences(finalFiles(out), expected), [], when);
   }
@@ -140,15 +141,15 @@ test('stopped and resumed: the same bytes, across the thaw and within a batch in
 });
 
 test('only the same run is resumed', async (t) => {
-  const refused = async (change: Partial<TrainCeremOptions>, what: string): Promise<void> => {
+  const refused = async (change: Partial<CeremRun>, what: string): Promise<void> => {
     const options = tinyRun(runtime, whole, everything);
-    const message = await inputError(() => trainCerem({ ...options, resume: true, ...change }));
+    const message = await inputError(() => trainRun(cerem, { ...options, resume: true, ...change }));
     options.model.parameters.release();
     t.ok(message.includes(`the run was started with ${what}`), message);
   };
-  await refused({ train: { documents: documentsOf(0, 17), file: 'f' } }, 'other training data');
-  await refused({ schema: { ...schema, relationTemplate: '{relation}：{subject}' } }, 'other training data');
-  await refused({ dev: { documents: documentsOf(0, 3), file: 'f' } }, 'other dev data');
+  await refused({ train: corpusOf(documentsOf(0, 17), 'f') }, 'other training data');
+  await refused({ extra: { ...schema, relationTemplate: '{relation}：{subject}' } }, 'other training data');
+  await refused({ dev: corpusOf(documentsOf(0, 3), 'f') }, 'other dev data');
   await refused({ recipe: { ...tinyRecipe, ...everything, negatives: 1 } }, 'another recipe');
 });
 
@@ -177,11 +178,11 @@ for (const [mix, names] of [
 test('dev texts: few subjects are asked about, and progress is told', async (t) => {
   const out = temporaryFolder();
   const text = '今年夏天在北边的田里稻有了蚜虫';
-  const dev = { documents: [{ text, entities: [], relations: [] }], file: 'dev.json' };
+  const dev = corpusOf([{ text, entities: [], relations: [] }], 'dev.json');
   // At threshold 0 every character is a subject, and is asked about twice.
   const options = tinyRun(runtime, out, { epochs: 1 }, { threshold: 0 });
   const told: LogEvent[] = [];
-  const { best } = await trainCerem({ ...options, dev, onEvent: (event) => told.push(event) });
+  const { best } = await trainRun(cerem, { ...options, dev, onEvent: (event) => told.push(event) });
   options.model.parameters.release();
   t.equal(best.dev?.effort.prompts, 3 + 2 * 10);
   t.equal(best.dev?.effort.unasked, 2 * (text.length - 10));
@@ -200,23 +201,24 @@ test('texts longer than the model takes are cut into windows', async (t) => {
   const out = temporaryFolder();
   const long = documentsOf(0, 6).map((d) => ({ ...d, text: `${d.text}${'这里没有别的。'.repeat(12)}` }));
   const options = tinyRun(runtime, out, { epochs: 1 }, { maxLength: 40 });
-  await train({ ...options, train: { documents: [...long, ...documentsOf(6, 9)], file: 'long.json' } });
+  await train({ ...options, train: corpusOf([...long, ...documentsOf(6, 9)], 'long.json') });
   const [start, epoch] = logOf(out);
   t.ok(Number(start.samples) > 50, `${start.samples} inputs`);
   t.equal(Number(epoch.positives) + Number(epoch.negatives), start.samples);
 });
 
 test('what cannot be learnt', async (t) => {
-  const refuse = async (change: Partial<TrainCeremOptions>, given = {}): Promise<string> => {
+  const refuse = async (change: Partial<CeremRun>, given = {}): Promise<string> => {
     const options = tinyRun(runtime, temporaryFolder(), {}, given);
-    const message = await inputError(() => trainCerem({ ...options, ...change }));
+    const message = await inputError(() => trainRun(cerem, { ...options, ...change }));
     options.model.parameters.release();
     return message;
   };
-  const document = (text: string, start: number, end: number) => ({
-    file: 'x.json',
-    documents: [...documentsOf(0, 2), { text, entities: [{ type: '作物', start, end }], relations: [] }],
-  });
+  const document = (text: string, start: number, end: number) =>
+    corpusOf(
+      [...documentsOf(0, 2), { text, entities: [{ type: '作物', start, end }], relations: [] }],
+      'x.json',
+    );
   t.equal(
     await refuse({ train: document('稻', 0, 2) }),
     'x.json: row 3: entities[0] [0, 2) is not a part of the text of 1 characters',
@@ -231,7 +233,7 @@ test('what cannot be learnt', async (t) => {
   t.match(
     await refuse(
       {
-        train: { documents: [...documentsOf(0, 1), long], file: 'x.json' },
+        train: corpusOf([...documentsOf(0, 1), long], 'x.json'),
         recipe: { ...tinyRecipe, negatives: 0.01 },
       },
       { maxLength: 30 },
@@ -239,12 +241,9 @@ test('what cannot be learnt', async (t) => {
     /^x\.json: row 2, prompt "蚜+虫的(危害|症状)": a prompt of 34 word pieces leaves no room/,
     'whichever epoch asks it',
   );
+  t.match(await refuse({ train: corpusOf([], 'x.json') }), /^x\.json: holds no text to learn from/);
   t.match(
-    await refuse({ train: { documents: [], file: 'x.json' } }),
-    /^x\.json: holds no text to learn from/,
-  );
-  t.match(
-    await refuse({ train: { documents: [{ text: ' \n', entities: [], relations: [] }], file: 'x.json' } }),
+    await refuse({ train: corpusOf([{ text: ' \n', entities: [], relations: [] }], 'x.json') }),
     /^x\.json: holds no text to learn from/,
   );
   t.match(
@@ -265,12 +264,16 @@ test('what cannot be learnt', async (t) => {
 });
 
 test('recipes', (t) => {
-  t.deepEqual(parseCeremRecipe({ ...tinyRecipe }, 'r'), tinyRecipe);
+  t.deepEqual(parseRecipe(cerem.recipe, { ...tinyRecipe }, 'r'), tinyRecipe);
   for (const key of Object.keys(tinyRecipe)) {
     const { [key]: _, ...rest } = { ...tinyRecipe } as Record<string, unknown>;
-    t.throws(() => parseCeremRecipe(rest, 'r'), new RegExp(`^InputError: r: "${key}" `), `without ${key}`);
+    t.throws(
+      () => parseRecipe(cerem.recipe, rest, 'r'),
+      new RegExp(`^InputError: r: "${key}" `),
+      `without ${key}`,
+    );
   }
-  t.throws(() => parseCeremRecipe({ ...tinyRecipe, momentum: 1 }, 'r'), /momentum/);
+  t.throws(() => parseRecipe(cerem.recipe, { ...tinyRecipe, momentum: 1 }, 'r'), /momentum/);
   t.end();
 });
 

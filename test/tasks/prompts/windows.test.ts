@@ -2,8 +2,8 @@
 import test from 'tape';
 import { stream } from '../../../src/nn/random.ts';
 import { parseCeremConfig } from '../../../src/models/cerem.ts';
-import { cachedPieces } from '../../../src/tasks/cerem/batch.ts';
-import { mergeAnswers, textWindows, windowSample } from '../../../src/tasks/cerem/windows.ts';
+import { cachedPieces } from '../../../src/tasks/prompts/batch.ts';
+import { mergeAnswers, textWindows, windowSample } from '../../../src/tasks/prompts/windows.ts';
 import { inputError, tokenizerOf } from './oracle.ts';
 
 const plain = (count: number) => Array.from({ length: count }, () => ({ text: 'x' }));

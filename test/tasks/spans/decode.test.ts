@@ -1,6 +1,6 @@
 import test from 'tape';
-import { bestClasses, decodeEntities, decodeRelations } from '../../src/tasks/decode.ts';
-import { entityPairs } from '../../src/tasks/spans/enumerate.ts';
+import { bestClasses, decodeEntities, decodeRelations } from '../../../src/tasks/spans/decode.ts';
+import { entityPairs } from '../../../src/tasks/spans/enumerate.ts';
 
 test('the best class and its probability, stable for large logits', (t) => {
   const { labels, scores } = bestClasses([0, Math.log(3), 0, 1e5, 1e5, 0, -1e5, 0, -1e5], 3);

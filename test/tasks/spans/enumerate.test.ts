@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import type { Sentence } from '../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import type { Sentence } from '../../../src/tasks/dataset.ts';
+import { readCorpus } from '../../../src/tasks/corpus-file.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import {
   countSpans,
   entityPairs,
@@ -11,7 +12,7 @@ import {
   spanIndex,
   spanLabels,
   spanNotes,
-} from '../../src/tasks/spans/enumerate.ts';
+} from '../../../src/tasks/spans/enumerate.ts';
 
 test('spans are listed by sentence, start, end', (t) => {
   t.deepEqual(
@@ -103,7 +104,7 @@ test('ordered pairs stay within a sentence', (t) => {
 
 const conll = '../shared/data/conll04/conll04_dev.json';
 test('conll04 loses only what is wide', { skip: existsSync(conll) ? false : `${conll} is not here` }, (t) => {
-  const sentences = readSpertFile(conll);
+  const sentences = readCorpus(stsn, conll).sentences;
   const widths = sentences.flatMap((s) => s.entities.map((e) => e.end - e.start));
   for (const maxWidth of [3, 10]) {
     const kept = sentences.map((s) => keptAnnotation(s, maxWidth));

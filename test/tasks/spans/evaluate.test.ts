@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
 import type { Annotation, Sentence } from '../../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../../src/tasks/dataset-file.ts';
+import { readCorpus } from '../../../src/tasks/corpus-file.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import type { Prf, Score } from '../../../src/tasks/metrics.ts';
-import { evaluate } from '../../../src/tasks/stsn/evaluate.ts';
+import { evaluate } from '../../../src/tasks/spans/evaluate.ts';
 
 /** Entities [type, start, end] and relations [type, head, tail]. */
 function annotation(
@@ -227,7 +228,7 @@ for (const name of ['conll04/conll04_dev', 'scierc/scierc_dev', 'diakg_sample/di
     `${name} against itself, and halved`,
     { skip: existsSync(path) ? false : `${path} is not here` },
     (t) => {
-      const sentences = readSpertFile(path);
+      const sentences = readCorpus(stsn, path).sentences;
       const full = evaluate(sentences, sentences);
       t.deepEqual(
         [full.ner, full.re, full.rePlus].map(({ micro, macro }) => micro.f1 + macro.f1),

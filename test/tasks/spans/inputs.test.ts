@@ -2,12 +2,12 @@
 import test from 'tape';
 import type { Json } from '../../../src/models/config.ts';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
-import { encodeSentence, makeBatch } from '../../../src/tasks/stsn/batch.ts';
-import { tagTargets } from '../../../src/tasks/stsn/loss.ts';
-import { defaultRecipe, parseRecipe } from '../../../src/tasks/stsn/recipe.ts';
-import { completeConfig } from '../../../src/tasks/stsn/setup.ts';
+import { encodeSentence, makeWordBatch } from '../../../src/tasks/spans/batch.ts';
+import { tagTargets } from '../../../src/tasks/spans/losses.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
-import { inputError } from './tiny.ts';
+import { defaultRecipe, parseRecipe } from '../../../src/tasks/training/recipe.ts';
+import { corpusOf, inputError } from './tiny.ts';
 
 const vocab = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'the', 'ship', '##s', 'sail'];
 const tokenizer = createWordPieceTokenizer({ vocab, doLowerCase: false });
@@ -18,21 +18,21 @@ const sentence: Sentence = {
 };
 const small = { hidden_size: 4, num_hidden_layers: 0, num_attention_heads: 1, intermediate_size: 4 };
 const complete = (given: Json) =>
-  completeConfig(
+  stsn.complete(
     { heads: 2, encoder: { ...small, max_position_embeddings: 8 }, ...given },
     'c.json',
-    [sentence],
+    corpusOf([sentence], 'train.json'),
     tokenizer,
   );
 const config = complete({});
 
 test('a sentence as pieces, and a padded batch', (t) => {
-  const long = encodeSentence(sentence.tokens, tokenizer, config, 'x');
+  const long = encodeSentence(sentence.tokens, tokenizer, config.encoder, 'x');
   t.deepEqual([...long.ids], [2, 4, 5, 6, 7, 3], '[CLS] the ship ##s sail [SEP]');
   t.deepEqual([...long.words], [1, 2, 2, 4, 4, 5]);
-  const short = encodeSentence(['zzz'], tokenizer, config, 'x');
+  const short = encodeSentence(['zzz'], tokenizer, config.encoder, 'x');
   t.deepEqual([...short.ids], [2, 1, 3], 'an unknown word is one [UNK]');
-  const { pieces, words, wordLengths, columns } = makeBatch([short, long], 0);
+  const { pieces, words, wordLengths, columns } = makeWordBatch([short, long], 0);
   t.deepEqual([...pieces.ids], [2, 1, 3, 0, 0, 0, 2, 4, 5, 6, 7, 3]);
   t.deepEqual([[...pieces.lengths], pieces.rows, pieces.columns], [[3, 6], 2, 6]);
   t.deepEqual([...words], [0, 1, 2, 0, 0, 0, 0, 0, 0, 1, 1, 2, 1, 2, 4, 1, 4, 5]);
@@ -42,7 +42,7 @@ test('a sentence as pieces, and a padded batch', (t) => {
 
 test('sentences that cannot be encoded', async (t) => {
   const message = (tokens: string[], c = config) =>
-    inputError(() => encodeSentence(tokens, tokenizer, c, 'f: row 3'));
+    inputError(() => encodeSentence(tokens, tokenizer, c.encoder, 'f: row 3'));
   t.equal(await message([]), 'f: row 3: a sentence of 0 words');
   t.equal(
     await message(new Array<string>(2000).fill('ships')),
@@ -108,16 +108,17 @@ test('bad configuration values are InputErrors that name file and key', async (t
 });
 
 test('recipes: the default is whole; a missing or surplus key is told', async (t) => {
-  t.deepEqual(parseRecipe({ ...defaultRecipe }, 'r'), defaultRecipe);
-  for (const key of Object.keys(defaultRecipe)) {
-    const without = Object.fromEntries(Object.entries(defaultRecipe).filter(([k]) => k !== key));
+  const recipe = { ...defaultRecipe(stsn.recipe) };
+  t.deepEqual(parseRecipe(stsn.recipe, recipe, 'r'), recipe);
+  for (const key of Object.keys(recipe)) {
+    const without = Object.fromEntries(Object.entries(recipe).filter(([k]) => k !== key));
     t.match(
-      await inputError(() => parseRecipe(without, 'r')),
+      await inputError(() => parseRecipe(stsn.recipe, without, 'r')),
       new RegExp(`^r: "${key}" must .* it is missing$`),
     );
   }
   t.match(
-    await inputError(() => parseRecipe({ ...defaultRecipe, epoch: 1 }, 'r')),
+    await inputError(() => parseRecipe(stsn.recipe, { ...recipe, epoch: 1 }, 'r')),
     /^r: unknown key "epoch"/,
   );
 });

@@ -8,23 +8,23 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import test from 'tape';
 import { recoverFolder } from '../../../src/io/files.ts';
-import { openRuntime } from '../../../src/node.ts';
-import { loadStsn } from '../../../src/tasks/stsn/checkpoint.ts';
-import { canResume, trainStsn, type TrainOptions } from '../../../src/tasks/stsn/train.ts';
-import { differences, finalFiles, temporaryFolder, tinyRun } from './tiny.ts';
+import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { canResume } from '../../../src/tasks/training/state.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
+import { differences, finalFiles, temporaryFolder, tinyRun, trainRun, type StsnRun } from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true });
 
-async function train(options: TrainOptions): Promise<void> {
+async function train(options: StsnRun): Promise<void> {
   try {
-    await trainStsn(options);
+    await trainRun(stsn, options);
   } finally {
     options.model.parameters.release();
   }
 }
 
 /** Two epochs of one step on four sentences: much writing, little computing. */
-function shortRun(out: string): TrainOptions {
+function shortRun(out: string): StsnRun {
   const options = tinyRun(runtime, out, { epochs: 2 });
   const sentences = options.train.sentences.slice(0, 4);
   return { ...options, train: { ...options.train, sentences }, dev: undefined };
@@ -94,9 +94,9 @@ function cutShort(): void {
       const what = `operation ${place} (${seen[place]})`;
       recoverFolder(out);
       const usable = fs.existsSync(join(out, 'config.json'));
-      const resumable = canResume(out);
+      const resumable = await canResume(folderStorage(out));
       outcomes[usable ? 'usable' : resumable ? 'resumable' : 'nothing']++;
-      if (usable) loadStsn(runtime, out).model.parameters.release();
+      if (usable) (await loadModel(runtime, out, stsn)).release();
       if (usable && !resumable) t.fail(`${what}: a model that can neither be resumed nor started anew`);
       await train({ ...shortRun(out), resume: resumable });
       const different = differences(finalFiles(out), expected);
@@ -144,9 +144,9 @@ function killed(): void {
         t.equal(kill.event, 'start', 'without a model only where the run had just begun');
         continue;
       }
-      loadStsn(runtime, out).model.parameters.release();
-      loadStsn(runtime, join(out, 'last')).model.parameters.release();
-      t.ok(canResume(out), 'loads, and can be resumed');
+      (await loadModel(runtime, out, stsn)).release();
+      (await loadModel(runtime, join(out, 'last'), stsn)).release();
+      t.ok(await canResume(folderStorage(out)), 'loads, and can be resumed');
     }
     await train({ ...tinyRun(runtime, out), resume: true });
     t.deepEqual(differences(finalFiles(out), finalFiles(whole)), [], 'the same bytes in the end');
@@ -157,7 +157,7 @@ if (process.argv[2] === 'child') {
   const out = process.argv[3];
   await train({
     ...tinyRun(runtime, out),
-    resume: canResume(out),
+    resume: await canResume(folderStorage(out)),
     saveSeconds: 1e-9,
     onEvent: (e) => process.stdout.write(`${e.event} ${String(e.step ?? e.epoch ?? '')}`.trimEnd() + '\n'),
   });

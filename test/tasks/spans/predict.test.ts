@@ -3,10 +3,10 @@ import test from 'tape';
 import type { Json } from '../../../src/models/config.ts';
 import type { Stsn } from '../../../src/models/stsn.ts';
 import { openRuntime } from '../../../src/node.ts';
-import { randomStsn } from '../../../src/tasks/stsn/checkpoint.ts';
-import { extract } from '../../../src/tasks/stsn/extract.ts';
-import { predict, type Prediction, type PredictOptions } from '../../../src/tasks/stsn/predict.ts';
-import { inputError, sentencesOf, tinyConfig, tokenizerOf } from './tiny.ts';
+import type { SpanOptions } from '../../../src/tasks/spans/model.ts';
+import { predict, type Prediction } from '../../../src/tasks/spans/predict.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
+import { inputError, randomModel, sentencesOf, tinyConfig, tinyEncoder, tokenizerOf } from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
 
@@ -15,7 +15,9 @@ const tokenizer = tokenizerOf(annotated);
 const tokens = [...annotated.map((s) => s.tokens), ['Ostra'], ['.']];
 
 const modelOf = (given: Json = {}): Stsn =>
-  randomStsn(runtime, tinyConfig(annotated, tokenizer, { maxSpanWidth: 3, ...given }), 5);
+  randomModel(runtime, tinyConfig(annotated, tokenizer, { maxSpanWidth: 3, ...given }), 5);
+
+const loaded = (model: Stsn) => ({ model, tokenizer, extra: undefined, what: 'model' });
 
 /** Sets the span head's bias, so that a model finds what it is told to. */
 async function bias(model: Stsn, values: (classes: number) => number[]): Promise<Stsn> {
@@ -29,8 +31,8 @@ const model = await bias(modelOf({ relationThreshold: 0.5 }), (n) => [
   1.5,
   ...new Array<number>(n - 1).fill(0),
 ]);
-const run = (list = tokens, options: PredictOptions = {}): Promise<Prediction[]> =>
-  predict(model, tokenizer, list, (i) => `row ${i + 1}`, options);
+const run = (list = tokens, options: SpanOptions = {}): Promise<Prediction[]> =>
+  predict(loaded(model), list, (i) => `row ${i + 1}`, options);
 const expected = await run();
 
 const withoutScores = (list: readonly Prediction[]): unknown =>
@@ -109,10 +111,16 @@ test('pairs are scored in chunks', async (t) => {
     t.ok(worstScore(found, expected.slice(0, 5)) <= 1e-5);
   }
   model.relationLogits = relationLogits;
-  for (const options of [{ pairChunk: 0 }, { batchSize: 0 }, { batchSize: 1.5 }])
+  for (const options of [
+    { pairChunk: 0 },
+    { batchSize: 0 },
+    { batchSize: 1.5 },
+    { overlap: -1 },
+    { overlap: NaN },
+  ])
     t.match(
       await inputError(() => run(tokens, options)),
-      /^predict: (pairChunk|batchSize) must be an integer/,
+      /^predict: (pairChunk|batchSize|overlap) must be an integer/,
     );
   t.equal(runtime.memory.report().liveByLabel.activations, 0, 'no activation is left');
 });
@@ -135,14 +143,14 @@ test('the flat policy leaves no overlap, and relations among what it keeps', asy
 
 test('models that find nothing, and a model without relation types', async (t) => {
   const none = await bias(modelOf(), (n) => [100, ...new Array<number>(n - 1).fill(0)]);
-  const found = await predict(none, tokenizer, tokens, String);
+  const found = await predict(loaded(none), tokens, String);
   t.ok(
     found.every((p) => p.entities.length === 0 && p.relations.length === 0),
     'nothing',
   );
   none.parameters.release();
   const entitiesOnly = modelOf({ relationTypes: [] });
-  const some = await predict(entitiesOnly, tokenizer, tokens, String);
+  const some = await predict(loaded(entitiesOnly), tokens, String);
   t.ok(
     some.some((p) => p.entities.length > 0) && some.every((p) => p.relations.length === 0),
     'entities alone',
@@ -152,7 +160,14 @@ test('models that find nothing, and a model without relation types', async (t) =
 
 test('errors name the sentence', async (t) => {
   t.match(await inputError(() => run([['a'], []])), /^row 2: a sentence of 0 words/);
-  t.match(await inputError(() => run([new Array<string>(2000).fill('a')])), /^row 1: 2000 words make/);
+  const narrow = modelOf({ encoder: { ...tinyEncoder, max_position_embeddings: 8 } });
+  const unseen = ['a', 'Xxxxxxxxxx'].map((word) => [word]);
+  t.equal(
+    await inputError(() => predict(loaded(narrow), unseen, (i) => `row ${i + 1}`)),
+    "row 2: 1 words make 12 word pieces, more than the encoder's 8 positions; split it",
+    'a word that fits no window',
+  );
+  narrow.parameters.release();
 });
 
 test('extraction: offsets are UTF-16 code units of the line as given', async (t) => {
@@ -232,12 +247,10 @@ test('extraction: offsets are UTF-16 code units of the line as given', async (t)
       ],
     ],
   ];
-  const results = await extract(
-    every,
-    tokenizer,
-    lines.map(([line]) => line),
-    'in.txt',
-  );
+  const extracted = (texts: readonly string[]) =>
+    stsn.extract(loaded(every), texts, (i) => `in.txt: line ${i + 1}`);
+  const { results, remarks } = await extracted(lines.map(([line]) => line));
+  t.deepEqual(remarks, []);
   t.equal(results.length, lines.length, 'a result for every line');
   lines.forEach(([line, words], i) => {
     const { text, entities, relations } = results[i];
@@ -253,12 +266,14 @@ test('extraction: offsets are UTF-16 code units of the line as given', async (t)
     t.deepEqual(relations, []);
   });
   const long = new Array<string>(130).fill('a').join(' ');
-  t.match(
-    await inputError(() => extract(every, tokenizer, ['ok', '', long], 'in.txt')),
-    /^in\.txt: line 3: 130 words make 132 word pieces, more than the encoder's 128 positions; split it$/,
+  const { results: found } = await extracted(['ok', '', long]);
+  t.deepEqual(
+    found[2].entities.map(({ start, text }) => [start, text]),
+    Array.from({ length: 130 }, (_, i) => [2 * i, 'a']),
+    'each word once of a line that is longer than the encoder',
   );
-  t.deepEqual(await extract(every, tokenizer, [], 'in.txt'), []);
-  t.deepEqual(await extract(every, tokenizer, ['', ' '], 'in.txt'), [
+  t.deepEqual((await extracted([])).results, []);
+  t.deepEqual((await extracted(['', ' '])).results, [
     { text: '', entities: [], relations: [] },
     { text: ' ', entities: [], relations: [] },
   ]);
@@ -267,7 +282,7 @@ test('extraction: offsets are UTF-16 code units of the line as given', async (t)
 
 test('extraction: relations index the entities, spans of several words keep the text between', async (t) => {
   const lines = annotated.slice(0, 4).map((s) => s.tokens.join('  '));
-  const results = await extract(model, tokenizer, lines, 'in.txt');
+  const { results } = await stsn.extract(loaded(model), lines, String);
   results.forEach(({ entities, relations }, i) => {
     const same = expected[i];
     t.deepEqual(

@@ -2,18 +2,14 @@
 import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
-import { loadStsn } from '../../../src/tasks/stsn/checkpoint.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
+import type { LogEvent } from '../../../src/tasks/training/run.ts';
+import { canResume, readState } from '../../../src/tasks/training/state.ts';
 import {
-  canResume,
-  savedRecipe,
-  trainStsn,
-  type LogEvent,
-  type TrainOptions,
-} from '../../../src/tasks/stsn/train.ts';
-import {
+  corpusOf,
   differences,
   finalFiles,
   inputError,
@@ -22,14 +18,16 @@ import {
   temporaryFolder,
   tinyRun,
   tokenizerOf,
+  trainRun,
+  type StsnRun,
 } from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true });
 
 /** Trains and frees the model; `stop` sees every event and ends the run by throwing. */
-async function train(options: TrainOptions, stop?: (event: LogEvent) => void): Promise<void> {
+async function train(options: StsnRun, stop?: (event: LogEvent) => void): Promise<void> {
   try {
-    await trainStsn({ ...options, onEvent: stop });
+    await trainRun(stsn, { ...options, onEvent: stop });
   } finally {
     options.model.parameters.release();
   }
@@ -40,7 +38,7 @@ const stopAt = (when: (event: LogEvent) => boolean) => (event: LogEvent) => {
   if (when(event)) throw new Error('stopped');
 };
 
-const stopped = async (options: TrainOptions, when: (event: LogEvent) => boolean): Promise<string> =>
+const stopped = async (options: StsnRun, when: (event: LogEvent) => boolean): Promise<string> =>
   train(options, stopAt(when)).then(
     () => 'it ran to the end',
     (error: Error) => error.message,
@@ -91,7 +89,7 @@ for (const [name, { when, saveSeconds }] of Object.entries(stops))
   test(`stopped ${name} and resumed: the same bytes`, async (t) => {
     const out = temporaryFolder();
     t.equal(await stopped({ ...tinyRun(runtime, out), saveSeconds }, when), 'stopped');
-    t.ok(canResume(out));
+    t.ok(await canResume(folderStorage(out)));
     const state = JSON.parse(readFileSync(join(out, 'last/trainer.json'), 'utf8')) as { batch: number };
     if (saveSeconds && name === 'in mid-epoch, saved there')
       t.equal(state.batch, 2, 'the save before the stop');
@@ -105,7 +103,7 @@ test('stopped three times, the model loaded from the folder, not made from the s
   for (const step of [8, 13, Infinity]) {
     const options = tinyRun(runtime, out);
     options.model.parameters.release();
-    const { model, tokenizer } = loadStsn(runtime, join(out, 'last'));
+    const { model, tokenizer } = await loadModel(runtime, join(out, 'last'), stsn);
     const end = await stopped(
       { ...options, model, tokenizer, resume: true, saveSeconds: 1e-9 },
       (e) => e.event === 'step' && e.step === step,
@@ -119,7 +117,7 @@ test('a finished run resumed changes nothing', async (t) => {
   const out = temporaryFolder();
   cpSync(whole, out, { recursive: true });
   const options = { ...tinyRun(runtime, out), resume: true };
-  const report = await trainStsn(options);
+  const report = await trainRun(stsn, options);
   options.model.parameters.release();
   t.deepEqual(differences(finalFiles(out), expected), []);
   t.equal(report.steps, 0);
@@ -130,7 +128,7 @@ test('the recipe comes back, its keys in any order', async (t) => {
   const out = temporaryFolder();
   cpSync(half, out, { recursive: true });
   const options = tinyRun(runtime, out);
-  t.deepEqual(savedRecipe(out), options.recipe);
+  t.deepEqual((await readState(stsn, folderStorage(out))).recipe, options.recipe);
   const reversed = Object.fromEntries(
     Object.entries(options.recipe).reverse(),
   ) as unknown as typeof options.recipe;
@@ -142,19 +140,19 @@ test('only the same run is resumed', async (t) => {
   const path = join(half, 'last/trainer.json');
   const refused = async (
     what: string,
-    change: (o: TrainOptions) => Partial<TrainOptions>,
+    change: (o: StsnRun) => Partial<StsnRun>,
     given: Json = {},
     overrides = {},
   ) => {
     const options = tinyRun(runtime, half, overrides, given);
-    const message = await inputError(() => trainStsn({ ...options, ...change(options), resume: true }));
+    const message = await inputError(() => trainRun(stsn, { ...options, ...change(options), resume: true }));
     options.model.parameters.release();
     t.ok(message.startsWith(`${path}: the run was started with ${what}`), message);
   };
   await refused('other training data', ({ train }) => ({
     train: { ...train, sentences: sentencesOf(0, 23) },
   }));
-  await refused('other dev data', () => ({ dev: { file: 'dev.json', sentences: sentencesOf(24, 29) } }));
+  await refused('other dev data', () => ({ dev: corpusOf(sentencesOf(24, 29), 'dev.json') }));
   await refused('other dev data', () => ({ dev: undefined }));
   await refused('another model configuration or tokenizer', () => ({}), { maxSpanWidth: 9 });
   await refused('another model configuration or tokenizer', () => ({
@@ -166,11 +164,11 @@ test('only the same run is resumed', async (t) => {
   for (const out of [empty, join(empty, 'none')]) {
     const options = tinyRun(runtime, out);
     t.equal(
-      await inputError(() => trainStsn({ ...options, resume: true })),
+      await inputError(() => trainRun(stsn, { ...options, resume: true })),
       `${out}: holds no training run to resume (no last/trainer.json)`,
     );
     options.model.parameters.release();
-    t.notOk(canResume(out));
+    t.notOk(await canResume(folderStorage(out)));
   }
   t.equal(runtime.memory.report().liveBytes, 0);
 });
@@ -181,7 +179,7 @@ async function resumeDamaged(change: (last: string) => void): Promise<string> {
   cpSync(half, out, { recursive: true });
   change(join(out, 'last'));
   const options = { ...tinyRun(runtime, out), resume: true };
-  const message = await inputError(() => trainStsn(options));
+  const message = await inputError(() => trainRun(stsn, options));
   options.model.parameters.release();
   return message.replaceAll(out, 'OUT');
 }

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import { labelSets, type Sentence } from '../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
-import { allSamples, joinSamples, type Samples, sampleSentence } from '../../src/tasks/sampling.ts';
-import { countSpans, enumerateSpans } from '../../src/tasks/spans/enumerate.ts';
+import { labelSets, type Sentence } from '../../../src/tasks/dataset.ts';
+import { readCorpus } from '../../../src/tasks/corpus-file.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
+import { allSamples, joinSamples, type Samples, sampleSentence } from '../../../src/tasks/spans/sampling.ts';
+import { countSpans, enumerateSpans } from '../../../src/tasks/spans/enumerate.ts';
 
 const sentence: Sentence = {
   tokens: Array.from({ length: 12 }, (_, i) => `w${i}`),
@@ -136,7 +137,7 @@ test('joining numbers the sentences of a batch', (t) => {
 for (const corpus of ['conll04/conll04_dev', 'scierc/scierc_dev', 'diakg_sample/diakg_sample']) {
   const path = `../shared/data/${corpus}.json`;
   test(`sampling ${corpus}`, { skip: existsSync(path) ? false : `${path} is not here` }, (t) => {
-    const sentences = readSpertFile(path).slice(0, 80);
+    const sentences = readCorpus(stsn, path).sentences.slice(0, 80);
     const sets = { ...labelSets(sentences), maxSpanWidth: 10 };
     const wrong = sentences.filter((s, i) => {
       const all = allSamples(s, sets);

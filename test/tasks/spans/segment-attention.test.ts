@@ -2,14 +2,22 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { parseStsnConfig, stsnConfigJson } from '../../../src/models/stsn.ts';
-import { openRuntime } from '../../../src/node.ts';
-import { predict } from '../../../src/tasks/stsn/predict.ts';
-import { checkpointFiles, loadStsn } from '../../../src/tasks/stsn/checkpoint.ts';
-import { trainStsn } from '../../../src/tasks/stsn/train.ts';
-import { logOf, sentencesOf, temporaryFolder, tinyConfig, tinyRun, tokenizerOf } from './tiny.ts';
+import { loadModel, openRuntime } from '../../../src/node.ts';
+import { checkpointFiles } from '../../../src/tasks/checkpoint.ts';
+import { predict } from '../../../src/tasks/spans/predict.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
+import {
+  inputError,
+  logOf,
+  sentencesOf,
+  temporaryFolder,
+  tinyConfig,
+  tinyRun,
+  tokenizerOf,
+  trainRun,
+} from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
 test.onFinish(() => runtime.close());
@@ -43,7 +51,7 @@ for (const projections of ['per-scale', 'shared'])
   test(`it trains and comes back, ${projections}`, async (t) => {
     const out = temporaryFolder();
     const run = tinyRun(runtime, out, {}, { segmentAttention: { ...segmentAttention, projections } });
-    const { model, tokenizer } = run;
+    const { model } = run;
     const name = (part: string) => model.parameters.all.get(`segment_attention.${part}`)?.tensor;
     t.deepEqual(
       [...((await name('mix.weight')?.read()) ?? [])],
@@ -51,7 +59,7 @@ for (const projections of ['per-scale', 'shared'])
       'it begins as a mean',
     );
     const before = await model.parameters.read();
-    await trainStsn(run);
+    await trainRun(stsn, run);
     const after = await model.parameters.read();
     const module = [...before.keys()].filter((key) => key.startsWith('segment_attention.'));
     t.equal(module.length, projections === 'shared' ? 11 : 21, `${module.length} parameters of its own`);
@@ -62,17 +70,21 @@ for (const projections of ['per-scale', 'shared'])
     t.ok(losses[losses.length - 1] < 0.8 * losses[0], `the loss falls: ${losses.map((x) => x.toFixed(3))}`);
 
     const copy = temporaryFolder();
-    for (const [file, content] of Object.entries(await checkpointFiles(model, tokenizer)))
+    for (const [file, content] of Object.entries(await checkpointFiles(stsn, run)))
       writeFileSync(join(copy, file), Array.isArray(content) ? Buffer.concat(content) : (content as string));
-    const loaded = loadStsn(runtime, copy);
+    const loaded = await loadModel(runtime, copy, stsn);
     const words = sentencesOf(24, 27).map((sentence) => sentence.tokens);
-    const found = await predict(model, tokenizer, words, String);
-    t.deepEqual(await predict(loaded.model, loaded.tokenizer, words, String), found, 'the same predictions');
-    loaded.model.parameters.release();
+    const found = await predict(run, words, String);
+    t.deepEqual(await predict(loaded, words, String), found, 'the same predictions');
+    loaded.release();
 
     const plain = { ...stsnConfigJson(model.config), segmentAttention: undefined };
     writeFileSync(join(copy, 'config.json'), JSON.stringify(plain));
-    t.throws(() => loadStsn(runtime, copy), InputError, 'without the key its tensors are surplus');
+    t.match(
+      await inputError(() => loadModel(runtime, copy, stsn)),
+      /model\.safetensors: .*surplus.*segment_attention/,
+      'without the key its tensors are surplus',
+    );
     model.parameters.release();
     t.ok(existsSync(join(out, 'config.json')));
   });

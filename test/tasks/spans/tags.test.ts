@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import test from 'tape';
-import type { Sentence } from '../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
-import { encodeTags, tagNotes, tagSet } from '../../src/tasks/tags.ts';
+import type { Sentence } from '../../../src/tasks/dataset.ts';
+import { readCorpus } from '../../../src/tasks/corpus-file.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
+import { encodeTags, tagNotes, tagSet } from '../../../src/tasks/spans/tags.ts';
 
 /** A sentence of `length` tokens with entities [type, start, end]. */
 function sentenceOf(length: number, ...entities: [string, number, number][]): Sentence {
@@ -87,7 +88,7 @@ for (const name of ['conll04/conll04_train', 'scierc/scierc_train', 'diakg_sampl
     `tags of ${name} encode and decode`,
     { skip: existsSync(path) ? false : `${path} is not here` },
     (t) => {
-      const sentences = readSpertFile(path);
+      const sentences = readCorpus(stsn, path).sentences;
       const tags = tagSet(sentences);
       t.ok(
         sentences.every((s) => [...encodeTags(s, tags)].map((i) => tags[i]).join() === tagsOf(s).join()),

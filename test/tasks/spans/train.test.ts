@@ -6,27 +6,26 @@ import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { interactions, Stsn } from '../../../src/models/stsn.ts';
 import { Parameters, randomSource } from '../../../src/nn/parameters.ts';
-import { openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
-import { sampleSentence, type SampleCounts } from '../../../src/tasks/sampling.ts';
-import { loadStsn, randomStsn } from '../../../src/tasks/stsn/checkpoint.ts';
-import {
-  canResume,
-  defaultRecipe,
-  evaluateStsn,
-  trainStsn,
-  type Recipe,
-  type TrainOptions,
-} from '../../../src/tasks/stsn/train.ts';
+import { sampleSentence, type SampleCounts } from '../../../src/tasks/spans/sampling.ts';
+import type { SpanRecipe } from '../../../src/tasks/spans/model.ts';
+import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
+import { defaultRecipe } from '../../../src/tasks/training/recipe.ts';
+import { canResume } from '../../../src/tasks/training/state.ts';
 import {
+  corpusOf,
   inputError,
   logOf,
+  randomModel,
   sentencesOf,
   temporaryFolder,
   tinyConfig,
   tinyEncoder,
   tokenizerOf,
+  trainRun,
+  type StsnRun,
 } from './tiny.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -35,19 +34,28 @@ test.onFinish(() => runtime.close());
 /** Options that train one epoch on `sentences` alone, with a tiny model made for them. */
 function runOn(
   sentences: readonly Sentence[],
-  overrides: Partial<Recipe> = {},
+  overrides: Partial<SpanRecipe> = {},
   given: Json = {},
-): TrainOptions {
+): StsnRun {
   const tokenizer = tokenizerOf(sentences);
-  const recipe = { ...defaultRecipe, epochs: 1, lr: 3e-3, dropout: 0, ...overrides };
-  const model = randomStsn(runtime, tinyConfig(sentences, tokenizer, given), recipe.seed);
-  return { model, tokenizer, train: { sentences, file: 'train.json' }, recipe, out: temporaryFolder() };
+  const recipe = { ...defaultRecipe(stsn.recipe), epochs: 1, lr: 3e-3, dropout: 0, ...overrides };
+  const model = randomModel(runtime, tinyConfig(sentences, tokenizer, given), recipe.seed);
+  const out = temporaryFolder();
+  return {
+    model,
+    tokenizer,
+    extra: undefined,
+    what: out,
+    train: corpusOf(sentences, 'train.json'),
+    recipe,
+    out,
+  };
 }
 
 /** The log of the run on `options`, whose model is freed. */
-async function logged(options: TrainOptions): Promise<Record<string, unknown>[]> {
+async function logged(options: StsnRun): Promise<Record<string, unknown>[]> {
   try {
-    await trainStsn(options);
+    await trainRun(stsn, options);
   } finally {
     options.model.parameters.release();
   }
@@ -58,8 +66,8 @@ const related = sentencesOf(0, 16).filter((s) => s.relations.length > 0);
 
 test('a tiny STSN learns eight sentences by heart', async (t) => {
   const run = runOn(related.slice(0, 8), { epochs: 40 }, { encoder: { ...tinyEncoder, hidden_size: 64 } });
-  const report = await trainStsn(run);
-  const { ner, rePlus } = await evaluateStsn(run.model, run.tokenizer, run.train);
+  const report = await trainRun(stsn, run);
+  const { ner, rePlus } = await stsn.evaluate(run, run.train);
   t.comment(`${report.steps} steps in ${report.seconds.toFixed(1)} s, loss ${report.loss.loss.toFixed(4)}`);
   t.equal(ner.micro.f1, 1, 'NER F1');
   t.ok(rePlus.micro.f1 >= 0.9, `RE+ F1 ${rePlus.micro.f1}`);
@@ -67,10 +75,10 @@ test('a tiny STSN learns eight sentences by heart', async (t) => {
   t.ok(report.step.backward.macs > report.step.forward.macs && report.flops > 0, 'the work is counted');
   run.model.parameters.release();
 
-  const { model, tokenizer } = loadStsn(runtime, run.out);
-  const again = await evaluateStsn(model, tokenizer, run.train);
+  const saved = await loadModel(runtime, run.out, stsn);
+  const again = await saved.evaluate(run.train);
   t.deepEqual([again.ner.micro, again.rePlus.micro], [ner.micro, rePlus.micro], 'so does the saved model');
-  model.parameters.release();
+  saved.release();
   t.equal(runtime.memory.report().liveBytes, 0);
 });
 
@@ -90,7 +98,7 @@ test('one step moves every parameter that the loss reaches, and no other', async
     options.model.parameters.release();
     const model = new Stsn(new Parameters(runtime, randomSource(1)), config, true);
     const before = await model.parameters.read();
-    await trainStsn({ ...options, model });
+    await trainRun(stsn, { ...options, model });
     const after = await model.parameters.read();
     const still = [...before].flatMap(([key, { data }]) =>
       data.every((value, i) => value === after.get(key)?.data[i]) ? [key] : [],
@@ -144,7 +152,7 @@ const onePlace: Sentence = { ...plain('Ostra', 'sleeps'), entities: [{ type: 'Pl
 const labels = { entityTypes: ['Person', 'Place'], relationTypes: ['Knows'] };
 
 test('batches that have nothing for one of the losses', async (t) => {
-  const cases: [string, Sentence[], Partial<Recipe>, Json, RegExp][] = [
+  const cases: [string, Sentence[], Partial<SpanRecipe>, Json, RegExp][] = [
     ['no entity', [plain('It', 'rained', '.'), plain('Snow')], {}, labels, /relation/],
     ['no pair of entities', [onePlace, plain('Snow')], {}, labels, /relation/],
     ['no span at all', [plain('It', 'rained', '.')], { negativeSpans: 0 }, labels, /span|relation/],
@@ -168,14 +176,10 @@ test('batches that have nothing for one of the losses', async (t) => {
 
 test('data and recipes that are refused before the first step', async (t) => {
   const sentences = related.slice(0, 4);
-  const refused = async (
-    change: (o: TrainOptions) => Partial<TrainOptions>,
-    message: RegExp,
-    given: Json = {},
-  ) => {
+  const refused = async (change: (o: StsnRun) => Partial<StsnRun>, message: RegExp, given: Json = {}) => {
     const options = runOn(sentences, {}, given);
     const changed = { ...options, ...change(options) };
-    const text = await inputError(() => trainStsn(changed));
+    const text = await inputError(() => trainRun(stsn, changed));
     for (const { model } of [options, changed]) model.parameters.release();
     t.match(text, message);
     t.notOk(existsSync(join(options.out, 'log.jsonl')), 'nothing was written');
@@ -183,7 +187,7 @@ test('data and recipes that are refused before the first step', async (t) => {
   const strange = { ...onePlace, entities: [{ type: 'Ship', start: 0, end: 1 }] };
   const [first] = related.filter((s) => s.entities.length > 1);
   const marries = { ...first, relations: [{ type: 'Marries', head: 0, tail: 1 }] };
-  const corpus = (...list: Sentence[]) => ({ sentences: list, file: 'a.json' });
+  const corpus = (...list: Sentence[]) => corpusOf(list, 'a.json');
   await refused(() => ({ train: corpus() }), /^a\.json: holds no sentence$/);
   await refused(() => ({ dev: corpus() }), /^a\.json: holds no sentence$/);
   await refused(() => ({ train: corpus(first, strange) }), /^a\.json: row 2: entities\[0\]\.type is "Ship"/);
@@ -213,7 +217,7 @@ test('an output folder with other files keeps them', async (t) => {
   others.forEach((path) => writeFileSync(path, path));
   await logged(options);
   for (const path of others) t.equal(readFileSync(path, 'utf8'), path);
-  loadStsn(runtime, options.out).model.parameters.release();
+  (await loadModel(runtime, options.out, stsn)).release();
 });
 
 test('output folders that cannot be used are told before training', async (t) => {
@@ -226,7 +230,12 @@ test('output folders that cannot be used are told before training', async (t) =>
     const options = runOn([onePlace]);
     const own = tokenizer ?? options.tokenizer;
     const message = await inputError(() =>
-      trainStsn({ ...options, tokenizer: own, out, onEvent: (e) => (steps += e.event === 'step' ? 1 : 0) }),
+      trainRun(stsn, {
+        ...options,
+        tokenizer: own,
+        out,
+        onEvent: (e) => (steps += e.event === 'step' ? 1 : 0),
+      }),
     );
     options.model.parameters.release();
     return message.replaceAll(folder, 'F');
@@ -251,16 +260,16 @@ test('output folders that cannot be used are told before training', async (t) =>
 
 test('a loss that is not finite any more ends the run, and the checkpoint stays', async (t) => {
   const options = runOn(related.slice(0, 4), { epochs: 4, batch: 2, lr: 1e18, warmup: 0 });
-  const error = await trainStsn(options).then(
+  const error = await trainRun(stsn, options).then(
     () => undefined,
     (e: unknown) => e,
   );
   options.model.parameters.release();
   t.ok(error instanceof SpanwiseError && !(error instanceof InputError));
   t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower --lr/);
-  t.ok(canResume(options.out));
+  t.ok(await canResume(folderStorage(options.out)));
   for (const dir of [options.out, join(options.out, 'last')]) {
-    const { model } = loadStsn(runtime, dir);
+    const { model } = await loadModel(runtime, dir, stsn);
     const weights = await model.parameters.read();
     t.ok(
       [...weights.values()].every(({ data }) => data.every(Number.isFinite)),
