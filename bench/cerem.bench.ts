@@ -1,22 +1,20 @@
 /** `bench cerem`: what Segment Information Attention is worth, on any corpus of documents, trained here. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import { packageRoot } from '../src/cli/package-root.ts';
-import { ceremRecipe, ceremRecipeOptions, recipeOptions } from '../src/cli/train/recipe.ts';
+import { givenRecipe, recipeOptions } from '../src/cli/tables.ts';
 import type { Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
-import { loadCerem, randomCerem } from '../src/tasks/cerem/checkpoint.ts';
-import { evaluateCerem } from '../src/tasks/cerem/evaluate.ts';
-import { completeCeremConfig, smallCerem, vocabularyOf } from '../src/tasks/cerem/setup.ts';
-import { defaultCeremRecipe, trainCerem, type CeremRecipe } from '../src/tasks/cerem/train.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
-import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
+import { cerem } from '../src/tasks/prompts/cerem.ts';
+import type { CeremRecipe } from '../src/tasks/prompts/training.ts';
+import { defaultRecipe } from '../src/tasks/training/recipe.ts';
+import { planTraining } from '../src/tasks/training/train.ts';
 import { readBenchCorpus, splitNames, type BenchCorpus } from './cerem.corpus.ts';
 import { makeDocument, onDevice, ownOptions, parseSeeds } from './harness.ts';
 import type { Bench, BenchOptions, BenchRow } from './harness.ts';
+import { trainAndScore } from './training.ts';
 
 /** What differs from the small model: the paper's Table 6 without segments, its own form, and the fused one's mixes. */
 const variants: Readonly<Record<string, Json>> = {
@@ -29,7 +27,7 @@ const variants: Readonly<Record<string, Json>> = {
 const DEFAULT_VARIANTS = 'no-sia,per-scale,shared';
 const DEFAULT_WINDOW = 6;
 
-const { seed: _oneSeed, ...recipeTable } = { ...recipeOptions, ...ceremRecipeOptions };
+const { seed: _oneSeed, ...recipeTable } = recipeOptions([cerem]);
 const optionTable: Command['options'] = {
   ...recipeTable,
   ...{ variants: { value: 'NAME,…', doc: '' }, seeds: { value: 'N,…', doc: '' } },
@@ -42,7 +40,6 @@ const optionTable: Command['options'] = {
 };
 
 interface Setup extends BenchCorpus {
-  tokenizer: Tokenizer;
   variants: readonly string[];
   seeds: readonly number[];
   /** Longest scales: 6 stands for 2 … 6 (the paper's Table 8). */
@@ -78,56 +75,41 @@ function setUp(args: Arguments, { data }: BenchOptions): Setup {
   });
   return {
     ...{ corpora, schema },
-    tokenizer: vocabularyOf(corpora.train.documents, schema),
     variants: chooseVariants(args.optional('variants')),
     seeds: parseSeeds('cerem', args.optional('seeds') ?? '1'),
     windows: chooseWindows(args.optional('windows')),
-    recipe: ceremRecipe(args, defaultCeremRecipe),
+    recipe: { ...defaultRecipe(cerem.recipe), ...givenRecipe(args, cerem) },
   };
 }
 
 /** One training: the best epoch on the development split, scored on the test split. */
 async function trainOne(
   runtime: Runtime,
-  { corpora, schema, tokenizer, recipe }: Setup,
+  { corpora, schema, recipe }: Setup,
   variant: string,
   window: number,
   seed: number,
   log: (line: string) => void,
 ): Promise<BenchRow> {
   const scales = Array.from({ length: window - 1 }, (_, i) => i + 2);
-  const json = { ...smallCerem, scales, encoder: smallEncoder, ...variants[variant] };
-  const config = completeCeremConfig(json, variant, tokenizer);
-  const out = mkdtempSync(join(tmpdir(), 'spanwise-bench-'));
-  try {
-    runtime.memory.resetPeak();
-    const started = Date.now();
-    const model = randomCerem(runtime, config, seed, { constant: recipe.mixInit });
-    const parameters = model.parameters.count();
-    const { train, dev, test } = corpora;
-    const { best, step, steps, seconds, memory } = await trainCerem({
-      ...{ model, tokenizer, train, dev, schema, out },
-      recipe: { ...recipe, seed },
-      onEvent: (event) => {
-        if (event.event === 'step') log(`step ${String(event.step)} of ${String(event.steps)}`);
-      },
-    });
-    model.parameters.release();
-    const saved = loadCerem(runtime, out);
-    const scores = await evaluateCerem(saved.model, saved.tokenizer, test.documents, schema);
-    saved.model.parameters.release();
-    const { p, r, f1 } = (scores.entity ?? scores.trigger)!.micro;
-    const sum = (of: 'macs' | 'flops') => step.forward[of] + step.backward[of] + step.optimizer[of];
-    return {
-      ...{ variant, ...(config.sia ? { scales } : {}), seed, f1: 100 * f1, p: 100 * p, r: 100 * r },
-      ...(scores.triple ? { tripleF1: 100 * scores.triple.micro.f1 } : {}),
-      ...{ bestEpoch: best.epoch, devScore: 100 * (best.score ?? 0), parameters },
-      ...{ macs: sum('macs'), flops: sum('flops'), peakBytes: memory.peakBytes },
-      ...{ seconds, totalSeconds: (Date.now() - started) / 1000, steps },
-    };
-  } finally {
-    rmSync(out, { recursive: true, force: true });
-  }
+  const config = { ...cerem.small, scales, encoder: smallEncoder, ...variants[variant] };
+  const { train, dev, test } = corpora;
+  const planned = planTraining(cerem, {
+    ...{ train, dev, extra: schema, config, configName: variant },
+    recipe: { ...recipe, seed },
+  });
+  const started = Date.now();
+  const { evaluation, parameters, report } = await trainAndScore(runtime, planned, test, log);
+  const { best, step, steps, seconds, memory } = report;
+  const { p, r, f1 } = (evaluation.entity ?? evaluation.trigger)!.micro;
+  const sum = (of: 'macs' | 'flops') => step.forward[of] + step.backward[of] + step.optimizer[of];
+  return {
+    ...{ variant, ...(planned.config.sia ? { scales } : {}), seed, f1: 100 * f1, p: 100 * p, r: 100 * r },
+    ...(evaluation.triple ? { tripleF1: 100 * evaluation.triple.micro.f1 } : {}),
+    ...{ bestEpoch: best.epoch, devScore: 100 * (best.score ?? 0), parameters },
+    ...{ macs: sum('macs'), flops: sum('flops'), peakBytes: memory.peakBytes },
+    ...{ seconds, totalSeconds: (Date.now() - started) / 1000, steps },
+  };
 }
 
 export const ceremBench: Bench = {

@@ -1,18 +1,19 @@
 /** What `bench cerem` trains on: the splits of a folder, or the part of them that a bench has time for. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { Fields } from '../src/models/config.ts';
-import { readCorpusFolder } from '../src/tasks/cerem/corpus-folder.ts';
-import { parseSchema, type Schema } from '../src/tasks/cerem/schema.ts';
-import type { DocumentCorpus } from '../src/tasks/cerem/train.ts';
-import { readJsonFile } from '../src/tasks/checkpoint.ts';
+import { readSplits } from '../src/tasks/corpus-file.ts';
 import type { Document } from '../src/tasks/document.ts';
+import { readJsonFile } from '../src/tasks/folder.ts';
+import { cerem, SCHEMA } from '../src/tasks/prompts/cerem.ts';
+import { inferSchema, parseSchema, type Schema } from '../src/tasks/prompts/schema.ts';
+import type { PromptCorpus } from '../src/tasks/prompts/training.ts';
 
 export const splitNames = ['train', 'dev', 'test'] as const;
 
 export interface BenchCorpus {
-  corpora: Record<(typeof splitNames)[number], DocumentCorpus>;
+  corpora: Record<(typeof splitNames)[number], PromptCorpus>;
   schema: Schema;
 }
 
@@ -30,10 +31,10 @@ export interface Selection {
 const SUBSET = 'small.json';
 
 /** The rows of a split that `numbers` names, from 0. */
-function pick({ documents, file }: DocumentCorpus, numbers: unknown, what: string): DocumentCorpus {
+function pick({ documents, file }: PromptCorpus, numbers: unknown, what: string): PromptCorpus {
   if (!Array.isArray(numbers)) throw new InputError(`${what} must be a list of row numbers`);
   return {
-    file,
+    ...{ file, notes: [] },
     documents: numbers.map((number: unknown) => {
       const document = typeof number === 'number' ? documents[number] : undefined;
       if (!document) throw new InputError(`${what}: ${String(number)} is not a row of ${file}`);
@@ -62,11 +63,25 @@ function onlyRelations(schema: Schema, types: readonly string[]): Schema {
 }
 
 /**
+ * The three splits of a folder and its schema, or that of the training split's types. A folder without a test split gives
+ * every second document of its dev split as one.
+ */
+function readFolder(folder: string): BenchCorpus['corpora'] & { schema: Schema } {
+  const { train, dev, test } = readSplits(cerem, folder, ['train', 'dev']);
+  const half = (odd: number) => ({ ...dev, documents: dev.documents.filter((_, i) => i % 2 === odd) });
+  const file = join(folder, SCHEMA);
+  const schema = existsSync(file)
+    ? parseSchema(readJsonFile(file, 'schema'), file)
+    : inferSchema(train.documents);
+  return { train, dev: test ? dev : half(0), test: test ?? half(1), schema };
+}
+
+/**
  * The splits of a folder and what to ask: by its `small.json`, or whole, as far as `selection` goes.
- * @throws InputError for what `readCorpusFolder` refuses, a relation that the schema lacks, and a selection of nothing
+ * @throws InputError for what `readSplits` refuses, a relation that the schema lacks, and a selection of nothing
  */
 export function readBenchCorpus(folder: string, { relations, longest, rows }: Selection): BenchCorpus {
-  const { schema: whole, ...corpora } = readCorpusFolder(folder);
+  const { schema: whole, ...corpora } = readFolder(folder);
   let schema = relations ? onlyRelations(whole, relations) : whole;
   const subset = join(folder, SUBSET);
   if (existsSync(subset)) {
@@ -82,7 +97,7 @@ export function readBenchCorpus(folder: string, { relations, longest, rows }: Se
     const { documents, file } = corpora[name];
     const kept = documents.filter(keep).slice(0, name === 'train' ? rows : Math.ceil(rows / 2));
     if (kept.length === 0) throw new InputError(`bench cerem: no document of ${file} is selected`);
-    corpora[name] = { documents: kept, file };
+    corpora[name] = { documents: kept, file, notes: [] };
   }
   return { corpora, schema };
 }

@@ -1,5 +1,5 @@
 /** The four models of the CEREM paper's Tables 6 and 7, with random weights, and what `bench table6|table7` share. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import type { PieceBatch } from '../src/models/bert.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import { stream } from '../src/nn/random.ts';
 import { Parameters, type Init, type Source } from '../src/nn/parameters.ts';
 import type { Runtime } from '../src/node.ts';
-import { readJsonFile } from '../src/tasks/checkpoint.ts';
+import { readJsonFile } from '../src/tasks/folder.ts';
 
 export interface Variant {
   /** As the paper names it in Table 7. */

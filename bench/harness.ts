@@ -1,8 +1,8 @@
 /** What all benchmarks share: the device, float64 checks, inputs, options, the document. */
 import { execFileSync } from 'node:child_process';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { sizeOf, type Shape } from '../kernels/plan.ts';
-import { relativeError } from '../kernels/reference/relative-error.ts';
+import { relativeError } from '../kernels/shared/relative-error.ts';
 import type { BenchCheck, BenchDocument, BenchRow } from '../src/cli/bench.ts';
 import { parseArguments, type Arguments, type Command } from '../src/cli/command.ts';
 import { packageRoot } from '../src/cli/package-root.ts';

@@ -1,5 +1,6 @@
 /** The benchmarks by name, as `spanwise bench` loads them (built to dist/bench.js). */
 import { ceremBench } from './cerem.bench.ts';
+import { contextAttentionBench } from './context-attention.bench.ts';
 import type { Bench } from './harness.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
@@ -18,6 +19,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   linear: linearBench,
   kernels: kernelsBench,
   'span-score': spanScoreBench,
+  'context-attention': contextAttentionBench,
   sia: siaBench,
   table6: table6Bench,
   table7: table7Bench,

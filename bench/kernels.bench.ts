@@ -1,5 +1,6 @@
 /** `bench kernels`: every kernel forward and backward, against the device's measured peaks. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { backwardRequest } from '../kernels/backward-request.ts';
+import { InputError } from '../kernels/errors.ts';
 import { kernels } from '../kernels/index.ts';
 import type { Dispatch, Kernel, Plan, Shape } from '../kernels/plan.ts';
 import { references } from '../kernels/reference/index.ts';
@@ -21,11 +22,6 @@ interface Prepared {
   params: Readonly<Record<string, unknown>>;
   wanted?: readonly string[];
 }
-
-const pick = <T>(all: Readonly<Record<string, T>>, names: Iterable<string>): Record<string, T> => {
-  const kept = new Set(names);
-  return Object.fromEntries(Object.entries(all).filter(([name]) => kept.has(name)));
-};
 
 /** The plan that the runtime will run, for its costs and its variant. */
 function planOf({ kernel, tensors, host, params, wanted }: Prepared, runtime: Runtime): Plan {
@@ -103,29 +99,23 @@ async function measureCase(runtime: Runtime, one: KernelCase, peaks: Peaks): Pro
     else tensors[name] = runtime.upload(Float32Array.from(data), shape);
   const expected = reference.forward(inputs, params);
   const forward = { kernel, tensors, host, params };
-  const { backward } = kernel;
-  if (!backward || !reference.backward)
+  if (!kernel.backward || !reference.backward)
     return [await measure(runtime, one, 'forward', forward, expected, peaks)];
 
   const isFloat = ([, { data }]: [string, RefTensor]) => data instanceof Float64Array;
   const upstream: RefTensors = {};
   for (const [name, { shape }] of Object.entries(expected).filter(isFloat))
     upstream[`grad_${name}`] = { shape, data: Float64Array.from(randomValues(shape, 1)) };
-  const given = Object.entries(upstream).map(([name, { shape, data }]) => [
-    name,
-    runtime.upload(Float32Array.from(data), shape),
-  ]);
-  const ports = backward.inputs.map((port) => port.name);
-  const prepared: Prepared = {
-    kernel: backward,
-    tensors: { ...pick({ ...tensors, ...run(runtime, forward) }, ports), ...Object.fromEntries(given) },
-    host: pick(host, ports),
-    params: pick(
-      params,
-      backward.params.map((param) => param.name),
-    ),
-    wanted: Object.keys(tensors).map((name) => `grad_${name}`),
-  };
+  const request = backwardRequest(
+    kernel,
+    { inputs: tensors, host, outputs: run(runtime, forward), params },
+    (output) => {
+      const { shape, data } = upstream[`grad_${output}`];
+      return runtime.upload(Float32Array.from(data), shape);
+    },
+    Object.keys(tensors),
+  );
+  const prepared: Prepared = { ...request, tensors: request.inputs };
   const gradients = reference.backward(inputs, params, upstream);
   return [
     await measure(runtime, one, 'forward', forward, expected, peaks),

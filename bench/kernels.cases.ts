@@ -1,7 +1,7 @@
 /** Representative inputs of every kernel: about what a BERT-base model sees in a step of a few sentences. */
 import { sizeOf } from '../kernels/plan.ts';
 import type { RefParams, RefTensor, RefTensors } from '../kernels/reference/types.ts';
-import { enumerateSpans } from '../src/tasks/spans.ts';
+import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { randomValues } from './harness.ts';
 
 export interface KernelCase {
@@ -91,6 +91,15 @@ export const kernelCases: readonly KernelCase[] = [
     kernel: 'attention',
     shape: 'B2 H8x96 48x48, lengths',
     inputs: attention(48, 48, 8, { lengths: ints([2], (b) => 48 - 11 * b) }),
+    params: { heads: 8 },
+  },
+  {
+    kernel: 'context-attention',
+    shape: 'B2 H8x96 L48 w10',
+    inputs: () => ({
+      ...{ ...attention(48, 48, 8)(), mask_query: floats(768) },
+      ...{ spans: spanInputs().spans, lengths: ints([2], () => 48) },
+    }),
     params: { heads: 8 },
   },
   {

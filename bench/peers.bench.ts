@@ -1,5 +1,5 @@
 /** `bench peers`: Spanwise's kernels and others on the same device, with the same data, read back whole. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { version } from '../src/cli/versions.ts';
 import type { Runtime } from '../src/node.ts';
 import { checked, makeDocument, onDevice, ownOptions } from './harness.ts';

@@ -1,4 +1,5 @@
 /** What `bench peers` compares: the data of each case, what float64 gives, and how Spanwise computes it. */
+import { backwardRequest, visibleOutputs } from '../kernels/backward-request.ts';
 import { attention } from '../kernels/attention.ts';
 import { layerNorm } from '../kernels/layer-norm.ts';
 import { linear } from '../kernels/linear.ts';
@@ -10,7 +11,7 @@ import { slidingAveragePool } from '../kernels/sliding-average-pool.ts';
 import { softmax } from '../kernels/softmax.ts';
 import { spanScore } from '../kernels/span-score.ts';
 import type { Runtime, Tensor } from '../src/node.ts';
-import { enumerateSpans } from '../src/tasks/spans.ts';
+import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { randomValues } from './harness.ts';
 import type { PeerCase, PeerOp, PeerRun, PeerTensor } from './peers/peer.ts';
 
@@ -88,18 +89,15 @@ function oursOf({ kernel, params = {}, inputs, gradients }: Definition, runtime:
     if (isHost.has(name)) host[name] = { shape, data: data as Int32Array };
     else tensors[name] = runtime.upload(data, shape);
   const { grad_out: gradOut, ...forwardInputs } = tensors;
-  const saved = kernel.outputs.filter((port) => port.saved).map((port) => port.name);
   return () =>
     runtime.scope(() => {
       const outputs = runtime.kernel(kernel, forwardInputs, { params, host });
-      const visible = Object.entries(outputs).filter(([name]) => !saved.includes(name));
-      const results = Object.fromEntries(visible);
+      const visible = visibleOutputs(kernel, outputs);
+      const results = Object.fromEntries(visible.map((name) => [name, outputs[name]]));
       if (!gradients) return readAll(results);
-      const backward = kernel.backward as Kernel;
-      const ports = new Set(backward.inputs.map((port) => port.name));
-      const all = Object.entries({ ...forwardInputs, ...outputs, grad_out: gradOut });
-      const needed = Object.fromEntries(all.filter(([name]) => ports.has(name)));
-      return readAll({ ...results, ...runtime.kernel(backward, needed, { params, host }) });
+      const forward = { inputs: forwardInputs, host, outputs, params };
+      const request = backwardRequest(kernel, forward, () => gradOut, Object.keys(forwardInputs));
+      return readAll({ ...results, ...runtime.kernel(request.kernel, request.inputs, request) });
     });
 }
 

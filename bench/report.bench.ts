@@ -1,5 +1,5 @@
 /** `bench report`: documents of other benchmarks as one HTML file with plots, which needs nothing else. */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
 import {
@@ -11,7 +11,7 @@ import {
   type Palette,
   type Plot,
 } from '../src/plots/plot.ts';
-import { readJsonFile } from '../src/tasks/checkpoint.ts';
+import { readJsonFile } from '../src/tasks/folder.ts';
 import type { Bench, BenchDocument } from './harness.ts';
 import { plotsOf } from './report.plots.ts';
 

@@ -2,7 +2,7 @@
  * `bench sia`: segment-attention over all scales against self-attention and against SIA scale by scale. Times are the
  * device's own, by timestamp queries where it has them; costs and memory are the plans'.
  */
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import type { Caps, Shape } from '../kernels/plan.ts';
 import type { Runtime, Tensor } from '../src/node.ts';
 import { deviceMs } from '../src/gpu/device-time.ts';

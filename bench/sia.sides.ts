@@ -8,7 +8,7 @@ import {
   planSegmentAttentionBackward,
   segmentAttention,
 } from '../kernels/segment-attention.ts';
-import type { SegmentForm } from '../kernels/segment-attention/scan.ts';
+import type { SegmentForm } from '../kernels/shared/segment-attention/scan.ts';
 import { slidingAveragePool } from '../kernels/sliding-average-pool.ts';
 import { weightedSum } from '../kernels/weighted-sum.ts';
 import type { HostInts } from '../src/ops/apply.ts';

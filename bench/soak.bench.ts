@@ -1,13 +1,11 @@
 /** `bench soak`: a thousand training steps; memory must not grow, and every step must be one submit. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
+import { InputError } from '../kernels/errors.ts';
 import type { Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
-import { randomStsn } from '../src/tasks/stsn/checkpoint.ts';
-import { completeConfig, vocabularyOf } from '../src/tasks/stsn/setup.ts';
-import { defaultRecipe, trainStsn, type Corpus } from '../src/tasks/stsn/train.ts';
+import type { SpanCorpus } from '../src/tasks/spans/model.ts';
+import { stsn } from '../src/tasks/spans/stsn.ts';
+import { memoryStorage } from '../src/tasks/training/storage.ts';
+import { planTraining, runTraining } from '../src/tasks/training/train.ts';
 import { readSplits } from './corpus.ts';
 import { makeDocument, onDevice, ownOptions } from './harness.ts';
 import type { Bench, BenchCheck, BenchRow } from './harness.ts';
@@ -44,27 +42,24 @@ interface StepRecord {
   loss: number;
 }
 
-async function soak(runtime: Runtime, train: Corpus, log: (line: string) => void): Promise<StepRecord[]> {
-  const tokenizer = vocabularyOf(train.sentences);
-  const model = randomStsn(runtime, completeConfig(tinyStsn, 'config', train.sentences, tokenizer), 1);
-  const out = mkdtempSync(join(tmpdir(), 'spanwise-soak-'));
+async function soak(runtime: Runtime, train: SpanCorpus, log: (line: string) => void): Promise<StepRecord[]> {
   const steps: StepRecord[] = [];
-  try {
-    await trainStsn({
-      ...{ model, tokenizer, train, out },
-      recipe: { ...defaultRecipe, epochs: EPOCHS, batch: BATCH, lr: 1e-3, negativeSpans: 20 },
-      onEvent: (event) => {
-        if (event.event !== 'step') return;
-        const { liveBytes, pooledBytes } = runtime.memory.report();
-        const [step, loss] = [Number(event.step), Number(event.loss)];
-        const residentBytes = process.memoryUsage().rss;
-        steps.push({ step, liveBytes, pooledBytes, submits: runtime.meter.submits, residentBytes, loss });
-        log(`step ${step} of ${String(event.steps)}, loss ${loss.toFixed(3)}`);
-      },
-    });
-  } finally {
-    rmSync(out, { recursive: true, force: true });
-  }
+  const planned = planTraining(stsn, {
+    train,
+    config: tinyStsn,
+    recipe: { epochs: EPOCHS, batch: BATCH, lr: 1e-3, seed: 1, negativeSpans: 20 },
+  });
+  await runTraining(runtime, planned, {
+    storage: memoryStorage(),
+    onEvent: (event) => {
+      if (event.event !== 'step') return;
+      const { liveBytes, pooledBytes } = runtime.memory.report();
+      const [step, loss] = [Number(event.step), Number(event.loss)];
+      const residentBytes = process.memoryUsage().rss;
+      steps.push({ step, liveBytes, pooledBytes, submits: runtime.meter.submits, residentBytes, loss });
+      log(`step ${step} of ${String(event.steps)}, loss ${loss.toFixed(3)}`);
+    },
+  });
   return steps;
 }
 
@@ -95,7 +90,7 @@ export const soakBench: Bench = {
     const { sentences, file } = readSplits(data).train;
     if (sentences.length < SENTENCES)
       throw new InputError(`${file}: has ${sentences.length} sentences; bench soak needs ${SENTENCES}`);
-    const train = { sentences: sentences.slice(0, SENTENCES), file };
+    const train = { sentences: sentences.slice(0, SENTENCES), file, notes: [] };
     return onDevice(async (runtime) => {
       const started = performance.now();
       const steps = await soak(runtime, train, log);

@@ -9,7 +9,7 @@ import { references } from '../kernels/reference/index.ts';
 import { spanRepresentation } from '../kernels/span-representation.ts';
 import { spanScore } from '../kernels/span-score.ts';
 import type { Runtime, Tensor } from '../src/node.ts';
-import { enumerateSpans } from '../src/tasks/spans.ts';
+import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { checked, makeDocument, onDevice, ownOptions, randomValues } from './harness.ts';
 import type { Bench, BenchCheck, BenchRow } from './harness.ts';
 import { interleave, warmUp, type Side, type WarmSide } from './statistics.ts';

@@ -1,31 +1,25 @@
 /** `bench stsn`: the ablations of the STSN paper's Tables 4 and 5 on any corpus, trained here. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { InputError } from '../kernels/shared/errors.ts';
-import { recipeOptions, stsnRecipe, stsnRecipeOptions } from '../src/cli/train/recipe.ts';
+import { InputError } from '../kernels/errors.ts';
+import { givenRecipe, recipeOptions } from '../src/cli/tables.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
-import type { MemoryReport } from '../src/gpu/memory.ts';
 import type { Json } from '../src/models/config.ts';
 import type { Stsn, StsnConfig } from '../src/models/stsn.ts';
 import type { Runtime } from '../src/node.ts';
 import { record } from '../src/ops/index.ts';
 import { AdamW, clipGradNorm } from '../src/optim/index.ts';
-import { checkLabels } from '../src/tasks/dataset.ts';
-import type { Evaluation } from '../src/tasks/stsn/evaluate.ts';
-import { allSamples, joinSamples } from '../src/tasks/sampling.ts';
-import { encodeSentence, makeBatch } from '../src/tasks/stsn/batch.ts';
-import { readEncoder, readJsonFile, type PretrainedEncoder } from '../src/tasks/checkpoint.ts';
-import { loadStsn, randomStsn, stsnFromEncoder } from '../src/tasks/stsn/checkpoint.ts';
-import { stsnLoss } from '../src/tasks/stsn/loss.ts';
+import { newModel, readEncoder, type PretrainedEncoder } from '../src/tasks/checkpoint.ts';
+import { folderSource, readJsonFile } from '../src/tasks/folder.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
-import { completeConfig, smallStsn, vocabularyOf } from '../src/tasks/stsn/setup.ts';
-import { defaultRecipe, evaluateStsn, trainStsn, type Corpus, type Recipe } from '../src/tasks/stsn/train.ts';
+import type { SpanCorpus, SpanRecipe, SpanTypes } from '../src/tasks/spans/model.ts';
+import { stsn } from '../src/tasks/spans/stsn.ts';
 import { loadTokenizer } from '../src/tasks/text/load.ts';
 import type { Tokenizer } from '../src/tasks/text/tokenizer.ts';
+import { defaultRecipe } from '../src/tasks/training/recipe.ts';
+import { planTraining } from '../src/tasks/training/train.ts';
 import { describeCorpus, readSplits, type Splits } from './corpus.ts';
 import { makeDocument, onDevice, ownOptions, parseSeeds } from './harness.ts';
 import type { Bench, BenchCheck, BenchOptions, BenchRow } from './harness.ts';
+import { trainAndScore, type Trained } from './training.ts';
 
 interface Variant {
   name: string;
@@ -52,11 +46,11 @@ const variants: readonly Variant[] = [
 ];
 
 /** From random weights: a small model, a high rate, few epochs, so that eight trainings end within ten minutes. */
-const randomRecipe: Recipe = { ...defaultRecipe, epochs: 6, lr: 1e-3, batch: 8 };
+const randomRecipe: SpanRecipe = { ...defaultRecipe(stsn.recipe), epochs: 6, lr: 1e-3, batch: 8 };
 const FULL_EPOCHS = 20;
 const FULL_SEEDS = '1,2,3';
 
-const { seed: _oneSeed, ...recipeTable } = { ...recipeOptions, ...stsnRecipeOptions };
+const { seed: _oneSeed, ...recipeTable } = recipeOptions([stsn]);
 const optionTable: Command['options'] = {
   ...recipeTable,
   ...{ only: { value: 'NAME,…', doc: '' }, seeds: { value: 'N,…', doc: '' } },
@@ -66,15 +60,16 @@ const optionTable: Command['options'] = {
 interface Setup {
   splits: Splits;
   /** What is scored: the test split, the development split where there is none. */
-  scored: Corpus;
+  scored: SpanCorpus;
   variants: readonly Variant[];
   seeds: readonly number[];
-  recipe: Recipe;
+  recipe: SpanRecipe;
   tokenizer: Tokenizer;
   encoder: PretrainedEncoder | undefined;
   /** Whether the whole model has the demo's sizes. */
   small: boolean;
-  configOf(change: Json): StsnConfig;
+  /** Configuration and name of a variant. */
+  configOf(change: Json): { json: Json; config: StsnConfig };
 }
 
 function chooseVariants(only: string | undefined, full: boolean, whole: StsnConfig): Variant[] {
@@ -91,7 +86,7 @@ function chooseVariants(only: string | undefined, full: boolean, whole: StsnConf
 }
 
 /** Reads and checks all that the options name; no device is needed. */
-function setUp(args: Arguments, { data, full }: BenchOptions): Setup {
+async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Setup> {
   const splits = readSplits(data);
   const { train, dev, test } = splits;
   const scored = test ?? dev;
@@ -99,23 +94,27 @@ function setUp(args: Arguments, { data, full }: BenchOptions): Setup {
   const [folder, vocab, file] = ['encoder', 'vocab', 'config'].map((name) => args.optional(name));
   if (folder !== undefined && vocab !== undefined)
     args.fail('--vocab does not go with --encoder, which has its own');
-  const encoder = folder === undefined ? undefined : readEncoder(folder);
+  const encoder = folder === undefined ? undefined : await readEncoder(folderSource(folder), folder);
   const tokenizer =
-    encoder?.tokenizer ?? (vocab === undefined ? vocabularyOf(train.sentences) : loadTokenizer(vocab));
+    encoder?.tokenizer ??
+    (vocab === undefined ? stsn.vocabulary(train, undefined, {}, 'config') : await loadTokenizer(vocab));
   const given = file === undefined ? {} : readJsonFile(file, 'config');
   const base: Json = encoder
     ? { encoder: encoder.json }
-    : { ...(file === undefined ? { ...smallStsn, layers: 3 } : {}), encoder: smallEncoder };
-  const configOf = (change: Json) =>
-    completeConfig({ ...base, ...given, ...change }, file ?? 'config', train.sentences, tokenizer);
-  for (const corpus of [dev, test]) if (corpus) checkLabels(corpus.sentences, configOf({}), corpus.file);
-  const recipe = encoder ? defaultRecipe : randomRecipe;
+    : { ...(file === undefined ? { ...stsn.small, layers: 3 } : {}), encoder: smallEncoder };
+  const configOf = (change: Json) => {
+    const { encoder: own, ...json } = { ...base, ...given, ...change };
+    const config = stsn.complete({ ...json, encoder: own }, file ?? 'config', train, tokenizer);
+    return { json: encoder ? json : { ...json, encoder: own }, config };
+  };
+  for (const corpus of [dev, test]) if (corpus) stsn.check(corpus, configOf({}).config);
+  const recipe = encoder ? defaultRecipe(stsn.recipe) : randomRecipe;
   return {
     ...{ splits, scored, tokenizer, encoder, configOf },
-    variants: chooseVariants(args.optional('only'), full, configOf({})),
+    variants: chooseVariants(args.optional('only'), full, configOf({}).config),
     small: encoder === undefined && file === undefined,
     seeds: parseSeeds('stsn', args.optional('seeds') ?? (full ? FULL_SEEDS : '1')),
-    recipe: stsnRecipe(args, full ? { ...recipe, epochs: FULL_EPOCHS } : recipe),
+    recipe: { ...recipe, ...(full && { epochs: FULL_EPOCHS }), ...givenRecipe(args, stsn) },
   };
 }
 
@@ -131,18 +130,15 @@ interface StepCost {
  * with all their spans and pairs: the same for every variant. The step's rate is 0, so the weights stay.
  */
 async function stepCost(model: Stsn, { scored, recipe, tokenizer }: Setup): Promise<StepCost> {
-  const { config, parameters } = model;
+  const { parameters } = model;
   const { runtime } = parameters;
   const sentences = scored.sentences.slice(0, recipe.batch);
-  const encoded = sentences.map((s, i) =>
-    encodeSentence(s.tokens, tokenizer, config, `${scored.file}: row ${i + 1}`),
-  );
-  const samples = joinSamples(sentences.map((s) => allSamples(s, config)));
+  const text = JSON.stringify(sentences);
+  const batch = stsn.traceBatch({ model, tokenizer, extra: undefined, what: 'model' }, text, scored.file);
   const optimizer = new AdamW(parameters, { lr: 0 });
   runtime.meter.reset();
   await runtime.scope(async () => {
-    const batch = makeBatch(encoded, tokenizer.padId);
-    const { result, tape } = await record(runtime, () => stsnLoss(model, batch, sentences, samples));
+    const { result, tape } = await record(runtime, () => stsn.losses(model, batch));
     tape.backward(result.loss);
     optimizer.step(0, clipGradNorm(parameters, recipe.clip).scale);
     await runtime.finish();
@@ -156,55 +152,37 @@ async function stepCost(model: Stsn, { scored, recipe, tokenizer }: Setup): Prom
   };
 }
 
-interface Trained {
-  evaluation: Evaluation;
+interface Run extends Trained<SpanTypes<Stsn>> {
   cost: StepCost;
-  parameters: number;
-  memory: MemoryReport;
-  seconds: number;
-  steps: number;
-  submitsPerStep: number;
 }
 
-/** One training: the best epoch on the development split (the last without one), scored. */
-async function trainOne(
+/** One training, scored, and what a step of it costs. */
+async function runOne(
   runtime: Runtime,
   setup: Setup,
-  config: StsnConfig,
+  change: Json,
   seed: number,
   log: (line: string) => void,
-): Promise<Trained> {
-  const { encoder, tokenizer, splits, scored, recipe } = setup;
-  const model = encoder ? stsnFromEncoder(runtime, config, encoder, seed) : randomStsn(runtime, config, seed);
-  const parameters = model.parameters.count();
-  const out = mkdtempSync(join(tmpdir(), 'spanwise-bench-'));
-  try {
-    const cost = await stepCost(model, setup);
-    runtime.memory.resetPeak();
-    const report = await trainStsn({
-      ...{ model, tokenizer, train: splits.train, dev: splits.dev, out },
-      recipe: { ...recipe, seed },
-      onEvent: (event) => {
-        if (event.event === 'step') log(`step ${String(event.step)} of ${String(event.steps)}`);
-      },
-    });
-    model.parameters.release();
-    const best = loadStsn(runtime, out);
-    const evaluation = await evaluateStsn(best.model, best.tokenizer, scored);
-    best.model.parameters.release();
-    const { memory, seconds, steps, submitsPerStep } = report;
-    return { evaluation, cost, parameters, memory, seconds, steps, submitsPerStep };
-  } finally {
-    rmSync(out, { recursive: true, force: true });
-  }
+): Promise<Run> {
+  const { encoder, tokenizer, splits, scored, recipe, configOf } = setup;
+  const { json, config } = configOf(change);
+  const model = newModel(runtime, stsn, config, { ...recipe, seed }, encoder);
+  const cost = await stepCost(model, setup);
+  model.parameters.release();
+  const planned = planTraining(stsn, {
+    ...{ train: splits.train, dev: splits.dev, encoder, tokenizer, config: json },
+    recipe: { ...recipe, seed },
+  });
+  return { ...(await trainAndScore(runtime, planned, scored, log)), cost };
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
-function rowOf({ name, paper }: Variant, config: StsnConfig, runs: readonly Trained[]): BenchRow {
+function rowOf({ name, paper }: Variant, config: StsnConfig, runs: readonly Run[]): BenchRow {
   const f1 = (of: 'ner' | 're' | 'rePlus') => runs.map(({ evaluation }) => 100 * evaluation[of].micro.f1);
   const scores = { ner: f1('ner'), re: f1('re'), rePlus: f1('rePlus') };
-  const [{ parameters, cost, memory, steps, submitsPerStep }] = runs;
+  const [{ parameters, cost, report }] = runs;
+  const { memory, steps, submitsPerStep } = report;
   return {
     variant: name,
     paper,
@@ -217,33 +195,34 @@ function rowOf({ name, paper }: Variant, config: StsnConfig, runs: readonly Trai
     peakBytes: memory.peakBytes,
     steps,
     submitsPerStep,
-    seconds: mean(runs.map((run) => run.seconds)),
+    seconds: mean(runs.map((run) => run.report.seconds)),
     bySeed: scores,
     peakBytesByLabel: memory.peakByLabel,
   };
 }
 
 /** What the runtime promises of a model as small as the demo's: no step is cut into several submits. */
-const submitCheck = (runs: readonly Trained[]): BenchCheck => ({
+const submitCheck = (runs: readonly Run[]): BenchCheck => ({
   claim: "the whole model at the demo's sizes trains with one submit a step",
-  holds: runs.every(({ submitsPerStep }) => submitsPerStep === 1),
-  measured: runs.map(({ submitsPerStep }) => submitsPerStep).join(', '),
+  holds: runs.every(({ report }) => report.submitsPerStep === 1),
+  measured: runs.map(({ report }) => report.submitsPerStep).join(', '),
 });
 
 export const stsnBench: Bench = {
   doc: "the STSN paper's ablations, trained (default: 8 short trainings on the shipped corpus, under ten minutes)",
   readsData: true,
   run: (options) => {
-    const setup = setUp(ownOptions('stsn', options.args, optionTable), options);
+    const args = ownOptions('stsn', options.args, optionTable);
     return onDevice(async (runtime) => {
+      const setup = await setUp(args, options);
       const rows: BenchRow[] = [];
       const checks: BenchCheck[] = [];
       for (const variant of setup.variants) {
-        const config = setup.configOf(variant.change);
-        const runs: Trained[] = [];
+        const { config } = setup.configOf(variant.change);
+        const runs: Run[] = [];
         for (const seed of setup.seeds)
           runs.push(
-            await trainOne(runtime, setup, config, seed, (line) =>
+            await runOne(runtime, setup, variant.change, seed, (line) =>
               options.log(`${variant.name}, seed ${seed}: ${line}`),
             ),
           );

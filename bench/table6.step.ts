@@ -2,7 +2,7 @@
 import type { CeremConfig } from '../src/models/cerem.ts';
 import type { Runtime } from '../src/node.ts';
 import { AdamW } from '../src/optim/index.ts';
-import { ceremLoss } from '../src/tasks/cerem/loss.ts';
+import { cerem } from '../src/tasks/prompts/cerem.ts';
 import { trainStep } from '../src/tasks/training/step.ts';
 import { buildVariant, randomBatch } from './cerem.variants.ts';
 import type { BenchRow } from './harness.ts';
@@ -30,11 +30,7 @@ async function runStep(runtime: Runtime, config: CeremConfig, tokens: number): P
     runtime.memory.resetPeak();
     runtime.meter.reset();
     const started = performance.now();
-    const losses = () => {
-      const { loss, losses: ends } = ceremLoss(model, batch, targets);
-      return { loss, ...ends };
-    };
-    await trainStep(model.parameters, optimizer, [{ share: 1, counts: {}, losses }], ['start', 'end'], {
+    await trainStep(cerem, model, optimizer, [{ share: 1, counts: {}, batch: { batch, targets } }], {
       ...{ step: 0, lr: 5e-5, clip: 1 },
     });
     const stepMs = performance.now() - started;

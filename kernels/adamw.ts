@@ -1,5 +1,5 @@
 /** `adamw`: one step of AdamW (Loshchilov & Hutter 2019, as PyTorch computes it), in place. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

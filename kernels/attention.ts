@@ -4,7 +4,7 @@
  * Scratch is bounded: the scores are computed strip by strip. Between forward and backward only `out` and the
  * log-sum-exp of every row are kept; the backward computes the scores again.
  */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,
@@ -22,6 +22,7 @@ import {
   type Port,
 } from './plan.ts';
 import { planStrips, scoreScale, ScoreStrip, type AttentionSizes } from './shared/attention-strips.ts';
+import { lengthsOf } from './shared/lengths.ts';
 
 /** Bytes of one scratch tensor at most: about what a GPU's or a CPU's last-level cache keeps. */
 const SCRATCH_BYTES = 16 * 2 ** 20;
@@ -45,14 +46,7 @@ function problemOf(kernel: string, request: PlanRequest): Problem {
     expectShape(kernel, 'mask', request.shapes.mask, [batches, queries, keys]);
     problem.mask = hostOf(kernel, request, 'mask');
   }
-  if (request.shapes.lengths) {
-    expectShape(kernel, 'lengths', request.shapes.lengths, [batches]);
-    problem.lengths = hostOf(kernel, request, 'lengths');
-    problem.lengths.forEach((length, row) => {
-      if (length < 0 || length > keys)
-        throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${keys}`);
-    });
-  }
+  if (request.shapes.lengths) problem.lengths = lengthsOf(kernel, request, batches, keys);
   return problem;
 }
 

@@ -1,5 +1,5 @@
 /** `binary-cross-entropy`: the mean of −t log σ(x) − (1 − t) log(1 − σ(x)), from logits. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

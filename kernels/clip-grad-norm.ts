@@ -1,5 +1,5 @@
 /** `clip-grad-norm`: the L2 norm of all gradients together, and the factor that brings it down to a maximum. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { ceilDiv, f32, foldGrid, numberParam, sizeOf, spec, type Dispatch, type Kernel } from './plan.ts';
 import { columnSum } from './column-sum.ts';
 

@@ -1,5 +1,5 @@
 /** `concat`: up to seven tensors side by side along the last axis. `split` copies the other way (split.ts). */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

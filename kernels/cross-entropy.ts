@@ -1,5 +1,5 @@
 /** `cross-entropy`: the mean over rows of log Σ e^logits − logits[target]. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   expectShape,
   f32,

@@ -1,5 +1,5 @@
 /** `dropout`: a mask from a counter-based generator, so that the backward recomputes it instead of keeping it. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   f32,

@@ -1,5 +1,5 @@
 /** `embedding`: rows of a table by id; the gradient sums the rows of grad_out that share an id. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,
@@ -9,6 +9,7 @@ import {
   sizeOf,
   spec,
   type Kernel,
+  type ParamSpec,
   type PlanRequest,
   type Port,
   type Shape,
@@ -21,23 +22,34 @@ const inputs: readonly Port[] = [
   { name: 'table', dtype: 'f32', shape: '[V, d]' },
 ];
 
+const params: readonly ParamSpec[] = [
+  { name: 'padding', doc: 'also take the id -1, a row of zeros outside the table', default: false },
+];
+
 function bind(
   kernel: string,
   request: PlanRequest,
-): { ids: Int32Array; idShape: Shape; v: number; d: number } {
+): { ids: Int32Array; idShape: Shape; v: number; d: number; padding: boolean } {
   const idShape = shapeOf(kernel, request, 'ids');
   const ids = hostOf(kernel, request, 'ids');
   const [v, d] = shapeOf(kernel, request, 'table', 2);
   if (ids.length !== sizeOf(idShape))
     throw new InputError(`${kernel}: input "ids" has ${ids.length} values for shape [${idShape}]`);
+  const padding = request.params.padding ?? false;
+  if (typeof padding !== 'boolean')
+    throw new InputError(
+      `${kernel}: parameter "padding" must be true or false, got ${JSON.stringify(padding)}`,
+    );
+  const lowest = padding ? -1 : 0;
   ids.forEach((id, row) => {
-    if (id < 0 || id >= v) throw new InputError(`${kernel}: ids row ${row} is ${id}, not in 0..${v - 1}`);
+    if (id < lowest || id >= v)
+      throw new InputError(`${kernel}: ids row ${row} is ${id}, not in ${lowest}..${v - 1}`);
   });
-  return { ids, idShape, v, d };
+  return { ids, idShape, v, d, padding };
 }
 
 /**
- * out [..., d] = table [V, d] at ids i32[...] (SPEC section 1).
+ * out [..., d] = table [V, d] at ids i32[...] (SPEC section 1); with the parameter `padding`, 0 at an id of −1.
  * Gradient: grad_table [V, d], dense; rows that no id names are 0, the others are summed in the order of ids.
  * Errors: an id outside 0..V−1, with its row.
  */
@@ -46,9 +58,10 @@ export const embedding: Kernel = {
   doc: 'out = the rows of table that ids name',
   inputs,
   outputs: [{ name: 'out', dtype: 'f32', shape: '[..., d]' }],
-  params: [],
+  params,
   plan(request) {
-    const { ids, idShape, d } = bind('embedding', request);
+    const { ids, idShape, d, padding } = bind('embedding', request);
+    const rows = padding ? ids.filter((id) => id >= 0).length : ids.length;
     const lanes = lanesFor(d);
     const size = ids.length * d;
     return {
@@ -60,7 +73,7 @@ export const embedding: Kernel = {
                 label: 'embedding',
                 shader: 'embedding',
                 entryPoint: 'main',
-                constants: { LANES: lanes },
+                constants: { LANES: lanes, PADDING: Number(padding) },
                 bindings: [
                   { name: 'ids', access: 'read', tensor: 'ids' },
                   { name: 'table', access: 'read', tensor: 'table' },
@@ -70,7 +83,7 @@ export const embedding: Kernel = {
                 workgroups: foldGrid(ceilDiv(size / lanes, 64), request.caps),
                 macs: 0,
                 flops: 0,
-                bytesRead: 4 * (size + ids.length),
+                bytesRead: 4 * (rows * d + ids.length),
                 bytesWritten: 4 * size,
               },
             ],
@@ -84,14 +97,15 @@ export const embedding: Kernel = {
     doc: 'grad_table[v] = the sum of the rows of grad_out whose id is v',
     inputs: [...inputs, { name: 'grad_out', dtype: 'f32', shape: '[..., d]' }],
     outputs: [{ name: 'grad_table', dtype: 'f32', shape: '[V, d]' }],
-    params: [],
+    params,
     plan(request) {
       const name = 'embedding-backward';
       const { ids, idShape, v, d } = bind(name, request);
       expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), [...idShape, d]);
+      const given = ids.map((_, row) => row).filter((row) => ids[row] >= 0);
       const rows = segmentsByKey(
-        ids,
-        ids.map((_, row) => row * d),
+        given.map((row) => ids[row]),
+        given.map((row) => row * d),
         v,
       );
       return {

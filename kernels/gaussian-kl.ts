@@ -4,7 +4,6 @@ import {
   ceilDiv,
   expectShape,
   foldGrid,
-  hostOf,
   integerParam,
   isWanted,
   shapeOf,
@@ -19,8 +18,9 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { lanesFor } from './shared/lanes.ts';
+import { lengthsOf } from './shared/lengths.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 
@@ -62,15 +62,10 @@ function problemOf(kernel: string, request: PlanRequest): Problem {
     throw new InputError(`${kernel}: D = ${hidden} is not a multiple of views = ${views}`);
   let lengths: Int32Array = Int32Array.of(nodes);
   if (shape.length === 3) {
-    expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [batches]);
-    lengths = hostOf(kernel, request, 'lengths');
+    lengths = lengthsOf(kernel, request, batches, nodes);
   } else if (request.shapes.lengths) {
     throw new InputError(`${kernel}: input "lengths" needs "mu" of shape [B, N, D], got [${shape}]`);
   }
-  lengths.forEach((length, row) => {
-    if (length < 0 || length > nodes)
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${nodes}`);
-  });
   const n = hidden / views;
   return {
     ...{ shape, batches, nodes, hidden, views, n, lengths },

@@ -1,7 +1,6 @@
 /** `graph-adjacency`: row-normalised weights of a graph with self loops, [B, views, N, N]. */
 import {
   expectShape,
-  hostOf,
   shapeOf,
   sizeOf,
   spec,
@@ -12,7 +11,8 @@ import {
   type PlanRequest,
   type Port,
 } from './plan.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
+import { lengthsOf } from './shared/lengths.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 
 const read = (name: string): Binding => ({ name, access: 'read', tensor: name });
@@ -24,12 +24,7 @@ function plan(kernel: string, request: PlanRequest, output: string): Plan {
   if (n !== columns)
     throw new InputError(`${kernel}: input "weights" must be [B, views, N, N], got [${shape}]`);
   if (backward) expectShape(kernel, 'grad_out', shapeOf(kernel, request, 'grad_out'), shape);
-  expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [batches]);
-  const lengths = hostOf(kernel, request, 'lengths');
-  lengths.forEach((length, row) => {
-    if (length < 0 || length > n)
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${n}`);
-  });
+  const lengths = lengthsOf(kernel, request, batches, n);
   const rows = batches * views * n;
   const grid = rowGrid(rows, n, request.caps, false);
   const pairs = views * lengths.reduce((sum, length) => sum + length * length, 0);

@@ -2,10 +2,7 @@
 import { fill } from './elementwise.ts';
 import { activationBackward } from './linear.ts';
 import {
-  ceilDiv,
   expectShape,
-  foldGrid,
-  hostOf,
   isWanted,
   shapeOf,
   sizeOf,
@@ -18,8 +15,10 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
+import { lengthsOf } from './shared/lengths.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
+import { clearPadding } from './shared/padding.ts';
 
 /** Shapes and host values of a request, checked, and the matrices of its products. */
 class Problem {
@@ -28,7 +27,6 @@ class Problem {
   readonly lengths: Int32Array;
   /** Columns of a view. */
   readonly width: number;
-  readonly #padded: boolean;
   readonly #limit: MatmulSpec['limit'];
 
   constructor(
@@ -44,15 +42,9 @@ class Problem {
     if (views === 0 || width % views !== 0)
       throw new InputError(`${label}: x has ${width} columns, not a multiple of adjacency's ${views} views`);
     this.width = width / views;
-    expectShape(label, 'lengths', shapeOf(label, request, 'lengths'), [batches]);
-    this.lengths = hostOf(label, request, 'lengths');
-    this.lengths.forEach((length, row) => {
-      if (length < 0 || length > nodes)
-        throw new InputError(`${label}: lengths row ${row} is ${length}, not in 0..${nodes}`);
-    });
+    this.lengths = lengthsOf(label, request, batches, nodes);
     const total = this.lengths.reduce((sum, length) => sum + length, 0);
-    this.#padded = total < batches * nodes;
-    if (this.#padded) this.#limit = { tensor: 'lengths', total };
+    if (total < batches * nodes) this.#limit = { tensor: 'lengths', total };
   }
 
   /** One matrix a (batch, view) of a [B, views, N, N] tensor. */
@@ -81,30 +73,8 @@ class Problem {
 
   /** Zeros in the padding of a tensor of shape [B, N, g] or [B, views, N, N]. */
   clear(tensor: string, shape: Shape): Dispatch[] {
-    if (!this.#padded) return [];
     const square = shape.length === 4;
-    const [rows, width] = shape.slice(-2);
-    const inner = square ? shape[1] : 1;
-    const size = sizeOf(shape);
-    const valid = this.lengths.reduce((sum, length) => sum + length * (square ? length : width), 0);
-    return [
-      {
-        label: this.label,
-        shader: 'clear-padding',
-        entryPoint: 'main',
-        constants: { SQUARE: Number(square) },
-        bindings: [
-          { name: 'lengths', access: 'read', tensor: 'lengths' },
-          { name: 'x', access: 'read_write', tensor },
-        ],
-        uniforms: [size, rows, width, inner],
-        workgroups: foldGrid(ceilDiv(size, 64), this.caps),
-        macs: 0,
-        flops: 0,
-        bytesRead: 4 * shape[0],
-        bytesWritten: 4 * (size - inner * valid),
-      },
-    ];
+    return clearPadding(this.label, tensor, shape, this.lengths, this.caps, square);
   }
 }
 

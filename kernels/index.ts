@@ -1,8 +1,14 @@
 /** Every kernel by name: plans as plain data, for any WebGPU runtime. */
 export * from './plan.ts';
-export * from './shared/errors.ts';
-export { wgslOf } from './shared/wgsl.ts';
-import { InputError } from './shared/errors.ts';
+export {
+  backwardRequest,
+  visibleOutputs,
+  type BackwardRequest,
+  type ForwardRun,
+} from './backward-request.ts';
+export * from './errors.ts';
+export { wgslOf } from './wgsl.ts';
+import { InputError } from './errors.ts';
 import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';
 import { attention } from './attention.ts';
@@ -10,6 +16,7 @@ import { binaryCrossEntropy } from './binary-cross-entropy.ts';
 import { clipGradNorm } from './clip-grad-norm.ts';
 import { columnSumKernel, sum } from './column-sum.ts';
 import { concat } from './concat.ts';
+import { contextAttention } from './context-attention.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { dropout } from './dropout.ts';
 import { add, mul, scale } from './elementwise.ts';
@@ -41,6 +48,7 @@ export const kernels: Readonly<Record<string, Kernel>> = Object.fromEntries(
     clipGradNorm,
     columnSumKernel,
     concat,
+    contextAttention,
     crossEntropy,
     dropout,
     embedding,

@@ -1,5 +1,5 @@
 /** `layer-norm`: out = (s − mean) / √(var + eps) · weight + bias over the last axis, s = x + residual. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

@@ -1,5 +1,5 @@
 /** `linear`: out = activate(x · weightᵀ + bias), PyTorch's weight layout [N, K]. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   expectShape,
   isWanted,

@@ -2,8 +2,8 @@
  * The contract between kernels and runtimes. A kernel is a pure function from shapes, parameters and device
  * capabilities to a Plan; a Plan is plain data that any WebGPU runtime can execute. Nothing here touches a device.
  */
-import { InputError } from './shared/errors.ts';
-import type { MatmulTuning } from './shared/matmul.ts';
+import { InputError } from './errors.ts';
+import type { MatmulTuning } from './shared/matmul-form.ts';
 
 export type DType = 'f32' | 'i32';
 export type Shape = readonly number[];

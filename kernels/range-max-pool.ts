@@ -1,5 +1,5 @@
 /** `range-max-pool`: the maximum over ranges of rows; the gradient goes to the first maximal row. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

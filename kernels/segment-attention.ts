@@ -6,7 +6,7 @@
  * are computed again in the backward: nothing is kept for it.
  */
 import { columnSum } from './column-sum.ts';
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   expectShape,
   isWanted,
@@ -22,8 +22,8 @@ import {
   type Shape,
 } from './plan.ts';
 import { planStrips, scoreScale } from './shared/attention-strips.ts';
-import { segmentProblem, type SegmentProblem } from './segment-attention/problem.ts';
-import { SegmentScan, windowOf, type SegmentForm, type Sweeps } from './segment-attention/scan.ts';
+import { segmentProblem, type SegmentProblem } from './shared/segment-attention/problem.ts';
+import { SegmentScan, windowOf, type SegmentForm, type Sweeps } from './shared/segment-attention/scan.ts';
 
 /** Scores are kept times log2(e): exp2 is what devices have. */
 const LOG2_E = Math.LOG2E;

@@ -1,10 +1,8 @@
 /** `sliding-average-pool`: means of r neighbouring rows, for all scales r in one pass over the input. */
-import { InputError } from './shared/errors.ts';
 import {
   ceilDiv,
   expectShape,
   foldGrid,
-  hostOf,
   shapeOf,
   spec,
   type Binding,
@@ -17,6 +15,7 @@ import {
 } from './plan.ts';
 import { fill } from './elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
+import { lengthsOf } from './shared/lengths.ts';
 import { scalesParam } from './shared/scales.ts';
 
 /** Scales of one dispatch: with `lengths` and x (or grad_x) they fill the 8 storage bindings of every device. */
@@ -61,12 +60,7 @@ interface Bound {
 function bind(kernel: string, request: PlanRequest): Bound {
   const shape = shapeOf(kernel, request, 'x', 3);
   const [b, l, d] = shape;
-  const lengths = hostOf(kernel, request, 'lengths');
-  expectShape(kernel, 'lengths', shapeOf(kernel, request, 'lengths'), [b]);
-  lengths.forEach((length, row) => {
-    if (length < 0 || length > l)
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${l}`);
-  });
+  const lengths = lengthsOf(kernel, request, b, l);
   const scales = scalesParam(kernel, request.params).map((r): Scale => ({
     r,
     outShape: [b, Math.max(0, l - r + 1), d],

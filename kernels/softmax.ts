@@ -1,5 +1,5 @@
 /** `softmax`: out = e^x / Σ e^x over the last axis. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { expectShape, shapeOf, spec, type Kernel, type PlanRequest, type Shape } from './plan.ts';
 import { rowsOf } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';

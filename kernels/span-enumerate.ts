@@ -1,16 +1,6 @@
 /** `span-enumerate`: every span of at most maxWidth tokens of every sentence. */
-import { InputError } from './shared/errors.ts';
-import {
-  ceilDiv,
-  expectShape,
-  foldGrid,
-  hostOf,
-  integerParam,
-  shapeOf,
-  spec,
-  type Dispatch,
-  type Kernel,
-} from './plan.ts';
+import { ceilDiv, foldGrid, hostOf, integerParam, spec, type Dispatch, type Kernel } from './plan.ts';
+import { lengthsOf } from './shared/lengths.ts';
 
 /** Number of spans of at most `maxWidth` of `length` tokens. */
 function spanCount(length: number, maxWidth: number): number {
@@ -30,14 +20,13 @@ export const spanEnumerate: Kernel = {
   outputs: [{ name: 'spans', dtype: 'i32', shape: '[S, 3]' }],
   params: [{ name: 'maxWidth', doc: 'tokens of the widest span' }],
   plan(request) {
-    const lengths = hostOf('span-enumerate', request, 'lengths');
-    expectShape('span-enumerate', 'lengths', shapeOf('span-enumerate', request, 'lengths'), [lengths.length]);
+    const rows = hostOf('span-enumerate', request, 'lengths').length;
+    const lengths = lengthsOf('span-enumerate', request, rows, Infinity);
     const maxWidth = integerParam('span-enumerate', request.params, 'maxWidth', undefined, 1);
     const sentences = new Int32Array(2 * lengths.length);
     let count = 0;
     let longest = 0;
     lengths.forEach((length, b) => {
-      if (length < 0) throw new InputError(`span-enumerate: lengths row ${b} is ${length}, not 0 or more`);
       sentences.set([length, count], 2 * b);
       count += spanCount(length, maxWidth);
       longest = Math.max(longest, length);

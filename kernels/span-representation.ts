@@ -1,5 +1,5 @@
 /** `span-representation`: first token, last token and width of every span, side by side. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import {
   ceilDiv,
   expectShape,

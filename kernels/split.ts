@@ -1,5 +1,5 @@
 /** `split`: a tensor's last axis cut into up to seven tensors; the inverse of `concat`, whose copy it is. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { copyColumns, MAX_PARTS, type Columns } from './concat.ts';
 import {
   expectShape,

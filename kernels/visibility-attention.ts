@@ -16,9 +16,9 @@ import {
   type Port,
   type TensorSpec,
 } from './plan.ts';
-import { VisibilityPasses, visibilityStrips, type Strip } from './visibility-attention/passes.ts';
-import { visibilityProblem, type VisibilityProblem } from './visibility-attention/problem.ts';
-import { BLOCK } from './visibility-attention/tables.ts';
+import { VisibilityPasses, visibilityStrips, type Strip } from './shared/visibility-attention/passes.ts';
+import { visibilityProblem, type VisibilityProblem } from './shared/visibility-attention/problem.ts';
+import { BLOCK } from './shared/visibility-attention/tables.ts';
 
 /** Bytes of scratch at most, but for a block that needs more: about what a last-level cache keeps. */
 const SCRATCH_BYTES = 16 * 2 ** 20;

@@ -1,5 +1,5 @@
 /** `weighted-sum`: tensors of one shape, each times a learned number, added up: CEREM's mix of scales. */
-import { InputError } from './shared/errors.ts';
+import { InputError } from './errors.ts';
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';

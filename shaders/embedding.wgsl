@@ -1,4 +1,4 @@
-// out[row, :] = table[ids[row], :].
+// out[row, :] = table[ids[row], :]; with PADDING 1, 0 where the id is -1.
 // Grid: one invocation per `lanes` of out, 64 a workgroup, folded.
 // One copy an invocation: the kernel is bound by memory, and neighbours read neighbouring columns of one table row.
 // Output: out [rows, d].
@@ -15,5 +15,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
         @builtin(local_invocation_index) lane: u32) {
   let i = group_index(group, grid) * 64u + lane;
   if (i >= params.size) { return; }
-  out[i] = table[u32(ids[i / params.width]) * params.width + i % params.width];
+  let id = ids[i / params.width];
+#if PADDING
+  if (id < 0) {
+    out[i] = lanes();
+    return;
+  }
+#endif
+  out[i] = table[u32(id) * params.width + i % params.width];
 }

@@ -2,6 +2,9 @@
 // Grid: one workgroup per (direction, batch row), which loops back over the row's valid tokens.
 // WG as in the forward.
 // Outputs: grad_gates, before activation, and grad_hidden, of W_hh h + b_hh (its third gate has the factor r); 0 at padding.
+#if STEPS
+#include "common/recurrent-backward-step.wgsl"
+#else
 #include "common/recurrent-backward.wgsl"
 @group(0) @binding(6) var<storage, read> out: array<f32>; // [B, L, D * h]
 @group(0) @binding(7) var<storage, read_write> grad_hidden: array<f32>; // [D, B, L, 3 * h]
@@ -11,6 +14,7 @@ fn load_gate_grads(row: u32, unit: u32) -> vec4f {
   let at = row * $(3 * HIDDEN)u + unit;
   return vec4f(grad_hidden[at], grad_hidden[at + HIDDEN], grad_hidden[at + 2u * HIDDEN], 0.0);
 }
+#endif
 
 fn cell(token: Token, unit: u32, u: u32, grad: f32) -> vec4f {
   let at = token.row * $(3 * HIDDEN)u + unit;
@@ -25,9 +29,6 @@ fn cell(token: Token, unit: u32, u: u32, grad: f32) -> vec4f {
   grad_gates[at] = grads.x;
   grad_gates[at + HIDDEN] = grads.y;
   grad_gates[at + 2u * HIDDEN] = grad_n;
-  grad_hidden[at] = grads.x;
-  grad_hidden[at + HIDDEN] = grads.y;
-  grad_hidden[at + 2u * HIDDEN] = grads.z;
   carried[u] = vec2f(grad * z, 0.0);
   return grads;
 }

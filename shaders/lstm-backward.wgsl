@@ -2,6 +2,9 @@
 // Grid: one workgroup per (direction, batch row), which loops back over the row's valid tokens.
 // WG as in the forward.
 // Output: grad_gates, before activation, 0 at padding; one matrix product each then gives the weights' and x's gradient.
+#if STEPS
+#include "common/recurrent-backward-step.wgsl"
+#else
 #include "common/recurrent-backward.wgsl"
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -9,6 +12,7 @@ fn load_gate_grads(row: u32, unit: u32) -> vec4f {
   let at = row * $(4 * HIDDEN)u + unit;
   return vec4f(grad_gates[at], grad_gates[at + HIDDEN], grad_gates[at + 2u * HIDDEN], grad_gates[at + 3u * HIDDEN]);
 }
+#endif
 
 fn cell(token: Token, unit: u32, u: u32, grad: f32) -> vec4f {
   let at = token.row * $(4 * HIDDEN)u + unit;

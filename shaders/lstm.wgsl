@@ -2,7 +2,11 @@
 // Grid: one workgroup per (direction, batch row), which loops over the row's valid tokens.
 // WG lanes share the units; 64 on a software device, whose barriers are slow, else up to 256.
 // Outputs: out (h, 0 at padding); gates after activation and state (c) at valid tokens, for the backward.
+#if STEPS
+#include "common/recurrent-step.wgsl"
+#else
 #include "common/recurrent.wgsl"
+#endif
 
 fn cell(row: u32, unit: u32, u: u32, product: vec4f) -> f32 {
   let at = row * $(4 * HIDDEN)u + unit;

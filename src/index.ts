@@ -5,7 +5,7 @@ export * from './gpu/errors.ts';
 export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';
 export { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
-export { Tensor } from './gpu/tensor.ts';
+export { Tensor, type KernelOptions, type TensorRuntime } from './gpu/tensor.ts';
 export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.ts';
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
@@ -17,7 +17,7 @@ export {
   randomSource,
   type Init,
   type Parameter,
-  type Source,
+  type Source as ValueSource,
 } from './nn/parameters.ts';
 export { Random, stream } from './nn/random.ts';
 export * from './optim/index.ts';
@@ -37,18 +37,38 @@ export {
   type SegmentAttentionConfig,
 } from './models/segment-information-attention.ts';
 export { parameterShapes } from './nn/shapes.ts';
+export { Iser, parseIserConfig, type IserConfig, type IserStates } from './models/iser.ts';
+export { parseLaiConfig, type LaiConfig } from './models/lai-config.ts';
+export { Lai } from './models/lai.ts';
+export { parseStsnConfig, Stsn, type States, type StsnConfig } from './models/stsn.ts';
+export type { WordBatch } from './models/words.ts';
+export type { Source } from './io/source.ts';
+export { loadModel, LoadedModel } from './tasks/model.ts';
+export { newModel, openCheckpoint, readEncoder, type PretrainedEncoder } from './tasks/checkpoint.ts';
+export type { Corpus, Definition, Extracted, Loaded, Opened, Types, UseOptions } from './tasks/definition.ts';
+export { definitionNamed, definitions } from './tasks/registry.ts';
+export { lai } from './tasks/lai/definition.ts';
+export { iser } from './tasks/spans/iser.ts';
+export { stsn } from './tasks/spans/stsn.ts';
+export { cerem } from './tasks/prompts/cerem.ts';
+export { train, type Start, type TrainOptions } from './tasks/training/train.ts';
+export { memoryStorage, type Storage } from './tasks/training/storage.ts';
+export { defaultRecipe, type TrainingRecipe } from './tasks/training/recipe.ts';
+export type { LogEvent } from './tasks/training/curve.ts';
+export type { TrainingReport } from './tasks/training/run.ts';
+export type { TraceOptions } from './tasks/trace.ts';
 export {
   attentionMap,
   type AttentionMap,
   type BranchAttention,
   type WeightMap,
-} from './tasks/cerem/attention-map.ts';
-export { attentionSvg } from './tasks/cerem/attention-svg.ts';
-export { cachedPieces, parsePromptedJson, type CharSpan, type PromptedText } from './tasks/cerem/batch.ts';
-export { evaluateCerem, type CeremEvaluation } from './tasks/cerem/evaluate.ts';
-export { extractDocuments, type ExtractionReport, type PredictedDocument } from './tasks/cerem/extract.ts';
-export { predictAnswers, type Answers, type Question } from './tasks/cerem/predict.ts';
-export { sampleNotes, sampleTexts, type SampleOptions } from './tasks/cerem/samples.ts';
+} from './tasks/prompts/attention-map.ts';
+export { attentionSvg } from './tasks/prompts/attention-svg.ts';
+export { cachedPieces, parsePromptedJson, type CharSpan, type PromptedText } from './tasks/prompts/batch.ts';
+export { evaluateCerem, type CeremEvaluation } from './tasks/prompts/evaluate.ts';
+export { extractDocuments, type ExtractionReport, type PredictedDocument } from './tasks/prompts/extract.ts';
+export { predictAnswers, type Answers, type Question } from './tasks/prompts/predict.ts';
+export { sampleNotes, sampleTexts, type SampleOptions } from './tasks/prompts/samples.ts';
 export {
   inferSchema,
   isArgument,
@@ -58,17 +78,16 @@ export {
   type EntityQuestion,
   type RelationQuestion,
   type Schema,
-} from './tasks/cerem/schema.ts';
+} from './tasks/prompts/schema.ts';
 export { compareInPairs, type PairedComparison } from './tasks/comparison.ts';
 export { documentNotes } from './tasks/corpus/notes.ts';
-export { parseDocuments, type Corpus } from './tasks/corpus/parse.ts';
+export { parseDocuments } from './tasks/corpus/parse.ts';
 export { documentsJson } from './tasks/corpus/tokens.ts';
 export type { Document } from './tasks/document.ts';
-export { parseStsnConfig, Stsn, type States, type StsnBatch, type StsnConfig } from './models/stsn.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';
-export { evaluate, type Evaluation } from './tasks/stsn/evaluate.ts';
-export { predict, type Prediction } from './tasks/stsn/predict.ts';
+export { evaluate, type Evaluation } from './tasks/spans/evaluate.ts';
+export type { Prediction } from './tasks/spans/decode.ts';
+export { predict } from './tasks/spans/predict.ts';
 export type { ExtractedEntity, Extraction } from './tasks/extraction.ts';
-export { extract } from './tasks/stsn/extract.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
 export { splitWords, type Piece, type Tokenizer } from './tasks/text/tokenizer.ts';

@@ -6,39 +6,34 @@ import { DeviceUnavailableError } from './gpu/errors.ts';
 import { pacedWait } from './gpu/pump.ts';
 import { parseTuning, tuneDevice, tuningMismatch, type Tuning } from './gpu/tuning.ts';
 import { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
-import {
-  endWithParent,
-  mayHaveVulkan,
-  onSoftwareDevice,
-  restartOnSoftwareDevice,
-  softwareForced,
-} from './gpu/software.ts';
+import { mayHaveVulkan, softwareForced, softwareReason, useSoftwareDevice } from './gpu/software.ts';
 import { readTextFile } from './io/files.ts';
+import type { Source } from './io/source.ts';
+import type { Definition, Types } from './tasks/definition.ts';
+import { folderSource } from './tasks/folder.ts';
+import { loadModel as loadFrom, type LoadedModel } from './tasks/model.ts';
 
 export * from './index.ts';
 export { readSafetensorsFile, writeSafetensorsFile } from './io/files.ts';
-export { readDocumentsFile } from './tasks/corpus/corpus-file.ts';
-export { readPromptedFile, readSpertFile } from './tasks/dataset-file.ts';
+export { readCorpus, readSplits } from './tasks/corpus-file.ts';
+export { folderSource, folderStorage, openFolder } from './tasks/folder.ts';
 export { loadTokenizer } from './tasks/text/load.ts';
-export { loadCerem, randomCerem, readSchema, type LoadedCerem } from './tasks/cerem/checkpoint.ts';
-export {
-  defaultCeremRecipe,
-  pretrainedCeremRecipe,
-  trainCerem,
-  type CeremRecipe,
-  type CeremReport,
-} from './tasks/cerem/train.ts';
-export { loadStsn, randomStsn, type LoadedStsn } from './tasks/stsn/checkpoint.ts';
-export { defaultRecipe, evaluateStsn, trainStsn, type Recipe, type TrainReport } from './tasks/stsn/train.ts';
+
+/** `loadModel` of the browser-safe interface, and from a folder. */
+export const loadModel = async <T extends Types = Types>(
+  runtime: Runtime,
+  source: string | Source,
+  definition?: Definition<T>,
+): Promise<LoadedModel<T>> =>
+  typeof source === 'string'
+    ? loadFrom(runtime, folderSource(source), definition, source)
+    : loadFrom(runtime, source, definition);
 
 export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
   /** Ask for WebGPU's default limits only. */
   defaultLimits?: boolean;
-  /**
-   * Without an adapter, run the process again on the software device (the default). It must be the first thing the
-   * program does: whatever ran before runs twice. False: throw instead.
-   */
-  restart?: boolean;
+  /** Where no driver offers an adapter, take the software device (the default). False: throw instead. */
+  fallback?: boolean;
   /** Dawn toggles to enable, e.g. `vulkan_enable_f16_on_nvidia`; also from SPANWISE_DAWN_FEATURES (comma-separated). */
   dawnFeatures?: readonly string[];
   /** What `spanwise tune` measured, or its file; also from SPANWISE_TUNING. Of another device it is left aside. */
@@ -83,11 +78,10 @@ function readTuning(given: string | Tuning | undefined): Tuning | undefined {
  * tuning that cannot be read).
  */
 export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
-  const restart = options.restart !== false;
+  const fallback = options.fallback !== false;
   const tuning = readTuning(options.tuning);
-  if (onSoftwareDevice()) endWithParent();
-  else if (restart && softwareForced()) restartOnSoftwareDevice('forced');
-  else if (restart && !mayHaveVulkan()) restartOnSoftwareDevice('no-loader');
+  if (softwareForced()) useSoftwareDevice('forced');
+  else if (fallback && !mayHaveVulkan()) useSoftwareDevice('no-loader');
   const dawn = await loadDawn();
   const toggles = [
     ...(options.dawnFeatures ?? []),
@@ -110,7 +104,8 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
       onClose: () => (instance = undefined),
     });
   } catch (error) {
-    if (!(error instanceof DeviceUnavailableError) || onSoftwareDevice() || !restart) throw error;
-    restartOnSoftwareDevice('no-adapter');
+    if (!(error instanceof DeviceUnavailableError) || softwareReason() || !fallback) throw error;
+    useSoftwareDevice('no-adapter');
+    return openRuntime(options);
   }
 }

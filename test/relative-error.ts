@@ -1,1 +1,1 @@
-export { relativeError } from '../kernels/reference/relative-error.ts';
+export { relativeError } from '../kernels/shared/relative-error.ts';

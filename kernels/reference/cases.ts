@@ -2,7 +2,7 @@
  * Small inputs of every kernel, on which `spanwise verify` compares a device with the float64 references. The values
  * are those that float32 holds, so both sides start from the same numbers.
  */
-import { philox4x32 } from './philox.ts';
+import { philox4x32 } from '../shared/philox.ts';
 import { sizeOf } from './shapes.ts';
 import type { RefParams, RefTensor, RefTensors } from './types.ts';
 
@@ -92,12 +92,22 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
   ],
   'column-sum': (random) => [{ inputs: { x: random(130, 7) }, params: {} }],
   concat: (random) => [{ inputs: { x0: random(3, 2), x1: random(3, 5), x2: random(3, 4) }, params: {} }],
+  'context-attention': (random) => [
+    {
+      inputs: {
+        ...{ q: random(2, 6, 8), k: random(2, 6, 8), v: random(2, 6, 8), mask_query: random(8) },
+        ...{ spans, lengths: ints([2], 6, 6) },
+      },
+      params: { heads: 2 },
+    },
+  ],
   'cross-entropy': (random) => [
     { inputs: { logits: random(6, 5), targets: ints([6], 0, 4, -100, 2, 2, 1) }, params: {} },
   ],
   dropout: (random) => [{ inputs: { x: random(11, 13) }, params: { p: 0.3, seed: 7, offset: 11 } }],
   embedding: (random) => [
     { inputs: { ids: ints([2, 3], 4, 0, 4, 1, 4, 2), table: random(6, 9) }, params: {} },
+    { inputs: { ids: ints([5], 1, -1, 0, -1, 1), table: random(3, 8) }, params: { padding: true } },
   ],
   'gaussian-kl': (random): ReferenceCase[] => [
     { inputs: { mu: random(5, 12), sigma: positive(random(5, 12)) }, params: { views: 3 } },

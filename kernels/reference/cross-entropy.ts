@@ -1,4 +1,4 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { softmaxRow } from './math.ts';
 import { bindShapes, integerParam, upstream, zeros } from './shapes.ts';
 import type { Reference, RefParams, RefTensors } from './types.ts';

@@ -1,5 +1,5 @@
-import { InputError } from '../shared/errors.ts';
-import { philox4x32 } from './philox.ts';
+import { InputError } from '../errors.ts';
+import { philox4x32 } from '../shared/philox.ts';
 import { bindShapes, integerParam, numberParam, tensor, upstream } from './shapes.ts';
 import type { Reference, RefParams } from './types.ts';
 

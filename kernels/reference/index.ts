@@ -5,6 +5,7 @@ import { binaryCrossEntropyReference } from './binary-cross-entropy.ts';
 import { clipGradNormReference } from './clip-grad-norm.ts';
 import { columnSumReference } from './column-sum.ts';
 import { concatReference } from './concat.ts';
+import { contextAttentionReference } from './context-attention.ts';
 import { crossEntropyReference } from './cross-entropy.ts';
 import { dropoutReference } from './dropout.ts';
 import { embeddingReference } from './embedding.ts';
@@ -41,6 +42,7 @@ export const references: Readonly<Record<string, Reference>> = {
   'clip-grad-norm': clipGradNormReference,
   'column-sum': columnSumReference,
   concat: concatReference,
+  'context-attention': contextAttentionReference,
   'cross-entropy': crossEntropyReference,
   dropout: dropoutReference,
   embedding: embeddingReference,

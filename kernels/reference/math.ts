@@ -1,3 +1,7 @@
+import { sigmoid } from '../shared/host-math.ts';
+
+export { sigmoid, softmaxRow } from '../shared/host-math.ts';
+
 /**
  * The complementary error function 1 − erf(x), to about 1e-15 relative.
  *
@@ -26,11 +30,6 @@ function erfSeries(x: number): number {
     sum += term;
   }
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
-}
-
-/** The logistic function 1 / (1 + e^(−x)); e^(−x) overflowing to infinity gives 0, which is its limit. */
-export function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
 }
 
 /** The activations of `linear`. */
@@ -68,18 +67,6 @@ export const activations: Readonly<Record<Activation, ScalarFunction>> = {
   sigmoid: { value: sigmoid, derivative: (x) => sigmoid(x) * (1 - sigmoid(x)) },
   softplus: { value: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))), derivative: sigmoid },
 };
-
-/**
- * Softmax of one row of n scores. Subtracting the row's maximum first leaves every exponent at most 0, so magnitudes
- * of 1e5 do not overflow. Empty for an empty row.
- */
-export function softmaxRow(scores: ArrayLike<number>): Float64Array {
-  const exps = Float64Array.from(scores);
-  const max = exps.reduce((a, b) => Math.max(a, b), -Infinity);
-  let sum = 0;
-  for (let i = 0; i < exps.length; i++) sum += exps[i] = Math.exp(exps[i] - max);
-  return exps.map((e) => e / sum);
-}
 
 /**
  * The gradient of one row of scores from the row's probabilities p and the gradient g of those:

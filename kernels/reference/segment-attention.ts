@@ -1,4 +1,4 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { softmaxRow, softmaxRowBackward } from './math.ts';
 import { bindShapes, checkLengths, integerParam, upstream, zeros } from './shapes.ts';
 import { scalesParam, slidingMean, slidingMeanBackward, validRows } from './sliding-average-pool.ts';

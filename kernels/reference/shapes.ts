@@ -1,4 +1,5 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
+import { checkLengths as check } from '../shared/lengths.ts';
 import type { RefParams, RefTensor, RefTensors } from './types.ts';
 
 /** Number of elements of a shape; 1 for a scalar's []. */
@@ -130,10 +131,5 @@ export function integerParam(
  *
  * @throws InputError that names the row.
  */
-export function checkLengths(kernel: string, lengths: RefTensor, longest: number): void {
-  lengths.data.forEach((length, row) => {
-    if (length < 0 || length > longest) {
-      throw new InputError(`${kernel}: lengths row ${row} is ${length}, not in 0..${longest}`);
-    }
-  });
-}
+export const checkLengths = (kernel: string, lengths: RefTensor, longest?: number): void =>
+  check(kernel, lengths.data, longest);

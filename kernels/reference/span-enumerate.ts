@@ -1,5 +1,4 @@
-import { InputError } from '../shared/errors.ts';
-import { bindShapes, integerParam } from './shapes.ts';
+import { bindShapes, checkLengths, integerParam } from './shapes.ts';
 import type { Reference } from './types.ts';
 
 /**
@@ -11,9 +10,9 @@ export const spanEnumerateReference: Reference = {
   forward(inputs, params) {
     bindShapes('span-enumerate', inputs, { lengths: 'i32 B' });
     const maxWidth = integerParam('span-enumerate', params, 'maxWidth', { min: 1 });
+    checkLengths('span-enumerate', inputs.lengths);
     const spans: number[] = [];
     inputs.lengths.data.forEach((length, b) => {
-      if (length < 0) throw new InputError(`span-enumerate: lengths row ${b} is ${length}, not 0 or more`);
       for (let start = 0; start < length; start++) {
         for (let end = start + 1; end <= Math.min(start + maxWidth, length); end++) spans.push(b, start, end);
       }

@@ -1,4 +1,4 @@
-import { InputError } from '../shared/errors.ts';
+import { InputError } from '../errors.ts';
 import { bindShapes, upstream, zeros } from './shapes.ts';
 import type { Reference, RefTensors } from './types.ts';
 

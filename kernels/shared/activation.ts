@@ -1,4 +1,4 @@
-import { InputError } from './errors.ts';
+import { InputError } from '../errors.ts';
 
 /** `gelu` is exact; `gelu_tanh` its approximation by tanh (Hendrycks and Gimpel 2016), which ALBERT was trained with. */
 export type Activation = 'none' | 'relu' | 'gelu' | 'tanh' | 'sigmoid' | 'gelu_tanh' | 'softplus';

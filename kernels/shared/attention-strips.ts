@@ -64,6 +64,8 @@ export interface AttentionSizes {
   lengths?: Int32Array;
   /** The queries end at the lengths too: sums over queries leave the padded ones out, whatever they hold. */
   paddedQueries?: boolean;
+  /** Queries that do not come from q: each has a column of scores behind the strip's own. */
+  extraQueries?: number;
 }
 
 /**
@@ -91,7 +93,8 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   /** Name of the table of the strip's lengths, if there are any. */
   readonly lengths: string | undefined;
   readonly #queryLimit: MatmulSpec['limit'];
-  readonly #keyLimit: MatmulSpec['limit'];
+  /** Ends sums over the tile's own keys at the lengths. */
+  readonly keyLimit: MatmulSpec['limit'];
 
   /**
    * Adds the strip's tables to `data`; a strip that takes a whole table shares the caller's array.
@@ -109,13 +112,13 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     const { lengths, keys } = sizes;
     this.tile = tile ?? { first: 0, count: keys, ownFirst: 0, ownEnd: keys };
     this.rows = batches * heads * queries;
-    this.keyStride = padded(queries);
+    this.keyStride = padded(queries + (sizes.extraQueries ?? 0));
     this.validKeys = 0;
     for (let b = 0; b < batches; b++) this.validKeys += this.lengthOf(b);
     if (!lengths) return;
     this.lengths = this.table('lengths', lengths, batch, batches);
     const { ownFirst, ownEnd } = this.tile;
-    this.#keyLimit =
+    this.keyLimit =
       ownEnd - ownFirst === keys
         ? { tensor: this.lengths, total: this.validKeys }
         : this.#limit('key_lengths', lengths, ownFirst, ownEnd - ownFirst);
@@ -154,7 +157,7 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   }
 
   /** The strip's heads of a [B, Lk, D] tensor from key `first` on: one matrix [keys, dh] per batch and head. */
-  #keysOf(tensor: string, first: number): Matrix {
+  keysOf(tensor: string, first: number): Matrix {
     return this.#headsOf(tensor, this.sizes.keys, first);
   }
 
@@ -165,24 +168,25 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   }
 
   /** A scratch tensor from key `first` on: one matrix [keys, queries] per batch and head. */
-  #scoresOf(tensor: string, first: number): Matrix {
+  scoresOf(tensor: string, first: number): Matrix {
     const inner = this.tile.count * this.keyStride;
     const offset = (first - this.tile.first) * this.keyStride;
     return { tensor, row: this.keyStride, offset, outer: this.strip.heads * inner, inner };
   }
 
-  #matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>): Dispatch {
+  /** A product for each batch and head of the strip. */
+  matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>): Dispatch {
     const { batches, heads } = this.strip;
     return matmul({ label: this.label, outer: batches, inner: heads, ...product }, this.caps);
   }
 
   /** scores [keys, queries] = alpha · byKey [keys, dh] · byQuery [queries, dh]ᵀ, of all keys of the tile. */
   scores(byKey: string, byQuery: string, scores: string, alpha?: number): Dispatch {
-    return this.#matmul({
+    return this.matmul({
       ...{ m: this.tile.count, n: this.strip.queries, k: this.sizes.headSize },
-      a: this.#keysOf(byKey, this.tile.first),
+      a: this.keysOf(byKey, this.tile.first),
       b: this.queriesOf(byQuery),
-      c: this.#scoresOf(scores, this.tile.first),
+      c: this.scoresOf(scores, this.tile.first),
       transB: true,
       alpha,
     });
@@ -191,26 +195,26 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   /** to [queries, dh] = alpha · scoresᵀ · byKey [keys, dh], over the tile's own keys within length, added to earlier tiles'. */
   overKeys(scores: string, byKey: string, to: string, alpha?: number): Dispatch {
     const { ownFirst, ownEnd } = this.tile;
-    return this.#matmul({
+    return this.matmul({
       ...{ m: this.strip.queries, n: this.sizes.headSize, k: ownEnd - ownFirst },
-      a: this.#scoresOf(scores, ownFirst),
-      b: this.#keysOf(byKey, ownFirst),
+      a: this.scoresOf(scores, ownFirst),
+      b: this.keysOf(byKey, ownFirst),
       c: this.queriesOf(to),
       transA: true,
       alpha,
       accumulate: ownFirst > 0,
-      limit: this.#keyLimit,
+      limit: this.keyLimit,
     });
   }
 
   /** to [keys, dh] = alpha · scores · byQuery [queries, dh], of the tile's own keys, added to the earlier queries' part. */
   overQueries(scores: string, byQuery: string, to: string, alpha?: number): Dispatch {
     const { ownFirst, ownEnd } = this.tile;
-    return this.#matmul({
+    return this.matmul({
       ...{ m: ownEnd - ownFirst, n: this.sizes.headSize, k: this.strip.queries },
-      a: this.#scoresOf(scores, ownFirst),
+      a: this.scoresOf(scores, ownFirst),
       b: this.queriesOf(byQuery),
-      c: this.#keysOf(to, ownFirst),
+      c: this.keysOf(to, ownFirst),
       alpha,
       accumulate: this.strip.query > 0,
       limit: this.#queryLimit,

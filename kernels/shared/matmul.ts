@@ -13,6 +13,7 @@ import {
   type Shape,
 } from '../plan.ts';
 import { activationCode, activationFlops, type Activation } from './activation.ts';
+import type { MatmulForm } from './matmul-form.ts';
 
 /** A matrix inside a tensor: element (row, col) of batch (outer, inner) is at offset + outer·O + inner·I + row·R + col. */
 export interface Matrix {
@@ -69,13 +70,6 @@ export interface MatmulShape {
   transA?: boolean;
   transB?: boolean;
 }
-
-/** What a product can be asked to be: blocks of a lane in the direct form, sides of a tile, or the built-in choice. */
-export const matmulForms = ['default', 'direct-4', 'direct-8', 'direct-16', 'tiled-32', 'tiled-64'] as const;
-export type MatmulForm = (typeof matmulForms)[number];
-
-/** Forms by `shapeClass`. */
-export type MatmulTuning = Readonly<Record<string, MatmulForm>>;
 
 const WORKGROUP = 64;
 /** With fewer workgroups than this some cores stand still: a weight gradient of 64 x 64 would be one workgroup. */

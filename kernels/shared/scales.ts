@@ -1,5 +1,5 @@
 /** The parameter `scales` of the kernels over segments. */
-import { InputError } from './errors.ts';
+import { InputError } from '../errors.ts';
 import type { Params } from '../plan.ts';
 
 /** `scales`: lengths of segments in tokens, distinct, at least 1, in any order. Errors: InputError names the value. */

@@ -1,4 +1,4 @@
-// Philox 4x32-10 (Salmon et al., SC 2011), as kernels/reference/philox.ts on the host.
+// Philox 4x32-10 (Salmon et al., SC 2011), as kernels/shared/philox.ts on the host.
 
 // High 32 bits of the 64-bit product, from products of 16-bit halves: WGSL has no 64-bit integers.
 fn mul_high(a: u32, b: u32) -> u32 {

@@ -1,7 +1,7 @@
 // The loop back over time of a recurrent backward pass: one workgroup per (direction, batch row), as the forward.
 // A step has two halves: each lane turns its units' gradient of h into those of their gates, then, over all units,
 // gathers the gradient of the h before. SHARED keeps the gates' gradients in workgroup memory, else they are read back.
-// The including file declares params, and defines cell() and load_gate_grads().
+// The including file declares params, and defines cell() and load_gate_grads(); gru's cell() returns grad_hidden's values.
 struct Params { batch: u32, length: u32, groups: u32 }
 #include "common/grid.wgsl"
 #include "common/activation.wgsl"
@@ -48,6 +48,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #for u in 0..UNITS
     if ($(u * WG)u + lane < HIDDEN) {
       let grads = cell(token, unit_$u, $(u)u, grad_out[token.out_row * HIDDEN + unit_$u] + carried[$u].x);
+#if GATES == 3
+      let at_$u = token.row * $(GATES * HIDDEN)u + unit_$u;
+      grad_hidden[at_$u] = grads.x;
+      grad_hidden[at_$u + HIDDEN] = grads.y;
+      grad_hidden[at_$u + 2u * HIDDEN] = grads.z;
+#endif
 #if SHARED
       shared_grads[unit_$u] = grads;
 #endif

@@ -1,34 +1,28 @@
-/** `spanwise attention`: which token attends to which in a CEREM checkpoint, with segments and without. */
+/** `spanwise attention`: which token attends to which in a model, as its definition draws it. */
+import { InputError } from '../../kernels/errors.ts';
 import { writeFileAtomic } from '../io/files.ts';
-import { parseCeremConfig } from '../models/cerem.ts';
-import { attentionMap, type WeightMap } from '../tasks/cerem/attention-map.ts';
-import { attentionSvg } from '../tasks/cerem/attention-svg.ts';
-import { loadCerem } from '../tasks/cerem/checkpoint.ts';
-import { readCheckpointConfig } from '../tasks/checkpoint.ts';
+import { openFolder } from '../tasks/folder.ts';
+import { definitions } from '../tasks/registry.ts';
 import { json, type Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { modelOption } from './model.ts';
 import { print, printJson, table } from './print.ts';
 
-/** A map as JSON: weights as a list of rows, query by query. */
-function mapJson({ weights, entropy, clusterDistance }: WeightMap, tokens: number) {
-  const rows = Array.from({ length: tokens }, (_, i) => [...weights.subarray(i * tokens, (i + 1) * tokens)]);
-  return { entropy, clusterDistance, weights: rows };
-}
+const drawn = definitions.filter(({ attention }) => attention).map(({ title }) => title);
 
 export const attentionCommand: Command = {
   name: 'attention',
-  summary: 'Draws which token attends to which in a CEREM model, with segments and without',
+  summary: `Draws which token attends to which in a model (${drawn.join(', ')})`,
   options: {
     model: modelOption,
     text: { value: 'TEXT', doc: 'the text', required: true },
-    prompt: { value: 'TEXT', doc: 'what to look for in it (default: nothing)' },
+    prompt: { value: 'TEXT', doc: 'cerem: what to look for in it (default: nothing)' },
     out: { value: 'F.svg', doc: 'heatmaps to write' },
     json,
   },
   notes:
-    'Prints mean attention entropy (nats) and cluster distance of each branch; --json also all weights, mean over heads,\n' +
-    'as {"tokens", "branches": [{"branch", "withSegments", "withoutSegments"}]}. docs/segment-attention.md defines them.',
+    'Prints mean attention entropy (nats) and other figures; --json also the tokens and all weights.\n' +
+    'docs/segment-attention.md and docs/iser.md define them.',
   async run(args) {
     const [dir, text, prompt] = [args.text('model'), args.text('text'), args.optional('prompt') ?? ''];
     const output = args.optional('out');
@@ -36,35 +30,18 @@ export const attentionCommand: Command = {
       if (!/\.svg$/i.test(output)) args.fail(`--out writes SVG: its name must end in .svg, got "${output}"`);
       checkWritable(output);
     }
-    const { tokens, branches } = await withDevice(
-      [],
-      () => {
-        const { json: config, path } = readCheckpointConfig(dir);
-        parseCeremConfig(config, path);
+    const found = await withDevice(
+      async () => {
+        const opened = await openFolder(dir);
+        if (!opened.definition.attention)
+          throw new InputError(`${dir}: attention is drawn of ${drawn.join(' and ')} models`);
+        return opened;
       },
-      async (runtime) => {
-        const { model, tokenizer } = loadCerem(runtime, dir);
-        return attentionMap(model, tokenizer, { prompt, text }, '--text');
-      },
+      async (runtime, { definition, load }) =>
+        definition.attention!({ ...(await load(runtime)), what: '--text' }, { text, prompt }),
     );
-    if (output !== undefined) writeFileAtomic(output, attentionSvg({ tokens, branches }));
-    if (args.flag('json')) {
-      const rows = branches.map(({ branch, withSegments, withoutSegments }) => ({
-        branch,
-        withSegments: withSegments ? mapJson(withSegments, tokens.length) : null,
-        withoutSegments: mapJson(withoutSegments, tokens.length),
-      }));
-      await printJson({ prompt, text, tokens, branches: rows });
-      return;
-    }
-    const lines = branches.flatMap(({ branch, withSegments, withoutSegments }) =>
-      [
-        { name: 'with', map: withSegments },
-        { name: 'without', map: withoutSegments },
-      ].flatMap(({ name, map }) =>
-        map ? [[branch, name, map.entropy.toFixed(4), map.clusterDistance.toFixed(4)]] : [],
-      ),
-    );
-    await print(table([['branch', 'segments', 'entropy', 'cluster distance'], ...lines]));
+    if (output !== undefined) writeFileAtomic(output, found.svg);
+    if (args.flag('json')) await printJson(found.json);
+    else await print(table(found.table));
   },
 };

@@ -5,14 +5,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { writeFileAtomic } from '../io/files.ts';
 import { json, type Command } from './command.ts';
 import { checkWritable } from './device.ts';
 import { packageRoot } from './package-root.ts';
 import { print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
-import { ceremRecipeOptions, recipeOptions, stsnRecipeOptions } from './train/recipe.ts';
+import { recipeOptions } from './tables.ts';
 
 export type BenchRow = Readonly<Record<string, unknown>>;
 
@@ -107,10 +107,10 @@ export function benchText(document: BenchDocument): string {
   ].join('');
 }
 
-const { seed: _oneSeed, ...recipe } = recipeOptions;
+const { seed: _oneSeed, ...recipe } = recipeOptions();
 /** What several benchmarks have. */
 const shared = Object.fromEntries(
-  Object.entries(recipe).map(([name, { value, doc }]) => [name, { value, doc: `stsn, cerem: ${doc}` }]),
+  Object.entries(recipe).map(([name, { value, doc }]) => [name, { value, doc: `trainings: ${doc}` }]),
 );
 /** Options that only some benchmarks have; each checks those it is given. */
 const own: Command['options'] = {
@@ -129,8 +129,6 @@ const own: Command['options'] = {
   longest: { value: 'N', doc: 'cerem: only texts of up to N characters' },
   rows: { value: 'N', doc: 'cerem: only the first N training rows, and N/2 of each other split' },
   ...shared,
-  ...stsnRecipeOptions,
-  ...ceremRecipeOptions,
 };
 
 export const bench: Command = {

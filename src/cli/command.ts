@@ -1,6 +1,6 @@
 /** What a command of `spanwise` is: its name, its options (parsing and help text come from one table), its action. */
 import { parseArgs } from 'node:util';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 
 /** One `--name` of a command. */
 export interface Option {

@@ -1,5 +1,5 @@
 /** `spanwise compare`: whether one model's scores are better than another's, seed by seed (the paper's Table 9). */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { readTextFile } from '../io/files.ts';
 import { isObject, parseJson } from '../io/json.ts';
 import { compareInPairs, type PairedComparison } from '../tasks/comparison.ts';

@@ -1,31 +1,22 @@
 /** Opening the device for a command, and what has to happen before and after. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { openRuntime } from '../node.ts';
 
-/** False for what can be read only once: standard input (undefined), a pipe. */
-const readsTwice = (path: string | undefined): boolean =>
-  path !== undefined && statSync(path, { throwIfNoEntry: false })?.isFile() !== false;
-
 /**
  * Runs `work` with a runtime and closes it whatever happens.
- *
- * `prepare` reads and checks the command's input files; it comes before the device is opened, so that bad input is
- * told at once. Opening may run the whole process again on the software device, so `prepare` must have no effect but
- * its result; and where an input can be read only once, it comes after the device is open.
- * @param inputs the files that `prepare` reads; undefined stands for standard input
+ * @param prepare reads and checks what the command's arguments name, before a device is opened: bad input is told at once
  */
 export async function withDevice<P, R>(
-  inputs: readonly (string | undefined)[],
   prepare: () => P | Promise<P>,
   work: (runtime: Runtime, prepared: P) => Promise<R>,
 ): Promise<R> {
-  const early = inputs.every(readsTwice) ? { prepared: await prepare() } : undefined;
+  const prepared = await prepare();
   const runtime = await openRuntime();
   try {
-    return await work(runtime, early ? early.prepared : await prepare());
+    return await work(runtime, prepared);
   } finally {
     runtime.close();
   }

@@ -14,7 +14,6 @@ export const doctor: Command = {
     'Exit status 1 where there is no device or its result is wrong; `spanwise verify` checks every kernel.',
   run: (args) =>
     withDevice(
-      [],
       () => undefined,
       async (runtime) => {
         const { caps, info } = runtime;

@@ -1,5 +1,6 @@
 /** `spanwise kernel show`: ports and parameters of a kernel, and for given shapes its plan and WGSL. No device. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { backwardRequest } from '../../kernels/backward-request.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import {
   checkParams,
@@ -12,7 +13,7 @@ import {
 } from '../../kernels/plan.ts';
 import { expand } from '../../shaders/expand.ts';
 import { sources } from '../../shaders/index.ts';
-import { inputPort, visibleOutputs } from '../ops/run-kernel.ts';
+import { inputPort } from '../ops/run-kernel.ts';
 import { json, type Command } from './command.ts';
 import { print, printJson, table } from './print.ts';
 
@@ -62,15 +63,19 @@ interface Plans {
 function plansOf(kernel: Kernel, { shapes, host }: GivenInputs, params: Params): Plans {
   const forward = kernel.plan({ shapes, params, caps: defaultCaps, host });
   if (!kernel.backward) return { forward };
-  const known: Record<string, Shape> = { ...shapes };
-  for (const [name, { shape }] of Object.entries(forward.outputs)) known[name] = shape;
-  for (const name of visibleOutputs(kernel, forward)) known[`grad_${name}`] = forward.outputs[name].shape;
-  const wanted = Object.keys(shapes)
-    .filter((name) => !host[name])
-    .map((name) => `grad_${name}`);
+  const outputs = Object.fromEntries(
+    Object.entries(forward.outputs).map(([name, { shape }]) => [name, shape]),
+  );
+  const floats = Object.keys(shapes).filter((name) => !host[name]);
+  const request = backwardRequest(
+    kernel,
+    { inputs: shapes, host, outputs, params },
+    (name) => outputs[name],
+    floats,
+  );
   return {
     forward,
-    backward: kernel.backward.plan({ shapes: known, params, caps: defaultCaps, host, wanted }),
+    backward: request.kernel.plan({ ...request, shapes: request.inputs, caps: defaultCaps }),
   };
 }
 

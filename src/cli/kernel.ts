@@ -40,7 +40,6 @@ export const kernelRun: Command = {
     if (args.flag('grad') && !kernel.backward) args.fail(`--grad: ${kernel.name} has no gradient`);
     checkWritable(output);
     const results = await withDevice(
-      [input],
       () => prepareKernelRun(kernel, readSafetensorsFile(input).tensors, params, args.flag('grad'), input),
       runKernel,
     );

@@ -1,11 +1,10 @@
 /** `spanwise`: finds the command, runs it, turns every outcome into an exit status (SPEC section 5). */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';
 import { compareCommand } from './compare.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
-import { demoCerem } from './demo/cerem.ts';
-import { demoStsn } from './demo/stsn.ts';
+import { demos } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
 import { extractCommand } from './extract.ts';
@@ -21,8 +20,7 @@ import { version } from './versions.ts';
 const commands: readonly Command[] = [
   doctor,
   verify,
-  demoStsn,
-  demoCerem,
+  ...demos,
   trainCommand,
   extractCommand,
   evaluateCommand,

@@ -1,7 +1,6 @@
 /** What a training run, or an extraction, cost, as text. */
 import type { DeviceInfo } from '../gpu/device.ts';
-import type { ExtractionReport } from '../tasks/cerem/extract.ts';
-import type { TrainingReport } from '../tasks/training/task.ts';
+import type { TrainingReport } from '../tasks/training/run.ts';
 import { table } from './print.ts';
 
 /** 1234567 → "1.23 M". */
@@ -21,17 +20,8 @@ export function bytes(value: number): string {
   return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
 }
 
-/** What the questions of an extraction took, in words: prompts a second, or seconds a prompt where texts are long. */
-export function effortText({ prompts, forwardPasses, seconds, promptsPerSecond }: ExtractionReport): string {
-  const effort = `${prompts} prompts, ${forwardPasses} forward passes, ${seconds.toFixed(1)} s`;
-  if (prompts === 0) return effort;
-  return promptsPerSecond >= 1
-    ? `${effort}: ${promptsPerSecond.toFixed(1)} prompts a second`
-    : `${effort}: ${(seconds / prompts).toFixed(1)} s a prompt`;
-}
-
 /** What a training cost, by name: parameters, work of the mean forward pass and training step, rate, peak memory by label. */
-export function costRows(parameters: number, report: TrainingReport<string, unknown>): [string, string][] {
+export function costRows(parameters: number, report: TrainingReport): [string, string][] {
   const { forward, backward, optimizer } = report.step;
   const step = (key: 'flops' | 'macs' | 'dispatches') => forward[key] + backward[key] + optimizer[key];
   const rate = report.seconds > 0 ? report.flops / report.seconds / 1e9 : 0;
@@ -52,11 +42,7 @@ export function costRows(parameters: number, report: TrainingReport<string, unkn
 }
 
 /** The cost report: the device and `costRows`. */
-export function costReport(
-  info: DeviceInfo,
-  parameters: number,
-  report: TrainingReport<string, unknown>,
-): string {
+export function costReport(info: DeviceInfo, parameters: number, report: TrainingReport): string {
   const device = `${info.name} (${info.driver || info.vendor}${info.software ? ', software' : ''})`;
   return table([['device', device], ...costRows(parameters, report)]);
 }

@@ -1,15 +1,10 @@
 /** `spanwise trace`: logits, losses and gradients of one batch, for comparison with another framework. */
-import { writeSafetensorsFile } from '../io/files.ts';
-import { Fields } from '../models/config.ts';
-import { loadCerem } from '../tasks/cerem/checkpoint.ts';
-import { traceCerem } from '../tasks/cerem/trace.ts';
-import { readCheckpointConfig } from '../tasks/checkpoint.ts';
-import { readPromptedFile } from '../tasks/dataset-file.ts';
-import { loadStsn } from '../tasks/stsn/checkpoint.ts';
-import { traceStsn } from '../tasks/stsn/trace.ts';
+import { readTextFile, writeSafetensorsFile } from '../io/files.ts';
+import { openFolder } from '../tasks/folder.ts';
+import { LoadedModel } from '../tasks/model.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
-import { modelOption, readLabelled, readStsnConfig } from './model.ts';
+import { modelOption } from './model.ts';
 
 export const traceCommand: Command = {
   name: 'trace',
@@ -34,25 +29,11 @@ export const traceCommand: Command = {
       weightDecay: args.number('weight-decay', 0.01, 0),
     };
     checkWritable(output);
-    const { json, path } = readCheckpointConfig(dir);
-    const cerem = new Fields(json, path).oneOf('model', ['stsn', 'cerem']) === 'cerem';
-    const tensors = cerem
-      ? await withDevice(
-          [batch],
-          () => readPromptedFile(batch),
-          async (runtime, texts) => {
-            const { model, tokenizer } = loadCerem(runtime, dir);
-            return traceCerem(model, tokenizer, texts, batch, options);
-          },
-        )
-      : await withDevice(
-          [batch],
-          () => readLabelled(batch, readStsnConfig(dir)),
-          async (runtime, sentences) => {
-            const { model, tokenizer } = loadStsn(runtime, dir);
-            return traceStsn(model, tokenizer, sentences, batch, options);
-          },
-        );
+    const tensors = await withDevice(
+      async () => ({ opened: await openFolder(dir), text: readTextFile(batch, 'batch') }),
+      async (runtime, { opened: { definition, load }, text }) =>
+        new LoadedModel(definition, await load(runtime)).trace(text, batch, options),
+    );
     writeSafetensorsFile(output, tensors);
   },
 };

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { distinctClasses, productsOfLinear, tuneProduct } from '../gpu/autotune.ts';
 import { cacheFolder } from '../gpu/software.ts';
-import { matmulForms, shapeClass } from '../../kernels/shared/matmul.ts';
+import { matmulForms } from '../../kernels/shared/matmul-form.ts';
+import { shapeClass } from '../../kernels/shared/matmul.ts';
 import {
   parseTuning,
   productShape,
@@ -61,7 +62,6 @@ export const tune: Command = {
     'command, or openRuntime({ tuning: F }). docs/tuning.md says what changes.',
   run: (args) =>
     withDevice(
-      [],
       () => {
         const out = args.optional('out');
         if (out !== undefined) checkWritable(out);

@@ -16,7 +16,6 @@ export const verify: Command = {
   notes: `Exit status 1 where a relative error exceeds ${TOLERANCE}.`,
   run: (args) =>
     withDevice(
-      [],
       () => undefined,
       async (runtime) => {
         const results: Verification[] = [];

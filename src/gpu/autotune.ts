@@ -1,7 +1,8 @@
 /** Times the forms of matrix products on a device. Its answers are data (tuning.ts): plans stay pure functions. */
-import { relativeError } from '../../kernels/reference/relative-error.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { spec, type Caps, type Plan } from '../../kernels/plan.ts';
-import { matmul, matmulForms, shapeClass, variantOf, type MatmulForm } from '../../kernels/shared/matmul.ts';
+import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
+import { matmul, shapeClass, variantOf } from '../../kernels/shared/matmul.ts';
 import { chooseParts } from '../../kernels/shared/weight-gradient.ts';
 import { deviceMs } from './device-time.ts';
 import type { Runtime } from './runtime.ts';

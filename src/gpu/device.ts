@@ -1,6 +1,7 @@
 /** Acquiring, wrapping and describing a WebGPU device. Browser-safe: Node's part is in src/node.ts. */
 import { defaultCaps, type Caps } from '../../kernels/plan.ts';
 import { DeviceUnavailableError } from './errors.ts';
+import type { GPU, GPUAdapterInfo, GPUDevice } from './webgpu.ts';
 
 /** What `doctor`, reports and benchmarks say about a device. */
 export interface DeviceInfo {

@@ -4,7 +4,7 @@
  * did not run leave tensors undefined. Close it and open another. What is thrown before anything is recorded (a tensor
  * over a limit, a released tensor, an unknown shape) leaves the runtime as it was.
  */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 
 /** No usable WebGPU adapter: the message says what was tried and what to do next. */
 export class DeviceUnavailableError extends SpanwiseError {}

@@ -3,6 +3,7 @@
  * explicitly; no finaliser is relied on. A pool that would grow over twice what was ever in use destroys idle blocks.
  */
 import { OutOfMemoryError } from './errors.ts';
+import type { GPUBuffer } from './webgpu.ts';
 
 /** What a buffer is for; the report groups bytes by it. */
 export type Label = 'weights' | 'gradients' | 'optimizer' | 'activations' | 'scratch' | 'inputs';

@@ -1,5 +1,5 @@
 /** Counts what plans say they do: FLOPs, multiply-adds, bytes and dispatches, by phase and kernel. */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Dispatch } from '../../kernels/plan.ts';
 
 export type Phase = 'forward' | 'backward' | 'optimizer';

@@ -1,6 +1,6 @@
 /** Compiles pipelines asynchronously, each once, with explicit bind group layouts shared by access pattern. */
 import type { Dispatch } from '../../kernels/plan.ts';
-import { wgslOf } from '../../kernels/shared/wgsl.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
 import { ShaderError } from './errors.ts';
 
 const COMPUTE = 0x4;

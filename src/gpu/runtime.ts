@@ -3,7 +3,7 @@
  * missing, writes all uniforms and host tables once, encodes one compute pass and submits it. So a training step is
  * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
  */
-import { InputError, SpanwiseError } from '../../kernels/shared/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import {
   checkParams,
   portOf,
@@ -24,8 +24,8 @@ import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
 import { Pipelines, pipelineKey } from './pipelines.ts';
 import { Profiler } from './profiler.ts';
-import type { Recorder } from './recorder.ts';
-import { Tensor, type Storage } from './tensor.ts';
+import { Tensor, type KernelOptions, type Recorder, type Storage, type TensorRuntime } from './tensor.ts';
+import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
 
@@ -38,7 +38,7 @@ export interface RuntimeOptions {
   onClose?: () => void;
 }
 
-export class Runtime {
+export class Runtime implements TensorRuntime {
   readonly device: GPUDevice;
   readonly caps: Caps;
   readonly info: DeviceInfo;
@@ -229,12 +229,7 @@ export class Runtime {
   kernel(
     kernel: Kernel,
     inputs: Readonly<Record<string, Tensor | undefined>>,
-    options: {
-      params?: Readonly<Record<string, unknown>>;
-      host?: Readonly<Record<string, { data: Int32Array; shape: Shape }>>;
-      wanted?: readonly string[];
-      label?: Label;
-    } = {},
+    options: KernelOptions = {},
   ): Record<string, Tensor> {
     const params = options.params ?? {};
     checkParams(kernel, params);

@@ -1,9 +1,11 @@
 /**
- * Node only: the software Vulkan stack inside the development dependency `@sparticuz/chromium`, for machines with no
- * GPU driver. Its archive is unpacked once into a cache folder; the Vulkan loader finds it through environment
- * variables that must be set before the process starts, hence `restartOnSoftwareDevice`.
+ * Node only: the software Vulkan driver (SwiftShader) inside the optional dependency `@sparticuz/chromium`, for
+ * machines with no GPU driver. It is unpacked once into a cache folder and loaded into the running process.
+ *
+ * Dawn opens `libvulkan.so.1` by that name, and the dynamic linker answers with a library of that SONAME that is in the
+ * process already. So the driver is given this SONAME when it is unpacked and stands in for the Vulkan loader: no
+ * variable has to be set before the process starts, and it works in a worker, whose process.env is a copy.
  */
-import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -15,19 +17,21 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { homedir, tmpdir } from 'node:os';
+import { constants, homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { DeviceUnavailableError } from './errors.ts';
 
 const ARCHIVE = 'swiftshader.tar.br';
-const ICD = 'vk_swiftshader_icd.json';
-const LOADER = 'libvulkan.so.1';
+/** The driver's name in the archive, and its SONAME there. */
 const DRIVER = 'libvk_swiftshader.so';
-/** Set in the restarted process: the id of the process that restarted it, and why. */
-const MARK = 'SPANWISE_SOFTWARE_DEVICE';
-const PARENT_CHECK_MS = 250;
+/** Its name in the cache folder and its SONAME there: what Dawn asks for. */
+const LOADER = 'libvulkan.so.1';
+const ICD = 'icd.json';
+/** dlopen's flag that keeps a library in the process when it is closed; glibc's value, which Node does not name. */
+const RTLD_NODELETE = 0x1000;
 
 const reasons = {
   forced: 'SPANWISE_DEVICE=software',
@@ -51,8 +55,20 @@ function archivePath(): string | undefined {
   return undefined;
 }
 
+/** The driver under the SONAME of the Vulkan loader, which is shorter: the name is overwritten where it stands. */
+function renamed(driver: Buffer): Buffer {
+  const at = driver.indexOf(`\0${DRIVER}\0`);
+  if (at < 0) throw new DeviceUnavailableError(`${ARCHIVE}: ${DRIVER} does not hold its own name`);
+  const result = Buffer.from(driver);
+  result.write(LOADER.padEnd(DRIVER.length, '\0'), at + 1, 'latin1');
+  return result;
+}
+
+/** What tells a system's Vulkan loader of the driver beside it. */
+const icd = { file_format_version: '1.0.0', ICD: { library_path: `./${LOADER}`, api_version: '1.0.5' } };
+
 /** Regular files of a tar archive by base name (ustar: 512-byte headers, octal sizes). */
-function* tarFiles(tar: Buffer): Generator<[string, Buffer]> {
+export function* tarFiles(tar: Buffer): Generator<[string, Buffer]> {
   for (let at = 0; at + 512 <= tar.length;) {
     const name = tar.toString('utf8', at, at + 100).replace(/\0.*$/s, '');
     if (!name) return;
@@ -87,7 +103,7 @@ function isOwn(folder: string): boolean {
 }
 
 /** True when the driver is in a folder that the user alone could fill. */
-const isUnpacked = (folder: string): boolean => isOwn(dirname(folder)) && existsSync(join(folder, ICD));
+const isUnpacked = (folder: string): boolean => isOwn(dirname(folder)) && existsSync(join(folder, LOADER));
 
 /** Puts the driver into a folder, whole or not at all. True when it is there. */
 function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean {
@@ -107,24 +123,31 @@ function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean
 
 /**
  * Unpacks the software driver unless that was done before; several processes may do it at once.
- * @returns the folder with the ICD json and the Vulkan loader. Errors: DeviceUnavailableError saying what to install.
+ * @returns the folder with the driver and its ICD json. Errors: DeviceUnavailableError saying what to install.
  */
 export function unpackSoftwareDevice(): string {
   const archive = archivePath();
-  if (process.platform !== 'linux' || process.arch !== 'x64' || !archive)
+  if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new DeviceUnavailableError(
-      'no WebGPU adapter was found, and the software device (npm package @sparticuz/chromium, Linux x64) is not ' +
-        'installed: install a Vulkan driver, or `npm install --save-dev @sparticuz/chromium@147.0.0`',
+      'no WebGPU adapter was found, and the software device is for Linux x64: install a GPU driver',
+    );
+  if (!archive)
+    throw new DeviceUnavailableError(
+      'no WebGPU adapter was found, and the software device is not installed: install a Vulkan driver, or ' +
+        '`npm install @sparticuz/chromium@147.0.0`',
     );
   const { version } = JSON.parse(readFileSync(join(dirname(archive), '..', 'package.json'), 'utf8')) as {
     version: string;
   };
-  const folders = cacheFolders().map((cache) => join(cache, `swiftshader-${version}`));
+  const folders = cacheFolders().map((cache) => join(cache, `swiftshader-${version}-preloaded`));
   const unpacked = folders.find(isUnpacked);
   if (unpacked) return unpacked;
-  const files = [...tarFiles(brotliDecompressSync(readFileSync(archive)))].filter(([name]) =>
-    [LOADER, DRIVER, ICD].includes(name),
-  );
+  const driver = new Map(tarFiles(brotliDecompressSync(readFileSync(archive)))).get(DRIVER);
+  if (!driver) throw new DeviceUnavailableError(`${archive}: holds no ${DRIVER}`);
+  const files: [string, Buffer][] = [
+    [ICD, Buffer.from(JSON.stringify(icd))],
+    [LOADER, renamed(driver)],
+  ];
   const made = folders.find((folder) => unpackInto(folder, files));
   if (!made)
     throw new DeviceUnavailableError(
@@ -134,12 +157,10 @@ export function unpackSoftwareDevice(): string {
   return made;
 }
 
-/** True in a process that was started on the software device. */
-export const onSoftwareDevice = (): boolean => process.env[MARK] !== undefined;
+let taken: SoftwareReason | undefined;
 
-/** Why this process was started on the software device, in words; undefined where it was not. */
-export const softwareReason = (): string | undefined =>
-  reasons[process.env[MARK]?.split(' ')[1] as SoftwareReason];
+/** Why this process uses the software device, in words; undefined where it does not. */
+export const softwareReason = (): string | undefined => taken && reasons[taken];
 
 /** True when the caller asks for the software device even where a driver exists: SPANWISE_DEVICE=software. */
 export function softwareForced(): boolean {
@@ -166,38 +187,28 @@ export function mayHaveVulkan(): boolean {
   }
 }
 
-let watching = false;
-
-/** Ends a restarted process when the one that it stands for is gone: whoever kills that one means this one. */
-export function endWithParent(): void {
-  const parent = process.ppid;
-  // The variables pass on to children of the restarted process, which have their own parent.
-  if (watching || process.env[MARK]?.split(' ')[0] !== String(parent)) return;
-  watching = true;
-  setInterval(() => {
-    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM');
-  }, PARENT_CHECK_MS).unref();
-}
-
-/** Runs this very process again on the software device and exits with its status. Never returns. */
-export function restartOnSoftwareDevice(reason: SoftwareReason): never {
+/**
+ * Loads the software driver into this process, so that the next Dawn instance finds it.
+ *
+ * Where Dawn has opened a system's Vulkan loader before (`no-adapter`), the name is taken, and the driver is made known to
+ * that loader by its variables instead: process.env of the main thread is the process's own.
+ * Errors: DeviceUnavailableError (not installed, cannot be unpacked or loaded; a worker where the name is taken).
+ */
+export function useSoftwareDevice(reason: SoftwareReason): void {
+  if (taken) return;
   const folder = unpackSoftwareDevice();
-  const libraries = [folder, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
-  const icd = join(folder, ICD);
-  const child = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      [MARK]: `${process.pid} ${reason}`,
-      VK_ICD_FILENAMES: icd,
-      VK_DRIVER_FILES: icd,
-      LD_LIBRARY_PATH: libraries,
-    },
-  });
-  if (child.error)
-    throw new DeviceUnavailableError(`the software device cannot be started: ${child.error.message}`, {
-      cause: child.error,
-    });
-  if (child.signal) process.kill(process.pid, child.signal);
-  process.exit(child.status ?? 1);
+  if (reason === 'no-adapter' && !isMainThread)
+    throw new DeviceUnavailableError(
+      'no WebGPU adapter was found, and a worker cannot change that: set SPANWISE_DEVICE=software before the program starts',
+    );
+  if (mayHaveVulkan()) process.env.VK_DRIVER_FILES = process.env.VK_ICD_FILENAMES = join(folder, ICD);
+  try {
+    process.dlopen({ exports: {} }, join(folder, LOADER), constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  } catch (error) {
+    // It is no Node module, which is what Node says once it has loaded it.
+    const { message } = error as Error;
+    if (!message.includes('did not self-register'))
+      throw new DeviceUnavailableError(`the software device cannot be loaded: ${message}`, { cause: error });
+  }
+  taken = reason;
 }

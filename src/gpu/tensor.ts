@@ -1,7 +1,59 @@
-import { sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
-import type { Block } from './memory.ts';
-import type { Runtime } from './runtime.ts';
+/** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
+import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
+import type { Block, Label, Memory } from './memory.ts';
+import type { GPUBuffer } from './webgpu.ts';
+
+export interface KernelOptions {
+  params?: Params;
+  /** Integer inputs that the plan reads. */
+  host?: Readonly<Record<string, { data: Int32Array; shape: Shape }>>;
+  /** Outputs of a backward kernel that are wanted; all when absent. */
+  wanted?: readonly string[];
+  /** What the outputs' bytes are for. */
+  label?: Label;
+}
+
+/** What operations ask of the runtime of a tensor; see Runtime, which is it. */
+export interface TensorRuntime {
+  readonly caps: Caps;
+  readonly memory: Memory;
+  tape: Recorder | undefined;
+  empty(shape: Shape, dtype?: DType, label?: Label): Tensor;
+  upload(data: Float32Array | Int32Array, shape: Shape, label?: Label): Tensor;
+  read(tensor: Tensor): Promise<Float32Array | Int32Array>;
+  track(tensor: Tensor): Tensor;
+  keep(tensor: Tensor): Tensor;
+  tidy<T>(body: () => T): T;
+  kernel(
+    kernel: Kernel,
+    inputs: Readonly<Record<string, Tensor | undefined>>,
+    options?: KernelOptions,
+  ): Record<string, Tensor>;
+}
+
+/** Keeps the operations that run while it is `Runtime.tape`; the tape of src/ops is one. */
+export interface Recorder {
+  record(node: Node): void;
+  /** Operations kept so far. */
+  readonly length: number;
+}
+
+/** One operation that ran. */
+export interface Node {
+  op: string;
+  /** Inputs that require a gradient. */
+  inputs: readonly Tensor[];
+  outputs: readonly Tensor[];
+  /**
+   * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
+   * The tape adds to the returned tensors in place, so each is a new one, and no two share memory; a view of a given
+   * gradient is fine.
+   */
+  backward(grads: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[];
+  /** Tensors that only this node still needs once its backward has run. */
+  saved: readonly Tensor[];
+}
 
 /** A block shared by a tensor and its views; goes back to the pool with the last of them. */
 export interface Storage {
@@ -14,7 +66,7 @@ export interface Storage {
  * ends, `release()` is called, or, made outside any scope, the runtime closes.
  */
 export class Tensor {
-  readonly runtime: Runtime;
+  readonly runtime: TensorRuntime;
   readonly shape: Shape;
   readonly dtype: DType;
   /** The gradient of the last `backward`, for leaves that require one. */
@@ -25,7 +77,7 @@ export class Tensor {
   #released = false;
 
   /** For the runtime's use; see Runtime.upload, Runtime.empty, Runtime.wrap. */
-  constructor(runtime: Runtime, shape: Shape, dtype: DType, storage: Storage) {
+  constructor(runtime: TensorRuntime, shape: Shape, dtype: DType, storage: Storage) {
     this.runtime = runtime;
     this.shape = shape;
     this.dtype = dtype;

@@ -18,7 +18,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import {
   decodeTensor,
   headerLength,
@@ -236,13 +236,15 @@ export function writeCheckpointFolder(dir: string, files: Record<string, FileCon
  * Completes a checkpoint whose writer was killed after the new files were all written; to be called before the files of
  * a checkpoint folder are read. Does nothing to any other folder, or to one that does not exist. Safe beside a live
  * writer: what is not yet complete is left to it.
- * @throws InputError naming `dir` when there is something to complete and the folder cannot be written.
+ * @throws InputError naming `dir` when it cannot be read, or there is something to complete and it cannot be written.
  */
 export function recoverFolder(dir: string): void {
   const log = join(dir, committed);
+  let what = dir;
   try {
     const names = unless(['ENOENT', 'ENOTDIR'], () => readdirSync(log));
     if (!names) return;
+    what = `${dir}: an interrupted checkpoint cannot be completed`;
     for (const name of names) {
       const entry = join(log, name);
       if (name.endsWith(removal)) {
@@ -253,7 +255,7 @@ export function recoverFolder(dir: string): void {
     syncFolder(dir);
     unless([...gone, 'ENOTEMPTY'], () => rmdirSync(log));
   } catch (error) {
-    throw explain(error, `${dir}: an interrupted checkpoint cannot be completed`);
+    throw explain(error, what);
   }
 }
 

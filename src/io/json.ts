@@ -1,5 +1,5 @@
 /** Reading JSON: every error is one line that names the source and the place. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 

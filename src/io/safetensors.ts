@@ -1,7 +1,7 @@
 // The safetensors format: u64 little-endian header length, a JSON header, the tensors' bytes side by side.
 // Browser-safe; src/io/files.ts reads and writes files of any size with the same pieces. Typed-array views assume a
 // little-endian host, as every host of WebGPU is.
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 
 /** A tensor in host memory, row-major; a scalar has shape []. `data` is a Float32Array exactly when dtype is 'f32'. */
 export interface HostTensor {

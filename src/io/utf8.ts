@@ -1,4 +1,4 @@
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 
 /**
  * The text of UTF-8 bytes, a leading byte-order mark dropped. `what` names the bytes (a file) in errors. Throws

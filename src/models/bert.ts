@@ -3,7 +3,7 @@
  * types, no dropout inside; and ALBERT's (`AlbertModel`; Lan et al. 2020), which is the same but for embeddings of a
  * smaller size and one layer's weights for all layers. Parameter names are Hugging Face's.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from '../nn/modules.ts';

@@ -2,7 +2,7 @@
  * CEREM: extraction by prompts and pointers, with Segment Information Attention in two independent branches (SPEC
  * section 3; the paper's equations are named at each step).
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { sizeOf } from '../../kernels/plan.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { LayerNorm, Linear } from '../nn/modules.ts';

@@ -1,5 +1,5 @@
 /** Reading configuration objects: every problem is one InputError that names file and key. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Json } from '../io/json.ts';
 
 export type { Json };
@@ -49,6 +49,13 @@ export class Fields {
     return value as string[];
   }
 
+  /** A text that is not blank. */
+  text(key: string, fallback?: string): string {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'string' || value.trim() === '') throw this.error(key, 'must be a text', value);
+    return value;
+  }
+
   /** Distinct integers of at least 1, at least one of them. */
   integers(key: string, fallback?: readonly number[]): number[] {
     const value = this.#get(key) ?? fallback;
@@ -64,6 +71,21 @@ export class Fields {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw this.error(key, 'must be an object', value);
     return value as Json;
+  }
+
+  /** The fields of an object, none where the key is absent. */
+  fields(key: string): Fields {
+    return new Fields(this.has(key) ? this.object(key) : {}, `${this.#what}: ${key}`);
+  }
+
+  /** Every key with its text. */
+  texts(): Record<string, string> {
+    return Object.fromEntries(Object.keys(this.#json).map((key) => [key, this.text(key)]));
+  }
+
+  /** Whatever the key holds; undefined where it is absent. The key counts as known. */
+  value(key: string): unknown {
+    return this.#get(key);
   }
 
   has(key: string): boolean {

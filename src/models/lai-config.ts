@@ -2,22 +2,16 @@
  * LAI-Net's configuration (SPEC section 3), and the batch that goes between packing and the model: text, the labels'
  * annotations and the levitated markers of every candidate in one sequence.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
 
-export const visibilities = ['invisible', 'visible', 'full'] as const;
-const defaultMarkers = {
-  start: '[unused1]',
-  end: '[unused2]',
-  subjectStart: '[unused3]',
-  subjectEnd: '[unused4]',
-};
-export type Marker = keyof typeof defaultMarkers;
+export const stages = ['entities', 'relations'] as const;
+const visibilities = ['invisible', 'visible', 'full'] as const;
 
 export interface LaiConfig {
   encoder: BertConfig;
-  stage: 'entities' | 'relations';
+  stage: (typeof stages)[number];
   entityTypes: string[];
   relationTypes: string[];
   /** Those of `relationTypes` that hold in both directions or in none. */
@@ -40,7 +34,7 @@ export interface LaiConfig {
   /** Most candidates of one instance. */
   maxCandidates: number;
   relationThreshold: number;
-  markers: Record<Marker, string>;
+  markers: { start: string; end: string; subjectStart: string; subjectEnd: string };
 }
 
 /** What a token is to the others. */
@@ -49,9 +43,10 @@ export const kinds = { text: 0, annotation: 1, marker: 2 } as const;
 /** Whether there is a graph, hence a second round. */
 export const hasGraph = ({ annotate, graphLayers }: LaiConfig): boolean => annotate && graphLayers > 0;
 
+const labelKeys = { entities: 'entityTypes', relations: 'relationTypes' } as const;
+
 /** The labels that are annotated, in order. */
-export const labelsOf = ({ stage, entityTypes, relationTypes }: LaiConfig): string[] =>
-  stage === 'entities' ? entityTypes : relationTypes;
+export const labelsOf = (config: LaiConfig): string[] => config[labelKeys[config.stage]];
 
 /** For each relation type the class of its inverse, which is its own where it is symmetric. */
 export function inverseClasses({ relationTypes, symmetric }: LaiConfig): number[] {
@@ -65,27 +60,24 @@ export const relationClasses = ({ relationTypes, symmetric }: LaiConfig): number
 
 /** `sees` of the kernel `visibility-attention`: bit j of entry i says that kind i sees kind j. */
 export function visibleKinds({ visibility, markerVisibility }: LaiConfig): number[] {
+  if (visibility === 'full') return [7, 7, 7];
   const [text, annotation, marker] = [1, 2, 4];
-  if (visibility === 'full') return Array<number>(3).fill(text | annotation | marker);
-  const between = visibility === 'visible';
-  return [
-    text | marker | (between ? annotation : 0),
-    annotation | (between ? text : 0),
-    text | (markerVisibility === 'all' ? marker : 0),
-  ];
+  const other = visibility === 'visible' ? text | annotation : 0;
+  return [text | marker | other, annotation | other, text | (markerVisibility === 'all' ? marker : 0)];
 }
 
 /** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
 export function parseLaiConfig(json: Json, what: string): LaiConfig {
   const fields = new Fields(json, what);
   fields.oneOf('model', ['lai'] as const);
+  const markers = fields.fields('markers');
   const config: LaiConfig = {
     encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
-    stage: fields.oneOf('stage', ['entities', 'relations'] as const),
+    stage: fields.oneOf('stage', stages),
     entityTypes: fields.strings('entityTypes', []),
     relationTypes: fields.strings('relationTypes', []),
     symmetric: fields.strings('symmetric', []),
-    annotations: phrases(fields, 'annotations', {}),
+    annotations: fields.fields('annotations').texts(),
     annotate: fields.boolean('annotate', true),
     visibility: fields.oneOf('visibility', visibilities, 'invisible'),
     markerVisibility: fields.oneOf('markerVisibility', ['pair', 'all'] as const, 'pair'),
@@ -95,36 +87,24 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
     maxSpanWidth: fields.integer('maxSpanWidth', 8),
     maxCandidates: fields.integer('maxCandidates', 220),
     relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
-    markers: { ...defaultMarkers, ...phrases(fields, 'markers', defaultMarkers) },
+    markers: {
+      start: markers.text('start', '[unused1]'),
+      end: markers.text('end', '[unused2]'),
+      subjectStart: markers.text('subjectStart', '[unused3]'),
+      subjectEnd: markers.text('subjectEnd', '[unused4]'),
+    },
   };
-  fields.rejectUnknown();
-  const { stage, relationTypes, symmetric, markers, views } = config;
+  for (const each of [fields, markers]) each.rejectUnknown();
+  const { stage, relationTypes, symmetric, views } = config;
   const unknown = symmetric.find((type) => !relationTypes.includes(type));
   if (unknown !== undefined)
     throw fields.error('symmetric', `may list relationTypes alone (${relationTypes.join(', ')})`, unknown);
-  for (const name of Object.keys(markers))
-    if (!Object.hasOwn(defaultMarkers, name))
-      throw new InputError(
-        `${what}: markers: unknown key "${name}" (known: ${Object.keys(defaultMarkers).join(', ')})`,
-      );
   if (labelsOf(config).length === 0)
-    throw new InputError(
-      `${what}: "${stage === 'entities' ? 'entityTypes' : 'relationTypes'}" is empty: stage ${stage} has nothing to tell`,
-    );
+    throw new InputError(`${what}: no label of stage ${stage}: "${labelKeys[stage]}" is empty`);
   const width = config.encoder.hiddenSize * (stage === 'entities' ? 1 : 2);
   if (hasGraph(config) && width % views)
     throw new InputError(`${what}: "views" ${views} does not divide the graph's width ${width}`);
   return config;
-}
-
-/** An object of strings that are not blank. */
-function phrases(fields: Fields, key: string, fallback: Record<string, string>): Record<string, string> {
-  if (!fields.has(key)) return fallback;
-  const given = fields.object(key);
-  for (const [name, value] of Object.entries(given))
-    if (typeof value !== 'string' || value.trim() === '')
-      throw fields.error(key, `must give ${JSON.stringify(name)} a text`, value);
-  return given as Record<string, string>;
 }
 
 /** The config as a checkpoint stores it. */

@@ -3,7 +3,7 @@
  * segments of r neighbouring tokens, for several r. The shape of the encoder's output stays, so the module fits behind
  * any encoder.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { LayerNorm, Linear } from '../nn/modules.ts';
 import type { Init, Parameters } from '../nn/parameters.ts';

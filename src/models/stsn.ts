@@ -2,7 +2,7 @@
  * STSN: joint entity and relation extraction with stacked attention between label, entity and relation states
  * (SPEC section 3; the paper's equations are named at each step).
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { LayerNorm, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
@@ -10,12 +10,11 @@ import {
   concat,
   hostInts,
   rangeMaxPool,
-  reshape,
   spanRepresentation,
   spanScore,
   type HostInts,
 } from '../ops/index.ts';
-import { Bert, parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
+import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
 import {
   parseSegmentAttention,
@@ -23,6 +22,7 @@ import {
   type SegmentAttentionConfig,
 } from './segment-information-attention.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
+import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
 export const interactions = ['both', 'ner-to-re', 're-to-ner', 'none'] as const;
 
@@ -153,16 +153,6 @@ export interface States {
   relation: Tensor;
 }
 
-/** A batch of sentences as the model takes it. */
-export interface StsnBatch {
-  pieces: PieceBatch;
-  /** i32[B·n, 3] = (b, first piece, last piece + 1) of every word; (b, 0, 0) past a sentence's end. */
-  words: Int32Array;
-  /** i32[B]: words of each sentence; n is the longest. */
-  wordLengths: Int32Array;
-  columns: number;
-}
-
 export class Stsn {
   readonly config: StsnConfig;
   readonly parameters: Parameters;
@@ -209,7 +199,7 @@ export class Stsn {
   }
 
   /** One vector a word in its three roles, after N layers. */
-  states(batch: StsnBatch, regularisation?: Regularisation): States {
+  states(batch: WordBatch, regularisation?: Regularisation): States {
     return this.parameters.runtime.tidy(() => {
       const words = this.#words(batch, regularisation);
       let states: States = {
@@ -224,11 +214,8 @@ export class Stsn {
   }
 
   /** Ê [B, n, d]: words → pieces → BERT → the maximum over each word's pieces → segment attention, where there is one. */
-  #words(batch: StsnBatch, regularisation?: Regularisation): Tensor {
-    const dropped = regularise(this.encoder.forward(batch.pieces), regularisation);
-    const { rows } = batch.pieces;
-    const pooled = rangeMaxPool(dropped, hostInts(batch.words, [rows * batch.columns, 3]));
-    const words = reshape(pooled, [rows, batch.columns, this.config.encoder.hiddenSize]);
+  #words(batch: WordBatch, regularisation?: Regularisation): Tensor {
+    const words = wordVectors(regularise(this.encoder.forward(batch.pieces), regularisation), batch);
     return this.#segments?.forward(words, batch.wordLengths) ?? words;
   }
 
@@ -249,17 +236,11 @@ export class Stsn {
    */
   relationLogits(states: States, heads: Int32Array, tails: Int32Array): Tensor {
     const rows = heads.length / 3;
-    const between = new Int32Array(heads.length);
-    for (let p = 0; p < heads.length; p += 3) {
-      const start = Math.min(heads[p + 2], tails[p + 2]);
-      const end = Math.max(heads[p + 1], tails[p + 1]);
-      between.set([heads[p], start, Math.max(start, end)], p);
-    }
     return states.relation.runtime.tidy(() => {
       const representation = concat(
         spanRepresentation(states.relation, this.#widths, hostInts(heads, [rows, 3])),
         spanRepresentation(states.relation, this.#widths, hostInts(tails, [rows, 3])),
-        rangeMaxPool(states.relation, hostInts(between, [rows, 3])),
+        rangeMaxPool(states.relation, hostInts(betweenSpans(heads, tails), [rows, 3])),
       );
       return this.#relationHead.forward(representation);
     });

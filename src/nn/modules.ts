@@ -4,22 +4,30 @@ import type { Tensor } from '../gpu/tensor.ts';
 import {
   attention,
   embedding,
+  gru,
   hostInts,
   layerNorm,
   linear,
+  lstm,
   visibilityAttention,
   type HostInts,
 } from '../ops/index.ts';
-import type { Parameters } from './parameters.ts';
+import type { Init, Parameters } from './parameters.ts';
 
 /** y = activation(x Wᵀ + b): `name.weight` [out, in], `name.bias` [out]. */
 export class Linear {
   readonly weight: Tensor;
   readonly bias: Tensor;
 
-  constructor(parameters: Parameters, name: string, inputs: number, outputs: number) {
+  constructor(
+    parameters: Parameters,
+    name: string,
+    inputs: number,
+    outputs: number,
+    init: Init = { normal: 1 / Math.sqrt(inputs) },
+  ) {
     const own = parameters.in(name);
-    this.weight = own.take('weight', [outputs, inputs], { normal: 1 / Math.sqrt(inputs) });
+    this.weight = own.take('weight', [outputs, inputs], init);
     this.bias = own.take('bias', [outputs], 'zeros', false);
   }
 
@@ -111,5 +119,36 @@ export class MultiHeadAttention {
         visibilityAttention(query, key, value, { heads, sees, kinds, groups, lengths }),
       );
     });
+  }
+}
+
+const cells = { lstm: { rows: 4, run: lstm }, gru: { rows: 3, run: gru } };
+
+/**
+ * A bidirectional recurrent layer (PyTorch's nn.LSTM, nn.GRU), `inputs` → `hidden` a direction, under PyTorch's names:
+ * `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0` and the four `_reverse`.
+ */
+export class BiRecurrent {
+  readonly #cell: keyof typeof cells;
+  readonly #weights: Record<string, Tensor> = {};
+
+  constructor(parameters: Parameters, cell: keyof typeof cells, inputs: number, hidden: number) {
+    this.#cell = cell;
+    const rows = cells[cell].rows * hidden;
+    const take = (name: string, columns?: number) =>
+      (this.#weights[name] = columns
+        ? parameters.take(name, [rows, columns], { normal: 1 / Math.sqrt(columns) })
+        : parameters.take(name, [rows], 'zeros', false));
+    for (const end of ['l0', 'l0_reverse']) {
+      take(`weight_ih_${end}`, inputs);
+      take(`weight_hh_${end}`, hidden);
+      take(`bias_ih_${end}`);
+      take(`bias_hh_${end}`);
+    }
+  }
+
+  /** x [B, L, inputs] → [B, L, 2 hidden] of the first `lengths` [B] tokens of each row, 0 behind them. */
+  forward(x: Tensor, lengths: HostInts): Tensor {
+    return cells[this.#cell].run(x, this.#weights, lengths);
   }
 }

@@ -2,15 +2,19 @@
  * Parameters by name. A model asks for each of its parameters by the checkpoint's name and shape; where the values
  * come from (a seed or a file) is decided here, so loading and initialising are one code path.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Shape } from '../../kernels/plan.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { stream } from './random.ts';
 
-/** Initial values without a file: SPEC section 2 (linear N(0, 1/fan-in), embeddings N(0, 0.02²), biases 0, norms 1 and 0). */
-export type Init = { normal: number } | { constant: number } | 'zeros' | 'ones';
+/**
+ * Initial values without a file: SPEC section 2 (linear N(0, 1/fan-in), embeddings N(0, 0.02²), biases 0, norms 1 and
+ * 0). `like`: those of an earlier parameter of the same shape, by its full name.
+ */
+export type Init = Start | { like: string };
+type Start = { normal: number } | { constant: number } | 'zeros' | 'ones';
 
 /** First id of the random streams used here. */
 const INIT_STREAM = 2;
@@ -26,10 +30,17 @@ export interface Source {
   values(name: string, shape: Shape, init: Init, index: number): Float32Array;
 }
 
+const isCopy = (init: Init): init is { like: string } => typeof init === 'object' && 'like' in init;
+
 /** Random values; the same seed gives the same model on every machine. */
 export function randomSource(seed: number): Source {
+  const starts = new Map<string, { init: Start; index: number }>();
   return {
-    values(_name, shape, init, index) {
+    values(name, shape, given, own) {
+      const start = isCopy(given) ? starts.get(given.like) : { init: given, index: own };
+      if (!start) throw new InputError(`parameter ${name} starts like one that is not there`);
+      starts.set(name, start);
+      const { init, index } = start;
       const values = new Float32Array(sizeOf(shape));
       if (init === 'ones') values.fill(1);
       else if (init === 'zeros') return values;

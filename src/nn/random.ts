@@ -2,8 +2,8 @@
  * Seeded random numbers on the host. Counter-based (Philox), so a stream is named by a seed and a few integers:
  * what one sentence of one epoch draws depends neither on what was drawn before nor on the order of the batches.
  */
-import { InputError } from '../../kernels/shared/errors.ts';
-import { philox4x32 } from '../../kernels/reference/philox.ts';
+import { InputError } from '../../kernels/errors.ts';
+import { philox4x32 } from '../../kernels/shared/philox.ts';
 
 const TWO_32 = 2 ** 32;
 

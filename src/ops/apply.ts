@@ -1,8 +1,8 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { backwardRequest, visibleOutputs } from '../../kernels/backward-request.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
-import type { Runtime } from '../gpu/runtime.ts';
-import { Tensor } from '../gpu/tensor.ts';
+import { Tensor, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
  * An integer input: host values and their shape. An operation has read them when it returns; under a tape its backward
@@ -20,7 +20,7 @@ export type Inputs = Readonly<Record<string, Tensor | HostInts | undefined>>;
  * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op (nothing has run then).
  */
 export function apply(
-  runtime: Runtime,
+  runtime: TensorRuntime,
   kernel: Kernel,
   inputs: Inputs,
   params: Params = {},
@@ -32,24 +32,17 @@ export function apply(
     else if (value) host[name] = value;
   const tape = runtime.tape;
   const differentiable = tape ? Object.entries(tensors).filter(([, tensor]) => tensor.requiresGrad) : [];
-  const backward = kernel.backward;
-  if (differentiable.length > 0 && !backward)
+  if (differentiable.length > 0 && !kernel.backward)
     throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
   const outputs = runtime.kernel(kernel, tensors, { params, host });
-  const saved = kernel.outputs.filter((port) => port.saved && outputs[port.name]).map((port) => port.name);
-  const visible = Object.keys(outputs).filter((name) => !saved.includes(name));
+  const visible = visibleOutputs(kernel, outputs);
+  const saved = Object.keys(outputs).filter((name) => !visible.includes(name));
   const results = Object.fromEntries(visible.map((name) => [name, outputs[name]]));
-  if (!tape || !backward || differentiable.length === 0) {
+  if (!tape || differentiable.length === 0) {
     for (const name of saved) outputs[name].release();
     return results;
   }
 
-  const wanted = differentiable.map(([name]) => `grad_${name}`);
-  const needed = new Set(backward.inputs.map((port) => port.name));
-  const pick = (from: Readonly<Record<string, Tensor>>) =>
-    Object.fromEntries(Object.entries(from).filter(([name]) => needed.has(name)));
-  const known = new Set(backward.params.map((p) => p.name));
-  const backwardParams = Object.fromEntries(Object.entries(params).filter(([name]) => known.has(name)));
   tape.record({
     op: kernel.name,
     inputs: differentiable.map(([, tensor]) => tensor),
@@ -61,17 +54,15 @@ export function apply(
         zeros.push(runtime.upload(new Float32Array(size), shape, 'gradients'));
         return zeros[zeros.length - 1];
       };
-      const upstream = Object.fromEntries(
-        visible.map((name, i) => [`grad_${name}`, grads[i] ?? zerosLike(outputs[name])]),
+      const request = backwardRequest(
+        kernel,
+        { inputs: tensors, host, outputs, params },
+        (name) => grads[visible.indexOf(name)] ?? zerosLike(outputs[name]),
+        differentiable.map(([name]) => name),
       );
-      const backwardHost = Object.fromEntries(Object.entries(host).filter(([name]) => needed.has(name)));
-      const gradients = runtime.kernel(
-        backward,
-        { ...pick(tensors), ...pick(outputs), ...upstream },
-        { params: backwardParams, host: backwardHost, wanted, label: 'gradients' },
-      );
+      const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });
       for (const tensor of zeros) tensor.release();
-      return wanted.map((name) => gradients[name]);
+      return request.wanted.map((name) => gradients[name]);
     },
   });
   return results;

@@ -3,7 +3,7 @@
  * kernel's; SPEC section 1). Integer inputs are host values.
  */
 import { MAX_PARTS } from '../../kernels/concat.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Params, Shape } from '../../kernels/plan.ts';
 import { MAX_TERMS } from '../../kernels/weighted-sum.ts';
@@ -12,7 +12,7 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { apply, type HostInts, type Inputs } from './apply.ts';
 
 export { apply, type HostInts, type Inputs } from './apply.ts';
-export type { Node } from '../gpu/recorder.ts';
+export type { Node } from '../gpu/tensor.ts';
 export { record, Tape, untracked } from './tape.ts';
 
 /** Host integers of a shape. Errors: InputError when the count does not fit. */
@@ -36,8 +36,9 @@ export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number, 
 /** Softmax over the last axis. */
 export const softmax = (x: Tensor): Tensor => one('softmax', x, { x });
 
-/** Rows of table [V, d] at ids [...] → [..., d]. */
-export const embedding = (ids: HostInts, table: Tensor): Tensor => one('embedding', table, { ids, table });
+/** Rows of table [V, d] at ids [...] → [..., d]; with `padding` an id of −1 is a row of zeros. */
+export const embedding = (ids: HostInts, table: Tensor, padding = false): Tensor =>
+  one('embedding', table, { ids, table }, { padding });
 
 /** Multi-head attention of q [B, Lq, D] over k, v [B, Lk, D]; `lengths` [B] masks keys, `mask` [B, Lq, Lk] pairs. */
 export const attention = (
@@ -47,6 +48,19 @@ export const attention = (
   options: { heads: number; lengths?: HostInts; mask?: HostInts },
 ): Tensor =>
   one('attention', q, { q, k, v, mask: options.mask, lengths: options.lengths }, { heads: options.heads });
+
+/**
+ * For each span (b, start, end) of spans [S, 3] the attention of row b within lengths [B] over the keys outside the span,
+ * with mask_query [D] in place of the queries inside it: q, k, v [B, L, D] → [S, L, D], rows past the length 0.
+ */
+export const contextAttention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  maskQuery: Tensor,
+  spans: HostInts,
+  { heads, lengths }: { heads: number; lengths: HostInts },
+): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
 
 /**
  * Token-to-segment attention within lengths [B], segments of every length of `scales` (SPEC section 1). With `weights`
@@ -120,6 +134,14 @@ export function slidingAveragePool(x: Tensor, lengths: HostInts, scales: readonl
   const pooled = apply(x.runtime, kernelNamed('sliding-average-pool'), { x, lengths }, { scales });
   return scales.map((r) => pooled[`out.${r}`]);
 }
+
+/** x [B, L, d] through a bidirectional LSTM with PyTorch's eight weights, within lengths [B] → [B, L, 2h]. */
+export const lstm = (x: Tensor, weights: Readonly<Record<string, Tensor>>, lengths: HostInts): Tensor =>
+  one('lstm', x, { x, ...weights, lengths }, { bidirectional: true });
+
+/** The same through a GRU. */
+export const gru = (x: Tensor, weights: Readonly<Record<string, Tensor>>, lengths: HostInts): Tensor =>
+  one('gru', x, { x, ...weights, lengths }, { bidirectional: true });
 
 /** Inverted dropout with Philox bits of (seed, offset); the identity at p = 0. */
 export const dropout = (x: Tensor, p: number, seed: number, offset: number): Tensor =>

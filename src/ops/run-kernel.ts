@@ -1,14 +1,7 @@
 /** One kernel and its gradients from host tensors to host tensors: the command line and `verify` run it this way. */
-import { InputError } from '../../kernels/shared/errors.ts';
-import {
-  checkParams,
-  defaultCaps,
-  portOf,
-  type Kernel,
-  type Params,
-  type Plan,
-  type Port,
-} from '../../kernels/plan.ts';
+import { backwardRequest, visibleOutputs } from '../../kernels/backward-request.ts';
+import { InputError } from '../../kernels/errors.ts';
+import { checkParams, defaultCaps, portOf, type Kernel, type Params, type Port } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
@@ -44,12 +37,6 @@ export function inputPort(kernel: Kernel, name: string, what: string): Port {
   const port = portOf(kernel.inputs, name);
   if (!port) throw new InputError(`${what}: tensor "${name}" is not an input (${takes(kernel)})`);
   return port;
-}
-
-/** The outputs that a caller sees: not those kept for the backward kernel alone. */
-export function visibleOutputs(kernel: Kernel, plan: Plan): string[] {
-  const saved = new Set(kernel.outputs.filter((port) => port.saved).map((port) => port.name));
-  return Object.keys(plan.outputs).filter((name) => !saved.has(name));
 }
 
 /**
@@ -97,7 +84,7 @@ export function prepareKernelRun(
   const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
   if (!gradients) return { kernel, params, device, host };
 
-  const expected = visibleOutputs(kernel, plan).filter((name) => plan.outputs[name].dtype === 'f32');
+  const expected = visibleOutputs(kernel, plan.outputs).filter((name) => plan.outputs[name].dtype === 'f32');
   for (const name of Object.keys(upstream))
     if (!expected.includes(name.slice('grad_'.length)))
       throw new InputError(
@@ -117,10 +104,6 @@ export function prepareKernelRun(
   return { kernel, params, device, host, upstream };
 }
 
-/** The entries of `all` that `keep` keeps by name. */
-const pick = <T>(all: Readonly<Record<string, T>>, keep: (name: string) => boolean): Record<string, T> =>
-  Object.fromEntries(Object.entries(all).filter(([name]) => keep(name)));
-
 /**
  * Runs a kernel.
  * @returns its outputs by name (not what is saved for the backward kernel), then, where `upstream` is given,
@@ -135,21 +118,17 @@ export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<s
       );
     const inputs = upload(run.device);
     const outputs = runtime.kernel(kernel, inputs, { params, host });
-    const saved = new Set(kernel.outputs.filter((port) => port.saved).map((port) => port.name));
-    const results = pick(outputs, (name) => !saved.has(name));
-    if (run.upstream && kernel.backward) {
-      const { backward } = kernel;
-      const needed = (name: string) => portOf(backward.inputs, name) !== undefined;
-      const known = new Set(backward.params.map((param) => param.name));
-      const wanted = Object.keys(inputs).map((name) => `grad_${name}`);
-      const tensors = { ...pick({ ...inputs, ...outputs }, needed), ...upload(run.upstream) };
-      const gradients = runtime.kernel(backward, tensors, {
-        params: pick(params, (name) => known.has(name)),
-        host: pick(host, needed),
-        wanted,
-        label: 'gradients',
-      });
-      for (const name of wanted) results[name] = gradients[name];
+    const results = Object.fromEntries(visibleOutputs(kernel, outputs).map((name) => [name, outputs[name]]));
+    if (run.upstream) {
+      const upstream = upload(run.upstream);
+      const request = backwardRequest(
+        kernel,
+        { inputs, host, outputs, params },
+        (name) => upstream[`grad_${name}`],
+        Object.keys(inputs).filter((name) => inputs[name].dtype === 'f32'),
+      );
+      const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });
+      for (const name of request.wanted) results[name] = gradients[name];
     }
     const entries = Object.entries(results);
     const values = await runtime.readAll(entries.map(([, tensor]) => tensor));

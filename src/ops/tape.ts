@@ -3,11 +3,10 @@
  * write gradients; the tape adds them where a tensor was used more than once, and accumulates into `grad` of leaves
  * until `grad` is cleared.
  */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
-import type { Node, Recorder } from '../gpu/recorder.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import type { Tensor } from '../gpu/tensor.ts';
+import type { Node, Recorder, Tensor } from '../gpu/tensor.ts';
 
 export class Tape implements Recorder {
   readonly #runtime: Runtime;

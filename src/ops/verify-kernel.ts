@@ -1,9 +1,9 @@
 /** A kernel on a device against its float64 reference. */
-import { SpanwiseError } from '../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
 import { references } from '../../kernels/reference/index.ts';
-import { relativeError } from '../../kernels/reference/relative-error.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { HostTensor } from '../io/safetensors.ts';

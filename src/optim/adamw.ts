@@ -1,5 +1,5 @@
 /** AdamW (Loshchilov and Hutter 2019), as PyTorch computes it, on the device. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';

@@ -1,5 +1,5 @@
 /** How sure a score is: confidence intervals by resampling the items that it was measured on. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { stream } from '../nn/random.ts';
 import { scoreOf, type Counts } from './metrics.ts';
 

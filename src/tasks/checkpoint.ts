@@ -1,15 +1,19 @@
-/** Checkpoint folders: `config.json`, `model.safetensors` and tokenizer files (SPEC section 3). Node only. */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+/**
+ * Checkpoints: `config.json`, `model.safetensors`, tokenizer files and perhaps a further file, from any source of files
+ * and in any runtime. New models, random or on a pretrained encoder, are made here too.
+ */
 import type { Runtime } from '../gpu/runtime.ts';
-import { readSafetensorsFile, readTextFile, recoverFolder, type FileContent } from '../io/files.ts';
+import type { FileContent } from '../io/files.ts';
 import { parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.ts';
+import { ifAny, needed, tensorsOf, type Source } from '../io/source.ts';
+import { decodeUtf8 } from '../io/utf8.ts';
 import { hasPooler, mapBertNames, parseBertConfig } from '../models/bert.ts';
-import type { Json } from '../models/config.ts';
-import { FileSource, Parameters, randomSource, type Source } from '../nn/parameters.ts';
-import { loadTokenizer } from './text/load.ts';
+import { Fields, type Json } from '../models/config.ts';
+import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
+import type { Definition, Loaded, Opened, Types } from './definition.ts';
+import { definitionNamed, definitions } from './registry.ts';
+import { tokenizerFromSource } from './text/from-files.ts';
 import { tokenizerFiles, type Tokenizer } from './text/tokenizer.ts';
 
 export const CONFIG = 'config.json';
@@ -17,50 +21,51 @@ export const WEIGHTS = 'model.safetensors';
 /** Prefix of the encoder's tensors in a checkpoint. */
 const ENCODER = 'encoder.';
 
-/** A model of any kind, with the parameters that it owns. */
-export interface Model {
-  readonly parameters: Parameters;
-}
-
-/** Makes a model of its parameters. `pooler`: the weights hold the encoder's pooler. */
-export type Build<M extends Model> = (parameters: Parameters, pooler: boolean) => M;
-
-export interface Loaded<M extends Model> {
-  model: M;
-  tokenizer: Tokenizer;
-  /** What the file holds and the model does not need. */
-  notes: string[];
-}
-
-/** A JSON object from a file. */
-export function readJsonFile(path: string, what: string): Json {
-  return parseObject(readTextFile(path, what), path);
+async function neededJson(source: Source, name: string, what: string): Promise<Json> {
+  const path = `${what}/${name}`;
+  return parseObject(decodeUtf8(await needed(source, name, path), path), path);
 }
 
 /**
- * The config of a checkpoint folder and the path of its file. A folder whose saving was cut short is put right first.
- * Errors: InputError naming the folder or file.
+ * Opens a checkpoint: of any model, or of `expected` alone.
+ * @param what names the source in errors: a folder
+ * @throws InputError naming the file that is missing or malformed, and the key
  */
-export function readCheckpointConfig(dir: string): { json: Json; path: string } {
-  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${dir}: no such model folder`);
-  recoverFolder(dir);
-  const path = join(dir, CONFIG);
-  return { json: readJsonFile(path, 'model config'), path };
+export async function openCheckpoint<T extends Types = Types>(
+  source: Source,
+  what: string,
+  expected?: Definition<T>,
+): Promise<Opened<T>> {
+  const json = await neededJson(source, CONFIG, what);
+  const path = `${what}/${CONFIG}`;
+  const names = (expected ? [expected] : definitions).map(({ name }) => name);
+  const name = new Fields(json, path).oneOf('model', names);
+  const definition = (expected ?? definitionNamed(name)) as Definition<T>;
+  const config = definition.parseConfig(json, path);
+  const { extra: file } = definition;
+  const bytes = file && (await ifAny(source(file.file)));
+  const extra =
+    file && bytes
+      ? file.parse(
+          parseObject(decodeUtf8(bytes, `${what}/${file.file}`), `${what}/${file.file}`),
+          `${what}/${file.file}`,
+        )
+      : undefined;
+  return {
+    ...{ definition, config, extra, what },
+    async load(runtime) {
+      const tokenizer = await tokenizerFromSource(source, (file) => `${what}/${file}`);
+      const { tensors, notes } = checkpointTensors(await tensorsOf(source, WEIGHTS, `${what}/${WEIGHTS}`));
+      const values = new FileSource(tensors, `${what}/${WEIGHTS}`);
+      const pooler = hasPooler(tensors, ENCODER);
+      const model = definition.build(new Parameters(runtime, values), config, { pooler });
+      finish(values, model);
+      return { model, tokenizer, extra, what, notes };
+    },
+  };
 }
 
-/** Loads a checkpoint folder as `build` makes it. Errors: InputError naming the file and what is wrong with it. */
-export function loadCheckpoint<M extends Model>(runtime: Runtime, dir: string, build: Build<M>): Loaded<M> {
-  const path = join(dir, WEIGHTS);
-  const tokenizer = loadTokenizer(dir);
-  const { tensors, notes } = checkpointTensors(readSafetensorsFile(path).tensors);
-  const source = new FileSource(tensors, path);
-  const model = build(new Parameters(runtime, source), hasPooler(tensors, ENCODER));
-  finish(source, model);
-  return { model, tokenizer, notes };
-}
-
-/** A checkpoint's tensors with the encoder's names mapped as in a Hugging Face file (SPEC section 2). */
+/** A checkpoint's tensors with the encoder's names mapped as in a Hugging Face file. */
 function checkpointTensors(all: ReadonlyMap<string, HostTensor>): ReturnType<typeof mapBertNames> {
   const encoder = new Map<string, HostTensor>();
   const rest = new Map<string, HostTensor>();
@@ -72,11 +77,11 @@ function checkpointTensors(all: ReadonlyMap<string, HostTensor>): ReturnType<typ
 }
 
 /** Checks that the file's tensors are the model's; frees the model where they are not. */
-function finish(source: FileSource, model: Model): void {
+function finish(source: FileSource, { parameters }: { parameters: Parameters }): void {
   try {
     source.finish();
   } catch (error) {
-    model.parameters.release();
+    parameters.release();
     throw error;
   }
 }
@@ -90,42 +95,53 @@ export interface PretrainedEncoder {
   path: string;
 }
 
-/** Reads an encoder folder (BERT or ALBERT). Errors: InputError naming the file. */
-export function readEncoder(dir: string): PretrainedEncoder {
-  const json = readJsonFile(join(dir, CONFIG), 'encoder config');
-  parseBertConfig(json, join(dir, CONFIG));
-  const path = join(dir, WEIGHTS);
-  const { tensors, notes } = mapBertNames(readSafetensorsFile(path).tensors, ENCODER);
-  return { json, tokenizer: loadTokenizer(dir), tensors, notes, path };
+/** Reads an encoder's files (BERT or ALBERT). Errors: InputError naming the file. */
+export async function readEncoder(source: Source, what: string): Promise<PretrainedEncoder> {
+  const json = await neededJson(source, CONFIG, what);
+  parseBertConfig(json, `${what}/${CONFIG}`);
+  const { tensors, notes } = mapBertNames(await tensorsOf(source, WEIGHTS, `${what}/${WEIGHTS}`), ENCODER);
+  return {
+    ...{ json, tensors, notes },
+    tokenizer: await tokenizerFromSource(source, (file) => `${what}/${file}`),
+    path: `${what}/${WEIGHTS}`,
+  };
 }
 
-/** A model whose encoder comes from a file and whose other weights are random. */
-export function fromEncoder<M extends Model>(
+/**
+ * A new model: random weights, or an encoder's where there is one and random ones beside it.
+ * @param recipe says what else a new model starts from; its seed is that of the weights
+ */
+export function newModel<T extends Types>(
   runtime: Runtime,
-  encoder: PretrainedEncoder,
-  seed: number,
-  build: Build<M>,
-): M {
+  definition: Definition<T>,
+  config: T['model']['config'],
+  recipe: T['recipe'],
+  encoder?: PretrainedEncoder,
+): T['model'] {
+  const random = randomSource(recipe.seed);
+  if (!encoder) return definition.build(new Parameters(runtime, random), config, { pooler: false, recipe });
   const file = new FileSource(encoder.tensors, encoder.path);
-  const random = randomSource(seed);
-  const source: Source = {
+  const source: ValueSource = {
     values: (name, shape, init, index) =>
       name.startsWith(ENCODER) ? file.values(name, shape) : random.values(name, shape, init, index),
   };
-  const model = build(new Parameters(runtime, source), hasPooler(encoder.tensors, ENCODER));
+  const pooler = hasPooler(encoder.tensors, ENCODER);
+  const model = definition.build(new Parameters(runtime, source), config, { pooler, recipe });
   finish(file, model);
   return model;
 }
 
 /** The files of a checkpoint, by name. */
-export async function filesOf(
-  config: Json,
-  parameters: Parameters,
-  tokenizer: Tokenizer,
+export async function checkpointFiles<T extends Types>(
+  definition: Definition<T>,
+  { model, tokenizer, extra }: Pick<Loaded<T>, 'model' | 'tokenizer' | 'extra'>,
 ): Promise<Record<string, FileContent>> {
+  const { extra: file } = definition;
+  const text = (json: Json): string => `${JSON.stringify(json, null, 2)}\n`;
   return {
-    [CONFIG]: `${JSON.stringify(config, null, 2)}\n`,
-    [WEIGHTS]: serializeSafetensorsPieces(await parameters.read()),
+    [CONFIG]: text(definition.configJson(model.config)),
+    [WEIGHTS]: serializeSafetensorsPieces(await model.parameters.read()),
     ...tokenizerFiles(tokenizer),
+    ...(file && extra ? { [file.file]: text(file.json(extra)) } : {}),
   };
 }

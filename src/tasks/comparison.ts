@@ -1,5 +1,5 @@
 /** Whether one model is better than another: paired differences of their scores (the paper's Table 9). */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 
 /** A mean and the deviation around it. */
 export interface Spread {

@@ -1,5 +1,5 @@
 /** Annotated sentences (SpERT-style JSON): types, a parser that checks everything, and label sets. */
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { isObject, jsonErrorOffset, parseJson, type Json } from '../io/json.ts';
 
 /** A typed span: token offsets, `end` exclusive. */

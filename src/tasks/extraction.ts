@@ -1,5 +1,5 @@
 /** What `extract` gives for a text, whatever the model: one line of JSON. */
-import type { ScoredEntity, ScoredRelation } from './decode.ts';
+import type { ScoredEntity, ScoredRelation } from './spans/decode.ts';
 
 export interface ExtractedEntity extends ScoredEntity {
   /** The text's part from `start` to `end`, UTF-16 code units, end exclusive. */

@@ -1,24 +1,14 @@
 /** What `spanwise trace` does for every model: one batch forward and backward, and training steps on it. */
-import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
-import type { Parameters } from '../nn/parameters.ts';
 import { record } from '../ops/index.ts';
 import { AdamW } from '../optim/index.ts';
+import type { Definition, Types } from './definition.ts';
 
 export interface TraceOptions {
   /** AdamW steps on the batch; `param.*` is written when positive. */
   steps?: number;
   lr?: number;
   weightDecay?: number;
-}
-
-/** One forward pass. */
-export interface TracedPass {
-  loss: Tensor;
-  /** Tensors that `read` needs after the backward pass. */
-  keep: Tensor[];
-  /** The logits and the parts of the loss, on the host. */
-  read(): Promise<Record<string, HostTensor>>;
 }
 
 /** A host tensor of floats. */
@@ -29,24 +19,37 @@ export const floats = (shape: readonly number[], data: Float32Array): HostTensor
 });
 
 /**
- * What `forward` gives, `loss`, `grad.<parameter>` of every parameter (zeros where the loss does not reach), and with
- * `steps` `param.<parameter>` after so many AdamW steps: the weights have moved then.
+ * Every logit, `loss` and its parts `loss.<part>` (0 where the batch has none), `grad.<parameter>` of every parameter
+ * (zeros where the loss does not reach), and with `steps` `param.<parameter>` after so many AdamW steps: the weights have
+ * moved then.
  */
-export async function traceModel(
-  parameters: Parameters,
-  forward: () => TracedPass,
+export async function traceModel<T extends Types>(
+  definition: Definition<T>,
+  model: T['model'],
+  batch: T['batch'],
   options: TraceOptions = {},
 ): Promise<Map<string, HostTensor>> {
+  const { parameters } = model;
   const { runtime } = parameters;
   const out = new Map<string, HostTensor>();
   const pass = (): Promise<void> =>
     runtime.scope(async () => {
       parameters.zeroGrad();
-      const { result, tape } = await record(runtime, forward);
-      tape.backward(result.loss, result.keep);
+      const { result, tape } = await record(runtime, () => definition.losses(model, batch));
+      const { loss, logits } = result;
+      const kept = [...Object.values(logits).map(({ tensor }) => tensor), ...Object.values(result.parts)];
+      tape.backward(
+        loss,
+        kept.filter((tensor) => tensor !== undefined),
+      );
       if (out.size > 0) return;
-      for (const [name, tensor] of Object.entries(await result.read())) out.set(name, tensor);
-      out.set('loss', floats([], await result.loss.read()));
+      for (const [name, { tensor, onHost }] of Object.entries(logits)) {
+        const values = await tensor.read();
+        out.set(name, onHost ? onHost(values) : floats(tensor.shape, values));
+      }
+      for (const part of definition.parts.filter((name) => name in result.parts))
+        out.set(`loss.${part}`, floats([], (await result.parts[part]?.read()) ?? new Float32Array(1)));
+      out.set('loss', floats([], await loss.read()));
       for (const [name, { tensor }] of parameters.all) {
         const grad = tensor.grad ? await tensor.grad.read() : new Float32Array(tensor.size);
         out.set(`grad.${name}`, floats(tensor.shape, grad));

@@ -1,7 +1,7 @@
 import test from 'tape';
 import { checked, ownOptions, randomValues } from '../../bench/harness.ts';
 import { benches } from '../../bench/index.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { benchText, type BenchDocument } from '../../src/cli/bench.ts';
 
 const document: BenchDocument = {

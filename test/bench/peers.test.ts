@@ -1,7 +1,7 @@
 import test from 'tape';
 import { OnnxGraph } from '../../bench/peers/onnx.ts';
 import { peersCases } from '../../bench/peers.cases.ts';
-import { relativeError } from '../../kernels/reference/relative-error.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { openRuntime } from '../../src/node.ts';
 
 // First of all: without a GPU the process starts again on the software device.

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import type { WeightMap } from '../../src/tasks/cerem/attention-map.ts';
-import { attentionSvg } from '../../src/tasks/cerem/attention-svg.ts';
+import type { WeightMap } from '../../src/tasks/prompts/attention-map.ts';
+import { attentionSvg } from '../../src/tasks/prompts/attention-svg.ts';
 import { expectFailure, folder, spanwise } from './run.ts';
 
 const fixtures = 'test/fixtures/cerem';

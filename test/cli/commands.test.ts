@@ -5,7 +5,7 @@ import test from 'tape';
 import { kernels } from '../../kernels/index.ts';
 import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
 import { references } from '../../kernels/reference/index.ts';
-import { relativeError } from '../../kernels/reference/relative-error.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
 import type { HostTensor } from '../../src/io/safetensors.ts';
@@ -40,8 +40,7 @@ test('spanwise: a reader that goes away is no failure', async (t) => {
 });
 
 test('spanwise: killed, it leaves no process behind', async (t) => {
-  // Standard input that stays open whatever becomes of the command: it waits for text, in the restarted process where
-  // there is one.
+  // Standard input that stays open whatever becomes of the command: it waits for text.
   const holder = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 30000)'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { serializeSafetensors, type HostTensor } from '../../src/io/safetensors.ts';
@@ -220,13 +220,12 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
 for (const [name, args, line, input] of failures)
   test(`spanwise: ${name}`, async (t) => expectFailure(t, await spanwise(args, { input }), 2, line));
 
-test('spanwise: no adapter is status 1', async (t) => {
-  // As in a process restarted on the software device, with no driver to be found there.
-  const nowhere = join(folder, 'no-driver.json');
-  const env = { SPANWISE_SOFTWARE_DEVICE: '0', VK_ICD_FILENAMES: nowhere, VK_DRIVER_FILES: nowhere };
+test('spanwise: no device is status 1', async (t) => {
+  const file = join(folder, 'no-folder');
+  writeFileSync(file, '');
+  const env = { SPANWISE_DEVICE: 'software', XDG_CACHE_HOME: file, TMPDIR: file };
   const { status, stdout, stderr } = await spanwise(['doctor'], { env });
   t.equal(status, 1);
   t.equal(stdout, '');
-  // Dawn may print warnings of its own before.
-  t.match(stderr, /(^|\n)spanwise: no WebGPU adapter was found[^\n]*\n$/);
+  t.match(stderr, /^spanwise: (the software device|no WebGPU adapter)[^\n]*\n$/);
 });

@@ -1,6 +1,6 @@
 /** What the command line says of costs. */
 import test from 'tape';
-import { effortText } from '../../src/cli/report.ts';
+import { effortText } from '../../src/tasks/prompts/extract.ts';
 
 test('what an extraction took', (t) => {
   const took = (prompts: number, seconds: number): string =>

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
-import { documentsOf } from '../tasks/cerem/tiny.ts';
+import { documentsOf } from '../tasks/prompts/tiny.ts';
 import { expectFailure, file, folder, spanwise } from './run.ts';
 
 const encoder = {

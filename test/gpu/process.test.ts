@@ -6,8 +6,10 @@ import { spawn } from 'node:child_process';
 import {
   chownSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -15,9 +17,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { brotliDecompressSync } from 'node:zlib';
 import test from 'tape';
 import { DeviceUnavailableError, openRuntime, scale } from '../../src/node.ts';
-import { mayHaveVulkan, unpackSoftwareDevice } from '../../src/gpu/software.ts';
+import { mayHaveVulkan, tarFiles, unpackSoftwareDevice } from '../../src/gpu/software.ts';
 
 const CASE = 'SPANWISE_TEST_CASE';
 
@@ -56,10 +60,19 @@ const children: Record<string, () => Promise<void>> = {
     console.log(`${runtime.info.name} software=${runtime.info.software} ${await compute(runtime)}`);
     runtime.close();
   },
-  async 'no restart'() {
-    await openRuntime({ restart: false }).catch((error: Error) =>
+  async 'no fallback'() {
+    await openRuntime({ fallback: false }).catch((error: Error) =>
       console.log(error instanceof DeviceUnavailableError, error.message),
     );
+  },
+  async 'started once'() {
+    console.log('started');
+    await children.where();
+    await children.where();
+  },
+  async worker() {
+    const worker = new Worker(new URL(import.meta.url), { env: { ...process.env, [CASE]: 'where' } });
+    await new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject));
   },
   async unpack() {
     console.log(unpackSoftwareDevice());
@@ -138,10 +151,36 @@ function tests(): void {
       t.deepEqual([code, err], [0, '']);
       t.match(out, /software=true 3,6$/);
       t.equal(readdirSync(join(cache, 'spanwise')).length, 1, 'one folder, nothing half-done beside it');
-      const refused = await child('no restart', { XDG_CACHE_HOME: cache });
-      t.match(refused.out, /^true no WebGPU adapter was found/, 'restart: false throws instead');
+      const refused = await child('no fallback', { XDG_CACHE_HOME: cache });
+      t.match(refused.out, /^true no WebGPU adapter was found/, 'fallback: false throws instead');
     },
   );
+
+  test('the software device joins a process that runs', { skip: noSoftware }, async (t) => {
+    const forced = { SPANWISE_DEVICE: 'software' };
+    const device = 'SwiftShader.* software=true 3,6';
+    const once = await child('started once', forced);
+    t.match(once.out, new RegExp(`^started\\n.*${device}\\n.*${device}$`, 'i'), 'which is not started again');
+    t.equal(once.err, '');
+    t.match((await child('worker', forced)).out, new RegExp(`^.*${device}$`, 'i'), 'a worker');
+    // A Vulkan loader, under the name that Dawn asks for, that knows no driver.
+    const loader = join(folder, 'loader');
+    mkdirSync(loader);
+    writeFileSync(join(loader, 'libvulkan.so.1'), vulkanLoader());
+    const bereft = { LD_LIBRARY_PATH: loader, VK_DRIVER_FILES: join(folder, 'none.json') };
+    t.match(
+      (await child('where', bereft)).out,
+      new RegExp(`${device}$`, 'i'),
+      'beside a loader without a driver',
+    );
+    const refused = await child('worker', bereft);
+    t.match(refused.err, /a worker cannot change that: set SPANWISE_DEVICE=software/);
+    t.match(
+      (await child('worker', { ...bereft, ...forced })).out,
+      new RegExp(`^.*${device}$`, 'i'),
+      'a worker that says so',
+    );
+  });
 
   test('several processes unpack at once', { skip: noSoftware }, async (t) => {
     const cache = join(folder, 'shared');
@@ -184,6 +223,12 @@ function tests(): void {
     const { out } = await child('unpack', { XDG_CACHE_HOME: driver, TMPDIR: elsewhere });
     t.ok(out.startsWith(elsewhere), "another user's folder");
   });
+}
+
+/** The Vulkan loader in the archive that the software device comes from. */
+function vulkanLoader(): Buffer {
+  const archive = readFileSync('node_modules/@sparticuz/chromium/bin/swiftshader.tar.br');
+  return new Map(tarFiles(brotliDecompressSync(archive))).get('libvulkan.so.1') as Buffer;
 }
 
 /** Whether a Vulkan loader is there for a process in the `bare` environment. */

@@ -1,7 +1,8 @@
 import test from 'tape';
 import { defaultCaps } from '../../kernels/plan.ts';
-import { relativeError } from '../../kernels/reference/relative-error.ts';
-import { chooseMatmul, matmulForms, shapeClass, type MatmulForm } from '../../kernels/shared/matmul.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
+import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
+import { chooseMatmul, shapeClass } from '../../kernels/shared/matmul.ts';
 import { distinctClasses, productsOfLinear, tuneProduct, type FormTimer } from '../../src/gpu/autotune.ts';
 import {
   parseTuning,

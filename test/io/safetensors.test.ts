@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import {
   headerLength,
   parseHeader,

@@ -1,6 +1,6 @@
 import test from 'tape';
 import { attention, planAttention, planAttentionBackward } from '../../kernels/attention.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type PlanRequest, type Shape } from '../../kernels/plan.ts';
 import { attentionReference } from '../../kernels/reference/attention.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';

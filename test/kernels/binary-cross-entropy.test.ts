@@ -1,6 +1,6 @@
 import test from 'tape';
 import { binaryCrossEntropy } from '../../kernels/binary-cross-entropy.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Shape } from '../../kernels/plan.ts';
 import { ints, random, testKernel, type Case } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import test from 'tape';
 import { dropout } from '../../kernels/dropout.ts';
 import { defaultCaps, sizeOf, type Params, type Plan } from '../../kernels/plan.ts';
-import { philox4x32 } from '../../kernels/reference/philox.ts';
+import { philox4x32 } from '../../kernels/shared/philox.ts';
 import { random, runtime, testKernel, type Case } from './harness.ts';
 
 const MAX = 2 ** 32 - 1;

@@ -1,6 +1,6 @@
 import test from 'tape';
 import { embedding } from '../../kernels/embedding.ts';
-import { defaultCaps, type Kernel, type Plan } from '../../kernels/plan.ts';
+import { defaultCaps, type Kernel, type Params, type Plan } from '../../kernels/plan.ts';
 import { ints, random, runtime, testKernel, type Case } from './harness.ts';
 
 /** ids that repeat and leave rows out, in no order. */
@@ -38,6 +38,17 @@ cases.push({
     table: random([4, 3]),
   },
 });
+for (const [ids, d] of [
+  [[], 4],
+  [[-1], 3],
+  [[-1, 2, -1, 0, 2, 2, -1], 8],
+  [scattered(131, 12).map((id) => id - 1), 61],
+] as const)
+  cases.push({
+    name: `padding among ${ids.length} ids, width ${d}`,
+    inputs: { ids: ints([ids.length], [...ids]), table: random([11, d]) },
+    params: { padding: true },
+  });
 testKernel('embedding', cases);
 
 test('embedding: a gradient of more than 65,535 workgroups', async (t) => {
@@ -66,10 +77,10 @@ test('embedding: a gradient of more than 65,535 workgroups', async (t) => {
   );
 });
 
-const planOf = (ids: readonly number[], shape: readonly number[] = [ids.length]): Plan =>
+const planOf = (ids: readonly number[], shape: readonly number[] = [ids.length], params: Params = {}): Plan =>
   embedding.plan({
     shapes: { ids: shape, table: [3, 2] },
-    params: {},
+    params,
     caps: defaultCaps,
     host: { ids: Int32Array.from(ids) },
   });
@@ -77,6 +88,8 @@ const planOf = (ids: readonly number[], shape: readonly number[] = [ids.length])
 test('embedding: an id outside the table names its row', (t) => {
   t.throws(() => planOf([0, 3]), /^InputError: embedding: ids row 1 is 3, not in 0\.\.2$/);
   t.throws(() => planOf([-1]), /ids row 0 is -1/);
+  t.throws(() => planOf([-2], [1], { padding: true }), /ids row 0 is -2, not in -1\.\.2/);
+  t.throws(() => planOf([0], [1], { padding: 1 }), /"padding" must be true or false, got 1/);
   t.throws(() => planOf([0, 1], [3]), /"ids" has 2 values for shape \[3\]/);
   t.end();
 });

@@ -1,6 +1,6 @@
 import test from 'tape';
 import { planGaussianKl, planGaussianKlBackward, gaussianKl } from '../../kernels/gaussian-kl.ts';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type PlanRequest, type Shape } from '../../kernels/plan.ts';
 import { gaussianKlReference } from '../../kernels/reference/gaussian-kl.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';

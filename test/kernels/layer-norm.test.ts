@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { layerNorm } from '../../kernels/layer-norm.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';

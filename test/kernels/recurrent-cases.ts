@@ -2,7 +2,7 @@
 import test from 'tape';
 import { defaultCaps, kernelNamed, type Shape } from '../../kernels/index.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
-import { chooseRecurrent } from '../../kernels/shared/recurrent.ts';
+import { chooseRecurrent } from '../../kernels/shared/recurrent-rows.ts';
 import { ints, random, runtime, testKernel, type Case } from './harness.ts';
 
 /** Runs every promise of the recurrent kernel `name`. */
@@ -25,6 +25,10 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
       });
     return inputs;
   };
+
+  /** Lengths from `longest` down, most of them whole; `drop` 0: all are. */
+  const ragged = (count: number, longest: number, drop = 0): number[] =>
+    Array.from({ length: count }, (_, i) => longest - (drop && i % 5 === 3 ? 1 + (i % drop) : 0));
 
   const shapes: [shape: readonly number[], lengths: readonly number[], bidirectional?: boolean][] = [
     [[1, 1, 1, 1], [1]],
@@ -53,9 +57,19 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
     ],
     [[1, 2, 3, 130], [2]],
     [[40, 2, 3, 2], Array.from({ length: 40 }, (_, i) => i % 3)],
+    // Enough rows to go step by step.
+    [[64, 1, 2, 3], ragged(64, 1)],
+    [[64, 1, 1, 1], ragged(64, 1), true],
+    [[65, 3, 0, 2], ragged(65, 3), true],
+    [[67, 3, 5, 7], ragged(67, 3), true],
+    [
+      [129, 4, 3, 13],
+      [...ragged(128, 4), 0],
+    ],
+    [[131, 5, 4, 8], [0, 4, ...ragged(120, 5, 2), 1, 0, 5, 2, 0, 3, 1, 5, 4], true],
   ];
   const cases: Case[] = shapes.map(([shape, lengths, bidirectional]) => ({
-    name: `B L d h ${shape}, lengths ${lengths}${bidirectional ? ', bidirectional' : ''}`,
+    name: `B L d h ${shape}, lengths ${lengths.slice(0, 40)}${bidirectional ? ', bidirectional' : ''}`,
     inputs: inputsOf(shape, lengths, bidirectional),
     ...(bidirectional ? { params: { bidirectional } } : {}),
   }));

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type Params, type PlanRequest } from '../../kernels/plan.ts';
 import { attentionReference } from '../../kernels/reference/attention.ts';
 import { segmentAttentionReference } from '../../kernels/reference/segment-attention.ts';
@@ -10,7 +10,7 @@ import {
   planSegmentAttentionBackward,
   segmentAttention,
 } from '../../kernels/segment-attention.ts';
-import type { SegmentForm } from '../../kernels/segment-attention/scan.ts';
+import type { SegmentForm } from '../../kernels/shared/segment-attention/scan.ts';
 import { limitProblems, random, relativeError, testKernel, TOLERANCE } from './harness.ts';
 import { inForm, perScale, poisoned, requestOf, run, shared, type Sizes } from './segment-cases.ts';
 

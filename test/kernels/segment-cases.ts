@@ -6,7 +6,7 @@ import {
   planSegmentAttentionBackward,
   segmentAttention,
 } from '../../kernels/segment-attention.ts';
-import type { SegmentForm } from '../../kernels/segment-attention/scan.ts';
+import type { SegmentForm } from '../../kernels/shared/segment-attention/scan.ts';
 import { ints, random, runtime, type Case } from './harness.ts';
 
 export interface Sizes {

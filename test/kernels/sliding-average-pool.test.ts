@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, sizeOf, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { chooseTile, slidingAveragePool } from '../../kernels/sliding-average-pool.ts';
 import { hostInts, mul, slidingAveragePool as pool, sum } from '../../src/ops/index.ts';

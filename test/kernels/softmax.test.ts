@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
 import { softmaxReference } from '../../kernels/reference/softmax.ts';
 import { softmax } from '../../kernels/softmax.ts';

@@ -1,6 +1,6 @@
 /** Spans and padded tokens for the tests of the span kernels. */
 import type test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { defaultCaps, type Kernel, type Shape } from '../../kernels/plan.ts';
 import type { RefTensor } from '../../kernels/reference/types.ts';
 import { ints, random } from './harness.ts';

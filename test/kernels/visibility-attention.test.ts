@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import {
   defaultCaps,
   sizeOf,

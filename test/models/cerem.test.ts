@@ -1,18 +1,18 @@
 /** A tiny CEREM against PyTorch (test/fixtures/cerem): logits, losses, every gradient, parameters after AdamW steps. */
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
 import { readSafetensorsFile } from '../../src/io/files.ts';
 import { ceremBase, ceremConfigJson, countParameters, parseCeremConfig } from '../../src/models/cerem.ts';
 import type { Json } from '../../src/models/config.ts';
 import { SegmentInformationAttention } from '../../src/models/segment-information-attention.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
-import { openRuntime } from '../../src/node.ts';
-import { encodeText, makePromptBatch, parsePromptedJson } from '../../src/tasks/cerem/batch.ts';
-import { checkpointFiles, loadCerem, randomCerem } from '../../src/tasks/cerem/checkpoint.ts';
-import { traceCerem } from '../../src/tasks/cerem/trace.ts';
-import { readPromptedFile } from '../../src/tasks/dataset-file.ts';
+import { loadModel, openRuntime } from '../../src/node.ts';
+import { encodeText, makePromptBatch, parsePromptedJson } from '../../src/tasks/prompts/batch.ts';
+import { cerem } from '../../src/tasks/prompts/cerem.ts';
+import { newModel } from '../../src/tasks/checkpoint.ts';
+import { defaultRecipe } from '../../src/tasks/training/recipe.ts';
 import { relativeError } from '../relative-error.ts';
+import { inputError } from '../tasks/runs.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -20,7 +20,8 @@ test.onFinish(() => runtime.close());
 
 const folder = 'test/fixtures/cerem';
 const batchFile = `${folder}/batch.json`;
-const texts = readPromptedFile(batchFile);
+const batchText = readFileSync(batchFile, 'utf8');
+const texts = parsePromptedJson(batchText, batchFile);
 
 const checkpoints = [
   ...['per-scale', 'shared-global', 'shared-per-head', 'shared-gated'],
@@ -31,19 +32,18 @@ for (const name of checkpoints)
     const dir = `${folder}/${name}`;
     const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
-    const { model, tokenizer } = loadCerem(runtime, dir);
-    const options = fixtureSteps(expected);
-    const actual = await traceCerem(model, tokenizer, texts, batchFile, options);
+    const model = await loadModel(runtime, dir, cerem);
+    const actual = await model.trace(batchText, batchFile, fixtureSteps(expected));
     checkParity(t, actual, expected, initial);
     const { data: logits } = actual.get('start_logits') ?? { data: [] };
     const padding = [...(expected.get('start_logits')?.data ?? [])].flatMap((v, i) => (v === 0 ? [i] : []));
     t.ok(padding.length > 0 && padding.every((i) => logits[i] === 0), 'the logits of padding are exactly 0');
-    model.parameters.release();
+    model.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
 
-test('CEREM: pieces of prompts and texts, token types, lengths', (t) => {
-  const { model, tokenizer } = loadCerem(runtime, `${folder}/baseline`);
+test('CEREM: pieces of prompts and texts, token types, lengths', async (t) => {
+  const { model, tokenizer } = await loadModel(runtime, `${folder}/baseline`, cerem);
   const expected = JSON.parse(readFileSync(`${folder}/pieces.json`, 'utf8')) as [
     number,
     number,
@@ -70,7 +70,6 @@ test('CEREM: pieces of prompts and texts, token types, lengths', (t) => {
   const second = [...(batch.tokenTypes ?? [])].slice(batch.columns);
   t.deepEqual(second, [0, 0, 0, 1, 1, ...Array<number>(batch.columns - 5).fill(0)], 'types of a short row');
   model.parameters.release();
-  t.end();
 });
 
 test("CEREM: parameters as the paper's Table 6 counts them", (t) => {
@@ -96,7 +95,8 @@ test('CEREM: inference holds no more than it is working with', async (t) => {
   const peakOf = async (layers: number, more: Json): Promise<number> => {
     const json = { ...ceremConfigJson(ceremBase), headSize: inner / 8, ...more };
     const of = { ...encoder, num_hidden_layers: layers, intermediate_size: 2 * size };
-    const model = randomCerem(runtime, parseCeremConfig({ ...json, encoder: of }, 'mid-size'), 1);
+    const config = parseCeremConfig({ ...json, encoder: of }, 'mid-size');
+    const model = cerem.build(new Parameters(runtime, randomSource(1)), config, { pooler: false });
     const batch = { ids: new Int32Array(tokens), lengths: Int32Array.of(tokens), rows: 1, columns: tokens };
     await runtime.finish();
     runtime.memory.resetPeak();
@@ -123,15 +123,15 @@ test('CEREM: inference holds no more than it is working with', async (t) => {
 
 test('CEREM: what is counted is what a model holds', async (t) => {
   for (const name of ['per-scale', 'shared-global', 'shared-per-head', 'shared-gated', 'no-sia']) {
-    const { model, tokenizer } = loadCerem(runtime, `${folder}/${name}`);
-    const { config, parameters } = model;
+    const loaded = await loadModel(runtime, `${folder}/${name}`, cerem);
+    const { config, parameters } = loaded.model;
     const pooler = config.encoder.hiddenSize * (config.encoder.hiddenSize + 1);
     let embeddings = 0;
     for (const [key, { tensor }] of parameters.all)
       if (key.startsWith('encoder.embeddings.')) embeddings += tensor.size;
     const held = parameters.all.has('encoder.pooler.dense.weight') ? 0 : pooler;
     t.equal(countParameters(config), parameters.count() - embeddings + held, name);
-    const files = await checkpointFiles(model, tokenizer);
+    const files = await loaded.files();
     t.deepEqual(parseCeremConfig(JSON.parse(files['config.json'] as string) as Json, 'again'), config);
     parameters.release();
   }
@@ -139,7 +139,7 @@ test('CEREM: what is counted is what a model holds', async (t) => {
 
 test('CEREM: where the weights over the scales start', async (t) => {
   const config = parseCeremConfig({ ...tiny(), scales: [2, 3, 4, 5, 6] }, 'tiny');
-  const model = randomCerem(runtime, config, 1, { constant: 1 / 6 });
+  const model = newModel(runtime, cerem, config, { ...defaultRecipe(cerem.recipe), seed: 1 });
   const values = await model.parameters.all.get('end.mix.weight')?.tensor.read();
   t.deepEqual([...(values ?? [])], Array<number>(6).fill(Math.fround(1 / 6)));
   model.parameters.release();
@@ -237,15 +237,12 @@ test('CEREM batches: bad input is named', async (t) => {
   for (const [rows, message] of wrong) t.throws(() => parse(...rows), message);
   t.throws(() => parsePromptedJson('[{', 'b.json'), /b\.json: line 1: not JSON/);
 
-  const { model, tokenizer } = loadCerem(runtime, `${folder}/baseline`);
-  const trace = async (given: Partial<typeof row>): Promise<unknown> =>
-    traceCerem(model, tokenizer, parse({ ...row, ...given }), 'b.json').catch((error: unknown) => error);
+  const model = await loadModel(runtime, `${folder}/baseline`, cerem);
+  const trace = (given: Partial<typeof row>): Promise<string> =>
+    inputError(() => model.trace(JSON.stringify([{ ...row, ...given }]), 'b.json'));
   const blank = await trace({ text: '小 林', spans: [[1, 2]] });
-  t.ok(
-    blank instanceof InputError &&
-      /b\.json: row 1: spans\[0\] \[1, 2\) covers no word piece/.test(blank.message),
-  );
+  t.match(blank, /b\.json: row 1: spans\[0\] \[1, 2\) covers no word piece/);
   const long = await trace({ text: '林'.repeat(56) });
-  t.ok(long instanceof InputError && /row 1: .* make 61 word pieces.* maxLength 60/.test(long.message));
-  model.parameters.release();
+  t.match(long, /row 1: .* make 61 word pieces.* maxLength 60/);
+  model.release();
 });

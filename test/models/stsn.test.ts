@@ -1,10 +1,9 @@
 /** A tiny STSN against PyTorch (test/fixtures/stsn): logits, losses, every gradient, parameters after AdamW steps. */
+import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
-import { openRuntime } from '../../src/node.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
-import { loadStsn } from '../../src/tasks/stsn/checkpoint.ts';
-import { traceStsn } from '../../src/tasks/stsn/trace.ts';
+import { loadModel, openRuntime } from '../../src/node.ts';
+import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -23,19 +22,18 @@ for (const name of checkpoints)
     const dir = `${fixtures}/${name}`;
     const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
-    const { model, tokenizer } = loadStsn(runtime, dir);
-    const options = fixtureSteps(expected);
-    const actual = await traceStsn(model, tokenizer, readSpertFile(batchFile), batchFile, options);
+    const model = await loadModel(runtime, dir, stsn);
+    const actual = await model.trace(readFileSync(batchFile, 'utf8'), batchFile, fixtureSteps(expected));
     checkParity(t, actual, expected, initial);
-    model.parameters.release();
+    model.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
 
 test('a batch without pairs reaches nothing of the relation side', async (t) => {
-  const { model, tokenizer } = loadStsn(runtime, `${folder}/both`);
-  const before = await model.parameters.read();
+  const loaded = await loadModel(runtime, `${folder}/both`, stsn);
+  const before = await loaded.model.parameters.read();
   const sentence = { tokens: ['Rain'], entities: [], relations: [] };
-  const traced = await traceStsn(model, tokenizer, [sentence], 'one word', {
+  const traced = await loaded.trace(JSON.stringify([sentence]), 'one word', {
     steps: 1,
     lr: 0.01,
     weightDecay: 0.1,
@@ -49,5 +47,5 @@ test('a batch without pairs reaches nothing of the relation side', async (t) => 
     before.get('span_head.weight')?.data,
     'others move',
   );
-  model.parameters.release();
+  loaded.release();
 });

@@ -1,6 +1,6 @@
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
-import { philox4x32 } from '../../kernels/reference/philox.ts';
+import { InputError } from '../../kernels/errors.ts';
+import { philox4x32 } from '../../kernels/shared/philox.ts';
 import { Random, stream } from '../../src/nn/random.ts';
 
 const hex = (words: Uint32Array): string[] => [...words].map((w) => w.toString(16).padStart(8, '0'));

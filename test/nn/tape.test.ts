@@ -176,6 +176,25 @@ check('backward holds a few gradients at a time, however long the tape', async (
   });
 });
 
+check('a backward is given the tensors of repeated ports', async (t, leaf) => {
+  const { backward, ...forward } = kernelNamed('weighted-sum');
+  const [weights, x0] = forward.inputs;
+  const inputs = [weights, { ...x0, repeated: true }];
+  const kernel: Kernel = {
+    ...{ ...forward, inputs },
+    backward: backward && {
+      ...{ ...backward, inputs: [...inputs, backward.inputs[backward.inputs.length - 1]] },
+      outputs: inputs.map((port) => ({ ...port, name: `grad_${port.name}` })),
+    },
+  };
+  const [w, a, b] = [leaf([2, 3]), leaf([1, 4]), leaf([5, 7])];
+  t.deepEqual(await gradients([w, a, b], () => apply(runtime, kernel, { weights: w, x0: a, x1: b }).out), [
+    [5, 12],
+    [2, 2],
+    [3, 3],
+  ]);
+});
+
 check('an operation without a backward fails when it is recorded, and names itself', async (t, leaf) => {
   const x = leaf([1, 2]);
   const forwardOnly: Kernel = { ...kernelNamed('scale'), name: 'one-way', backward: undefined };

@@ -1,7 +1,7 @@
 /** AdamW, clipping and the schedule over whole models, against the float64 references and hand-computed values. */
 import test from 'tape';
 import { adamwReference } from '../../kernels/reference/adamw.ts';
-import { relativeError } from '../../kernels/reference/relative-error.ts';
+import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
 import { sizeOf } from '../../kernels/plan.ts';
 import {

@@ -1,6 +1,6 @@
 /** Paired comparisons against the paper's Table 9, tables of Student's t and its closed forms. */
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { compareInPairs, studentCritical, studentWithin } from '../../src/tasks/comparison.ts';
 
 const close = (t: test.Test, actual: number, expected: number, error: number, what: string) =>

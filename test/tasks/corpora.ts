@@ -1,7 +1,8 @@
 /** The shipped corpora, read once, for the tests of what is in them. */
 import { readFileSync } from 'node:fs';
 import type { Sentence } from '../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { readCorpus } from '../../src/tasks/corpus-file.ts';
+import { stsn } from '../../src/tasks/spans/stsn.ts';
 
 /** The types of entity that a relation may join. */
 interface RelationEnds {
@@ -11,7 +12,7 @@ interface RelationEnds {
 
 export interface ShippedCorpus {
   folder: string;
-  splits: { name: string; rows: Sentence[] }[];
+  splits: { name: string; rows: readonly Sentence[] }[];
   unseen: string[];
   entityTypes: string[];
   relations: Record<string, RelationEnds>;
@@ -24,7 +25,7 @@ function shipped(
 ): ShippedCorpus {
   const splits = ['train', 'dev', 'test'].map((name) => ({
     name,
-    rows: readSpertFile(`${folder}/${name}.json`),
+    rows: readCorpus(stsn, `${folder}/${name}.json`).sentences,
   }));
   const unseen = readFileSync(`${folder}/unseen.txt`, 'utf8').trim().split('\n');
   return { folder, splits, unseen, entityTypes, relations };

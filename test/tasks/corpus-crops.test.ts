@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { isObject, parseJson } from '../../src/io/json.ts';
-import { parseSchema } from '../../src/tasks/cerem/schema.ts';
-import { readDocumentsFile } from '../../src/tasks/corpus/corpus-file.ts';
+import { parseSchema } from '../../src/tasks/prompts/schema.ts';
+import { readCorpus } from '../../src/tasks/corpus-file.ts';
+import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import type { Sentence } from '../../src/tasks/dataset.ts';
 import { crops, mention, overlaps } from './corpora.ts';
 
@@ -15,7 +16,7 @@ const bigrams = ({ tokens }: Sentence): Set<string> =>
 
 test('crops: tokens are single characters, sentences 10 to 60 of them, and make the text', (t) => {
   for (const { name, rows: ofSplit } of splits) {
-    const documents = readDocumentsFile(`${folder}/${name}.json`).documents;
+    const documents = readCorpus(cerem, `${folder}/${name}.json`).documents;
     ofSplit.forEach((row, i) => {
       const text = row.tokens.join('');
       if (documents[i].text !== text) t.fail(`${name} row ${i + 1}: the text is not the tokens: ${text}`);
@@ -30,7 +31,7 @@ test('crops: tokens are single characters, sentences 10 to 60 of them, and make 
 
 test('crops: entities of characters outside the BMP keep their text as documents', (t) => {
   const found = splits.flatMap(({ name, rows: ofSplit }) => {
-    const documents = readDocumentsFile(`${folder}/${name}.json`).documents;
+    const documents = readCorpus(cerem, `${folder}/${name}.json`).documents;
     return ofSplit.flatMap((row, i) => {
       if (documents[i].text.length === row.tokens.length) return [];
       const { text, entities } = documents[i];

@@ -2,9 +2,10 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { checkLabels, labelSets, parseSpertJson } from '../../src/tasks/dataset.ts';
-import { readSpertFile } from '../../src/tasks/dataset-file.ts';
+import { readCorpus } from '../../src/tasks/corpus-file.ts';
+import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { jsonErrorOffset } from '../../src/io/json.ts';
 
 const good = {
@@ -187,37 +188,37 @@ test('files: missing, a folder, not UTF-8 (with the byte), and well-formed', (t)
   const write = (...parts: (string | number[])[]): void =>
     writeFileSync(path, Buffer.concat(parts.map((part) => Buffer.from(part as string))));
   t.equal(
-    complaint(() => readSpertFile(path)),
+    complaint(() => readCorpus(stsn, path).sentences),
     `corpus ${path}: no such file or folder`,
   );
   t.equal(
-    complaint(() => readSpertFile(folder)),
+    complaint(() => readCorpus(stsn, folder).sentences),
     `corpus ${folder}: is a folder, not a file`,
   );
   write(JSON.stringify([{ ...good, tokens: ['Ådå', '☃', '🎷', 'd', 'e', 'f'] }]));
-  t.deepEqual(readSpertFile(path)[0].tokens.slice(0, 3), ['Ådå', '☃', '🎷']);
+  t.deepEqual(readCorpus(stsn, path).sentences[0].tokens.slice(0, 3), ['Ådå', '☃', '🎷']);
   // '["é' is 4 bytes.
   write('["é', [0xe9, 0x20], '"]');
   t.equal(
-    complaint(() => readSpertFile(path)),
+    complaint(() => readCorpus(stsn, path).sentences),
     `${path}: not UTF-8 at byte 4 (0xe9)`,
     'Latin-1',
   );
   write('["é', [0xff]);
   t.equal(
-    complaint(() => readSpertFile(path)),
+    complaint(() => readCorpus(stsn, path).sentences),
     `${path}: not UTF-8 at byte 4 (0xff)`,
     'never a UTF-8 byte',
   );
   write('["é', [0xf0, 0x9f, 0x8e]);
   t.equal(
-    complaint(() => readSpertFile(path)),
+    complaint(() => readCorpus(stsn, path).sentences),
     `${path}: not UTF-8 at byte 4 (0xf0)`,
     'cut in a character',
   );
   write([0xef, 0xbb, 0xbf], '["', [0xed, 0xa0, 0x80], '"]');
   t.equal(
-    complaint(() => readSpertFile(path)),
+    complaint(() => readCorpus(stsn, path).sentences),
     `${path}: not UTF-8 at byte 5 (0xed)`,
     'a surrogate, after a BOM',
   );
@@ -234,7 +235,7 @@ const corpora: [string, number, number, number][] = [
 ];
 for (const [name, rows, entities, relations] of corpora) {
   test(`${name} has the counts its README says`, { skip }, (t) => {
-    const sentences = readSpertFile(join(shared, name));
+    const sentences = readCorpus(stsn, join(shared, name)).sentences;
     const total = (size: (s: (typeof sentences)[number]) => number): number =>
       sentences.reduce((sum, s) => sum + size(s), 0);
     t.deepEqual(

@@ -2,8 +2,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../kernels/shared/errors.ts';
-import { readDocumentsFile } from '../../src/tasks/corpus/corpus-file.ts';
+import { InputError } from '../../kernels/errors.ts';
+import { readCorpus } from '../../src/tasks/corpus-file.ts';
+import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import { documentNotes } from '../../src/tasks/corpus/notes.ts';
 import { parseDocuments } from '../../src/tasks/corpus/parse.ts';
 import { documentsJson } from '../../src/tasks/corpus/tokens.ts';
@@ -211,7 +212,7 @@ test('what is none of the formats is one line', (t) => {
     );
   const folder = mkdtempSync(join(tmpdir(), 'spanwise-'));
   writeFileSync(join(folder, 'a.bmes'), '甲 S-A\n');
-  t.deepEqual(mentions(readDocumentsFile(join(folder, 'a.bmes')).documents[0]), ['A 甲']);
+  t.deepEqual(mentions(readCorpus(cerem, join(folder, 'a.bmes')).documents[0]), ['A 甲']);
   rmSync(folder, { recursive: true });
   t.end();
 });
@@ -254,7 +255,7 @@ const shared = new URL('../shared/data/', `file://${process.cwd()}/`).pathname;
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const skip = existsSync(shared) ? false : 'the shared corpora are not here';
-const read = (name: string) => readDocumentsFile(join(shared, name));
+const read = (name: string) => readCorpus(cerem, join(shared, name));
 const total = (documents: readonly Document[], key: 'entities' | 'relations'): number =>
   documents.reduce((sum, document) => sum + document[key].length, 0);
 

@@ -2,7 +2,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/shared/errors.ts';
+import { InputError } from '../../kernels/errors.ts';
+import type { Definition, TrainingInput, Types } from '../../src/tasks/definition.ts';
+import { folderStorage } from '../../src/tasks/folder.ts';
+import { trainModel, type RunOptions, type TrainingReport } from '../../src/tasks/training/run.ts';
 
 const folders: string[] = [];
 // Not tape's onFinish: called before the first test exists, with a wait between, it ends the run.
@@ -57,3 +60,19 @@ export async function inputError(action: () => unknown): Promise<string> {
   }
   return 'no error';
 }
+
+/** What a test trains, where to and how. */
+export interface TestRun<T extends Types> extends TrainingInput<T>, Omit<RunOptions<T>, 'storage'> {
+  /** The folder. */
+  out: string;
+}
+
+/** `trainModel` into a folder. */
+export const trainRun = <T extends Types>(
+  definition: Definition<T>,
+  { out, resume, saveSeconds, onEvent, notes, evaluate, ...input }: TestRun<T>,
+): Promise<TrainingReport<T['evaluation']>> =>
+  trainModel(definition, input, {
+    storage: folderStorage(out),
+    ...{ resume, saveSeconds, onEvent, notes, evaluate },
+  });

@@ -43,6 +43,9 @@ const outside: Readonly<Record<string, RegExp>> = {
 /** Files of src/ that are for Node alone; no other file of the browser-safe floors may import from Node. */
 const nodeOnly = /^src\/(gpu\/software|io\/files)\.ts$/;
 
+/** The one file that compares with the references: what computes a result has no need of them. */
+const comparesWithReferences = 'src/ops/verify-kernel.ts';
+
 /** Kernels whose WGSL, or whose tests, have the stem of another. */
 const builtFrom: Readonly<Record<string, string>> = {
   add: 'elementwise',
@@ -91,11 +94,36 @@ function problem(file: string, target: string): string | undefined {
   }
   const path = normalize(join(dirname(file), target));
   if (path === 'package.json') return undefined;
+  if (path.startsWith('kernels/reference/') && file.startsWith('src/') && file !== comparesWithReferences)
+    return `${file} imports ${path}`;
   const below = floorOf(path);
   return below < 0 || below > floor ? `${file} imports ${path}` : undefined;
 }
 
 const sources = ['shaders', 'kernels', 'src'].flatMap((folder) => filesBelow(folder, '.ts'));
+
+/** A path of imports that ends where it began, types included, or undefined. `imports`: what each file imports. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    path.push(file);
+    for (const target of imports.get(file) ?? []) {
+      const circle = visit(target);
+      if (circle) return circle;
+    }
+    path.pop();
+    done.add(file);
+    return undefined;
+  };
+  for (const file of imports.keys()) {
+    const circle = visit(file);
+    if (circle) return circle;
+  }
+  return undefined;
+}
 
 test('a folder imports only from those below it', (t) => {
   t.ok(sources.length > 80, `${sources.length} files`);
@@ -108,6 +136,17 @@ test('a folder imports only from those below it', (t) => {
     importsOf(read(file)).flatMap((target) => problem(file, target) ?? []),
   );
   t.deepEqual(problems, []);
+  t.end();
+});
+
+test('no file imports itself by way of others', (t) => {
+  const imports = sources.map((file): [string, string[]] => [
+    file,
+    importsOf(read(file)).map((target) => normalize(join(dirname(file), target))),
+  ]);
+  t.equal(circleIn(new Map(imports))?.join(' → '), undefined, `${sources.length} files`);
+  const circle = { a: ['b', 'c'], b: [], c: ['d'], d: ['b', 'c'] };
+  t.deepEqual(circleIn(new Map(Object.entries(circle))), ['c', 'd', 'c'], 'the check can fail');
   t.end();
 });
 
@@ -134,6 +173,10 @@ test('the check of imports can fail', (t) => {
   );
   t.ok(problem('src/gpu/runtime.ts', 'node:fs'), 'the browser-safe part imports nothing from Node');
   t.ok(problem('src/gpu/x.ts', '../../bench/index.ts'), 'nothing imports from outside the floors');
+  t.ok(
+    problem('src/nn/x.ts', '../../kernels/reference/math.ts'),
+    'what computes a result needs no reference',
+  );
   t.end();
 });
 

@@ -1,5 +1,5 @@
 /** Corpora of several formats as documents; the format is seen from the content. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../io/json.ts';
 import { parseRecords, RowReader } from '../dataset.ts';
 import type { Document } from '../document.ts';

@@ -1,5 +1,5 @@
 /** Corpora of one character and its tag a line (BMES, BIOES, BIO), a blank line after each sentence. */
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { RowReader, type Entity, type Sentence } from '../dataset.ts';
 import type { Document } from '../document.ts';
 import { fromTokens } from './tokens.ts';

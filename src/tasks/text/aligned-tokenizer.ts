@@ -1,5 +1,5 @@
 import { ByteLevelPreTokenizer, Tokenizer as PeerTokenizer } from '@huggingface/tokenizers';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
 /** A parsed JSON object, nothing known of its members. */

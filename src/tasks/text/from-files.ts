@@ -1,5 +1,7 @@
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
+import { ifAny } from '../../io/source.ts';
+import { decodeUtf8 } from '../../io/utf8.ts';
 import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
 import { sentencePieceDefinition } from './sentencepiece.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -46,6 +48,27 @@ export function tokenizerFromFiles(
     ...(files[CONFIG_FILE] && { [CONFIG_FILE]: files[CONFIG_FILE] }),
   };
   return createAlignedTokenizer(definition, config, sources, what);
+}
+
+/**
+ * The tokenizer of a model from any source of files; a `spiece.model` is read where there is no other vocabulary. A
+ * source that rejects for a name has no such file. Errors: as `tokenizerFromFiles`.
+ * @param pathOf names a file in errors
+ */
+export async function tokenizerFromSource(
+  source: (name: string) => Promise<Uint8Array | undefined>,
+  pathOf: (file: string) => string,
+): Promise<Tokenizer> {
+  const bytes = (file: string) => ifAny(source(file));
+  const files: Record<string, string> = {};
+  for (const file of [VOCAB_FILE, DEFINITION_FILE, CONFIG_FILE]) {
+    const found = await bytes(file);
+    if (found) files[file] = decodeUtf8(found, pathOf(file));
+  }
+  const model = VOCAB_FILE in files || DEFINITION_FILE in files ? undefined : await bytes(SENTENCEPIECE_FILE);
+  if (!model) return tokenizerFromFiles(files, pathOf);
+  files[DEFINITION_FILE] = definitionOfSentencePiece(model, files[CONFIG_FILE], pathOf);
+  return tokenizerFromFiles(files, (file) => pathOf(file === DEFINITION_FILE ? SENTENCEPIECE_FILE : file));
 }
 
 /**

@@ -1,4 +1,4 @@
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
 import type { JsonObject } from './aligned-tokenizer.ts';
 

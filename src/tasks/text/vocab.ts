@@ -1,4 +1,4 @@
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { basicTokenize, standsAlone } from './basic-tokenizer.ts';
 import { CONTINUATION, MAX_WORD_LENGTH, SPECIAL_TOKENS } from './wordpiece.ts';
 

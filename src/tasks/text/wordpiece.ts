@@ -1,4 +1,4 @@
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { basicTokenize, type BasicOptions, type BasicWord } from './basic-tokenizer.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 

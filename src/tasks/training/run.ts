@@ -1,50 +1,119 @@
 /**
  * The training loop of every model: AdamW, linear warm-up and decay, gradient clipping, a JSON lines log, the best
- * model by dev score in the output folder, and in `last/` all that is needed to continue bit for bit. Node only.
+ * model by dev score, and in `last/` all that is needed to continue bit for bit.
  */
-import { appendFileSync, existsSync, statSync, truncateSync } from 'node:fs';
-import { join } from 'node:path';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
-import { readTextFile, recoverFolder, writeCheckpointFolder, writeFileAtomic } from '../../io/files.ts';
+import { ifAny } from '../../io/source.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
-import { CONFIG } from '../checkpoint.ts';
+import { CONFIG, checkpointFiles } from '../checkpoint.ts';
+import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
+import type { TypedScores } from '../metrics.ts';
 import { CONFIG_FILE, VOCAB_FILE } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
-import { curveSvg, parseLog } from './curve.ts';
-import type { TrainingRecipe } from './recipe.ts';
+import { curveSvg, parseLog, type LogEvent } from './curve.ts';
+import { parseRecipe } from './recipe.ts';
 import {
+  fingerprint,
   freshState,
-  LAST,
   noCounts,
   noLosses,
   restoreState,
   writeState,
+  type LossValues,
   type TrainingState,
 } from './state.ts';
 import { trainStep } from './step.ts';
-import type { DevScore, Losses, MicroBatch, RunOptions, Task, TrainingReport } from './task.ts';
+import { LAST, type Storage } from './storage.ts';
 
 const LOG = 'log.jsonl';
 const CURVE = 'curve.svg';
 const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
 
+/** A model's score on the dev corpus. */
+export interface DevScore<E> {
+  /** What "best" means: higher is better. */
+  score: number;
+  /** F1 scores by name, for the log. */
+  f1: Readonly<Record<string, number>>;
+  evaluation: E;
+}
+
+/** How any training runs. */
+export interface RunOptions<T extends Types = Types> {
+  storage: Storage;
+  /** Continue from what the storage holds. */
+  resume?: boolean;
+  /** Save `last/` within an epoch too, when this many seconds have passed since the last save. */
+  saveSeconds?: number;
+  /**
+   * Receives every log line, and what is not written: `{ event: 'step' }` for each step, `{ event: 'evaluate' }` while
+   * the dev corpus is scored.
+   */
+  onEvent?: (event: LogEvent) => void;
+  /** What was noticed on the way here, for the log and the report. */
+  notes?: readonly string[];
+  /** Scores the model as it is on the dev corpus, where the definition's own way is not what counts. */
+  evaluate?: (
+    progress: (what: string, done: number, total: number) => void,
+  ) => Promise<DevScore<T['evaluation']>>;
+}
+
+export interface TrainingReport<E = unknown> {
+  /** Steps made by this process: fewer than the run's where it was resumed. */
+  steps: number;
+  /** Losses of the last epoch, means over its steps; zeros where a finished run was resumed. */
+  loss: LossValues;
+  /** Without a dev corpus the epoch alone; without `f1` and `dev` where the best epoch came before the resume. */
+  best: { epoch: number; score?: number; f1?: Readonly<Record<string, number>>; dev?: E };
+  notes: string[];
+  /** Mean work of those steps, by phase. */
+  step: Record<Phase, Work>;
+  /** The most that any of them took. */
+  submitsPerStep: number;
+  memory: MemoryReport;
+  /** FLOPs of those steps, and the wall-clock seconds they took (evaluation, saving apart). */
+  flops: number;
+  seconds: number;
+}
+
 function addTo<K extends string>(total: Record<K, number>, part: Readonly<Record<K, number>>): void {
   for (const key of Object.keys(part) as K[]) total[key] += part[key];
 }
 
+/** The micro F1 scores that an evaluation has, by the definition's names. */
+export const f1Scores = (
+  { scores }: Pick<Definition, 'scores'>,
+  evaluation: object,
+): Record<string, number> =>
+  Object.fromEntries(
+    Object.keys(scores).flatMap((name) => {
+      const found = (evaluation as Record<string, TypedScores | undefined>)[name];
+      return found ? [[name, found.micro.f1] as const] : [];
+    }),
+  );
+
 /**
- * Trains `task.model` in place. Errors: InputError, before the first step, for a folder that cannot be written or
- * resumed; SpanwiseError when the loss stops being finite (the last checkpoint stays).
+ * Trains `input.model` in place.
+ * @throws InputError, before the first step, for a recipe out of range, data that does not fit the model, a storage that
+ *   cannot be written or resumed; SpanwiseError when the loss stops being finite (the last checkpoint stays)
  */
-export async function train<R extends TrainingRecipe, L extends string, C extends string, E>(
-  task: Task<R, L, C, E>,
-  options: RunOptions,
-): Promise<TrainingReport<L, E>> {
-  const { recipe, model } = task;
+export async function trainModel<T extends Types>(
+  definition: Definition<T>,
+  given: TrainingInput<T>,
+  options: RunOptions<T>,
+): Promise<TrainingReport<T['evaluation']>> {
+  const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(given.recipe as object) }, 'recipe');
+  const input = { ...given, recipe };
+  const { model } = input;
+  for (const corpus of [input.train, ...(input.dev ? [input.dev] : [])])
+    definition.check(corpus, model.config);
+  const epochs = definition.epochs(input);
+  const fresh = freshState(definition, recipe, await fingerprint(input, epochs.identity));
   const optimizer = new AdamW(model.parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });
   try {
-    return await new Run(task, options, optimizer).train();
+    return await new Run(definition, input, epochs, options, optimizer, fresh).train();
   } finally {
     optimizer.release();
     model.parameters.zeroGrad();
@@ -52,43 +121,55 @@ export async function train<R extends TrainingRecipe, L extends string, C extend
 }
 
 /** One training run in this process. */
-class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
-  readonly #task: Task<R, L, C, E>;
-  readonly #options: RunOptions;
+class Run<T extends Types> {
+  readonly #definition: Definition<T>;
+  readonly #input: TrainingInput<T>;
+  readonly #epochs: Epochs<T['batch']>;
+  readonly #options: RunOptions<T>;
   readonly #optimizer: AdamW;
-  readonly #log: string;
+  readonly #notes: readonly string[];
   /** Steps of the run, and of its warm-up. */
   readonly #steps: number;
   readonly #warmup: number;
-  #state: TrainingState<R, L, C>;
+  #state: TrainingState<T['recipe']>;
+  #log = '';
   #savedAt = 0;
-  #bestDev: DevScore<E> | undefined;
+  #bestDev: DevScore<T['evaluation']> | undefined;
   readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
   readonly #work: Record<Phase, Work> = { forward: noWork(), backward: noWork(), optimizer: noWork() };
 
-  constructor(task: Task<R, L, C, E>, options: RunOptions, optimizer: AdamW) {
-    this.#task = task;
+  constructor(
+    definition: Definition<T>,
+    input: TrainingInput<T>,
+    epochs: Epochs<T['batch']>,
+    options: RunOptions<T>,
+    optimizer: AdamW,
+    fresh: TrainingState<T['recipe']>,
+  ) {
+    this.#definition = definition;
+    this.#input = input;
+    this.#epochs = epochs;
     this.#options = options;
     this.#optimizer = optimizer;
-    this.#log = join(options.out, LOG);
-    this.#steps = task.recipe.epochs * task.batches;
-    this.#warmup = Math.round(task.recipe.warmup * this.#steps);
-    this.#state = freshState(task);
+    this.#notes = [...(options.notes ?? []), ...epochs.notes];
+    this.#steps = input.recipe.epochs * epochs.batches;
+    this.#warmup = Math.round(input.recipe.warmup * this.#steps);
+    this.#state = fresh;
   }
 
-  async train(): Promise<TrainingReport<L, E>> {
-    const { recipe, parts, notes, evaluate, model } = this.#task;
+  async train(): Promise<TrainingReport<T['evaluation']>> {
+    const { recipe, model, dev } = this.#input;
     await (this.#options.resume ? this.#resume() : this.#start());
-    let loss = noLosses(parts);
+    let loss = noLosses(this.#definition.parts);
     while (this.#state.epoch < recipe.epochs) loss = await this.#epoch();
     return {
       steps: this.#spent.steps,
       loss,
       best: {
         epoch: this.#state.bestEpoch,
-        ...(evaluate && { score: this.#state.best, f1: this.#bestDev?.f1, dev: this.#bestDev?.evaluation }),
+        ...(dev && { score: this.#state.best, f1: this.#bestDev?.f1, dev: this.#bestDev?.evaluation }),
       },
-      notes: [...notes],
+      notes: [...this.#notes],
       step: this.#meanWork(),
       submitsPerStep: this.#spent.submits,
       memory: model.parameters.runtime.memory.report(),
@@ -99,28 +180,29 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
 
   /** A new run: usable and resumable once this is done, and resumable whenever `last/` is there. */
   async #start(): Promise<void> {
-    const { model, tokenizer, recipe, data, about, notes } = this.#task;
-    const { out, onEvent } = this.#options;
+    const { model, tokenizer, recipe } = this.#input;
+    const { storage, onEvent } = this.#options;
     const { parameters } = model;
     const own = tokenizerFiles(tokenizer);
     for (const name of [VOCAB_FILE, CONFIG_FILE])
-      if (!(name in own) && existsSync(join(out, name)))
+      if (!(name in own) && (await ifAny(storage.source(name))))
         throw new InputError(
-          `${join(out, name)}: would be taken for a part of the model's tokenizer; choose another folder`,
+          `${storage.name}/${name}: would be taken for a part of the model's tokenizer; choose another folder`,
         );
-    // Writes nothing but the folder, and says what is wrong with it before anything is computed.
-    writeCheckpointFolder(join(out, LAST), {});
+    // Writes nothing, and says whether it could before anything is computed.
+    await storage.write(LAST, {});
     const event = {
       event: 'start',
       recipe,
-      ...about,
+      ...this.#epochs.about,
       parameters: parameters.count(),
-      data,
+      data: this.#state.data,
       device: parameters.runtime.info.name,
       software: parameters.runtime.info.software,
-      notes,
+      notes: this.#notes,
     };
-    writeFileAtomic(this.#log, `${JSON.stringify(event)}\n`);
+    this.#log = `${JSON.stringify(event)}\n`;
+    await storage.write('', { [LOG]: this.#log });
     onEvent?.(event);
     await this.#save();
     await this.#saveBest();
@@ -128,34 +210,62 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
 
   /** Puts model, optimizer, state and log back to where `last/` was saved. */
   async #resume(): Promise<void> {
-    const { out } = this.#options;
-    this.#state = await restoreState(out, this.#task, this.#optimizer);
-    writeCheckpointFolder(join(out, LAST), {});
-    if (existsSync(this.#log))
-      truncateSync(this.#log, Math.min(this.#state.logBytes, statSync(this.#log).size));
-    recoverFolder(out);
+    const { storage } = this.#options;
+    this.#state = await restoreState(
+      this.#definition,
+      storage,
+      this.#input,
+      this.#state,
+      this.#epochs.batches,
+      this.#optimizer,
+    );
+    await storage.write(LAST, {});
+    const log = (await ifAny(storage.source(LOG))) ?? new Uint8Array();
+    this.#log = new TextDecoder().decode(log.subarray(0, this.#state.logBytes));
+    await storage.write('', { [LOG]: this.#log });
     // Killed between its first two checkpoints, a run has a state to resume from and no model yet.
-    if (!existsSync(join(out, CONFIG))) await this.#saveBest();
+    if (!(await ifAny(storage.source(CONFIG)))) await this.#saveBest();
     this.#savedAt = Date.now();
   }
 
   async #save(): Promise<void> {
-    this.#state.logBytes = existsSync(this.#log) ? statSync(this.#log).size : 0;
-    await writeState(this.#options.out, this.#state, this.#task, this.#optimizer);
+    this.#state.logBytes = new TextEncoder().encode(this.#log).length;
+    await writeState(this.#definition, this.#options.storage, this.#state, this.#input, this.#optimizer);
     this.#savedAt = Date.now();
   }
 
   async #saveBest(): Promise<void> {
-    writeCheckpointFolder(this.#options.out, await this.#task.files());
+    await this.#options.storage.write('', await checkpointFiles(this.#definition, this.#input));
+  }
+
+  /** The dev score of the model as it is; undefined without a dev corpus. */
+  async #score(): Promise<DevScore<T['evaluation']> | undefined> {
+    const { dev, model, extra } = this.#input;
+    if (!dev) return undefined;
+    const { onEvent, evaluate } = this.#options;
+    const progress = (what: string, done: number, total: number): void =>
+      onEvent?.({ event: 'evaluate', epoch: this.#state.epoch + 1, what, done, total });
+    if (evaluate) return evaluate(progress);
+    const definition = this.#definition;
+    const evaluation = await definition.evaluate(this.#input, dev, {
+      ...definition.devOptions?.(dev, extra),
+      progress,
+    });
+    return {
+      score: definition.best(evaluation, model.config),
+      f1: f1Scores(definition, evaluation),
+      evaluation,
+    };
   }
 
   /** Trains what is left of the current epoch, scores it and saves. Returns the means of its losses. */
-  async #epoch(): Promise<Losses<L>> {
-    const { parts, counted, batches, evaluate } = this.#task;
-    const { saveSeconds = Infinity, onEvent } = this.#options;
+  async #epoch(): Promise<LossValues> {
+    const { parts, counted } = this.#definition;
+    const { batches } = this.#epochs;
+    const { saveSeconds = Infinity, onEvent, storage } = this.#options;
     const state = this.#state;
     const started = Date.now();
-    const epoch = this.#task.epoch(state.epoch, state.best);
+    const epoch = this.#epochs.epoch(state.epoch, state.best);
     while (state.batch < batches) {
       if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) await this.#save();
       const step = state.epoch * batches + state.batch;
@@ -163,11 +273,9 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
       onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch: state.epoch + 1, ...losses });
     }
     const means = { ...state.sums };
-    for (const key of Object.keys(means) as (keyof Losses<L>)[]) means[key] /= batches;
+    for (const key of Object.keys(means)) means[key] /= batches;
     const { counts } = state;
-    const dev = await evaluate?.((what, done, total) =>
-      onEvent?.({ event: 'evaluate', epoch: state.epoch + 1, what, done, total }),
-    );
+    const dev = await this.#score();
     state.epoch++;
     Object.assign(state, { batch: 0, sums: noLosses(parts), counts: noCounts(counted) });
     const score = dev ? dev.score : state.epoch;
@@ -188,28 +296,24 @@ class Run<R extends TrainingRecipe, L extends string, C extends string, E> {
       best,
       seconds: (Date.now() - started) / 1000,
     };
-    appendFileSync(this.#log, `${JSON.stringify(event)}\n`);
-    writeFileAtomic(
-      join(this.#options.out, CURVE),
-      curveSvg(parseLog(readTextFile(this.#log, 'log')), ['loss', ...parts]),
-    );
+    const line = `${JSON.stringify(event)}\n`;
+    await storage.append(LOG, line);
+    this.#log += line;
+    await storage.write('', { [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts]) });
     await this.#save();
     onEvent?.(event);
     return means;
   }
 
   /** One step, counted in the state. */
-  async #step(batch: readonly MicroBatch<L, C>[], step: number): Promise<Losses<L>> {
-    const { model, recipe, parts } = this.#task;
-    const { parameters } = model;
-    const { meter } = parameters.runtime;
+  async #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<LossValues> {
+    const { model, recipe } = this.#input;
+    const { meter } = model.parameters.runtime;
     const started = Date.now();
     meter.reset();
     const lr = recipe.lr * linearWarmupDecay(step, this.#warmup, this.#steps);
-    const losses = await trainStep(parameters, this.#optimizer, batch, parts, {
-      step,
-      lr,
-      clip: recipe.clip,
+    const losses = await trainStep(this.#definition, model, this.#optimizer, batch, {
+      ...{ step, lr, clip: recipe.clip },
     });
     addTo(this.#state.sums, losses);
     for (const { counts } of batch) addTo(this.#state.counts, counts);

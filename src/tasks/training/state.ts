@@ -1,26 +1,37 @@
 /**
- * Where a training run stands: the folder `last/` of its checkpoint, which holds the model, the optimizer's moments and
- * `trainer.json`. Everything read back is checked, so that a run continues bit for bit or not at all. Node only.
+ * Where a training run stands: the part `last/` of its storage, which holds the model, the optimizer's moments and
+ * `trainer.json`. Everything read back is checked, so that a run continues bit for bit or not at all.
  */
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { InputError } from '../../../kernels/shared/errors.ts';
-import { readSafetensorsFile, recoverFolder, writeCheckpointFolder } from '../../io/files.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { parseObject } from '../../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensors.ts';
+import { ifAny, tensorsOf } from '../../io/source.ts';
+import { decodeUtf8 } from '../../io/utf8.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { FileSource, type Parameters } from '../../nn/parameters.ts';
 import type { AdamW } from '../../optim/index.ts';
-import { readJsonFile, WEIGHTS } from '../checkpoint.ts';
-import type { TrainingRecipe } from './recipe.ts';
-import type { Fingerprint, Losses, StateFormat, Task } from './task.ts';
+import { checkpointFiles, WEIGHTS } from '../checkpoint.ts';
+import type { Definition, TrainingInput, Types } from '../definition.ts';
+import { tokenizerFiles } from '../text/tokenizer.ts';
+import { parseRecipe, type TrainingRecipe } from './recipe.ts';
+import { LAST, type Storage } from './storage.ts';
 
-export const LAST = 'last';
 const TRAINER = 'trainer.json';
 const OPTIMIZER = 'optimizer.safetensors';
 
+/** Loss parts by name, `loss` their sum, and `gradNorm` before clipping; of one step, or means over steps. */
+export type LossValues = Record<string, number>;
+
+/** SHA-256 of what a resumed run must share with the one it continues. */
+export interface Fingerprint {
+  train: string;
+  dev: string;
+  /** Configuration and tokenizer. */
+  model: string;
+}
+
 /** What `trainer.json` holds. */
-export interface TrainingState<R extends TrainingRecipe, L extends string, C extends string> {
+export interface TrainingState<R extends TrainingRecipe = TrainingRecipe> {
   recipe: R;
   data: Fingerprint;
   /** Epochs done, and batches done of the one that follows. */
@@ -29,35 +40,45 @@ export interface TrainingState<R extends TrainingRecipe, L extends string, C ext
   /** Score and number of the best epoch so far: −1 and 0 before the first. */
   best: number;
   bestEpoch: number;
-  /** Length of `log.jsonl` at that moment. */
+  /** Length of the log at that moment. */
   logBytes: number;
   /** Sums over the batches done of the unfinished epoch. */
-  sums: Losses<L>;
-  counts: Record<C, number>;
+  sums: LossValues;
+  counts: Record<string, number>;
 }
 
-const zeros = <K extends string>(keys: readonly K[]): Record<K, number> =>
-  Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>;
+const zeros = (keys: readonly string[]): Record<string, number> =>
+  Object.fromEntries(keys.map((key) => [key, 0]));
 
-const lossNames = <L extends string>(parts: readonly L[]) => ['loss', ...parts, 'gradNorm'] as const;
+const lossNames = (parts: readonly string[]): string[] => ['loss', ...parts, 'gradNorm'];
 
-export const noLosses = <L extends string>(parts: readonly L[]): Losses<L> => zeros(lossNames(parts));
+export const noLosses = (parts: readonly string[]): LossValues => zeros(lossNames(parts));
 
 export const noCounts = zeros;
 
-/** SHA-256 of a value's JSON. */
-export const hashOf = (value: unknown): string =>
-  createHash('sha256').update(JSON.stringify(value)).digest('hex');
+/** SHA-256 of a value's JSON, in hexadecimal. */
+async function hashOf(value: unknown): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(JSON.stringify(value)));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** What names a run's data and model. */
+export const fingerprint = async <T extends Types>(
+  { model, tokenizer }: TrainingInput<T>,
+  identity: { train: unknown; dev: unknown },
+): Promise<Fingerprint> => ({
+  train: await hashOf(identity.train),
+  dev: await hashOf(identity.dev ?? null),
+  model: await hashOf([model.config, tokenizerFiles(tokenizer)]),
+});
 
 /** The state of a run that has not made a step. */
-export const freshState = <R extends TrainingRecipe, L extends string, C extends string>({
-  recipe,
-  data,
-  parts,
-  counted,
-}: Pick<Task<R, L, C, unknown>, 'recipe' | 'data' | 'parts' | 'counted'>): TrainingState<R, L, C> => ({
-  recipe,
-  data,
+export const freshState = <T extends Types>(
+  { parts, counted }: Definition<T>,
+  recipe: T['recipe'],
+  data: Fingerprint,
+): TrainingState<T['recipe']> => ({
+  ...{ recipe, data },
   epoch: 0,
   batch: 0,
   best: -1,
@@ -67,14 +88,14 @@ export const freshState = <R extends TrainingRecipe, L extends string, C extends
   counts: noCounts(counted),
 });
 
-function parseNumbers<K extends string>(
+function parseNumbers(
   json: Json,
   what: string,
-  keys: readonly K[],
-  read: (fields: Fields, key: K) => number,
-): Record<K, number> {
+  keys: readonly string[],
+  read: (fields: Fields, key: string) => number,
+): Record<string, number> {
   const fields = new Fields(json, what);
-  const numbers = Object.fromEntries(keys.map((key) => [key, read(fields, key)])) as Record<K, number>;
+  const numbers = Object.fromEntries(keys.map((key) => [key, read(fields, key)]));
   fields.rejectUnknown();
   return numbers;
 }
@@ -90,14 +111,14 @@ function parseFingerprint(json: Json, what: string): Fingerprint {
 }
 
 /** Reads a state's fields. Errors: InputError naming `what` and the key that is missing, unknown or out of range. */
-function parseState<R extends TrainingRecipe, L extends string, C extends string>(
+function parseState<T extends Types>(
   json: Json,
   what: string,
-  { parseRecipe, parts, counted }: StateFormat<R, L, C>,
-): TrainingState<R, L, C> {
+  { recipe: table, parts, counted }: Definition<T>,
+): TrainingState<T['recipe']> {
   const fields = new Fields(json, what);
-  const state: TrainingState<R, L, C> = {
-    recipe: parseRecipe(fields.object('recipe'), `${what}: recipe`),
+  const state: TrainingState<T['recipe']> = {
+    recipe: parseRecipe(table, fields.object('recipe'), `${what}: recipe`),
     data: parseFingerprint(fields.object('data'), `${what}: data`),
     epoch: fields.integer('epoch', undefined, 0),
     batch: fields.integer('batch', undefined, 0),
@@ -119,64 +140,75 @@ function parseState<R extends TrainingRecipe, L extends string, C extends string
   return state;
 }
 
-/** Whether the folder holds a training run that can be resumed. */
-export function canResume(out: string): boolean {
-  recoverFolder(join(out, LAST));
-  return existsSync(join(out, LAST, TRAINER));
+const trainerJson = async ({ source }: Storage): Promise<Uint8Array | undefined> =>
+  ifAny(source(`${LAST}/${TRAINER}`));
+
+/** Whether a storage holds a training run that can be resumed. */
+export const canResume = async (storage: Storage): Promise<boolean> =>
+  (await trainerJson(storage)) !== undefined;
+
+/** The state of the run in a storage. Errors: InputError when there is none, or it is not a whole one. */
+export async function readState<T extends Types>(
+  definition: Definition<T>,
+  storage: Storage,
+): Promise<TrainingState<T['recipe']>> {
+  const bytes = await trainerJson(storage);
+  if (!bytes)
+    throw new InputError(`${storage.name}: holds no training run to resume (no ${LAST}/${TRAINER})`);
+  const path = `${storage.name}/${LAST}/${TRAINER}`;
+  return parseState(parseObject(decodeUtf8(bytes, path), path), path, definition);
 }
 
-/** The state of the run in `out`. Errors: InputError when there is none, or it is not a whole one. */
-export function readState<R extends TrainingRecipe, L extends string, C extends string>(
-  out: string,
-  format: StateFormat<R, L, C>,
-): TrainingState<R, L, C> {
-  if (!canResume(out))
-    throw new InputError(`${out}: holds no training run to resume (no ${LAST}/${TRAINER})`);
-  const path = join(out, LAST, TRAINER);
-  return parseState(readJsonFile(path, 'training state'), path, format);
-}
-
-/** Writes `out/last`, whole or not at all. */
-export async function writeState<R extends TrainingRecipe, L extends string, C extends string>(
-  out: string,
-  state: TrainingState<R, L, C>,
-  { files }: Pick<Task<R, L, C, unknown>, 'files'>,
+/** Writes all that is needed to continue, whole or not at all. */
+export async function writeState<T extends Types>(
+  definition: Definition<T>,
+  storage: Storage,
+  state: TrainingState<T['recipe']>,
+  input: TrainingInput<T>,
   optimizer: AdamW,
 ): Promise<void> {
-  writeCheckpointFolder(join(out, LAST), {
-    ...(await files()),
+  await storage.write(LAST, {
+    ...(await checkpointFiles(definition, input)),
     [OPTIMIZER]: serializeSafetensorsPieces(await optimizer.read()),
     [TRAINER]: `${JSON.stringify(state)}\n`,
   });
 }
 
 /**
- * Continues from `out/last`: puts the model's weights and the optimizer's moments back to where they were.
- * @param task the run that is asked for
+ * Continues a run: puts the model's weights and the optimizer's moments back to where they were.
+ * @param input the run that is asked for
+ * @param fresh its state before the first step
+ * @param batches of every epoch
  * @returns the saved state
  * @throws InputError when the saved run is another one, or a file is not whole; nothing has changed then
  */
-export async function restoreState<R extends TrainingRecipe, L extends string, C extends string, E>(
-  out: string,
-  task: Task<R, L, C, E>,
+export async function restoreState<T extends Types>(
+  definition: Definition<T>,
+  storage: Storage,
+  { model, recipe }: TrainingInput<T>,
+  fresh: TrainingState<T['recipe']>,
+  batches: number,
   optimizer: AdamW,
-): Promise<TrainingState<R, L, C>> {
-  const saved = readState(out, task);
-  const path = join(out, LAST, TRAINER);
+): Promise<TrainingState<T['recipe']>> {
+  const saved = await readState(definition, storage);
+  const last = `${storage.name}/${LAST}`;
+  const path = `${last}/${TRAINER}`;
   for (const [key, what] of [
     ['train', 'other training data'],
     ['dev', 'other dev data'],
     ['model', 'another model configuration or tokenizer'],
   ] as const)
-    if (saved.data[key] !== task.data[key]) throw new InputError(`${path}: the run was started with ${what}`);
-  if (JSON.stringify(saved.recipe) !== JSON.stringify(task.recipe))
+    if (saved.data[key] !== fresh.data[key])
+      throw new InputError(`${path}: the run was started with ${what}`);
+  if (JSON.stringify(saved.recipe) !== JSON.stringify(recipe))
     throw new InputError(`${path}: the run was started with another recipe: ${JSON.stringify(saved.recipe)}`);
-  if (saved.batch > 0 && (saved.batch >= task.batches || saved.epoch === saved.recipe.epochs))
-    throw new InputError(`${path}: "batch" is ${saved.batch}, past the epoch's ${task.batches} batches`);
+  if (saved.batch > 0 && (saved.batch >= batches || saved.epoch === saved.recipe.epochs))
+    throw new InputError(`${path}: "batch" is ${saved.batch}, past the epoch's ${batches} batches`);
 
-  const { parameters } = task.model;
-  const weights = readWeights(join(out, LAST, WEIGHTS), parameters);
-  const moments = readMoments(join(out, LAST, OPTIMIZER), parameters);
+  const tensors = (name: string) => tensorsOf(storage.source, `${LAST}/${name}`, `${last}/${name}`);
+  const { parameters } = model;
+  const weights = readWeights(await tensors(WEIGHTS), `${last}/${WEIGHTS}`, parameters);
+  const moments = readMoments(await tensors(OPTIMIZER), `${last}/${OPTIMIZER}`, parameters);
   for (const [name, { tensor }] of parameters.all)
     await parameters.runtime.write(tensor, weights.get(name) as Float32Array);
   optimizer.load(moments);
@@ -184,8 +216,12 @@ export async function restoreState<R extends TrainingRecipe, L extends string, C
 }
 
 /** Values of every parameter by name. Errors: InputError listing all that do not fit. */
-function readWeights(path: string, parameters: Parameters): Map<string, Float32Array> {
-  const source = new FileSource(readSafetensorsFile(path).tensors, path);
+function readWeights(
+  tensors: Map<string, HostTensor>,
+  path: string,
+  parameters: Parameters,
+): Map<string, Float32Array> {
+  const source = new FileSource(tensors, path);
   const values = new Map(
     [...parameters.all].map(([name, { tensor }]) => [name, source.values(name, tensor.shape)]),
   );
@@ -194,8 +230,11 @@ function readWeights(path: string, parameters: Parameters): Map<string, Float32A
 }
 
 /** AdamW's moments: all three of m, v and step for a parameter, or none where it has had no gradient yet. */
-function readMoments(path: string, parameters: Parameters): Map<string, HostTensor> {
-  const { tensors } = readSafetensorsFile(path);
+function readMoments(
+  tensors: Map<string, HostTensor>,
+  path: string,
+  parameters: Parameters,
+): Map<string, HostTensor> {
   const source = new FileSource(tensors, path);
   for (const [name, { tensor }] of parameters.all) {
     if (!['m', 'v', 'step'].some((part) => source.has(`${part}.${name}`))) continue;

@@ -1,11 +1,10 @@
 /** One step of a training: gradients of a batch, clipped, and AdamW on them. */
-import { SpanwiseError } from '../../../kernels/shared/errors.ts';
+import { SpanwiseError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
-import type { Parameters } from '../../nn/parameters.ts';
 import { record, scale } from '../../ops/index.ts';
 import { clipGradNorm, type AdamW } from '../../optim/index.ts';
-import { noLosses } from './state.ts';
-import type { Losses, MicroBatch } from './task.ts';
+import type { Definition, MicroBatch, Types } from '../definition.ts';
+import { noLosses, type LossValues } from './state.ts';
 
 /**
  * One step on a batch that goes through the model in parts: one submit (unless the work is large), one wait. The
@@ -14,26 +13,28 @@ import type { Losses, MicroBatch } from './task.ts';
  * @returns the batch's losses, likewise weighed
  * @throws SpanwiseError when one is not finite
  */
-export async function trainStep<L extends string, C extends string>(
-  parameters: Parameters,
+export async function trainStep<T extends Types>(
+  definition: Pick<Definition<T>, 'losses' | 'parts'>,
+  model: T['model'],
   optimizer: AdamW,
-  batch: readonly MicroBatch<L, C>[],
-  parts: readonly L[],
+  batch: readonly MicroBatch<T['batch']>[],
   { step, lr, clip }: { step: number; lr: number; clip: number },
-): Promise<Losses<L>> {
+): Promise<LossValues> {
+  const { parameters } = model;
+  const { parts } = definition;
   const { runtime } = parameters;
   return runtime.scope(async () => {
     parameters.zeroGrad();
-    const found: { part: 'loss' | L; share: number; tensor: Tensor }[] = [];
-    for (const { share, losses } of batch) {
-      const { result, tape } = await record(runtime, () => {
-        const all = losses();
+    const found: { part: string; share: number; tensor: Tensor }[] = [];
+    for (const { share, batch: part } of batch) {
+      const { result, tape } = await record(runtime, async () => {
+        const all = await definition.losses(model, part);
         return { all, weighed: share === 1 ? all.loss : scale(all.loss, share) };
       });
       const first = found.length;
-      for (const part of ['loss', ...parts] as const) {
-        const tensor = result.all[part];
-        if (tensor) found.push({ part, share, tensor });
+      for (const name of ['loss', ...parts]) {
+        const tensor = name === 'loss' ? result.all.loss : result.all.parts[name];
+        if (tensor) found.push({ part: name, share, tensor });
       }
       tape.backward(
         result.weighed,
@@ -43,7 +44,7 @@ export async function trainStep<L extends string, C extends string>(
     const { scale: factor, norm } = clipGradNorm(parameters, clip);
     optimizer.step(lr, factor);
     const [gradNorm, ...values] = await runtime.readAll([norm, ...found.map(({ tensor }) => tensor)]);
-    const sums: Losses<L> = { ...noLosses(parts), gradNorm: gradNorm[0] };
+    const sums: LossValues = { ...noLosses(parts), gradNorm: gradNorm[0] };
     found.forEach(({ part, share }, i) => (sums[part] += share * values[i][0]));
     if (!Object.values(sums).every(Number.isFinite)) {
       const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);

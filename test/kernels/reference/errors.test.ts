@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { references } from '../../../kernels/reference/index.ts';
 import type { RefParams, RefTensors } from '../../../kernels/reference/types.ts';
 import { floats, ints, random } from './gradcheck.ts';
@@ -47,6 +47,11 @@ test('ids, spans, ranges, lengths and targets out of range name their row', (t) 
 
   const attention = { q: x, k: x, v: x, lengths: ints([2], [4, 5]) };
   throwsInputError(t, 'attention', attention, { heads: 1 }, /lengths row 1 is 5/);
+  const context = { q: x, k: x, v: x, mask_query: random([3]), lengths: ints([2], [4, 2]) };
+  for (const bad of [...badSpans, [1, 0, 3]]) {
+    const inputs = { ...context, spans: ints([2, 3], [...good, ...bad]) };
+    throwsInputError(t, 'context-attention', inputs, { heads: 1 }, /^context-attention: spans row 1 /);
+  }
   const lengths = ints([2], [1, -1]);
   throwsInputError(t, 'span-enumerate', { lengths }, { maxWidth: 2 }, /lengths row 1 is -1/);
   const gru = { weight_ih_l0: random([6, 3]), weight_hh_l0: random([6, 2]), bias_ih_l0: random([6]) };

@@ -1,5 +1,5 @@
 import type { Test } from 'tape';
-import { philox4x32 } from '../../../kernels/reference/philox.ts';
+import { philox4x32 } from '../../../kernels/shared/philox.ts';
 import type { Reference, RefParams, RefTensor, RefTensors } from '../../../kernels/reference/types.ts';
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);

@@ -48,6 +48,18 @@ function spanInputs(
 
 const spans = [0, 0, 1, 0, 1, 4, 1, 4, 5, 1, 2, 4, 1, 2, 4, 0, 0, 3];
 
+function contextCase(label: string, lengths: number[], L: number, D: number, heads: number, rows: number[]) {
+  const sizes = [lengths.length, L, D];
+  return {
+    label,
+    inputs: {
+      ...{ q: random(sizes, 2), k: random(sizes, 2), v: random(sizes), mask_query: random([D], 2) },
+      ...{ spans: ints([rows.length / 3, 3], rows), lengths: ints([lengths.length], lengths) },
+    },
+    params: { heads },
+  };
+}
+
 function spanScoreCase(label: string, d: number, dw: number, N: number, rows: number[]): GradientCase {
   return {
     label,
@@ -157,6 +169,19 @@ const cases: Record<string, GradientCase[]> = {
     visibilityCase('text, annotation, markers', [5], 5, [0, 0, 1, 2, 2], [-1, -1, -1, 4, 4], [5, 2, 1]),
     visibilityCase('padding', [3, 0], 4, [1, 0, 1, 99, 7, 7, 7, 7], [-1, 0, 0, 0, -7, 3, 3, 3], [2, 0]),
     visibilityCase('no rows', [], 3, [], [], [1]),
+  ],
+  'context-attention': [
+    contextCase('overlapping and repeated spans', [5, 5], 5, 4, 2, spans),
+    contextCase(
+      'padding, a row without spans, a span that covers its row',
+      [3, 2, 0],
+      4,
+      2,
+      1,
+      [0, 1, 2, 0, 0, 3],
+    ),
+    contextCase('no spans', [2], 3, 2, 1, []),
+    contextCase('one token', [1], 1, 1, 1, [0, 0, 1]),
   ],
   'span-representation': [
     { label: 'overlapping spans', inputs: spanInputs(2, 5, 3, 3, 2, spans) },

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { references } from '../../../kernels/reference/index.ts';
 import { segmentAttentionReference as reference } from '../../../kernels/reference/segment-attention.ts';
 import type { RefParams, RefTensors } from '../../../kernels/reference/types.ts';

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { slidingAveragePoolReference as reference } from '../../../kernels/reference/sliding-average-pool.ts';
 import { floats, gradcheck, ints, random, upstreamOf } from './gradcheck.ts';
 

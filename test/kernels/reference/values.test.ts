@@ -2,7 +2,7 @@
 import test from 'tape';
 import { references } from '../../../kernels/reference/index.ts';
 import { activations, erf, erfc } from '../../../kernels/reference/math.ts';
-import { philox4x32 } from '../../../kernels/reference/philox.ts';
+import { philox4x32 } from '../../../kernels/shared/philox.ts';
 import { floats, ints, random } from './gradcheck.ts';
 
 test('erf and erfc to double accuracy', (t) => {

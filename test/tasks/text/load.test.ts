@@ -2,11 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { tokenizerFromFiles, vocabEntries } from '../../../src/tasks/text/from-files.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';
 import { tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
 import { decodeUtf8 } from '../../../src/io/utf8.ts';
+import { inputError } from '../runs.ts';
 
 const specials = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 const entries = [...specials, 'rain', 'Rain', 'cafe', 'Café', '\u2028', ' x '];
@@ -26,68 +27,59 @@ function slices(text: string, pieces: readonly Piece[]) {
   return pieces.map((p) => [text.slice(p.start, p.end), p.text, p.id]);
 }
 
-function withFolder(files: Record<string, string | Uint8Array>, run: (folder: string) => void): void {
+async function withFolder(
+  files: Record<string, string | Uint8Array>,
+  run: (folder: string) => Promise<void>,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'spanwise-text-'));
   try {
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
-    run(folder);
+    await run(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-test('vocab.txt, with and without tokenizer_config.json', (t) => {
+test('vocab.txt, with and without tokenizer_config.json', async (t) => {
   const vocab = entries.join('\n') + '\n';
   const text = 'rain Rain Café';
-  const ids = (folder: string) =>
-    loadTokenizer(folder)
-      .encode(text)
-      .map((p) => p.id);
-  withFolder({ 'vocab.txt': vocab }, (folder) => {
-    t.deepEqual(ids(folder), [5, 6, 8], 'cased without a config');
-    t.equal(loadTokenizer(folder).vocabSize, 11, 'U+2028 ends no line, the last line is not an entry');
-    t.deepEqual(ids(join(folder, 'vocab.txt')), [5, 6, 8], 'the file itself');
+  const ids = async (folder: string) => (await loadTokenizer(folder)).encode(text).map((p) => p.id);
+  await withFolder({ 'vocab.txt': vocab }, async (folder) => {
+    t.deepEqual(await ids(folder), [5, 6, 8], 'cased without a config');
+    const { vocabSize } = await loadTokenizer(folder);
+    t.equal(vocabSize, 11, 'U+2028 ends no line, the last line is not an entry');
+    t.deepEqual(await ids(join(folder, 'vocab.txt')), [5, 6, 8], 'the file itself');
   });
   const lower = {
     'vocab.txt': vocab,
     'tokenizer_config.json': '{"do_lower_case": true, "strip_accents": null}',
   };
-  withFolder(lower, (folder) => {
-    t.deepEqual(ids(folder), [5, 5, 7], 'do_lower_case strips accents too');
-    t.deepEqual(ids(join(folder, 'vocab.txt')), [5, 5, 7], 'the config beside the file counts');
+  await withFolder(lower, async (folder) => {
+    t.deepEqual(await ids(folder), [5, 5, 7], 'do_lower_case strips accents too');
+    t.deepEqual(await ids(join(folder, 'vocab.txt')), [5, 5, 7], 'the config beside the file counts');
     t.deepEqual(
-      tokenizerFiles(loadTokenizer(folder))['vocab.txt'],
+      tokenizerFiles(await loadTokenizer(folder))['vocab.txt'],
       vocab,
       'the file comes out as it went in',
     );
   });
   t.deepEqual(vocabEntries('a\n\n b \r\n\n'), ['a', '', ' b \r', ''], 'only the final empty line goes');
-  t.end();
 });
 
-test('what cannot be loaded says which file', (t) => {
+test('what cannot be loaded says which file', async (t) => {
   const vocab = entries.join('\n') + '\n';
-  t.equal(
-    complaint(() => loadTokenizer('no/such/folder')),
-    'no/such/folder: no such file or folder',
-  );
-  withFolder({}, (f) =>
+  t.equal(await inputError(() => loadTokenizer('no/such/folder')), 'no/such/folder: no such file or folder');
+  await withFolder({}, async (f) =>
     t.match(
-      complaint(() => loadTokenizer(f)),
+      await inputError(() => loadTokenizer(f)),
       /vocab\.txt: no such file, nor a tokenizer\.json or spiece\.model$/,
     ),
   );
-  withFolder({ 'v.txt': 'a\nb\n' }, (f) =>
-    t.match(
-      complaint(() => loadTokenizer(`${f}/v.txt`)),
-      /v\.txt: no entry \[PAD\]/,
-    ),
+  await withFolder({ 'v.txt': 'a\nb\n' }, async (f) =>
+    t.match(await inputError(() => loadTokenizer(`${f}/v.txt`)), /v\.txt: no entry \[PAD\]/),
   );
-  withFolder({ 'vocab.txt': Uint8Array.of(0x61, 0x0a, 0xe6, 0xb0, 0x0a) }, (f) =>
-    t.match(
-      complaint(() => loadTokenizer(f)),
-      /vocab\.txt: not UTF-8 at byte 2 \(0xe6\)$/,
-    ),
+  await withFolder({ 'vocab.txt': Uint8Array.of(0x61, 0x0a, 0xe6, 0xb0, 0x0a) }, async (f) =>
+    t.match(await inputError(() => loadTokenizer(f)), /vocab\.txt: not UTF-8 at byte 2 \(0xe6\)$/),
   );
   for (const [config, expected] of [
     ['{"do_lower_case":\n tru}', /tokenizer_config\.json: line 2: not JSON from "tru}" on$/],
@@ -98,14 +90,10 @@ test('what cannot be loaded says which file', (t) => {
       /tokenizer_config\.json: tokenize_chinese_chars is false; only true/,
     ],
   ] as const) {
-    withFolder({ 'vocab.txt': vocab, 'tokenizer_config.json': config }, (f) =>
-      t.match(
-        complaint(() => loadTokenizer(f)),
-        expected,
-      ),
+    await withFolder({ 'vocab.txt': vocab, 'tokenizer_config.json': config }, async (f) =>
+      t.match(await inputError(() => loadTokenizer(f)), expected),
     );
   }
-  t.end();
 });
 
 test('decodeUtf8 names the first bad byte', (t) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { InputError } from '../../../kernels/shared/errors.ts';
+import { InputError } from '../../../kernels/errors.ts';
 import { splitWords, tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
 import { tokenizerFromFiles } from '../../../src/tasks/text/from-files.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';
@@ -67,6 +67,7 @@ test('the longest entry wins, from the left', (t) => {
 test('special tokens are neither added nor recognised', (t) => {
   t.deepEqual([cased.padId, cased.unkId, cased.clsId, cased.sepId, cased.maskId], [0, 1, 2, 3, 4]);
   t.equal(cased.vocabSize, vocab.length);
+  t.deepEqual([cased.idOf('[SEP]'), cased.idOf('[sep]')], [3, undefined], 'but found by name');
   t.deepEqual(
     cased.encode('[SEP]').map((p) => p.id),
     [1, 1, 1],
@@ -107,14 +108,13 @@ test('encodeWords gives every word a piece, with offsets in the word', (t) => {
   t.end();
 });
 
-test('the words of the STSN fixture give the ids that its oracle used', (t) => {
+test('the words of the STSN fixture give the ids that its oracle used', async (t) => {
   const folder = 'test/fixtures/stsn';
   const batch = JSON.parse(readFileSync(`${folder}/batch.json`, 'utf8')) as { tokens: string[] }[];
   const expected = JSON.parse(readFileSync(`${folder}/pieces.json`, 'utf8')) as number[][][];
-  const tokenizer = loadTokenizer(`${folder}/both`);
+  const tokenizer = await loadTokenizer(`${folder}/both`);
   const ids = batch.map((row) => tokenizer.encodeWords(row.tokens).map((pieces) => pieces.map((p) => p.id)));
   t.deepEqual(ids, expected);
-  t.end();
 });
 
 test('vocabularies that cannot be used', (t) => {
@@ -172,6 +172,11 @@ test('buildVocab', (t) => {
     'size',
   );
   t.deepEqual(buildVocab(words, { doLowerCase: true, minCount: 3 }), expected.slice(0, -1), 'minCount');
+  t.deepEqual(
+    buildVocab(words, { doLowerCase: true, reserved: ['[unused1]', '<s>', '[unused1]'] }),
+    [...specials, '[unused1]', '<s>', ...expected.slice(specials.length)],
+    'reserved tokens follow the special ones',
+  );
   t.throws(() => buildVocab(words, { doLowerCase: true, size: 20 }), /20 entries cannot hold the 21/);
   const tokenizer = createWordPieceTokenizer({ vocab: expected, doLowerCase: true });
   t.deepEqual(

@@ -1,0 +1,35 @@
+/** Inputs to a model in batches of like length, so that little of a batch is padding. */
+import { InputError } from '../../kernels/errors.ts';
+import type { UseOptions } from './definition.ts';
+
+/** Errors: InputError where a number is not a count of at least `least`; `values` are named by their keys. */
+export function checkCounts(values: Readonly<Record<string, number>>, least = 1): void {
+  for (const [name, count] of Object.entries(values))
+    if (!Number.isInteger(count) || count < least)
+      throw new InputError(`predict: ${name} must be an integer of at least ${least}, it is ${count}`);
+}
+
+/**
+ * What `run` answers to every input, in the order given, whatever the batches.
+ * @param what is counted, for the progress
+ * @param run answers a batch, in its order
+ */
+export async function byLength<T, R>(
+  inputs: readonly T[],
+  length: (input: T) => number,
+  { batchSize = 16, progress }: UseOptions,
+  what: string,
+  run: (batch: T[]) => Promise<R[]>,
+): Promise<R[]> {
+  checkCounts({ batchSize });
+  const lengths = inputs.map(length);
+  const order = inputs.map((_, i) => i).sort((a, b) => lengths[a] - lengths[b] || a - b);
+  const found = new Array<R>(inputs.length);
+  for (let at = 0; at < order.length; at += batchSize) {
+    const chosen = order.slice(at, at + batchSize);
+    const answers = await run(chosen.map((i) => inputs[i]));
+    chosen.forEach((i, j) => (found[i] = answers[j]));
+    progress?.(what, Math.min(at + batchSize, order.length), order.length);
+  }
+  return found;
+}

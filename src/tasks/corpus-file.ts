@@ -1,0 +1,55 @@
+/** Corpora on disk: files, and folders with the splits of one. Node only. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { InputError } from '../../kernels/errors.ts';
+import { readTextFile } from '../io/files.ts';
+import type { Definition, Types } from './definition.ts';
+
+/** Reads a corpus file as a definition does, and `readTextFile` for what can go wrong before it. */
+export const readCorpus = <T extends Types>(definition: Definition<T>, file: string): T['corpus'] =>
+  definition.read(readTextFile(file, 'corpus'), file);
+
+export interface Splits<C> {
+  train: C;
+  /** Absent where the folder has none. */
+  dev?: C;
+  test?: C;
+}
+
+/** The file of the split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
+export function splitFile(folder: string, name: string): string | undefined {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    throw new InputError(`${folder}: no such folder`);
+  const files = readdirSync(folder).filter(
+    (file) => file === `${name}.json` || file.endsWith(`_${name}.json`),
+  );
+  if (files.length > 1)
+    throw new InputError(`${folder}: several files end in ${name}.json: ${files.join(', ')}`);
+  return files.length === 0 ? undefined : join(folder, files[0]);
+}
+
+/** The file of a split that cannot be done without. Errors: InputError where there is none, or several. */
+export function neededSplitFile(folder: string, name: string): string {
+  const file = splitFile(folder, name);
+  if (file === undefined) throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
+  return file;
+}
+
+/**
+ * Reads the splits of a corpus folder.
+ * @throws InputError for no such folder, a split that `needed` names and that is not there, several files of a split,
+ *   and what the reader refuses
+ */
+export function readSplits<T extends Types, K extends keyof Splits<T['corpus']>>(
+  definition: Definition<T>,
+  folder: string,
+  needed: readonly K[],
+): Splits<T['corpus']> & Required<Pick<Splits<T['corpus']>, K>> {
+  const splits: Partial<Splits<T['corpus']>> = {};
+  for (const name of ['train', 'dev', 'test'] as const) {
+    const isNeeded = (needed as readonly string[]).includes(name);
+    const file = isNeeded ? neededSplitFile(folder, name) : splitFile(folder, name);
+    if (file !== undefined) splits[name] = readCorpus(definition, file);
+  }
+  return splits as Splits<T['corpus']> & Required<Pick<Splits<T['corpus']>, K>>;
+}

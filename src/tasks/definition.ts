@@ -1,0 +1,269 @@
+/**
+ * What a model brings to everything above it. Checkpoints, traces, the training loop and the commands are written over
+ * `Definition` and know no model's name; `registry.ts` lists the definitions.
+ *
+ * A definition takes plain data, never a command's arguments, and reaches no file: texts and sources come from outside.
+ */
+import type { Runtime } from '../gpu/runtime.ts';
+import type { Tensor } from '../gpu/tensor.ts';
+import type { HostTensor } from '../io/safetensors.ts';
+import type { BertConfig } from '../models/bert.ts';
+import type { Json } from '../models/config.ts';
+import type { Parameters } from '../nn/parameters.ts';
+import type { Extraction } from './extraction.ts';
+import type { Option } from './options.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+import type { RecipeTable, TrainingRecipe } from './training/recipe.ts';
+
+/** A model of any kind, with the parameters that it owns. */
+export interface Model {
+  readonly parameters: Parameters;
+  readonly config: { readonly encoder: BertConfig };
+}
+
+/** An annotated corpus as a family of models reads it. */
+export interface Corpus {
+  /** Where it came from, for messages. */
+  file: string;
+  /** What its reader noticed. */
+  notes: readonly string[];
+}
+
+/** An evaluation: a plain document, with scores (`TypedScores`) under the keys of `Definition.scores`. */
+export interface Evaluated {
+  /** What of the gold is not scored or cannot be found, a line each. */
+  notes: string[];
+}
+
+/** How any model is asked. */
+export interface UseOptions {
+  /** Inputs at once; 16 when absent. */
+  batchSize?: number;
+  /** Told how far it is: `what` names the things counted. */
+  progress?: (what: string, done: number, total: number) => void;
+}
+
+/** The types that a definition is about. */
+export interface Types {
+  model: Model;
+  corpus: Corpus;
+  recipe: TrainingRecipe;
+  /** What a checkpoint holds beside weights, configuration and tokenizer: CEREM's schema; undefined for most. */
+  extra: unknown;
+  batch: unknown;
+  evaluation: Evaluated;
+  options: UseOptions;
+}
+
+/** A model with what it is used with. */
+export interface Loaded<T extends Types = Types> {
+  model: T['model'];
+  tokenizer: Tokenizer;
+  extra: T['extra'];
+  /** Names it in errors: its folder. */
+  what: string;
+}
+
+/** A further JSON file of a checkpoint. */
+export interface ExtraFile<T extends Types> {
+  /** Its name in the folder, and of the option that names another one. */
+  file: string;
+  option: string;
+  doc: string;
+  /** Errors: InputError naming `what` and the key. */
+  parse(json: Json, what: string): NonNullable<T['extra']>;
+  json(extra: NonNullable<T['extra']>): Json;
+  /** What a new model has where nothing else is said. */
+  start(train: T['corpus']): NonNullable<T['extra']>;
+}
+
+/** Logits of a batch. `onHost` makes of their values what a trace holds: without the rows of padding, say. */
+export interface Logits {
+  tensor: Tensor;
+  onHost?(values: Float32Array): HostTensor;
+}
+
+/** The losses of a batch. */
+export interface Losses {
+  /** The sum of the parts. */
+  loss: Tensor;
+  /** By the names of `Definition.parts`; an undefined part counts as 0 and reaches no parameter, an absent one is not the model's. */
+  parts: Readonly<Record<string, Tensor | undefined>>;
+  /** By their names in a trace. */
+  logits: Readonly<Record<string, Logits>>;
+}
+
+/** A part of a step's batch that goes through the model at once. */
+export interface MicroBatch<B = unknown> {
+  /** What its mean weighs in the step's: the shares of a step add up to 1. */
+  share: number;
+  counts: Readonly<Record<string, number>>;
+  batch: B;
+}
+
+export interface Epoch<B = unknown> {
+  /** What the epoch's line of the log says besides losses, counts and scores. */
+  about?: Readonly<Record<string, unknown>>;
+  /**
+   * One batch: at least one part.
+   * @param batch from 0, in the epoch
+   * @param step from 0, over the whole run
+   */
+  batch(batch: number, step: number): MicroBatch<B>[];
+}
+
+/** A training's batches. */
+export interface Epochs<B = unknown> {
+  /** Batches of every epoch. */
+  batches: number;
+  /** What the log's first line says of the data. */
+  about: Readonly<Record<string, unknown>>;
+  notes: readonly string[];
+  /** What of the data a resumed run must share with the one it continues. */
+  identity: { train: unknown; dev: unknown };
+  /**
+   * The batches of an epoch, which depend on nothing but these.
+   * @param epoch from 0
+   * @param best the best score so far, −1 before the first
+   */
+  epoch(epoch: number, best: number): Epoch<B>;
+}
+
+/** A training's inputs: a model with what it is used with, data, recipe. */
+export interface TrainingInput<T extends Types = Types> extends Loaded<T> {
+  train: T['corpus'];
+  /** Without it there is no best model: every epoch's replaces the last. */
+  dev?: T['corpus'];
+  recipe: T['recipe'];
+}
+
+/** What a model was asked and found. */
+export interface Extracted {
+  /** One for each text. */
+  results: Extraction[];
+  /** What it took and what was left out, a line each. */
+  remarks: string[];
+}
+
+/** A checkpoint whose configuration is read and whose weights are not. */
+export interface Opened<T extends Types = Types> {
+  definition: Definition<T>;
+  config: T['model']['config'];
+  extra: T['extra'];
+  /** Names it in errors: its folder. */
+  what: string;
+  /** Loads the weights. Errors: InputError naming the file and what is wrong with it. */
+  load(this: void, runtime: Runtime): Promise<Loaded<T> & { notes: string[] }>;
+}
+
+/** A model's attention to a text, to look at. */
+export interface Attention {
+  /** The document of `--json`. */
+  json: Readonly<Record<string, unknown>>;
+  /** The text of an SVG file. */
+  svg: string;
+  /** A table, its heads first. */
+  table: string[][];
+}
+
+/** What `spanwise demo` trains: within minutes on two CPU cores. */
+export interface Demo<T extends Types = Types> {
+  /** One line for the list of commands. */
+  summary: string;
+  /** A folder of corpora/. */
+  corpus: string;
+  recipe: Partial<T['recipe']>;
+  /** The models, set side by side where there are several. `folder` is where each goes, in the demo's own. */
+  variants: readonly { name: string; folder: string; config: Json }[];
+  /** The variants are the stages of one system, which extract together, by these options of the first. */
+  stages?(models: readonly Loaded<T>[]): T['options'];
+}
+
+export interface Definition<T extends Types = Types> {
+  /** `model` of its configurations, and what `--model` says. */
+  readonly name: string;
+  /** What it is called in sentences. */
+  readonly title: string;
+
+  /** Errors: InputError naming `what` and the key, unknown keys included. */
+  parseConfig(json: Json, what: string): T['model']['config'];
+  /** The configuration as a checkpoint stores it. */
+  configJson(config: T['model']['config']): Json;
+  /**
+   * @param options `pooler`: the weights hold the encoder's pooler; `recipe`: the model is new, and the recipe says what
+   *   it starts from
+   */
+  build(
+    parameters: Parameters,
+    config: T['model']['config'],
+    options: { pooler: boolean; recipe?: T['recipe'] },
+  ): T['model'];
+  readonly extra?: ExtraFile<T>;
+
+  /** The configuration of a small model, and of one on a pretrained encoder, where nothing else is said. */
+  readonly small: Json;
+  readonly pretrained: Json;
+  /** Keys of the configuration that are options of `train` too. */
+  readonly configOptions: Readonly<Record<string, Option>>;
+  /** A vocabulary for a model from random weights. `given` and `what` are those of `complete`. */
+  vocabulary(train: T['corpus'], extra: T['extra'], given: Json, what: string): Tokenizer;
+  /**
+   * A complete configuration: what `given` leaves out comes from the data and the tokenizer.
+   * @param given as in a checkpoint, possibly partial, but for `encoder`'s sizes
+   */
+  complete(given: Json, what: string, train: T['corpus'], tokenizer: Tokenizer): T['model']['config'];
+
+  /** Reads a corpus from a file's text. Errors: InputError, one line that names file, row and field. */
+  read(text: string, file: string): T['corpus'];
+  /** The plain texts of a corpus. */
+  texts(corpus: T['corpus']): string[];
+  /** Errors: InputError where a corpus does not fit the model (labels, lengths), naming file and row. */
+  check(corpus: T['corpus'], config: T['model']['config']): void;
+
+  readonly recipe: RecipeTable<T['recipe']>;
+  /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */
+  pretrainedRecipe(dev: boolean): Partial<T['recipe']>;
+  /** Errors: InputError for a recipe that does not go with how a new model starts. Returns notes. */
+  checkStart?(recipe: T['recipe'], start: { pretrained: boolean; dev: boolean }): string[];
+  /** The names of the losses' parts, and of what is counted of the samples, in the log's order. */
+  readonly parts: readonly string[];
+  readonly counted: readonly string[];
+  /** Errors: InputError, before the first step, for data or a recipe that the model cannot be trained with. */
+  epochs(input: TrainingInput<T>): Epochs<T['batch']>;
+  /** Runs the model, under the tape where one records. */
+  losses(model: T['model'], batch: T['batch']): Losses | Promise<Losses>;
+  /** One batch of all rows of a file's text, without sampling and dropout (`spanwise trace`). */
+  traceBatch(loaded: Loaded<T>, text: string, file: string): T['batch'];
+
+  /** Keys of an evaluation's scores, and what they are called. */
+  readonly scores: Readonly<Record<string, string>>;
+  /** Those that training shows, where not all. */
+  readonly shown?: readonly string[];
+  /** The options that `evaluate` and `extract` take beside those of every model. */
+  readonly options: Readonly<Record<string, Option & { commands?: readonly string[] }>>;
+  /** Errors: InputError for other models among the options that do not go with the model of this configuration. */
+  checkOptions?(config: T['model']['config'], models: Readonly<Record<string, Opened>>): void;
+  /** Scores the model on a corpus, from its texts alone. */
+  evaluate(loaded: Loaded<T>, corpus: T['corpus'], options?: T['options']): Promise<T['evaluation']>;
+  /** What "best" means: higher is better. */
+  best(evaluation: T['evaluation'], config: T['model']['config']): number;
+  /** Options for the evaluations of a training, where a barely trained model needs some. */
+  devOptions?(dev: T['corpus'], extra: T['extra']): T['options'];
+  /** Lines below the table of scores. */
+  remarks(evaluation: T['evaluation']): string[];
+  /** Errors: InputError for a text that the model cannot take. */
+  attention?(loaded: Loaded<T>, input: { text: string; prompt: string }): Promise<Attention>;
+  /** What a text is asked where nothing else is said. */
+  prompt?(extra: T['extra']): string;
+  readonly demo?: Demo<T>;
+  /**
+   * Entities and relations of every text, with offsets in UTF-16 code units.
+   * @param what names text i in errors
+   */
+  extract(
+    loaded: Loaded<T>,
+    texts: readonly string[],
+    what: (i: number) => string,
+    options?: T['options'],
+  ): Promise<Extracted>;
+}

@@ -1,0 +1,62 @@
+/** Models in folders. Node only. */
+import { appendFileSync, existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { InputError } from '../../kernels/errors.ts';
+import {
+  readFileChecked,
+  readSafetensorsFile,
+  readTextFile,
+  recoverFolder,
+  writeCheckpointFolder,
+  writeFileAtomic,
+} from '../io/files.ts';
+import { parseObject } from '../io/json.ts';
+import type { Source } from '../io/source.ts';
+import type { Json } from '../models/config.ts';
+import { openCheckpoint } from './checkpoint.ts';
+import type { Definition, Opened, Types } from './definition.ts';
+import type { Storage } from './training/storage.ts';
+
+/** A JSON object from a file. Errors: InputError naming the file. */
+export const readJsonFile = (path: string, what: string): Json => parseObject(readTextFile(path, what), path);
+
+/**
+ * The files of a folder. A folder whose saving was cut short is put right first.
+ * @param mayBeAbsent the folder need not be there
+ * @throws InputError where there is no such folder; the source's own errors name the file
+ */
+export function folderSource(dir: string, mayBeAbsent = false): Source {
+  if (!mayBeAbsent && !statSync(dir, { throwIfNoEntry: false })?.isDirectory())
+    throw new InputError(`${dir}: no such model folder`);
+  recoverFolder(dir);
+  const read = (name: string): Promise<Uint8Array | undefined> => {
+    const path = join(dir, name);
+    recoverFolder(dirname(path));
+    return Promise.resolve(existsSync(path) ? readFileChecked(path, 'model file') : undefined);
+  };
+  return Object.assign(read, { tensors: (name: string) => readSafetensorsFile(join(dir, name)) });
+}
+
+/** A training's storage in a folder, which is made if need be; other files in it stay. */
+export function folderStorage(dir: string): Storage {
+  return {
+    name: dir,
+    source: folderSource(dir, true),
+    write(part, files) {
+      const [only, ...others] = Object.entries(files);
+      if (only && others.length === 0) writeFileAtomic(join(dir, part, only[0]), only[1]);
+      else writeCheckpointFolder(join(dir, part), files);
+      return Promise.resolve();
+    },
+    append(name, text) {
+      appendFileSync(join(dir, name), text);
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Opens the checkpoint in a folder: see `openCheckpoint`. */
+export const openFolder = async <T extends Types = Types>(
+  dir: string,
+  expected?: Definition<T>,
+): Promise<Opened<T>> => openCheckpoint(folderSource(dir), dir, expected);

@@ -1,0 +1,138 @@
+/** LAI-Net as a `Definition` (docs/lai.md): a model for each stage, which extract together. */
+import { InputError } from '../../../kernels/errors.ts';
+import { Fields, type Json } from '../../models/config.ts';
+import { laiConfigJson, parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
+import { Lai } from '../../models/lai.ts';
+import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
+import type { Definition } from '../definition.ts';
+import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
+import { keptAnnotation } from '../spans/enumerate.ts';
+import { evaluate } from '../spans/evaluate.ts';
+import { extractWords } from '../spans/extract.ts';
+import { commonRecipe } from '../training/recipe.ts';
+import { predict } from './predict.ts';
+import { epochs, goldNotes, laiLosses, wholeTask, type LaiTypes } from './training.ts';
+
+/** A configuration with the labels of the training sentences. */
+const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
+  parseLaiConfig(
+    {
+      ...{ model: 'lai', ...labelSets(sentences), ...given },
+      encoder: { vocab_size: vocabSize, ...new Fields(given, what).object('encoder') },
+    },
+    what,
+  );
+
+/** Errors: InputError for models that are not of the stages that they are asked for. */
+function checkStages(first: LaiConfig, relations?: { config: LaiConfig; what: string }): void {
+  if (!relations) return;
+  const { config, what } = relations;
+  if (first.stage !== 'entities')
+    throw new InputError(
+      `${what}: relations go with a model of stage entities, not with one of ${first.stage}`,
+    );
+  if (config.stage !== 'relations')
+    throw new InputError(`${what}: a model of stage ${config.stage}, where one of relations is needed`);
+}
+
+export const lai: Definition<LaiTypes> = {
+  ...spertReading,
+  name: 'lai',
+  title: 'LAI-Net',
+  parseConfig: parseLaiConfig,
+  configJson: laiConfigJson,
+  build: (parameters, config, { pooler }) => new Lai(parameters, config, pooler),
+  // A filter that starts from random weights learns late, and what is classified jumps when it does.
+  small: { filter: false },
+  pretrained: {},
+  configOptions: {
+    stage: {
+      ...{ kind: 'choice', choices: stages, value: stages.join('|') },
+      doc: 'what the model finds: a system has one of each',
+    },
+  },
+  vocabulary({ sentences }, _extra, given, what) {
+    const { entityTypes, relationTypes, annotations, markers } = complete(given, what, sentences, 1);
+    const phrases = [...entityTypes, ...relationTypes, ...Object.values(annotations)];
+    // Twice, which makes their words entries.
+    return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
+  },
+  complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
+  check({ sentences, file }, config) {
+    if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
+    const others = config.stage === 'entities' ? { relations: [] } : { entities: [] };
+    checkLabels(
+      sentences.map((sentence) => ({ ...sentence, ...others })),
+      config,
+      file,
+    );
+  },
+
+  recipe: {
+    ...commonRecipe({ epochs: 60, lr: 5e-4, batch: 8 }),
+    coldStart: {
+      doc: 'epochs before the filter has a say in what is classified: half of them',
+      default: (recipe) => Math.ceil(recipe.epochs / 2),
+      ...{ integer: true, min: 0 },
+    },
+  },
+  // PL-Marker's rate.
+  pretrainedRecipe: () => ({ lr: 2e-5 }),
+  parts: ['filter', 'span', 'relation'],
+  counted: ['positives', 'negatives'],
+  epochs,
+  losses: laiLosses,
+  traceBatch(loaded, text, file) {
+    const corpus = lai.read(text, file);
+    lai.check(corpus, loaded.model.config);
+    return wholeTask(loaded, corpus);
+  },
+
+  scores: { ner: 'NER', re: 'RE', rePlus: 'RE+' },
+  options: {
+    relations: {
+      kind: 'model',
+      value: 'DIR',
+      doc: 'a model of relations among the entities that --model finds',
+    },
+    overlap: overlapOption,
+  },
+  checkOptions(config, { relations }) {
+    if (!relations) return;
+    const { definition, what } = relations;
+    if (definition.name !== 'lai') throw new InputError(`${what}: a ${definition.title}, not a LAI-Net`);
+    checkStages(config, { config: relations.config as LaiConfig, what });
+  },
+  async evaluate(loaded, { sentences, file, notes }, options = {}) {
+    const { config } = loaded.model;
+    const other = options.relations && {
+      config: options.relations.model.config,
+      what: options.relations.what,
+    };
+    checkStages(config, other);
+    if (other) lai.check({ sentences, file, notes }, other.config);
+    const gold =
+      config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
+    const words = sentences.map(({ tokens }) => tokens);
+    const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
+    const scores = evaluate(sentences, predictions, (other?.config ?? config).symmetric);
+    const { re, rePlus, byTextLength, ...entities } = scores;
+    const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
+    if (gold) return { ...own, entities: 'gold', re };
+    return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
+  },
+  /** Of a model by itself, as it trains. */
+  best: ({ ner, re }) => (ner ?? re)!.micro.f1,
+  remarks: ({ sentences, entities }) => [
+    `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
+  ],
+  async extract(loaded, texts, what, options = {}) {
+    const { relations } = options;
+    if (loaded.model.config.stage === 'relations')
+      throw new InputError(
+        `${loaded.what}: relates entities and finds none: extract with a model of entities`,
+      );
+    checkStages(loaded.model.config, relations && { config: relations.model.config, what: relations.what });
+    return extractWords(texts, what, (words, names) => predict(loaded, words, names, options));
+  },
+};

@@ -1,0 +1,179 @@
+/**
+ * LAI-Net's instances (SPEC section 3): a sentence, the labels' annotations and the markers of a run of candidates in
+ * one sequence of tokens, padded to a batch with the rows that the model gathers.
+ */
+import { InputError } from '../../../kernels/errors.ts';
+import { kinds, labelsOf, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';
+import { encodeSentence, type EncodedSentence } from '../spans/batch.ts';
+import { enumerateSpans } from '../spans/enumerate.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+/** Words of a sentence, `end` exclusive. */
+export interface Span {
+  start: number;
+  end: number;
+}
+
+/**
+ * A run of the candidates of a sentence. The rows of a sentence are all its candidates in enumeration order (entities),
+ * or all ordered pairs of distinct entities, by subject (relations).
+ */
+export interface Instance {
+  /** The sentence's index in the caller's list. */
+  sentence: number;
+  encoded: EncodedSentence;
+  /** The first candidate's row among those of the sentence. */
+  row: number;
+  /** i32[C, 2] = (start, end) of the candidates, in words. */
+  spans: Int32Array;
+  /** The relations stage's. */
+  subject?: Span;
+}
+
+export class Packer {
+  readonly config: LaiConfig;
+  readonly tokenizer: Tokenizer;
+  /** Pieces of every label's phrase, and the second [SEP]; nothing with `annotate` false. */
+  readonly #annotation: number[] = [];
+  /** i32[T, 2] first and last piece of each phrase, in `#annotation`. */
+  readonly #labels: Int32Array = new Int32Array(0);
+  readonly #markers: Record<keyof LaiConfig['markers'], number>;
+
+  /** Errors: InputError for a marker that is not in the vocabulary, for pieces outside the encoder's. */
+  constructor(config: LaiConfig, tokenizer: Tokenizer) {
+    this.config = config;
+    this.tokenizer = tokenizer;
+    const { annotate, annotations, markers, stage } = config;
+    const check = (id: number | undefined, what: string): number => {
+      if (id === undefined) throw new InputError(`${what} is not in the vocabulary`);
+      if (id < config.encoder.vocabSize) return id;
+      throw new InputError(
+        `${what}: piece id ${id} is outside the encoder's vocabulary of ${config.encoder.vocabSize}`,
+      );
+    };
+    const marker = (name: keyof LaiConfig['markers']): number =>
+      check(tokenizer.idOf(markers[name]), `marker "${name}": token ${JSON.stringify(markers[name])}`);
+    this.#markers = {
+      ...{ start: marker('start'), end: marker('end'), subjectStart: -1, subjectEnd: -1 },
+      ...(stage === 'relations' && {
+        subjectStart: marker('subjectStart'),
+        subjectEnd: marker('subjectEnd'),
+      }),
+    };
+    if (!annotate) return;
+    const phrases = labelsOf(config).map((label) =>
+      Object.hasOwn(annotations, label) ? annotations[label] : label,
+    );
+    this.#labels = Int32Array.from(
+      tokenizer.encodeWords(phrases).flatMap((pieces, i) => {
+        const ids = pieces.map(({ id }) => check(id, `annotation ${JSON.stringify(phrases[i])}`));
+        this.#annotation.push(...ids);
+        return [this.#annotation.length - ids.length, this.#annotation.length - 1];
+      }),
+    );
+    this.#annotation.push(tokenizer.sepId);
+  }
+
+  /** Most pieces of a text, [CLS] and [SEP] included, that leave the encoder positions for the rest. */
+  get room(): number {
+    const solid = this.config.stage === 'relations' ? 2 : 0;
+    return this.config.encoder.maxPositions - this.#annotation.length - solid;
+  }
+
+  /** Errors: InputError that begins with `what` for a sentence that does not fit. */
+  encode(tokens: readonly string[], what: string): EncodedSentence {
+    const { encoder } = this.config;
+    const encoded = encodeSentence(tokens, this.tokenizer, encoder, what);
+    const over = encoded.ids.length - this.room;
+    if (over <= 0) return encoded;
+    throw new InputError(
+      `${what}: ${tokens.length} words make ${encoded.ids.length} word pieces, which with annotations and markers take ` +
+        `${encoder.maxPositions + over} positions, more than the encoder's ${encoder.maxPositions}; split it`,
+    );
+  }
+
+  /**
+   * The instances of a sentence, by row.
+   * @param entities the relations stage's subjects and objects, in list order; without two of them it has none
+   */
+  instances(sentence: number, encoded: EncodedSentence, entities: readonly Span[]): Instance[] {
+    const { stage, maxSpanWidth, maxCandidates } = this.config;
+    const runs = (row: number, spans: Int32Array, subject?: Span): Instance[] =>
+      Array.from({ length: Math.ceil(spans.length / 2 / maxCandidates) }, (_, run) => {
+        const first = run * maxCandidates;
+        const part = spans.slice(2 * first, 2 * (first + maxCandidates));
+        return { sentence, encoded, row: row + first, spans: part, subject };
+      });
+    if (stage === 'entities')
+      return runs(
+        0,
+        enumerateSpans([encoded.words.length / 2], maxSpanWidth).filter((_, i) => i % 3 > 0),
+      );
+    return entities.flatMap((subject, s) => {
+      const others = entities.flatMap(({ start, end }, o) => (o === s ? [] : [start, end]));
+      return runs(s * (entities.length - 1), Int32Array.from(others), subject);
+    });
+  }
+
+  /** Instances, at least one, as the model takes them. */
+  batch(instances: readonly Instance[]): LaiBatch {
+    const annotated = this.#annotation.length;
+    const solid = instances.map(({ encoded, subject }) => encoded.ids.length + (subject ? 2 : 0));
+    const counts = Int32Array.from(instances, ({ spans }) => spans.length / 2);
+    const lengths = counts.map((count, b) => solid[b] + annotated + 2 * count);
+    const [rows, length, columns] = [instances.length, Math.max(...lengths), Math.max(...counts)];
+    const tokens = (fill: number): Int32Array => new Int32Array(rows * length).fill(fill);
+    const [ids, positions, kindOf, groups] = [this.tokenizer.padId, 0, kinds.text, -1].map(tokens);
+    /** i32[B, width], everywhere the instance's first row. */
+    const table = (width: number): Int32Array =>
+      Int32Array.from({ length: rows * width }, (_, i) => Math.floor(i / width) * length);
+    const [candidates, labels, subjects] = [4 * columns, this.#labels.length, 4].map(table);
+
+    instances.forEach(({ encoded: { ids: text, words }, spans, subject }, b) => {
+      const at = b * length;
+      const pieces = (start: number, end: number): number[] => [words[2 * start], words[2 * end - 1] - 1];
+      const [first, last] = subject ? pieces(subject.start, subject.end) : [Infinity, Infinity];
+      /** A row of the text with the solid markers in it. */
+      const moved = (row: number): number => row + Number(row >= first) + Number(row > last);
+      text.forEach((id, row) => (ids[at + moved(row)] = id));
+      if (subject) {
+        const own = [moved(first), moved(last), first, last + 2].map((row) => at + row);
+        subjects.set(own, 4 * b);
+        [ids[own[2]], ids[own[3]]] = [this.#markers.subjectStart, this.#markers.subjectEnd];
+      }
+      const annotation = at + solid[b];
+      const markers = annotation + annotated;
+      ids.set(this.#annotation, annotation);
+      for (let row = at; row < markers; row++) positions[row] = row - at;
+      kindOf.fill(kinds.annotation, annotation, markers).fill(kinds.marker, markers, at + lengths[b]);
+      labels.set(
+        this.#labels.map((row) => annotation + row),
+        b * this.#labels.length,
+      );
+      for (let c = 0; c < counts[b]; c++) {
+        const ends = pieces(spans[2 * c], spans[2 * c + 1]).map(moved);
+        const own = [markers + c, markers + counts[b] + c];
+        candidates.set([...ends.map((row) => at + row), ...own], 4 * (b * columns + c));
+        own.forEach((row, side) => {
+          ids[row] = side === 0 ? this.#markers.start : this.#markers.end;
+          positions[row] = ends[side];
+          groups[row] = c;
+        });
+      }
+    });
+    return {
+      ...{ pieces: { ids, positions, lengths, rows, columns: length }, kinds: kindOf, groups },
+      ...{ candidates, counts, columns, labels },
+      ...(instances[0].subject && { subjects }),
+    };
+  }
+}
+
+/** The rows of a batch's output [B, C, width] that are candidates, by instance. */
+export const candidateRows = (padded: Float32Array, { counts, columns }: LaiBatch): Float32Array[] => {
+  const size = padded.length / counts.length;
+  return Array.from(counts, (count, b) => padded.subarray(b * size, b * size + (count * size) / columns));
+};
+
+export const joinRows = (parts: readonly Float32Array[]): Float32Array =>
+  Float32Array.from(parts.flatMap((part) => [...part]));

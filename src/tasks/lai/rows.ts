@@ -1,0 +1,86 @@
+/**
+ * The rows of a sentence, which are all its spans or all ordered pairs of its entities: their targets, and what their
+ * logits say (SPEC section 3, `Target of the ordered pair`, `Decoding`).
+ */
+import { sigmoid } from '../../../kernels/shared/host-math.ts';
+import { inverseClasses, relationClasses, type LaiConfig } from '../../models/lai-config.ts';
+import type { Sentence } from '../dataset.ts';
+import { bestClasses, decodeEntities, type ScoredEntity, type ScoredRelation } from '../spans/decode.ts';
+import { enumerateSpans, keptAnnotation, labelIndex, spanLabels } from '../spans/enumerate.ts';
+
+/** Target of a row that does not count. */
+export const IGNORED = -100;
+
+/** Words of the widest entity that a stage takes: entities of every width are related. */
+export const widestOf = ({ stage, maxSpanWidth }: LaiConfig): number =>
+  stage === 'entities' ? maxSpanWidth : Infinity;
+
+/** The row of an ordered pair of n entities: by subject, then by object. */
+export const pairRow = (n: number, subject: number, object: number): number =>
+  subject * (n - 1) + object - Number(object > subject);
+
+/**
+ * The targets of a sentence: i32[S], 0 for none, of its spans; or i32[n·(n−1), classes] of its pairs.
+ * @throws InputError for a type that the model does not have
+ */
+export function targetsOf(sentence: Sentence, config: LaiConfig): Int32Array {
+  const { entities, relations } = keptAnnotation(sentence, widestOf(config));
+  if (config.stage === 'entities')
+    return spanLabels(entities, sentence.tokens.length, config.maxSpanWidth, config.entityTypes);
+  const n = entities.length;
+  const classes = relationClasses(config);
+  const inverse = inverseClasses(config);
+  const targets = new Int32Array(n * Math.max(0, n - 1) * classes);
+  for (const { type, head, tail } of relations) {
+    const r = labelIndex(config.relationTypes, type);
+    targets[pairRow(n, head, tail) * classes + r] = 1;
+    targets[pairRow(n, tail, head) * classes + inverse[r]] = 1;
+  }
+  return targets;
+}
+
+/** Whether the filter's logits [rows, 2] take a row: yes > no. */
+const saysYes = (filter: Float32Array, row: number): boolean => filter[2 * row + 1] > filter[2 * row];
+
+/** Targets of the span head among what is kept: entities, and with the filter's logits its yes. */
+export const keptTargets = (labels: Int32Array, filter?: Float32Array): Int32Array =>
+  labels.map((label, row) => (label > 0 || (filter && saysYes(filter, row)) ? label : IGNORED));
+
+/**
+ * The entities of a sentence of `length` words, by start, then end; overlaps stay.
+ * @param logits [S, types + 1]
+ * @param filter [S, 2], where there is a filter
+ */
+export function entitiesOf(
+  logits: Float32Array,
+  filter: Float32Array | undefined,
+  length: number,
+  { maxSpanWidth, entityTypes }: LaiConfig,
+): ScoredEntity[] {
+  const { labels, scores } = bestClasses(logits, entityTypes.length + 1);
+  const taken = filter ? labels.map((label, row) => (saysYes(filter, row) ? label : 0)) : labels;
+  return decodeEntities(enumerateSpans([length], maxSpanWidth), { labels: taken, scores }, 1, entityTypes)[0];
+}
+
+/**
+ * The relations among n entities that both directions tell, by head, tail, type; a symmetric one once, the first
+ * entity as head. Its score is the lesser of the two probabilities.
+ * @param logits [n·(n−1), classes]
+ */
+export function relationsOf(logits: Float32Array, n: number, config: LaiConfig): ScoredRelation[] {
+  const { relationTypes, relationThreshold } = config;
+  const classes = relationClasses(config);
+  const inverse = inverseClasses(config);
+  const found: ScoredRelation[] = [];
+  for (let head = 0; head < n; head++)
+    for (let tail = 0; tail < n; tail++) {
+      if (head === tail) continue;
+      const [there, back] = [pairRow(n, head, tail) * classes, pairRow(n, tail, head) * classes];
+      relationTypes.forEach((type, r) => {
+        if (inverse[r] === r && tail < head) return;
+        const score = sigmoid(Math.min(logits[there + r], logits[back + inverse[r]]));
+        if (score >= relationThreshold) found.push({ type, head, tail, score });
+      });
+    }
+  return found;
+}

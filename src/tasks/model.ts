@@ -1,0 +1,113 @@
+/** A trained model of any kind, loaded from anywhere: extraction, evaluation, traces. */
+import type { FileContent } from '../io/files.ts';
+import type { HostTensor } from '../io/safetensors.ts';
+import type { Source } from '../io/source.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
+import type { Definition, Loaded, Types } from './definition.ts';
+import type { Extraction } from './extraction.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+import { traceModel, type TraceOptions } from './trace.ts';
+
+/** The last work asked of a runtime: its scopes nest, so that pieces of work must not interleave. */
+const lastWork = new WeakMap<Runtime, Promise<unknown>>();
+
+/** Runs `work` after everything that was asked of the runtime before it, whether that failed or not. */
+function inTurn<R>(runtime: Runtime, work: () => Promise<R>): Promise<R> {
+  const turn = (lastWork.get(runtime) ?? Promise.resolve()).then(work, work);
+  lastWork.set(
+    runtime,
+    turn.catch(() => undefined),
+  );
+  return turn;
+}
+
+/**
+ * A model that `loadModel` has loaded. Calls may overlap: those on one runtime are done one after the other. It
+ * holds device memory until `release()`.
+ */
+export class LoadedModel<T extends Types = Types> implements Loaded<T> {
+  readonly definition: Definition<T>;
+  readonly model: T['model'];
+  readonly tokenizer: Tokenizer;
+  readonly extra: T['extra'];
+  readonly what: string;
+  /** What the file holds and the model does not need. */
+  readonly notes: readonly string[];
+
+  constructor(definition: Definition<T>, loaded: Loaded<T> & { notes?: readonly string[] }) {
+    this.definition = definition;
+    this.model = loaded.model;
+    this.tokenizer = loaded.tokenizer;
+    this.extra = loaded.extra;
+    this.what = loaded.what;
+    this.notes = loaded.notes ?? [];
+  }
+
+  /**
+   * Entities and relations of a text, or of each of several, with offsets in UTF-16 code units; a text that is longer
+   * than the model takes is read in windows.
+   * @throws InputError for options out of range, and for what the model needs and has not (CEREM: a schema)
+   */
+  extract(text: string, options?: T['options']): Promise<Extraction>;
+  extract(texts: readonly string[], options?: T['options']): Promise<Extraction[]>;
+  async extract(
+    given: string | readonly string[],
+    options?: T['options'],
+  ): Promise<Extraction | Extraction[]> {
+    const texts = typeof given === 'string' ? [given] : given;
+    const { results } = await this.#inTurn(() =>
+      this.definition.extract(this, texts, (i) => `text ${i + 1}`, options),
+    );
+    return typeof given === 'string' ? results[0] : results;
+  }
+
+  /**
+   * The scores on an annotated corpus, or the text of one, from its texts alone.
+   * @throws InputError naming row and field where it cannot be read, or holds labels that the model does not have
+   */
+  async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
+    const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data') : data;
+    this.definition.check(corpus, this.model.config);
+    return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
+  }
+
+  /**
+   * Every logit, loss and gradient of one batch of all rows, without sampling and dropout; see `traceModel`.
+   * @param text of a file of annotated sentences, or CEREM's prompted texts
+   */
+  trace(text: string, file: string, options?: TraceOptions): Promise<Map<string, HostTensor>> {
+    const batch = this.definition.traceBatch(this, text, file);
+    return this.#inTurn(() => traceModel(this.definition, this.model, batch, options));
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    return inTurn(this.model.parameters.runtime, work);
+  }
+
+  /** The files, by name, that make a folder from which the same model loads. */
+  files(): Promise<Record<string, FileContent>> {
+    return checkpointFiles(this.definition, this);
+  }
+
+  /** Frees the weights' device memory. */
+  release(): void {
+    this.model.parameters.release();
+  }
+}
+
+/**
+ * Loads a model: of any kind, or of `definition` alone.
+ * @param source the files of the model's folder by name; undefined, or a rejection, where there is none
+ * @param what names the source in errors
+ * @throws InputError naming the file that is missing or malformed, and what is wrong with it
+ */
+export async function loadModel<T extends Types = Types>(
+  runtime: Runtime,
+  source: Source,
+  definition?: Definition<T>,
+  what = 'model',
+): Promise<LoadedModel<T>> {
+  const opened = await openCheckpoint(source, what, definition);
+  return new LoadedModel(opened.definition, await opened.load(runtime));
+}

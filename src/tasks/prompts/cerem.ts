@@ -1,0 +1,202 @@
+/** CEREM as a `Definition` (docs/cerem.md). */
+import { InputError } from '../../../kernels/errors.ts';
+import { Cerem, ceremAttention, ceremConfigJson, parseCeremConfig } from '../../models/cerem.ts';
+import { Fields, type Json } from '../../models/config.ts';
+import { parseDocuments } from '../corpus/parse.ts';
+import { documentsJson } from '../corpus/tokens.ts';
+import type { Definition } from '../definition.ts';
+import { extraction } from '../extraction.ts';
+import { smallEncoder } from '../small-encoder.ts';
+import { buildVocab } from '../text/vocab.ts';
+import { createWordPieceTokenizer } from '../text/wordpiece.ts';
+import { commonRecipe } from '../training/recipe.ts';
+import { attentionJson, attentionMap, attentionTable } from './attention-map.ts';
+import { attentionSvg } from './attention-svg.ts';
+import { encodeText, makePromptBatch, parsePromptedJson, pointerTargets } from './batch.ts';
+import { evaluateCerem } from './evaluate.ts';
+import { effortNotes, effortText, extractDocuments } from './extract.ts';
+import { promptLosses } from './losses.ts';
+import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
+import { scoreNames } from './scores.ts';
+import { checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
+
+/** The file of a checkpoint that holds what its model was trained to be asked. */
+export const SCHEMA = 'schema.json';
+
+/** A lower threshold than the paper's: a model that has read this little is never sure of a name it has not seen. */
+const demoModel: Json = {
+  scales: [2, 3, 4],
+  heads: 4,
+  headSize: 8,
+  projections: 'shared',
+  threshold: 0.3,
+  encoder: { ...smallEncoder, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1 },
+};
+
+export const cerem: Definition<CeremTypes> = {
+  name: 'cerem',
+  title: 'CEREM',
+  parseConfig: parseCeremConfig,
+  configJson: ceremConfigJson,
+  build: (parameters, config, { pooler, recipe }) =>
+    new Cerem(parameters, config, { pooler, ...(recipe && { mixInit: { constant: recipe.mixInit } }) }),
+  extra: {
+    file: SCHEMA,
+    option: 'schema',
+    doc: 'what to ask of a text and how; else the types of the training data',
+    parse: parseSchema,
+    json: schemaJson,
+    start: ({ documents, file }) => inferSchema(documents, { what: file }),
+  },
+
+  // The paper's windows, 4 heads of 16.
+  small: { scales: [2, 3, 4, 5, 6], heads: 4, headSize: 16 },
+  pretrained: { ...ceremAttention },
+  configOptions: {},
+  /** Of the characters of texts and prompts. */
+  vocabulary({ documents }, extra) {
+    const schema = neededSchema({ extra, what: 'vocabulary' });
+    const prompts = schema.entities.flatMap(({ prompt, relations }) => [
+      prompt,
+      ...relations.map((relation) => relationPrompt(schema, relation, '')),
+    ]);
+    const texts = documents.map(({ text }) => text);
+    const vocab = buildVocab([...texts, ...prompts], { doLowerCase: false, minCount: Infinity });
+    return createWordPieceTokenizer({ vocab, doLowerCase: false });
+  },
+  complete(given, what, _train, { vocabSize }) {
+    const encoder = new Fields(given, what).object('encoder');
+    return parseCeremConfig(
+      { model: 'cerem', ...given, encoder: { vocab_size: vocabSize, ...encoder } },
+      what,
+    );
+  },
+  texts: ({ documents }) => documents.map(({ text }) => text),
+  read: (text, file) => ({ ...parseDocuments(text, file), file }),
+  check: checkSpans,
+
+  recipe: {
+    ...commonRecipe({ epochs: 10, lr: 1e-3, batch: 32 }),
+    accumulation: {
+      doc: 'parts that a batch goes through the model in, for less memory',
+      default: 1,
+      integer: true,
+      min: 1,
+    },
+    negatives: {
+      doc: 'prompts without an answer, drawn for each text and each subject',
+      default: 1,
+      min: 0,
+    },
+    freezeUntil: {
+      doc: 'dev score below which a pretrained encoder learns nothing (0: it always learns; on one, 0.2)',
+      default: 0,
+      min: 0,
+      max: 1,
+    },
+    mixInit: { doc: 'first weights over the scales', default: 1 / 6 },
+    buckets: {
+      doc: 'batches sorted by length together (1: no sorting)',
+      default: 16,
+      integer: true,
+      min: 1,
+    },
+  },
+  pretrainedRecipe: (dev) => ({ lr: 5e-5, ...(dev && { freezeUntil: 0.2 }) }),
+  checkStart({ freezeUntil }, { pretrained, dev }) {
+    if (freezeUntil > 0 && !pretrained)
+      throw new InputError('--freeze-until goes with --encoder: random weights are never frozen');
+    if (freezeUntil > 0 && !dev)
+      throw new InputError('--freeze-until needs --dev, whose score ends the freezing');
+    return pretrained && !dev ? ['without --dev the encoder is not frozen at first'] : [];
+  },
+  parts: ['start', 'end'],
+  counted: ['positives', 'negatives'],
+  epochs,
+  losses: promptLosses,
+  traceBatch({ model, tokenizer }, text, file) {
+    const texts = parsePromptedJson(text, file);
+    const encoded = texts.map((row, i) => encodeText(row, tokenizer, model.config, `${file}: row ${i + 1}`));
+    const batch = makePromptBatch(encoded, tokenizer.padId);
+    return { batch, targets: pointerTargets(texts, encoded, batch.columns, file) };
+  },
+
+  scores: {
+    entity: 'entity',
+    triple: 'triple',
+    trigger: 'trigger',
+    argument: 'argument',
+    eventTriple: 'event triple',
+  },
+  options: {
+    schema: {
+      kind: 'json',
+      value: 'F',
+      doc: `what to look for (JSON; default: ${SCHEMA} of the checkpoint)`,
+      parse: parseSchema,
+    },
+    overlap: {
+      kind: 'integer',
+      min: 0,
+      value: 'N',
+      doc: 'word pieces that the windows of a long text share (default 64)',
+    },
+    maxSubjects: {
+      kind: 'integer',
+      min: 0,
+      value: 'N',
+      doc: 'subjects of a document that relations are asked about, the best first (default 100)',
+    },
+    out: {
+      kind: 'output',
+      value: 'F',
+      doc: 'predictions to write, a corpus in the form of --data',
+      commands: ['eval'],
+    },
+  },
+  async evaluate(loaded, { documents, file }, options = {}) {
+    const { schema = neededSchema(loaded), out, ...rest } = options;
+    return evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
+      ...rest,
+      what: (i) => `${file}: document ${i + 1}`,
+      onPredicted: (predicted) => out?.(documentsJson(predicted)),
+    });
+  },
+  best: ({ score }) => score,
+  devOptions: ({ documents }, extra) => ({
+    maxSubjects: devSubjects(documents, neededSchema({ extra, what: 'dev' })),
+  }),
+  remarks: (evaluation) => [
+    ...scoreNames.flatMap((name) => {
+      const found = evaluation[name];
+      if (!found) return [];
+      const [low, high] = found.f1Interval.map((f1) => (100 * f1).toFixed(1));
+      return [`${cerem.scores[name]} micro F1: 95 % interval ${low} to ${high}`];
+    }),
+    `${evaluation.documents} documents, ${effortText(evaluation.effort)}`,
+  ],
+  async attention({ model, tokenizer, what }, input) {
+    const map = await attentionMap(model, tokenizer, input, what);
+    return { svg: attentionSvg(map), table: attentionTable(map), json: { ...input, ...attentionJson(map) } };
+  },
+  prompt: (extra) => extra?.entities[0].prompt ?? '',
+  demo: {
+    summary:
+      'Trains, scores and uses a small CEREM with segments, beside one without, on a small Chinese corpus',
+    corpus: 'crops',
+    recipe: { epochs: 6, lr: 3e-3, batch: 16, seed: 1 },
+    variants: [
+      { name: 'with segments', folder: 'segments', config: { ...demoModel, sia: true } },
+      { name: 'without', folder: 'plain', config: { ...demoModel, sia: false } },
+    ],
+  },
+  async extract({ model, tokenizer, ...loaded }, texts, what, options = {}) {
+    const { schema = neededSchema(loaded), ...rest } = options;
+    const asked = texts.map((text) => ({ text }));
+    const { documents, report } = await extractDocuments(model, tokenizer, asked, schema, what, rest);
+    return {
+      results: documents.map(({ text, entities, relations }) => extraction(text, entities, relations)),
+      remarks: [effortText(report), ...effortNotes(report).map((note) => `note: ${note}`)],
+    };
+  },
+};

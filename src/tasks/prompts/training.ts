@@ -1,0 +1,229 @@
+/** CEREM's training: samples in windows, drawn anew every epoch, in batches of texts of like length. */
+import { InputError } from '../../../kernels/errors.ts';
+import type { PieceBatch } from '../../models/bert.ts';
+import type { Cerem, CeremTraining } from '../../models/cerem.ts';
+import { documentNotes } from '../corpus/notes.ts';
+import type {
+  Corpus,
+  Epochs,
+  Evaluated,
+  MicroBatch,
+  TrainingInput,
+  Types,
+  UseOptions,
+} from '../definition.ts';
+import type { Document } from '../document.ts';
+import type { TrainingRecipe } from '../training/recipe.ts';
+import {
+  cachedPieces,
+  makePromptBatch,
+  pointerTargets,
+  type PieceSource,
+  type PointerTargets,
+} from './batch.ts';
+import { bucketBatches, inputName, inputsOf, type Input } from './batches.ts';
+import type { CeremEvaluation, EvaluateOptions } from './evaluate.ts';
+import { MAX_SUBJECTS } from './extract.ts';
+import { sampleNotes, sampleTexts } from './samples.ts';
+import { relationPrompt, schemaJson, type Schema } from './schema.ts';
+import { textWindows } from './windows.ts';
+
+/** Documents with their source. */
+export interface PromptCorpus extends Corpus {
+  documents: readonly Document[];
+}
+
+export interface CeremRecipe extends TrainingRecipe {
+  /** Parts that a batch goes through the model in: less memory, and but for dropout the same gradient. */
+  accumulation: number;
+  /** Prompts without an answer, drawn anew every epoch for each group of prompts (see `sampleTexts`). */
+  negatives: number;
+  /** The encoder learns nothing until the dev score has passed this; 0: it always learns. */
+  freezeUntil: number;
+  /** What the weights over W and the scales of a new model start from. */
+  mixInit: number;
+  /** Batches that are sorted by length together, so that each holds texts of like length; 1: no sorting. */
+  buckets: number;
+}
+
+export interface PromptBatch {
+  batch: PieceBatch;
+  targets: PointerTargets;
+  /** While the model trains. */
+  training?: CeremTraining;
+}
+
+export interface CeremOptions extends UseOptions, Omit<EvaluateOptions, 'progress' | 'what' | 'onPredicted'> {
+  /** What to look for, where not the model's own schema. */
+  schema?: Schema;
+  /** Receives what was predicted, a corpus as JSON. */
+  out?: (text: string) => void;
+}
+
+export interface CeremTypes extends Types {
+  model: Cerem;
+  corpus: PromptCorpus;
+  recipe: CeremRecipe;
+  /** What documents are asked; goes into the checkpoint. */
+  extra: Schema | undefined;
+  batch: PromptBatch;
+  evaluation: CeremEvaluation & Evaluated;
+  options: CeremOptions;
+}
+
+/** The schema of a model or of its options. Errors: InputError where there is none. */
+export function neededSchema({ extra, what }: { extra: Schema | undefined; what: string }): Schema {
+  if (!extra) throw new InputError(`${what}: holds no schema.json; say with --schema what to look for`);
+  return extra;
+}
+
+/** Subjects of a dev document that relations are asked about, however few the gold has. */
+const LEAST_DEV_SUBJECTS = 10;
+
+/**
+ * Subjects of a dev document that relations are asked about at most: a model that has barely learnt finds hundreds, which
+ * would take longer than the training. Twice what any document holds in the gold leaves the scores of a fair model alone.
+ */
+export function devSubjects(documents: readonly Document[], schema: Schema): number {
+  const asked = new Set(schema.entities.flatMap((q) => (q.relations.length > 0 ? [q.type] : [])));
+  const most = documents.reduce(
+    (max, { entities }) => Math.max(max, entities.filter(({ type }) => asked.has(type)).length),
+    0,
+  );
+  return Math.min(MAX_SUBJECTS, Math.max(LEAST_DEV_SUBJECTS, 2 * most));
+}
+
+/** Errors: InputError naming file, row (from 1) and entity, where one does not lie in its text. */
+export function checkSpans({ documents, file }: PromptCorpus): void {
+  documents.forEach(({ text, entities }, d) =>
+    entities.forEach(({ start, end }, e) => {
+      if (!(start >= 0 && start < end && end <= text.length))
+        throw new InputError(
+          `${file}: row ${d + 1}: entities[${e}] [${start}, ${end}) is not a part of the text of ${text.length} characters`,
+        );
+    }),
+  );
+}
+
+/**
+ * Errors: InputError naming file, row and prompt, where a relation's prompt leaves no room for the text: no epoch may
+ * draw one that stops the run. Of each type of subject the relation with the longest name is looked at.
+ */
+function checkRelationPrompts(
+  { documents, file }: PromptCorpus,
+  schema: Schema,
+  maxLength: number,
+  tokenizer: PieceSource,
+): void {
+  const pieces = (text: string): number => tokenizer.encode(text).length;
+  const longest = new Map(
+    schema.entities.map(({ type, relations }) => [
+      type,
+      [...relations].sort((a, b) => pieces(b.name) - pieces(a.name)).at(0),
+    ]),
+  );
+  documents.forEach(({ text, entities }, d) => {
+    for (const { type, start, end } of entities) {
+      const relation = longest.get(type);
+      if (!relation) continue;
+      const prompt = relationPrompt(schema, relation, text.slice(start, end));
+      textWindows([], pieces(prompt), maxLength, 0, inputName(file, d, prompt));
+    }
+  });
+}
+
+/**
+ * The batches of a training. Errors: InputError for documents that hold nothing to learn, a prompt that the model cannot
+ * take, an encoder that nothing would thaw.
+ */
+export function epochs(input: TrainingInput<CeremTypes>): Epochs<PromptBatch> {
+  const { model, tokenizer, train, dev, recipe } = input;
+  const schema = neededSchema(input);
+  const { seed, negatives, buckets } = recipe;
+  if (recipe.freezeUntil > 0 && !dev)
+    throw new InputError('recipe: "freezeUntil" needs dev data, whose score ends the freezing');
+  const pieces = cachedPieces(tokenizer);
+  const sample = (epoch: number) =>
+    inputsOf(
+      sampleTexts(train.documents, schema, { negatives, seed, epoch }).texts,
+      train.documents,
+      pieces,
+      model.config,
+      train.file,
+    );
+  const first = sample(0);
+  if (negatives > 0) checkRelationPrompts(train, schema, model.config.maxLength, pieces);
+  if (first.inputs.length === 0)
+    throw new InputError(`${train.file}: holds no text to learn from with this schema`);
+  // An epoch's number of inputs differs a little where long prompts among the negatives add windows; its steps do not.
+  const batches = Math.ceil(first.inputs.length / recipe.batch);
+  return {
+    batches,
+    about: {
+      documents: train.documents.length,
+      samples: first.inputs.length,
+      dev: dev?.documents.length ?? 0,
+    },
+    notes: [
+      ...[train, ...(dev ? [dev] : [])].flatMap(({ documents, file }) =>
+        documentNotes(documents).map((note) => `${file}: ${note}`),
+      ),
+      ...sampleNotes(train.documents, schema),
+      ...(first.lost > 0
+        ? [`${first.lost} answers are in white space or longer than a window: they are not learnt`]
+        : []),
+    ],
+    identity: { train: [train.documents, schemaJson(schema)], dev: dev?.documents },
+    epoch(epoch, best) {
+      const { inputs } = epoch === 0 ? first : sample(epoch);
+      const order = bucketBatches(
+        inputs.map(({ encoded }) => encoded.ids.length),
+        batches,
+        { seed, epoch, buckets },
+      );
+      const frozen = best <= recipe.freezeUntil && recipe.freezeUntil > 0;
+      return {
+        about: recipe.freezeUntil > 0 ? { frozen } : {},
+        batch: (batch, step) =>
+          microBatches(
+            pieces,
+            order[batch].map((i) => inputs[i]),
+            recipe,
+            step,
+            frozen,
+          ),
+      };
+    },
+  };
+}
+
+/** A batch in as many parts as the recipe says, each of at least one input. */
+function microBatches(
+  { padId }: PieceSource,
+  inputs: readonly Input[],
+  { accumulation, dropout, seed }: CeremRecipe,
+  step: number,
+  frozen: boolean,
+): MicroBatch<PromptBatch>[] {
+  const parts = Math.min(accumulation, inputs.length);
+  const textPieces = (of: readonly Input[]): number =>
+    of.reduce((sum, { encoded }) => sum + encoded.pieces.length, 0);
+  const total = textPieces(inputs);
+  return Array.from({ length: parts }, (_, part) => {
+    const from = Math.floor((part * inputs.length) / parts);
+    const chosen = inputs.slice(from, Math.floor(((part + 1) * inputs.length) / parts));
+    const samples = chosen.map(({ sample }) => sample);
+    const encoded = chosen.map((input) => input.encoded);
+    const positives = samples.filter(({ spans }) => spans.length > 0).length;
+    const batch = makePromptBatch(encoded, padId);
+    return {
+      share: textPieces(chosen) / total,
+      counts: { positives, negatives: samples.length - positives },
+      batch: {
+        batch,
+        targets: pointerTargets(samples, encoded, batch.columns, 'training batch'),
+        training: { frozen, dropout: { p: dropout, seed, offset: step * accumulation + part } },
+      },
+    };
+  });
+}

@@ -1,0 +1,58 @@
+/** STSN as a `Definition` (docs/stsn.md). */
+import { InputError } from '../../../kernels/errors.ts';
+import { Fields, type Json } from '../../models/config.ts';
+import { parseStsnConfig, Stsn, stsnConfigJson, type StsnConfig } from '../../models/stsn.ts';
+import { labelSets } from '../dataset.ts';
+import { spanDefinition, spanRecipe } from './definition.ts';
+import { tagSet } from './tags.ts';
+
+/**
+ * Errors: InputError naming `what` when the tag head lacks a simple tag of an entity type, without which some sentence
+ * could not be tagged. Combined tags may be missing: see `encodeTags`.
+ */
+function checkTags({ label, tags, entityTypes }: StsnConfig, what: string): void {
+  if (!label) return;
+  const needed = ['O', ...entityTypes.flatMap((type) => [`B-${type}`, `I-${type}`])];
+  const missing = needed.filter((tag) => !tags.includes(tag));
+  if (missing.length > 0) throw new InputError(`${what}: "tags" lacks ${missing.join(', ')}`);
+}
+
+const small: Json = { layers: 2, heads: 4, widthEmbeddingSize: 25 };
+
+export const stsn = spanDefinition<Stsn>({
+  name: 'stsn',
+  title: 'STSN',
+  parseConfig: parseStsnConfig,
+  configJson: stsnConfigJson,
+  build: (parameters, config, { pooler }) => new Stsn(parameters, config, pooler),
+  small,
+  complete(given, what, { sentences }, { vocabSize }) {
+    const labels = labelSets(sentences);
+    const fields = new Fields(given, what);
+    const entityTypes = fields.strings('entityTypes', labels.entityTypes);
+    const config = parseStsnConfig(
+      {
+        model: 'stsn',
+        relationTypes: labels.relationTypes,
+        tags: tagSet(sentences, entityTypes),
+        ...given,
+        entityTypes,
+        encoder: { vocab_size: vocabSize, ...fields.object('encoder') },
+      },
+      what,
+    );
+    checkTags(config, what);
+    return config;
+  },
+  checkConfig: checkTags,
+  // The paper's (section 4.1.3).
+  recipe: spanRecipe({ epochs: 20, lr: 5e-5, batch: 4 }),
+  parts: ['tag', 'span', 'relation'],
+  demo: {
+    summary: 'Trains, scores and uses a small STSN on a small corpus; `npm start` runs it',
+    corpus: 'expeditions',
+    // Higher than the paper's rate since nothing is pretrained.
+    recipe: { epochs: 12, lr: 1e-3, batch: 8, seed: 1 },
+    variants: [{ name: 'STSN', folder: '', config: small }],
+  },
+});

@@ -1,0 +1,118 @@
+/** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
+import { checkCounts } from '../by-length.ts';
+import type { Entity } from '../dataset.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { keptEntities, type DecodePolicy, type Prediction } from './decode.ts';
+import type { SpanOptions } from './model.ts';
+
+/** Words [from, to) of a sentence. An entity belongs to the window whose own words [ownFrom, ownTo) hold its start. */
+export interface WordWindow {
+  from: number;
+  to: number;
+  ownFrom: number;
+  ownTo: number;
+}
+
+/** Word pieces that two windows share, where nothing else is said. */
+export const DEFAULT_OVERLAP = 64;
+
+/**
+ * The fewest windows, from the first word on, that hold all words; neighbours share up to `overlap` pieces, at most a
+ * quarter of a window, and part what they share in the middle. A word that no window can hold is in one by itself.
+ * @param pieces number of pieces of each word
+ * @param room pieces that a window takes
+ */
+export function wordWindows(
+  pieces: readonly number[],
+  room: number,
+  overlap = DEFAULT_OVERLAP,
+): WordWindow[] {
+  const shared = Math.min(overlap, Math.floor(room / 4));
+  const windows: WordWindow[] = [];
+  for (let from = 0; ;) {
+    let [to, used] = [from, 0];
+    while (to < pieces.length && (to === from || used + pieces[to] <= room)) used += pieces[to++];
+    windows.push({ from, to, ownFrom: from, ownTo: to });
+    if (to >= pieces.length) break;
+    // Fewer pieces where the next word needs the room: the next window holds it, and so begins later than this one.
+    const spare = Math.min(shared, room - pieces[to]);
+    let back = 0;
+    for (from = to; back + pieces[from - 1] <= spare; from--) back += pieces[from - 1];
+  }
+  for (let w = 1; w < windows.length; w++) {
+    const middle = Math.ceil((windows[w].from + windows[w - 1].to) / 2);
+    windows[w - 1].ownTo = middle;
+    windows[w].ownFrom = middle;
+  }
+  return windows;
+}
+
+/**
+ * One prediction from those of the windows. Entities are those that begin among a window's own words; a relation is its
+ * head's window's, and needs its tail to be among the entities.
+ */
+export function mergeWindows(
+  windows: readonly WordWindow[],
+  found: readonly Prediction[],
+  policy: DecodePolicy = 'all',
+): Prediction {
+  if (windows.length === 1) return found[0];
+  const inText = windows.map(({ from }, w) =>
+    found[w].entities.map((entity) => ({ ...entity, start: entity.start + from, end: entity.end + from })),
+  );
+  const owns = ({ ownFrom, ownTo }: WordWindow, { start }: Entity): boolean =>
+    start >= ownFrom && start < ownTo;
+  const own = windows.flatMap((window, w) => inText[w].filter((entity) => owns(window, entity)));
+  // Where windows meet, the last entity of one may overlap the first of the other.
+  const entities = keptEntities(own, policy);
+  const key = ({ type, start, end }: Entity): string => `${start} ${end} ${type}`;
+  const index = new Map(entities.map((entity, i) => [key(entity), i]));
+  const relations = windows.flatMap((window, w) =>
+    found[w].relations.flatMap(({ head: from, tail: to, ...relation }) => {
+      const [head, tail] = [index.get(key(inText[w][from])), index.get(key(inText[w][to]))];
+      const kept = owns(window, inText[w][from]) && head !== undefined && tail !== undefined;
+      return kept ? [{ ...relation, head, tail }] : [];
+    }),
+  );
+  return { entities, relations };
+}
+
+/** Words of a sentence that a model reads at once. */
+export interface Window {
+  /** The sentence's index. */
+  sentence: number;
+  /** Its first word. */
+  from: number;
+  tokens: string[];
+}
+
+/**
+ * Predicts sentences of any length: `predictAll` is given their windows, one of each short sentence, and answers in that
+ * order.
+ * @param room word pieces that a window takes, as each of the tokenizers counts them
+ * @throws InputError for an overlap that is no count
+ */
+export async function predictWindows(
+  sentences: readonly (readonly string[])[],
+  tokenizers: readonly Tokenizer[],
+  room: number,
+  { overlap = DEFAULT_OVERLAP, policy }: Pick<SpanOptions, 'overlap' | 'policy'>,
+  predictAll: (windows: Window[]) => Promise<Prediction[]>,
+): Promise<Prediction[]> {
+  checkCounts({ overlap }, 0);
+  const windows = sentences.map((tokens) => {
+    const pieces = tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
+    return wordWindows(
+      tokens.map((_, w) => Math.max(...pieces.map((words) => words[w].length))),
+      room,
+      overlap,
+    );
+  });
+  const found = await predictAll(
+    windows.flatMap((list, sentence) =>
+      list.map(({ from, to }) => ({ sentence, from, tokens: sentences[sentence].slice(from, to) })),
+    ),
+  );
+  let first = 0;
+  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length)), policy));
+}

@@ -1,0 +1,165 @@
+/** A training from data to model, from anywhere: what is new is planned, what was begun is continued. */
+import { InputError } from '../../../kernels/errors.ts';
+import type { Runtime } from '../../gpu/runtime.ts';
+import type { Json } from '../../models/config.ts';
+import { newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
+import type { Definition, Loaded, Types } from '../definition.ts';
+import { smallEncoder } from '../small-encoder.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { defaultRecipe, parseRecipe, recipeOf } from './recipe.ts';
+import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
+import { canResume, readState } from './state.ts';
+import { LAST, type Storage } from './storage.ts';
+import { CONFIG } from '../checkpoint.ts';
+import { ifAny, type Source } from '../../io/source.ts';
+
+/** What a training learns from, and how a new model starts. */
+export interface Start<T extends Types = Types> {
+  train: T['corpus'];
+  /** Without it there is no best model: every epoch's replaces the last. */
+  dev?: T['corpus'];
+  /** The configuration as in a checkpoint, possibly partial; a small model's when absent. */
+  config?: Json;
+  /** Keys that override those of the configuration, whichever that is. */
+  overrides?: Json;
+  /** Names it in errors. */
+  configName?: string;
+  /** Absent for random weights. */
+  encoder?: PretrainedEncoder;
+  /** The encoder's, else one of the training data's words, when absent. */
+  tokenizer?: Tokenizer;
+  extra?: T['extra'];
+  /** Overrides the definition's defaults. */
+  recipe?: { readonly [K in keyof T['recipe']]?: number };
+}
+
+/** A training whose every input is checked: no device was needed for it. */
+export interface Planned<T extends Types = Types> {
+  definition: Definition<T>;
+  train: T['corpus'];
+  dev?: T['corpus'];
+  config: T['model']['config'];
+  recipe: T['recipe'];
+  notes: string[];
+  resume: boolean;
+  /** Makes or loads the model. */
+  model(runtime: Runtime): Promise<Loaded<T>>;
+}
+
+/** Plans the training of a new model. Errors: InputError naming what does not fit: configuration, data, recipe. */
+export function planTraining<T extends Types>(definition: Definition<T>, start: Start<T>): Planned<T> {
+  const { train, dev, encoder, config: given } = start;
+  const what = start.configName ?? 'config';
+  if (encoder && given?.encoder !== undefined)
+    throw new InputError(`${what}: "encoder" does not go with a pretrained encoder, whose own config counts`);
+  const extra = start.extra ?? definition.extra?.start(train);
+  const defaults: Json = encoder
+    ? { ...definition.pretrained, encoder: encoder.json }
+    : { ...(given === undefined ? definition.small : {}), encoder: smallEncoder };
+  const asked = { ...defaults, ...given, ...start.overrides };
+  const tokenizer = start.tokenizer ?? encoder?.tokenizer ?? definition.vocabulary(train, extra, asked, what);
+  const config = definition.complete(asked, what, train, tokenizer);
+  const state = { pretrained: encoder !== undefined, dev: dev !== undefined };
+  const base = encoder ? definition.pretrainedRecipe(state.dev) : {};
+  const chosen = recipeOf<T['recipe']>(definition.recipe, (key) => start.recipe?.[key], base);
+  const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(chosen as object) }, 'recipe');
+  const notes = definition.checkStart?.(recipe, state) ?? [];
+  for (const corpus of [train, ...(dev ? [dev] : [])]) definition.check(corpus, config);
+  return {
+    ...{ definition, train, dev, config, recipe, resume: false },
+    notes: [...(encoder?.notes ?? []), ...notes],
+    model: (runtime) =>
+      Promise.resolve({
+        model: newModel(runtime, definition, config, recipe, encoder),
+        ...{ tokenizer, extra, what },
+      }),
+  };
+}
+
+/**
+ * Plans to go on with the run that a storage holds.
+ * @param start `recipe` must be the run's; what else says how a model starts is the run's own
+ * @throws InputError where there is no run, or not a whole one
+ */
+export async function planResume<T extends Types>(
+  definition: Definition<T>,
+  storage: Storage,
+  { train, dev, recipe: given }: Pick<Start<T>, 'train' | 'dev' | 'recipe'>,
+): Promise<Planned<T>> {
+  const { recipe: saved } = await readState(definition, storage);
+  const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
+    ...(storage.source.tensors && {
+      tensors: (name: string) => storage.source.tensors!(`${LAST}/${name}`),
+    }),
+  });
+  const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
+  const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
+  return {
+    ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true },
+    model: (runtime) => opened.load(runtime),
+  };
+}
+
+/** Errors: InputError where a storage holds a model or a run, which a new one would write over. */
+export async function refuseModel(storage: Storage, otherwise: string): Promise<void> {
+  if ((await canResume(storage)) || (await ifAny(storage.source(CONFIG))))
+    throw new InputError(`${storage.name}: already holds a model; choose another --out, ${otherwise}`);
+}
+
+/** Trains what was planned. The model as it is after the last epoch is released; the best is in the storage. */
+export async function runTraining<T extends Types>(
+  runtime: Runtime,
+  planned: Planned<T>,
+  options: RunOptions<T>,
+): Promise<{ report: TrainingReport<T['evaluation']>; parameters: number }> {
+  const { definition, train, dev, recipe } = planned;
+  const loaded = await planned.model(runtime);
+  const parameters = loaded.model.parameters.count();
+  try {
+    const report = await trainModel(
+      definition,
+      { ...loaded, train, dev, recipe },
+      {
+        ...options,
+        resume: planned.resume,
+        notes: [...(options.notes ?? []), ...planned.notes, ...corpusNotes(planned)],
+      },
+    );
+    return { report, parameters };
+  } finally {
+    loaded.model.parameters.release();
+  }
+}
+
+/** What the readers of the corpora noticed, each with its file. */
+const corpusNotes = ({ train, dev }: Pick<Planned, 'train' | 'dev'>): string[] =>
+  [train, ...(dev ? [dev] : [])].flatMap(({ notes, file }) => notes.map((note) => `${file}: ${note}`));
+
+/** Options of `train`. */
+export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 'train'>, RunOptions<T> {
+  runtime: Runtime;
+}
+
+/**
+ * Trains a model of a definition on a corpus, into a storage; `resume` goes on with the run that it holds. In a browser
+ * as in Node.
+ * @param data a corpus, or the text of one
+ * @returns the report; the best model is in the storage, for `loadModel(runtime, storage.source)`
+ * @throws InputError, before the first step, for a recipe out of range, data that does not fit the model, a storage that
+ *   holds another model, cannot be written or resumed; SpanwiseError when the loss stops being finite
+ */
+export async function train<T extends Types>(
+  definition: Definition<T>,
+  data: T['corpus'] | string,
+  { runtime, ...options }: TrainOptions<T>,
+): Promise<TrainingReport<T['evaluation']>> {
+  const corpus = typeof data === 'string' ? definition.read(data, 'training data') : data;
+  const { storage, resume } = options;
+  if (!resume) await refuseModel(storage, 'or set resume');
+  const planned = resume
+    ? await planResume(definition, storage, { ...options, train: corpus })
+    : planTraining(definition, { ...options, train: corpus });
+  return (await runTraining(runtime, planned, options)).report;
+}
+
+export { defaultRecipe };
