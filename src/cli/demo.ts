@@ -170,7 +170,8 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
       const svg = definition.attention && join(out, 'attention.svg');
       if (svg) {
         const text = prepared.unseen[0];
-        const map = await definition.attention!(best, {
+        const drawn = demo.drawn ? await loadBest(runtime, folders[demo.drawn]) : best;
+        const map = await definition.attention!(drawn, {
           text,
           prompt: definition.prompt?.(prepared.extra) ?? '',
         });
