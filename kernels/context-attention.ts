@@ -21,7 +21,7 @@ import { backwardElements, BackwardStrip, MASK_PARTIAL } from './shared/context-
 import { forwardElements, ForwardStrip } from './shared/context-attention/forward.ts';
 import { contextProblem, type ContextProblem } from './shared/context-attention/problem.ts';
 import { contextStrips, planOf } from './shared/context-attention/strip.ts';
-import { backwardTables, forwardTables, spansIn } from './shared/context-attention/tables.ts';
+import { backwardTables, byRange, forwardTables, spansIn } from './shared/context-attention/tables.ts';
 import { fill } from './elementwise.ts';
 
 /** Bytes of scratch, about. */
@@ -46,13 +46,13 @@ export function planContextAttention(request: PlanRequest, scratchBytes: number)
   const outputs = { out: spec([S, queries, hidden]), lse: spec([S, heads, queries]) };
   if (isEmpty(problem)) return { dispatches: [], scratch: {}, outputs, data: {} };
   const elements = Math.min(scratchBytes, request.caps.maxStorageBufferBindingSize) / 4;
-  const perQuery = forwardElements(
-    problem,
-    most(problem, (b) => forwardTables(problem, b, 1).slots),
-  );
+  const tablesOf = byRange((batch, batches) => forwardTables(problem, batch, batches));
+  const slots = most(problem, (b) => tablesOf(b, 1).slots);
+  const perQuery = forwardElements(problem, slots);
   const data: Record<string, Int32Array> = {};
   const strips = contextStrips(problem, elements, perQuery, perQuery).map(
-    (strip) => new ForwardStrip(name, problem, strip, request.caps, data),
+    (strip) =>
+      new ForwardStrip(tablesOf(strip.batch, strip.batches), name, problem, strip, request.caps, data),
   );
   return { ...planOf(strips, (strip) => strip.dispatches()), outputs, data };
 }
@@ -82,11 +82,12 @@ export function planContextAttentionBackward(request: PlanRequest, scratchBytes:
   }
   const elements = Math.min(scratchBytes, caps.maxStorageBufferBindingSize) / 4;
   const own = most(problem, (b) => spansIn(problem, b, 1).length);
-  const slots = most(problem, (b) => backwardTables(problem, b, 1).slots);
+  const tablesOf = byRange((batch, rows) => backwardTables(problem, batch, rows));
+  const slots = most(problem, (b) => tablesOf(b, 1).slots);
   const perQuery = backwardElements(problem, slots, own);
   const data: Record<string, Int32Array> = {};
   const strips = contextStrips(problem, elements, perQuery, perQuery + own * headSize).map(
-    (strip) => new BackwardStrip(name, problem, strip, caps, data),
+    (strip) => new BackwardStrip(tablesOf(strip.batch, strip.batches), name, problem, strip, caps, data),
   );
   const planned = planOf(strips, (strip) => strip.dispatches((gradient) => wanted.includes(gradient)));
   const total = { dispatches: [] as Dispatch[], scratch: {} };

@@ -1,8 +1,7 @@
-// Running sums over spans of exp(-lse) grad_out, and of exp(-lse) delta: by start from the last, by end from the first.
+// Running sums over spans of x = exp(-lse) grad_out and y = exp(-lse) delta: by start from the last, by end from the first.
 // Grid: GROUP invocations per (chain, head, query), COLS columns of the head each, 64 a workgroup, linear, folded.
-// As the prefixes of the forward: a slot's sum is that before it and the spans of its own start or end.
-// Outputs: sums [slot][head][row][WIDTH], scaled by exp(-peak), and stats [slot][head][row] = (peak, sum of delta), peak the
-// largest -lse so far: no weight exp(score + peak) of a key is over 1, and none that counts is lost.
+// As the prefixes of the forward. Scaled by exp(-peak), peak the largest -lse so far: no weight exp(score + peak) is over 1.
+// Outputs: sums [slot][head][row][WIDTH] = x, stats [slot][head][row] = (peak, y); the last row is mask_query where MASK.
 struct Params {
   lanes: u32, rows: u32, heads: u32, batches: u32, first_query: u32, tokens: u32, all_heads: u32, first_head: u32,
   row_columns: u32,

@@ -10,7 +10,7 @@ export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.t
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
 export * from './ops/index.ts';
-export { Embedding, LayerNorm, Linear, MultiHeadAttention } from './nn/modules.ts';
+export { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from './nn/modules.ts';
 export {
   FileSource,
   Parameters,
@@ -37,6 +37,9 @@ export {
   type SegmentAttentionConfig,
 } from './models/segment-information-attention.ts';
 export { parameterShapes } from './nn/shapes.ts';
+export { Iser, parseIserConfig, type IserConfig, type IserStates } from './models/iser.ts';
+export { parseLaiConfig, type LaiConfig } from './models/lai-config.ts';
+export { Lai } from './models/lai.ts';
 export { parseStsnConfig, Stsn, type States, type StsnConfig } from './models/stsn.ts';
 export type { WordBatch } from './models/words.ts';
 export type { Source } from './io/source.ts';
@@ -44,12 +47,15 @@ export { loadModel, LoadedModel } from './tasks/model.ts';
 export { newModel, openCheckpoint, readEncoder, type PretrainedEncoder } from './tasks/checkpoint.ts';
 export type { Corpus, Definition, Extracted, Loaded, Opened, Types, UseOptions } from './tasks/definition.ts';
 export { definitionNamed, definitions } from './tasks/registry.ts';
+export { lai } from './tasks/lai/definition.ts';
+export { iser } from './tasks/spans/iser.ts';
 export { stsn } from './tasks/spans/stsn.ts';
 export { cerem } from './tasks/prompts/cerem.ts';
 export { train, type Start, type TrainOptions } from './tasks/training/train.ts';
 export { memoryStorage, type Storage } from './tasks/training/storage.ts';
 export { defaultRecipe, type TrainingRecipe } from './tasks/training/recipe.ts';
-export type { LogEvent, TrainingReport } from './tasks/training/run.ts';
+export type { LogEvent } from './tasks/training/curve.ts';
+export type { TrainingReport } from './tasks/training/run.ts';
 export type { TraceOptions } from './tasks/trace.ts';
 export {
   attentionMap,

@@ -33,11 +33,11 @@ export interface IserConfig {
   entityTypes: string[];
   relationTypes: string[];
   relationThreshold: number;
-  /** False: each task keeps its own states; the paper's Table 5. */
+  /** False: each task keeps its own states; the paper's Tables 5 and 6. */
   fusion: boolean;
-  /** What a span's sentence says beside it: the paper's Tables 5 (`cls`) and 6 (`gru`). */
+  /** What a span's sentence says beside it: the paper's Tables 3 and 4 (`gru`), 5 and 6 (`cls`). */
   spanContext: (typeof spanContexts)[number];
-  /** What stands for the sentence of a pair: the paper's Table 6. */
+  /** What stands for the sentence of a pair: the paper's Tables 5 and 6. */
   relationContext: (typeof relationContexts)[number];
 }
 
@@ -186,24 +186,35 @@ export class Iser {
     this.#relationHead = new Linear(parameters, 'relation_head', 3 * d + 2 * dw, relationTypes.length);
   }
 
-  /** Words → word pieces → BERT → words in two roles (eq. 1, 2) → fused (eq. 3 to 5). */
-  states(batch: WordBatch, regularisation?: Regularisation): IserStates {
+  /** Word pieces → BERT → words in two roles, X_e and X_r (eq. 1, 2): the states of a model without fusion. */
+  roles(batch: WordBatch, regularisation?: Regularisation): IserStates {
     return this.parameters.runtime.tidy(() => {
       const hidden = regularise(this.encoder.forward(batch.pieces), regularisation);
       const words = wordVectors(hidden, batch);
-      const cls = poolRanges(hidden, firstWords(new Int32Array(hidden.shape[0]).fill(1)));
-      let entity = this.#entityProjection.forward(words);
-      let relation = this.#relationProjection.forward(words);
-      if (this.#fusion) {
-        const lengths = hostInts(batch.wordLengths);
-        const one = { heads: 1, lengths };
-        const mutual = concat(
-          attention(entity, relation, relation, one),
-          attention(relation, entity, entity, one),
-        );
-        entity = relation = this.#fusion.forward(mutual, lengths);
-      }
-      return { entity, relation, words, cls, lengths: batch.wordLengths };
+      return {
+        entity: this.#entityProjection.forward(words),
+        relation: this.#relationProjection.forward(words),
+        words,
+        cls: poolRanges(hidden, firstWords(new Int32Array(hidden.shape[0]).fill(1))),
+        lengths: batch.wordLengths,
+      };
+    });
+  }
+
+  /** The words in two roles, fused (eq. 3 to 5). */
+  states(batch: WordBatch, regularisation?: Regularisation): IserStates {
+    return this.parameters.runtime.tidy(() => {
+      const roles = this.roles(batch, regularisation);
+      if (!this.#fusion) return roles;
+      const { entity, relation } = roles;
+      const lengths = hostInts(roles.lengths);
+      const one = { heads: 1, lengths };
+      const mutual = concat(
+        attention(entity, relation, relation, one),
+        attention(relation, entity, entity, one),
+      );
+      const fused = this.#fusion.forward(mutual, lengths);
+      return { ...roles, entity: fused, relation: fused };
     });
   }
 

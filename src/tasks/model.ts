@@ -9,7 +9,23 @@ import type { Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
 
-/** A model that `loadModel` has loaded. It holds device memory until `release()`. */
+/** The last work asked of a runtime: its scopes nest, so that pieces of work must not interleave. */
+const lastWork = new WeakMap<Runtime, Promise<unknown>>();
+
+/** Runs `work` after everything that was asked of the runtime before it, whether that failed or not. */
+function inTurn<R>(runtime: Runtime, work: () => Promise<R>): Promise<R> {
+  const turn = (lastWork.get(runtime) ?? Promise.resolve()).then(work, work);
+  lastWork.set(
+    runtime,
+    turn.catch(() => undefined),
+  );
+  return turn;
+}
+
+/**
+ * A model that `loadModel` has loaded. Calls may overlap: those on one runtime are done one after the other. It
+ * holds device memory until `release()`.
+ */
 export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   readonly definition: Definition<T>;
   readonly model: T['model'];
@@ -40,7 +56,9 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
     options?: T['options'],
   ): Promise<Extraction | Extraction[]> {
     const texts = typeof given === 'string' ? [given] : given;
-    const { results } = await this.definition.extract(this, texts, (i) => `text ${i + 1}`, options);
+    const { results } = await this.#inTurn(() =>
+      this.definition.extract(this, texts, (i) => `text ${i + 1}`, options),
+    );
     return typeof given === 'string' ? results[0] : results;
   }
 
@@ -51,7 +69,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
     const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data') : data;
     this.definition.check(corpus, this.model.config);
-    return this.definition.evaluate(this, corpus, options);
+    return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
   }
 
   /**
@@ -60,7 +78,11 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    */
   trace(text: string, file: string, options?: TraceOptions): Promise<Map<string, HostTensor>> {
     const batch = this.definition.traceBatch(this, text, file);
-    return traceModel(this.definition, this.model, batch, options);
+    return this.#inTurn(() => traceModel(this.definition, this.model, batch, options));
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    return inTurn(this.model.parameters.runtime, work);
   }
 
   /** The files, by name, that make a folder from which the same model loads. */

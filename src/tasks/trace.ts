@@ -47,7 +47,7 @@ export async function traceModel<T extends Types>(
         const values = await tensor.read();
         out.set(name, onHost ? onHost(values) : floats(tensor.shape, values));
       }
-      for (const part of definition.parts)
+      for (const part of definition.parts.filter((name) => name in result.parts))
         out.set(`loss.${part}`, floats([], (await result.parts[part]?.read()) ?? new Float32Array(1)));
       out.set('loss', floats([], await loss.read()));
       for (const [name, { tensor }] of parameters.all) {

@@ -70,3 +70,16 @@ test('rows of bench kernels', async (t) => {
   for (const row of rows) expectKeys(t, row, 'kernel variant shape ms gflops gbps percentOfPeak', 'softmax');
   t.ok(rows.length >= 2, 'forward and backward');
 });
+
+test('rows of bench context-attention', async (t) => {
+  const { rows } = await documentOf(t, 'context-attention', '--tokens', '3');
+  for (const row of rows)
+    expectKeys(t, row, 'D heads ms naiveMs ratio scratchBytes naiveScratchBytes', String(row.pass));
+  t.deepEqual(
+    rows.map(({ pass, L, spans }) => [pass, L, spans]),
+    [
+      ['forward', 3, 6],
+      ['backward', 3, 6],
+    ],
+  );
+});

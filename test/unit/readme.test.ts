@@ -21,6 +21,26 @@ test('the example of one kernel runs', (t) => {
   t.end();
 });
 
+const use = readFileSync('docs/use.md', 'utf8');
+
+test('the examples of docs/use.md run', (t) => {
+  const blocks = [...use.matchAll(/```js run\n([\s\S]*?)```/g)].map(([, code]) => code);
+  t.ok(blocks.length >= 4, `${blocks.length} examples`);
+  mkdirSync('dist', { recursive: true });
+  const folder = mkdtempSync(join('dist', 'use-'));
+  try {
+    blocks.forEach((code, i) => {
+      const file = join(folder, `example${i}.mjs`);
+      writeFileSync(file, code.replaceAll('runs/expeditions', 'test/fixtures/stsn/both'));
+      const out = execFileSync(process.execPath, [file], { encoding: 'utf8', timeout: 120_000 });
+      t.ok(out.trim().length > 0, `example ${i + 1} prints ${out.trim().slice(0, 60)}`);
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  t.end();
+});
+
 test('its links lead somewhere', (t) => {
   const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map((m) => m[1]);
   t.ok(links.length > 3, `${links.length} links`);

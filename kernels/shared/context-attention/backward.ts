@@ -3,10 +3,10 @@
  * grad_out/sum and its product with out: made once for all spans, after which one pass over [L, L] a head is left.
  */
 import { spec, type Dispatch } from '../../plan.ts';
-import { scoreScale } from '../attention-strips.ts';
+import { scoreScale, type ScoreStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
 import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
-import { backwardTables } from './tables.ts';
+import type { BackwardTables } from './tables.ts';
 
 /** Floats of scratch for a query of a head: its scores, delta for every span, and sums with two numbers for every slot. */
 export const backwardElements = ({ keys, headSize }: ContextProblem, slots: number, spans: number): number =>
@@ -16,7 +16,14 @@ export const backwardElements = ({ keys, headSize }: ContextProblem, slots: numb
 export const MASK_PARTIAL = 'mask_partial';
 
 export class BackwardStrip extends ContextStrip {
-  readonly #tables = backwardTables(this.sizes, this.strip.batch, this.strip.batches);
+  readonly #tables: BackwardTables;
+
+  /** @param tables those of the strip's batch rows */
+  constructor(tables: BackwardTables, ...of: ConstructorParameters<typeof ScoreStrip<ContextProblem>>) {
+    super(...of);
+    this.#tables = tables;
+  }
+
   /** The last strip of a head has mask_query as its last row. */
   readonly #mask = this.strip.query + this.strip.queries === this.sizes.queries;
   readonly #rows = this.strip.queries + Number(this.#mask);
@@ -67,7 +74,7 @@ export class BackwardStrip extends ContextStrip {
     const lanes = this.spans.length * heads * this.columns.GROUP;
     return this.scan({
       shader: 'context-attention-inside',
-      bindings: [...this.tables({ spans }), reads('grad_out'), writes('inside')],
+      bindings: [...this.bind({ spans }), reads('grad_out'), writes('inside')],
       uniforms: [lanes, heads, tokens, this.rowColumns, column],
       lanes,
       macs: 0,
@@ -93,7 +100,7 @@ export class BackwardStrip extends ContextStrip {
       shader: 'context-attention-delta',
       constants: { MASK: Number(this.#mask) },
       bindings: [
-        ...this.tables({ spans }),
+        ...this.bind({ spans }),
         reads('grad_out'),
         reads('out'),
         writes('delta'),
@@ -112,15 +119,14 @@ export class BackwardStrip extends ContextStrip {
   #sums(): Dispatch {
     const { batches, heads, head, query } = this.strip;
     const { headSize, heads: allHeads, queries: tokens } = this.sizes;
-    const { chains, starts, items } = this.#tables;
+    const { starts, items } = this.#tables;
     const rows = 2 * this.#deltaRows();
     const lanes = 2 * batches * heads * this.#rows * this.columns.GROUP;
-    const chainStarts = Int32Array.from([...chains, ...starts]);
     return this.scan({
       shader: 'context-attention-sums',
       constants: { MASK: Number(this.#mask) },
       bindings: [
-        ...this.tables({ chains: chainStarts, items }),
+        ...this.bind({ chains: starts, items }),
         reads('grad_out'),
         reads('lse'),
         reads('delta'),
@@ -132,7 +138,7 @@ export class BackwardStrip extends ContextStrip {
       lanes,
       macs: rows * headSize,
       flops: rows * (3 * headSize + 7),
-      bytesRead: 4 * (rows * (headSize + 2) + items.length + chainStarts.length),
+      bytesRead: 4 * (rows * (headSize + 2) + items.length + starts.length),
       bytesWritten: 4 * this.#states * (headSize + 2),
     });
   }
@@ -170,7 +176,7 @@ export class BackwardStrip extends ContextStrip {
       constants,
       bindings: [
         this.lengthsTable(),
-        ...this.tables({ key_slots: keySlots }),
+        ...this.bind({ key_slots: keySlots }),
         ...inputs.map((name) => reads(name)),
         writes(output),
       ],

@@ -1,15 +1,22 @@
 /** A strip of the forward: scores, states of prefixes and suffixes, and their merge for every span. */
 import { spec, type Dispatch } from '../../plan.ts';
+import type { ScoreStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
 import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
-import { forwardTables } from './tables.ts';
+import type { ForwardTables } from './tables.ts';
 
 /** Floats of scratch for a query of a head: its scores, and a state with its lse for every slot. */
 export const forwardElements = ({ keys, headSize }: ContextProblem, slots: number): number =>
   keys + slots * (headSize + 1);
 
 export class ForwardStrip extends ContextStrip {
-  readonly #tables = forwardTables(this.sizes, this.strip.batch, this.strip.batches);
+  readonly #tables: ForwardTables;
+
+  /** @param tables those of the strip's batch rows */
+  constructor(tables: ForwardTables, ...of: ConstructorParameters<typeof ScoreStrip<ContextProblem>>) {
+    super(...of);
+    this.#tables = tables;
+  }
 
   /** States: of every slot and head, one for each of the strip's queries and the last for mask_query. */
   get #states(): number {
@@ -40,7 +47,7 @@ export class ForwardStrip extends ContextStrip {
     return this.scan({
       shader: 'context-attention-scan',
       bindings: [
-        ...this.tables({ chains, ranges }),
+        ...this.bind({ chains, ranges }),
         this.lengthsTable(),
         reads('scores'),
         reads('v'),
@@ -69,13 +76,7 @@ export class ForwardStrip extends ContextStrip {
     const lanes = this.spans.length * queries * heads * this.columns.GROUP;
     return this.scan({
       shader: 'context-attention',
-      bindings: [
-        ...this.tables({ spans }),
-        reads('states'),
-        reads('state_lse'),
-        writes('out'),
-        writes('lse'),
-      ],
+      bindings: [...this.bind({ spans }), reads('states'), reads('state_lse'), writes('out'), writes('lse')],
       uniforms: [lanes, queries, heads, tokens, allHeads, query, head, this.rowColumns],
       lanes,
       macs: rows * headSize,

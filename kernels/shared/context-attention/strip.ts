@@ -55,19 +55,22 @@ export abstract class ContextStrip extends ScoreStrip<ContextProblem> {
     return Math.min(queries, Math.max(0, this.lengthOf(b) - query));
   }
 
+  #pairs: Pairs | undefined;
+
   protected pairs(): Pairs {
+    if (this.#pairs) return this.#pairs;
     const { query, queries } = this.strip;
     const { spans, lengths } = this.sizes;
     const before = (end: number): number => Math.min(queries, Math.max(0, end - query));
     const pairs: Pairs = { outside: 0, inside: 0, padded: 0 };
     for (const s of this.spans) {
-      const [b, start, end] = spans.subarray(3 * s, 3 * s + 3);
-      const inside = before(end) - before(start);
+      const within = before(lengths[spans[3 * s]]);
+      const inside = before(spans[3 * s + 2]) - before(spans[3 * s + 1]);
       pairs.inside += inside;
-      pairs.outside += before(lengths[b]) - inside;
-      pairs.padded += queries - before(lengths[b]);
+      pairs.outside += within - inside;
+      pairs.padded += queries - within;
     }
-    return pairs;
+    return (this.#pairs = pairs);
   }
 
   /** Elements of `scores`. */
@@ -76,7 +79,7 @@ export abstract class ContextStrip extends ScoreStrip<ContextProblem> {
   }
 
   /** Binds tables of the strip's batch rows by their names. */
-  protected tables(tables: Readonly<Record<string, Int32Array>>): Binding[] {
+  protected bind(tables: Readonly<Record<string, Int32Array>>): Binding[] {
     const { batch, batches } = this.strip;
     return Object.entries(tables).map(([name, values]) => {
       const key = `${name}.${batch}.${batches}`;

@@ -4,14 +4,8 @@
  */
 import type { ContextProblem } from './problem.ts';
 
-/** Ints of a span in `spans`: its number, batch row of the strip, start, end, slot before, slot behind, length of the row, 0. */
+/** Ints of a span in `spans` (shaders/common/context-span.wgsl). */
 const SPAN_INTS = 8;
-
-interface Tables {
-  /** [2 · batches + 1]: first slot of each chain, those of the first direction first. */
-  chains: Int32Array;
-  slots: number;
-}
 
 /** The spans of the batch rows `batch` .. `batch + batches`, those of a row together. */
 export function spansIn({ spansOf }: ContextProblem, batch: number, batches: number): Int32Array {
@@ -21,11 +15,14 @@ export function spansIn({ spansOf }: ContextProblem, batch: number, batches: num
 /** The distinct values, ascending. */
 const distinct = (values: readonly number[]): number[] => [...new Set(values)].sort((a, b) => a - b);
 
-/** Chains of the slots that `cutsOf` gives for each direction and batch row. */
+/**
+ * Chains of the slots that `cutsOf` gives for each direction and batch row. `chains` [2 · batches + 1] has the first slot of
+ * each, those of the first direction first.
+ */
 function chainsOf<Cut>(
   batches: number,
   cutsOf: (direction: 0 | 1, b: number) => Cut[],
-): Tables & { cuts: Cut[][] } {
+): { chains: Int32Array; slots: number; cuts: Cut[][] } {
   const cuts = ([0, 1] as const).flatMap((direction) =>
     Array.from({ length: batches }, (_, b) => cutsOf(direction, b)),
   );
@@ -34,7 +31,10 @@ function chainsOf<Cut>(
   return { chains, slots: chains[cuts.length], cuts };
 }
 
-export interface ForwardTables extends Tables {
+export interface ForwardTables {
+  /** [2 · batches + 1]: first slot of each chain. */
+  chains: Int32Array;
+  slots: number;
   /** [slots, 2]: the keys from .. to (exclusive) that are added on the way to the slot. */
   ranges: Int32Array;
   /** Keys that the two chains of each batch row add. */
@@ -72,8 +72,9 @@ export function forwardTables(problem: ContextProblem, batch: number, batches: n
   return { chains, slots, ranges, scanned, spans };
 }
 
-export interface BackwardTables extends Tables {
-  /** [slots + 1]: first item of each slot. */
+export interface BackwardTables {
+  slots: number;
+  /** [2 · batches + 1 + slots + 1]: `chains`, then the first item of each slot. */
   starts: Int32Array;
   /** [items, 4]: the span's place among the strip's, its number, start, end. */
   items: Int32Array;
@@ -104,7 +105,8 @@ export function backwardTables(problem: ContextProblem, batch: number, batches: 
     const sorted = [...byCut].sort(([a], [c]) => a - c);
     return direction === 0 ? sorted.reverse() : sorted;
   });
-  const starts = new Int32Array(slots + 1);
+  const starts = new Int32Array(chains.length + slots + 1);
+  starts.set(chains);
   const items: number[] = [];
   const keySlots = new Int32Array(batches * keys * 2).fill(-1);
   cuts.forEach((chain, c) => {
@@ -113,35 +115,48 @@ export function backwardTables(problem: ContextProblem, batch: number, batches: 
     chain.forEach(([cut, there], i) => {
       const slot = chains[c] + i;
       for (const place of there)
-        items.push(place, ...[own[place]].flatMap((s) => [s, spans[3 * s + 1], spans[3 * s + 2]]));
-      starts[slot + 1] = items.length / 4;
-      // A later slot of the chain sums over fewer keys' spans: it overwrites where it is nearer.
+        items.push(place, own[place], spans[3 * own[place] + 1], spans[3 * own[place] + 2]);
+      starts[chains.length + slot + 1] = items.length / 4;
+      // The last slot of the chain that a key is outside of has all its spans: it overwrites those before.
       const [from, to] = direction === 0 ? [0, cut] : [cut, lengths[batch + b]];
       for (let j = from; j < to; j++) keySlots[(b * keys + j) * 2 + direction] = slot;
     });
   });
   return {
-    ...{ chains, slots, starts, keySlots },
+    ...{ slots, starts, keySlots },
     items: Int32Array.from(items),
     spans: spanRows(problem, batch, batches, () => [0, 0]),
   };
 }
 
-/** [spans of the strip, SPAN_INTS]. */
+/** [spans of the strip, SPAN_INTS]; `slotsOf` gives those of the states before a span and behind it. */
 function spanRows(
   problem: ContextProblem,
   batch: number,
   batches: number,
-  slots: (b: number, start: number, end: number) => readonly [number, number],
+  slotsOf: (b: number, start: number, end: number) => readonly [number, number],
 ): Int32Array {
+  const { spans, lengths } = problem;
   const own = spansIn(problem, batch, batches);
   const rows = new Int32Array(own.length * SPAN_INTS);
-  own.forEach((s, place) => {
-    const [b, start, end] = problem.spans.subarray(3 * s, 3 * s + 3);
-    rows.set(
-      [s, b - batch, start, end, ...slots(b - batch, start, end), problem.lengths[b], 0],
-      place * SPAN_INTS,
-    );
-  });
+  for (let place = 0; place < own.length; place++) {
+    const s = own[place];
+    const [b, start, end] = [spans[3 * s] - batch, spans[3 * s + 1], spans[3 * s + 2]];
+    const [before, behind] = slotsOf(b, start, end);
+    rows.set([s, b, start, end, before, behind, lengths[batch + b], 0], place * SPAN_INTS);
+  }
   return rows;
+}
+
+/** Tables by range of batch rows, each made once: strips of heads and queries share them. */
+export function byRange<T>(
+  make: (batch: number, batches: number) => T,
+): (batch: number, batches: number) => T {
+  const made = new Map<string, T>();
+  return (batch, batches) => {
+    const key = `${batch}.${batches}`;
+    const tables = made.get(key) ?? make(batch, batches);
+    made.set(key, tables);
+    return tables;
+  };
 }

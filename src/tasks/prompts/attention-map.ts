@@ -4,6 +4,7 @@ import { softmaxRow } from '../../../kernels/shared/host-math.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
 import type { Cerem } from '../../models/cerem.ts';
 import { linear, reshape, softmax } from '../../ops/index.ts';
+import { attentionEntropy, weightRows } from '../attention.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { encodeText, makePromptBatch, type PromptedText } from './batch.ts';
 
@@ -94,13 +95,6 @@ export function combinedWeights(
  */
 export const singleTokens = (scales: readonly ScaleAttention[], tokens: number): ScaleAttention[] =>
   scales.filter(({ scale }) => scale <= tokens).map((one) => ({ ...one, scale: 1 }));
-
-/** −Σ a ln a of the rows of [L, L] matrices, one a head: mean over rows and heads, in nats; 0 ln 0 = 0. */
-export function attentionEntropy(heads: readonly Float64Array[], tokens: number): number {
-  let sum = 0;
-  for (const weights of heads) for (const a of weights) if (a > 0) sum -= a * Math.log(a);
-  return sum / (heads.length * tokens);
-}
 
 /** Far more rounds of 2-means than rows of attention need. */
 const MAX_ROUNDS = 100;
@@ -239,10 +233,11 @@ export async function attentionMap(
 }
 
 /** A map as JSON: weights as a list of rows, query by query. */
-function mapJson({ weights, entropy, clusterDistance }: WeightMap, tokens: number) {
-  const rows = Array.from({ length: tokens }, (_, i) => [...weights.subarray(i * tokens, (i + 1) * tokens)]);
-  return { entropy, clusterDistance, weights: rows };
-}
+const mapJson = ({ weights, entropy, clusterDistance }: WeightMap, tokens: number) => ({
+  entropy,
+  clusterDistance,
+  weights: weightRows(weights, tokens),
+});
 
 /** An attention map as a JSON document. */
 export const attentionJson = ({ tokens, branches }: AttentionMap) => ({

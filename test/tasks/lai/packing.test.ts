@@ -1,7 +1,13 @@
+import { readFileSync } from 'node:fs';
 import test from 'tape';
+import type { Json } from '../../../src/models/config.ts';
 import type { LaiConfig } from '../../../src/models/lai-config.ts';
-import { batchRows, makeBatch, unpadRows } from '../../../src/tasks/lai/batch.ts';
-import { Packer, type Instance, type Span } from '../../../src/tasks/lai/instances.ts';
+import { parseSpertJson } from '../../../src/tasks/dataset.ts';
+import { lai } from '../../../src/tasks/lai/definition.ts';
+import { candidateRows, joinRows, Packer, type Instance, type Span } from '../../../src/tasks/lai/packing.ts';
+import { widestOf } from '../../../src/tasks/lai/rows.ts';
+import { keptAnnotation } from '../../../src/tasks/spans/enumerate.ts';
+import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 import { idsOf, sentence, tinyConfig, tokenizer } from './tiny.ts';
 
 const instancesOf = (config: LaiConfig, entities: readonly Span[] = sentence.entities) => {
@@ -10,6 +16,11 @@ const instancesOf = (config: LaiConfig, entities: readonly Span[] = sentence.ent
 };
 const spansOf = ({ spans }: Instance): string =>
   Array.from({ length: spans.length / 2 }, (_, c) => spans.slice(2 * c, 2 * c + 2).join('-')).join(' ');
+/** An instance as a batch of its own, which has no padding. */
+const pack = (packer: Packer, instance: Instance) => {
+  const { pieces, ...rest } = packer.batch([instance]);
+  return { ...rest, ids: pieces.ids, positions: pieces.positions! };
+};
 /** Rows of a table as text. */
 const rowsOf = (table: Int32Array, width: number): string[] =>
   Array.from({ length: table.length / width }, (_, i) => table.slice(width * i, width * (i + 1)).join(' '));
@@ -21,7 +32,7 @@ test('entities: the sentence, the annotations, and the markers of a run of candi
     all.map(({ row }) => row),
     [0, 4, 8],
   );
-  const { ids, positions, kinds, groups, candidates, labels, subject } = packer.pack(all[1]);
+  const { ids, positions, kinds, groups, candidates, labels, subjects } = pack(packer, all[1]);
   t.deepEqual(
     [...ids],
     idsOf(
@@ -38,7 +49,7 @@ test('entities: the sentence, the annotations, and the markers of a run of candi
   t.deepEqual([...groups], [...Array<number>(16).fill(-1), 0, 1, 2, 3, 0, 1, 2, 3]);
   t.deepEqual(rowsOf(candidates, 4), ['4 4 16 20', '4 6 17 21', '5 6 18 22', '5 7 19 23']);
   t.deepEqual(rowsOf(labels, 2), ['12 13', '14 14']);
-  t.equal(subject, undefined);
+  t.equal(subjects, undefined);
   t.end();
 });
 
@@ -47,10 +58,10 @@ test('relations: an instance a subject in list order, solid markers around it', 
   const { packer, all } = instancesOf(tinyConfig({ stage: 'relations' }), nested);
   t.deepEqual(
     all.map(({ subject, row }) => [subject, row]),
-    nested.map(({ start, end }, s) => [{ start, end }, 4 * s]),
+    nested.map((entity, s) => [entity, 4 * s]),
   );
   t.equal(spansOf(all[0]), '0-1 5-6 2-6 3-4', 'the others, of any width');
-  const { ids, positions, kinds, candidates, labels, subject } = packer.pack(all[0]);
+  const { ids, positions, kinds, candidates, labels, subjects } = pack(packer, all[0]);
   t.deepEqual(
     [...ids.slice(0, 22)],
     idsOf(
@@ -68,9 +79,9 @@ test('relations: an instance a subject in list order, solid markers around it', 
   t.equal(kinds.join(''), '0000000000000011122222222');
   t.deepEqual(rowsOf(candidates, 4), ['1 1 17 21', '10 12 18 22', '5 12 19 23', '6 7 20 24']);
   t.deepEqual(rowsOf(labels, 2), ['14 14', '15 15']);
-  t.deepEqual([...subject!], [5, 7, 4, 8]);
-  const around = packer.pack(all[3]);
-  t.deepEqual([...around.subject!], [5, 11, 4, 12], 'a subject of several words');
+  t.deepEqual([...subjects!], [5, 7, 4, 8]);
+  const around = pack(packer, all[3]);
+  t.deepEqual([...around.subjects!], [5, 11, 4, 12], 'a subject of several words');
   t.equal(rowsOf(around.candidates, 4)[0], '5 7 17 21', 'a candidate within the subject');
   t.deepEqual(instancesOf(packer.config, nested.slice(0, 1)).all, [], 'one entity has nothing to relate to');
   const runs = instancesOf(tinyConfig({ stage: 'relations', maxCandidates: 3 }), nested).all;
@@ -89,7 +100,7 @@ test('relations: an instance a subject in list order, solid markers around it', 
 
 test('without annotations there are neither phrases nor a second [SEP]', (t) => {
   const { packer, all } = instancesOf(tinyConfig({ annotate: false }));
-  const { kinds, labels } = packer.pack(all[0]);
+  const { kinds, labels } = pack(packer, all[0]);
   t.equal(kinds.indexOf(2), 12);
   t.equal(labels.length, 0);
   t.equal(packer.room, 24);
@@ -121,33 +132,68 @@ test('what does not fit is refused by name', (t) => {
 
 test('a batch is padded, its rows are those of [B·L, d]', (t) => {
   const { packer, all } = instancesOf(tinyConfig({ maxCandidates: 8 }));
-  const batch = makeBatch(all, packer);
+  const batch = packer.batch(all);
   t.deepEqual([batch.pieces.rows, batch.pieces.columns, batch.columns], [2, 32, 8]);
   t.deepEqual([...batch.pieces.lengths, ...batch.counts], [32, 22, 8, 3]);
-  const packed = packer.pack(all[1]);
-  t.deepEqual([...batch.pieces.ids.slice(32, 54)], [...packed.ids]);
+  const alone = pack(packer, all[1]);
+  t.deepEqual([...batch.pieces.ids.slice(32, 54)], [...alone.ids]);
   t.deepEqual([...batch.pieces.ids.slice(54)], Array<number>(10).fill(tokenizer.padId));
-  t.deepEqual([...batch.pieces.positions!.slice(32, 54)], [...packed.positions]);
+  t.deepEqual([...batch.pieces.positions!.slice(32, 54)], [...alone.positions]);
   t.deepEqual([...batch.groups.slice(54)], Array<number>(10).fill(-1));
   t.deepEqual(
     [...batch.candidates.slice(32)],
-    [...packed.candidates.map((row) => row + 32), ...Array<number>(20).fill(32)],
+    [...alone.candidates.map((row) => row + 32), ...Array<number>(20).fill(32)],
   );
   t.deepEqual(rowsOf(batch.labels, 2), ['12 13', '14 14', '44 45', '46 46']);
   t.equal(batch.subjects, undefined);
-  const table = Int32Array.from({ length: 22 }, (_, i) => i);
-  const rows = batchRows(all, [table], batch.columns, 2, -1);
-  t.deepEqual([...rows], [...table, ...Array<number>(10).fill(-1)], 'the rows of the sentence, then padding');
+  const output = Float32Array.from({ length: 32 }, (_, i) => i);
   t.deepEqual(
-    unpadRows(Float32Array.from(rows), batch.counts, batch.columns).flatMap((part) => [...part]),
-    [...table],
-    'and back',
+    candidateRows(output, batch).map((rows) => [...rows]),
+    [[...output.slice(0, 16)], [...output.slice(16, 22)]],
+    'the rows of an output that are candidates',
   );
+  t.deepEqual(joinRows(candidateRows(output, batch)), output.slice(0, 22));
   const related = instancesOf(tinyConfig({ stage: 'relations' }));
-  const { subjects, pieces } = makeBatch(related.all, related.packer);
+  const { subjects, pieces } = related.packer.batch(related.all);
   t.deepEqual(rowsOf(subjects!, 4).slice(0, 2), [
     '5 7 4 8',
     [2, 2, 1, 3].map((i) => i + pieces.columns).join(' '),
   ]);
+  t.end();
+});
+
+interface Expected {
+  ids: number[];
+  positions: number[];
+  kinds: number[];
+  groups: number[];
+  phrases: number[][];
+  candidates: number[][];
+  subject: number[] | null;
+}
+
+test('packs as the fixtures of PyTorch have it', (t) => {
+  const fixtures = 'test/fixtures/lai';
+  const parse = (name: string): unknown => JSON.parse(readFileSync(`${fixtures}/${name}`, 'utf8'));
+  const sentences = parseSpertJson(readFileSync(`${fixtures}/batch.json`, 'utf8'), 'batch.json');
+  for (const [name, expected] of Object.entries(parse('instances.json') as Record<string, Expected[]>)) {
+    const config = lai.parseConfig(parse(`${name}/config.json`) as Json, name);
+    const [vocab, doLowerCase] = [readFileSync(`${fixtures}/${name}/vocab.txt`, 'utf8').split('\n'), true];
+    const packer = new Packer(config, createWordPieceTokenizer({ vocab: vocab.slice(0, -1), doLowerCase }));
+    const all = sentences.flatMap((s, i) =>
+      packer.instances(i, packer.encode(s.tokens, name), keptAnnotation(s, widestOf(config)).entities),
+    );
+    const packed = all.map((instance): Expected => {
+      const { ids, positions, kinds, groups, labels, candidates, subjects } = pack(packer, instance);
+      const numbers = (table: Int32Array, width: number) =>
+        Array.from({ length: table.length / width }, (_, i) => [...table.slice(i * width, (i + 1) * width)]);
+      return {
+        ...{ ids: [...ids], positions: [...positions], kinds: [...kinds], groups: [...groups] },
+        ...{ phrases: numbers(labels, 2), candidates: numbers(candidates, 4) },
+        subject: subjects ? [...subjects] : null,
+      };
+    });
+    t.deepEqual(packed, expected, name);
+  }
   t.end();
 });
