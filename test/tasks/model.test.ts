@@ -11,7 +11,7 @@ import { folderStorage } from '../../src/tasks/folder.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import { definitions } from '../../src/tasks/registry.ts';
 import { stsn } from '../../src/tasks/spans/stsn.ts';
-import type { LogEvent } from '../../src/tasks/training/run.ts';
+import type { LogEvent } from '../../src/tasks/training/curve.ts';
 import { memoryStorage, type Storage } from '../../src/tasks/training/storage.ts';
 import { train } from '../../src/tasks/training/train.ts';
 import { documentsOf } from './prompts/tiny.ts';

@@ -15,11 +15,14 @@ test('the keys of saved runs, in the order of version 0.1.0', (t) => {
     ...['accumulation', 'negatives', 'freezeUntil', 'mixInit', 'buckets'],
   ]);
   const data = { train: '', dev: '', model: '' };
-  for (const [definition, parts, counted] of [
-    [stsn, ['tag', 'span', 'relation'], ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs']],
-    [cerem, ['start', 'end'], ['positives', 'negatives']],
+  for (const [state, parts, counted] of [
+    [
+      freshState(stsn, defaultRecipe(stsn.recipe), data),
+      ['tag', 'span', 'relation'],
+      ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs'],
+    ],
+    [freshState(cerem, defaultRecipe(cerem.recipe), data), ['start', 'end'], ['positives', 'negatives']],
   ] as const) {
-    const state = freshState(definition, defaultRecipe(definition.recipe), data);
     t.deepEqual(Object.keys(state), [
       ...['recipe', 'data', 'epoch', 'batch', 'best', 'bestEpoch', 'logBytes', 'sums', 'counts'],
     ]);
