@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import type { BenchDocument } from '../../src/cli/bench.ts';
-import { spanwise } from '../cli/run.ts';
+import { modelsBench } from '../../bench/models.bench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'spanwise-models-'));
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
@@ -21,57 +20,49 @@ const sentences = [sentence('Ada', 'Ostra'), sentence('Lena', 'Velloway'), sente
 for (const name of ['train', 'test'])
   writeFileSync(join(folder, `${name}.json`), JSON.stringify(sentences.slice(name === 'train' ? 0 : 2)));
 
-const modelsOf = (...args: string[]) => spanwise(['bench', 'models', '--data', folder, ...args]);
+/** In this process, so that nothing but the tests' own limit ends a slow machine's run. */
+const modelsOf = (...args: string[]) =>
+  modelsBench.run({ json: true, full: false, data: folder, args, log: () => undefined });
 
-test('bench models: a row for each model and seed, and for the stages together', async (t) => {
-  const { stdout, stderr } = await modelsOf('--epochs', '1', '--only', 'stsn,lai,cerem', '--json');
-  const document = JSON.parse(stdout || 'null') as BenchDocument | null;
-  if (!document) throw new Error(stderr);
+test('bench models: a row for each model and seed, for stages together, and for means', async (t) => {
+  const { rows, notes } = await modelsOf('--epochs=1', '--only=lai,cerem', '--seeds=1,2');
+  const variants = ['entities', 'relations', 'together'];
   t.deepEqual(
-    document.rows.map(({ model, variant, seed }) => [model, variant, seed]),
+    rows.map(({ model, variant, seed }) => [model, variant, seed]),
     [
-      ['stsn', 'small', 1],
-      ['lai', 'entities', 1],
-      ['lai', 'relations', 1],
-      ['lai', 'together', 1],
-      ['cerem', 'small', 1],
+      ...[1, 2, 'mean'].flatMap((seed) => variants.map((variant) => ['lai', variant, seed])),
+      ...[1, 2, 'mean'].map((seed) => ['cerem', 'small', seed]),
     ],
   );
-  const scores = [['ner', 're', 'rePlus'], ['ner'], ['re'], ['ner', 're', 'rePlus'], ['entity', 'triple']];
+  t.deepEqual(notes, [], 'both read the corpus');
+  const scores: Record<string, string[]> = {
+    ...{ entities: ['ner'], relations: ['re'], together: ['ner', 're', 'rePlus'] },
+    small: ['entity', 'triple'],
+  };
   const costs = ['parameters', 'forwardFlops', 'stepFlops', 'stepMacs', 'peakBytes', 'seconds', 'steps'];
-  document.rows.forEach((row, i) => {
-    const what = `${String(row.model)} ${String(row.variant)}`;
-    t.deepEqual(
-      ['ner', 're', 'rePlus', 'entity', 'triple'].filter((name) => Object.hasOwn(row, name)),
-      scores[i],
-      `${what}: what it can be scored by`,
-    );
-    t.ok(
-      [...costs, 'sentenceFlops'].every((name) => Number(row[name]) > 0),
-      `${what}: what it cost`,
-    );
-  });
-  const [, entities, relations, together] = document.rows;
-  t.equal(
-    together.parameters,
-    Number(entities.parameters) + Number(relations.parameters),
-    'two models are held',
+  for (const row of rows) {
+    const what = `${String(row.model)} ${String(row.variant)} ${String(row.seed)}`;
+    const found = ['ner', 're', 'rePlus', 'entity', 'triple'].filter((name) => Object.hasOwn(row, name));
+    t.deepEqual(found, scores[String(row.variant)], `${what}: what it can be scored by`);
+    if (row.seed === 'mean') t.ok(found.every((name) => Number(row[`${name}Spread`]) >= 0));
+    else
+      t.ok(
+        [...costs, 'sentenceFlops'].every((name) => Number(row[name]) > 0),
+        `${what}: what it cost`,
+      );
+  }
+  const [entities, relations, together] = rows;
+  const sum = Number(entities.parameters) + Number(relations.parameters);
+  t.equal(together.parameters, sum, 'two models are held');
+  const seconds = [0, 3].map((i) => Number(rows[i].seconds));
+  t.ok(Math.abs(Number(rows[6].seconds) - (seconds[0] + seconds[1]) / 2) < 1e-9, 'the mean of two');
+});
+
+test('bench models refuses what it does not know, before a device is opened', async (t) => {
+  const failure = (...args: string[]) => modelsOf(...args).then(String, String);
+  t.match(
+    await failure('--only=stsn,bert'),
+    /^InputError: bench models: --only names "bert", which is not one of stsn, /,
   );
-  t.deepEqual(document.notes, [], 'all of them read the corpus');
-});
-
-test('bench models: mean and spread where there are several seeds', async (t) => {
-  const { stdout, stderr } = await modelsOf('--epochs', '1', '--only', 'stsn', '--seeds', '1,2', '--json');
-  const document = JSON.parse(stdout || 'null') as BenchDocument | null;
-  if (!document) throw new Error(stderr);
-  const [first, second, mean] = document.rows;
-  t.deepEqual([first.seed, second.seed, mean.seed], [1, 2, 'mean']);
-  t.equal(mean.seconds, (Number(first.seconds) + Number(second.seconds)) / 2);
-  t.equal(mean.nerSpread, Math.abs(Number(first.ner) - Number(second.ner)));
-});
-
-test('bench models refuses a name that the registry lacks', async (t) => {
-  const { status, stderr } = await modelsOf('--only', 'stsn,bert');
-  t.equal(status, 2);
-  t.match(stderr, /bench models: --only names "bert", which is not one of stsn, /);
+  t.match(await failure('--seeds=x'), /--seeds must be whole numbers/);
 });
