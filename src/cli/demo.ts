@@ -37,7 +37,7 @@ async function prepare(
   folder: string,
   out: readonly string[] | undefined,
 ): Promise<Prepared> {
-  for (const dir of out ?? []) await refuseModel(folderStorage(dir), 'or none');
+  for (const dir of out ?? []) await refuseModel(folderStorage(dir), 'choose another --out, or none');
   const splits = readSplits(definition, folder, ['train', 'dev', 'test']);
   const extra = corpusExtra(definition, folder, splits.train);
   const unseen = join(folder, 'unseen.txt');
