@@ -1,6 +1,5 @@
 /** Recipes: their order in saved runs, which decides whether those can be resumed, and what is wrong with a number. */
 import test from 'tape';
-import type { Definition } from '../../../src/tasks/definition.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { definitions } from '../../../src/tasks/registry.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
