@@ -1,4 +1,4 @@
-/** The training loss of models of spans: the sum of the means of tags, spans and relations (SPEC section 3). */
+/** The training loss of models of spans: the sum of the means of tags, spans and relations (docs/spec.md#stsn). */
 import type { HostTensor } from '../../io/safetensors.ts';
 import type { WordBatch } from '../../models/words.ts';
 import { add, binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
