@@ -43,11 +43,10 @@ function attention(queries: number, keys: number, heads: number, more: RefTensor
   return () => ({ q: floats(B, queries, D), k: floats(B, keys, D), v: floats(B, keys, D), ...more });
 }
 
-function recurrent(gates: number): () => RefTensors {
-  const [B, L, d, h] = [4, 64, 256, 128];
+function recurrent(gates: number, [B, L, d, h]: readonly number[], drop = 0): () => RefTensors {
   return () => ({
     x: floats(B, L, d),
-    lengths: ints([B], (b) => L - 7 * b),
+    lengths: ints([B], (b) => L - drop * b),
     ...Object.fromEntries(
       ['', '_reverse'].flatMap((suffix) => [
         [`weight_ih_l0${suffix}`, recurrentWeights(h, gates * h, d)],
@@ -156,13 +155,19 @@ export const kernelCases: readonly KernelCase[] = [
   {
     kernel: 'lstm',
     shape: 'B4 L64 d256 h128, both ways',
-    inputs: recurrent(4),
+    inputs: recurrent(4, [4, 64, 256, 128], 7),
     params: { bidirectional: true },
   },
   {
     kernel: 'gru',
     shape: 'B4 L64 d256 h128, both ways',
-    inputs: recurrent(3),
+    inputs: recurrent(3, [4, 64, 256, 128], 7),
+    params: { bidirectional: true },
+  },
+  {
+    kernel: 'gru',
+    shape: 'B800 L30 d64 h32, both ways',
+    inputs: recurrent(3, [800, 30, 64, 32]),
     params: { bidirectional: true },
   },
   {

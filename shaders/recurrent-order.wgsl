@@ -1,12 +1,13 @@
 // out[pair] = a direction's columns of source at the token of each (step, row), pairs numbered step by step, longest row
 // first; BEFORE: at the token of the step before, without the first step, where there is none.
-// Grid: one invocation per element of [steps, B, h], 64 a workgroup, folded; those past a row's length end at once.
+// Grid: one invocation per vector of [steps, B, h], 64 a workgroup, folded; those past a row's length end at once.
 // Output: out [pairs, h], from offset on.
-struct Params { size: u32, batch: u32, length: u32, hidden: u32, width: u32, direction: u32, offset: u32 }
+struct Params { size: u32, batch: u32, length: u32, hidden: u32, width: u32, direction: u32, offset: u32 } // in vectors
 #include "common/grid.wgsl"
-@group(0) @binding(0) var<storage, read> source: array<f32>; // [B, L, width]
+#include "common/lanes.wgsl"
+@group(0) @binding(0) var<storage, read> source: array<lanes>; // [B, L, width]
 @group(0) @binding(1) var<storage, read> rows: array<i32>; // batch rows, longest first; their lengths; first pairs
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<lanes>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(64)

@@ -30,9 +30,15 @@ const ints = (shape: readonly number[], ...values: number[]): RefTensor => ({
 
 type Random = ReturnType<typeof randomTensors>;
 
-function recurrent(random: Random, gates: number, h: number, bidirectional: boolean): ReferenceCase {
-  const d = 5;
-  const inputs: RefTensors = { x: random(2, 4, d), lengths: ints([2], 4, 2) };
+function recurrent(
+  random: Random,
+  gates: number,
+  h: number,
+  bidirectional: boolean,
+  lengths: readonly number[] = [4, 2],
+): ReferenceCase {
+  const [b, d] = [lengths.length, 5];
+  const inputs: RefTensors = { x: random(b, 4, d), lengths: ints([b], ...lengths) };
   for (const suffix of bidirectional ? ['', '_reverse'] : ['']) {
     inputs[`weight_ih_l0${suffix}`] = random(gates * h, d);
     inputs[`weight_hh_l0${suffix}`] = random(gates * h, h);
@@ -41,6 +47,9 @@ function recurrent(random: Random, gates: number, h: number, bidirectional: bool
   }
   return { inputs, params: { bidirectional } };
 }
+
+/** Rows that a software device runs step by step. */
+const manyRows = [4, 4, 2, 4, 4, 0, 4, 4, 4, 4, 3, 4];
 
 const attentionCase = (random: Random, D: number, heads: number, more: RefTensors): ReferenceCase => ({
   inputs: { q: random(2, 5, D), k: random(2, 7, D), v: random(2, 7, D), ...more },
@@ -125,7 +134,7 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
       params: {},
     },
   ],
-  gru: (random) => [recurrent(random, 3, 6, true)],
+  gru: (random) => [recurrent(random, 3, 6, true), recurrent(random, 3, 4, true, manyRows)],
   'layer-norm': (random): ReferenceCase[] => [
     {
       inputs: { x: random(5, 12), weight: random(12), bias: random(12), residual: random(5, 12) },
@@ -137,7 +146,7 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
     { inputs: { x: random(7, 13), weight: random(5, 13), bias: random(5) }, params: { activation: 'gelu' } },
     { inputs: { x: random(2, 67, 36), weight: random(65, 36), bias: random(65) }, params: {} },
   ],
-  lstm: (random) => [recurrent(random, 4, 6, true)],
+  lstm: (random) => [recurrent(random, 4, 6, true), recurrent(random, 4, 4, true, manyRows)],
   mul: (random) => [{ inputs: { a: random(3, 7), b: random(3, 7) }, params: {} }],
   'range-max-pool': (random) => [
     { inputs: { x: random(2, 6, 9), ranges: ints([4, 3], 0, 0, 6, 0, 2, 4, 1, 3, 3, 1, 1, 2) }, params: {} },

@@ -77,7 +77,7 @@ export function recurrentKernel(cell: CellSpec): Kernel {
             ),
           );
         });
-        part = (chooseSteps(p.lengths) ? stepsForward : rowsForward)(cell, p, caps);
+        part = (chooseSteps(p, caps) ? stepsForward : rowsForward)(cell, p, caps);
       }
       return {
         dispatches: [...dispatches, ...part.dispatches],
@@ -146,7 +146,7 @@ function planBackward(cell: CellSpec, request: PlanRequest): ReturnType<Kernel['
     return { dispatches: zeros, scratch: {}, outputs, data };
   }
 
-  const { hidden, skip, before, ...part } = (chooseSteps(p.lengths) ? stepsBackward : rowsBackward)(
+  const { hidden, skip, before, ...part } = (chooseSteps(p, caps) ? stepsBackward : rowsBackward)(
     cell,
     p,
     caps,

@@ -26,9 +26,7 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
     return inputs;
   };
 
-  /** Lengths from `longest` down, most of them whole; `drop` 0: all are. */
-  const ragged = (count: number, longest: number, drop = 0): number[] =>
-    Array.from({ length: count }, (_, i) => longest - (drop && i % 5 === 3 ? 1 + (i % drop) : 0));
+  const whole = (count: number, length: number): number[] => new Array<number>(count).fill(length);
 
   const shapes: [shape: readonly number[], lengths: readonly number[], bidirectional?: boolean][] = [
     [[1, 1, 1, 1], [1]],
@@ -56,17 +54,22 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
       [1, 3],
     ],
     [[1, 2, 3, 130], [2]],
-    [[40, 2, 3, 2], Array.from({ length: 40 }, (_, i) => i % 3)],
-    // Enough rows to go step by step.
-    [[64, 1, 2, 3], ragged(64, 1)],
-    [[64, 1, 1, 1], ragged(64, 1), true],
-    [[65, 3, 0, 2], ragged(65, 3), true],
-    [[67, 3, 5, 7], ragged(67, 3), true],
+    // Workgroups that fold, few of which have anything to do.
+    [[40, 2, 3, 2], whole(40, 0).map((_, i) => (i % 9 === 1 ? 2 : 0))],
+    // On a software device enough rows to go step by step.
+    [[40, 2, 3, 2], whole(40, 0).map((_, i) => i % 3)],
+    [[8, 1, 2, 3], whole(8, 1)],
+    [[9, 1, 1, 1], whole(9, 1), true],
+    [[13, 3, 0, 2], whole(13, 3), true],
+    [[12, 3, 4, 0], whole(12, 3), true],
+    [[17, 3, 5, 7], whole(17, 3), true],
+    [[16, 4, 8, 16], whole(16, 4), true],
     [
-      [129, 4, 3, 13],
-      [...ragged(128, 4), 0],
+      [33, 4, 3, 13],
+      [...whole(32, 4), 0],
     ],
-    [[131, 5, 4, 8], [0, 4, ...ragged(120, 5, 2), 1, 0, 5, 2, 0, 3, 1, 5, 4], true],
+    [[20, 7, 5, 65], [...whole(9, 2), ...whole(8, 7), 0, 6, 1], true],
+    [[67, 5, 4, 8], [0, 4, ...whole(30, 4), ...whole(28, 5), 1, 0, 5, 2, 0, 3, 1], true],
   ];
   const cases: Case[] = shapes.map(([shape, lengths, bidirectional]) => ({
     name: `B L d h ${shape}, lengths ${lengths.slice(0, 40)}${bidirectional ? ', bidirectional' : ''}`,
@@ -78,11 +81,15 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
   cases.push({ name: 'saturated gates', inputs: saturated });
   testKernel(name, cases);
 
-  test(`${name}: padding does not leak, whether or not h fits workgroup memory`, async (t) => {
+  const leakless = async (t: test.Test, lengths: readonly number[]): Promise<void> => {
+    const [b, length] = [lengths.length, 5];
     const kernel = kernelNamed(name);
-    const inputs = inputsOf([2, 5, 4, 67], [5, 3], true);
-    const gradOut = random([2, 5, 134]);
-    gradOut.data.fill(NaN, 8 * 134);
+    const inputs = inputsOf([b, length, 4, 67], lengths, true);
+    const gradOut = random([b, length, 134]);
+    const padding = lengths.flatMap((n, row) =>
+      Array.from({ length: length - n }, (_, i) => row * length + n + i),
+    );
+    for (const token of padding) gradOut.data.fill(NaN, token * 134, (token + 1) * 134);
     const run = () =>
       runtime.scope(async () => {
         const tensors = Object.fromEntries(
@@ -92,7 +99,7 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
         );
         const options = {
           params: { bidirectional: true },
-          host: { lengths: { data: inputs.lengths.data as Int32Array, shape: [2] } },
+          host: { lengths: { data: inputs.lengths.data as Int32Array, shape: [b] } },
         };
         const outputs = runtime.kernel(kernel, tensors, options);
         const backward = kernel.backward;
@@ -107,9 +114,10 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
       shared.every((values) => values.every(Number.isFinite)),
       'NaN in padded rows of x and grad_out reaches nothing',
     );
-    const padded = [shared[0].slice(8 * 134), shared[1].slice(8 * 4)];
+    const rowsOf = (values: number[], width: number) =>
+      padding.flatMap((token) => values.slice(token * width, (token + 1) * width));
     t.ok(
-      padded.every((values) => values.every((v) => v === 0)),
+      [...rowsOf(shared[0], 134), ...rowsOf(shared[1], 4)].every((v) => v === 0),
       'padded rows of out and grad_x are 0',
     );
     const caps = runtime.caps;
@@ -122,7 +130,9 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
     } finally {
       Object.defineProperty(runtime, 'caps', { value: caps, configurable: true });
     }
-  });
+  };
+  test(`${name}: padding does not leak, whether or not h fits workgroup memory`, (t) => leakless(t, [5, 3]));
+  test(`${name}: padding does not leak into many rows`, (t) => leakless(t, [0, 3, ...whole(12, 5), 1, 4]));
 
   test(`${name}: lanes, units and workgroup memory follow hidden size and device`, (t) => {
     const choose = (h: number, software = false) => chooseRecurrent(h, 16, { ...defaultCaps, software });
@@ -131,6 +141,49 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
     t.deepEqual(choose(1024), { WG: 256, UNITS: 4, SHARED: 1 });
     t.deepEqual(choose(1025), { WG: 256, UNITS: 5, SHARED: 0 });
     t.deepEqual(choose(65, true), { WG: 64, UNITS: 2, SHARED: 1 });
+    t.end();
+  });
+
+  test(`${name}: many rows go step by step, longest first`, (t) => {
+    const steps = stepsOf(Int32Array.of(2, 0, 3, 1, 3));
+    t.deepEqual(steps.active, [4, 3, 2]);
+    t.deepEqual(steps.first, [0, 4, 7]);
+    t.deepEqual([...steps.table], [2, 4, 0, 3, 1, 3, 3, 2, 1, 0, 0, 4, 7]);
+    const choose = (lengths: number[], h: number, directions: number, software: boolean) =>
+      chooseSteps(
+        { lengths: Int32Array.from(lengths), h, suffixes: ['', '_reverse'].slice(0, directions) },
+        { ...defaultCaps, software },
+      );
+    t.notOk(choose([], 64, 2, true));
+    t.notOk(choose(whole(99, 0), 64, 2, true));
+    t.notOk(choose(whole(7, 5), 64, 2, true));
+    t.ok(choose(whole(8, 5), 64, 1, true));
+    t.notOk(choose([50, ...whole(20, 5)], 64, 2, true), 'one row at most steps');
+    t.notOk(choose(whole(800, 30), 32, 2, false));
+    t.ok(choose(whole(64, 30), 384, 2, false));
+    t.end();
+  });
+
+  test(`${name}: costs do not depend on the form, and no step meets padding`, (t) => {
+    const [b, length, d, h] = [12, 4, 5, 8];
+    const lengths = [...whole(10, 4), 2, 0];
+    const inputs = inputsOf([b, length, d, h], lengths, true);
+    const shapes = Object.fromEntries(Object.entries(inputs).map(([key, x]) => [key, x.shape]));
+    const plans = [true, false].map((software) =>
+      kernelNamed(name).plan({
+        shapes,
+        params: { bidirectional: true },
+        caps: { ...defaultCaps, software },
+        host: { lengths: Int32Array.from(lengths) },
+      }),
+    );
+    const macs = plans.map(({ dispatches }) => dispatches.reduce((sum, dispatch) => sum + dispatch.macs, 0));
+    t.equal(macs[0], macs[1]);
+    const cells = plans[0].dispatches.filter(({ shader }) => shader === name);
+    t.deepEqual(
+      cells.map(({ uniforms }) => uniforms[0]),
+      [11, 11, 10, 10].map((rows) => 2 * rows * h),
+    );
     t.end();
   });
 
