@@ -13,6 +13,9 @@ import { commonRecipe } from '../training/recipe.ts';
 import { predict } from './predict.ts';
 import { epochs, goldNotes, laiLosses, wholeTask, type LaiTypes } from './training.ts';
 
+/** A filter that starts from random weights learns late, and what is classified jumps when it does. */
+const small: Json = { filter: false };
+
 /** A configuration with the labels of the training sentences. */
 const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
   parseLaiConfig(
@@ -42,8 +45,7 @@ export const lai: Definition<LaiTypes> = {
   parseConfig: parseLaiConfig,
   configJson: laiConfigJson,
   build: (parameters, config, { pooler }) => new Lai(parameters, config, pooler),
-  // A filter that starts from random weights learns late, and what is classified jumps when it does.
-  small: { filter: false },
+  small,
   pretrained: {},
   configOptions: {
     stage: {
@@ -126,6 +128,17 @@ export const lai: Definition<LaiTypes> = {
   remarks: ({ sentences, entities }) => [
     `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
   ],
+  demo: {
+    summary: 'Trains both stages of a small LAI-Net on a small corpus, which then extract together',
+    corpus: 'expeditions',
+    recipe: { epochs: 10, lr: 1e-3, batch: 8, seed: 1 },
+    variants: stages.map((stage) => ({
+      name: stage,
+      folder: stage,
+      config: { ...small, stage, maxSpanWidth: 5 },
+    })),
+    stages: ([, relations]) => ({ relations }),
+  },
   async extract(loaded, texts, what, options = {}) {
     const { relations } = options;
     if (loaded.model.config.stage === 'relations')
