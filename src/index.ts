@@ -54,7 +54,8 @@ export { cerem } from './tasks/prompts/cerem.ts';
 export { train, type Start, type TrainOptions } from './tasks/training/train.ts';
 export { memoryStorage, type Storage } from './tasks/training/storage.ts';
 export { defaultRecipe, type TrainingRecipe } from './tasks/training/recipe.ts';
-export type { LogEvent, TrainingReport } from './tasks/training/run.ts';
+export type { LogEvent } from './tasks/training/curve.ts';
+export type { TrainingReport } from './tasks/training/run.ts';
 export type { TraceOptions } from './tasks/trace.ts';
 export {
   attentionMap,

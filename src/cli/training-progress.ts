@@ -1,6 +1,6 @@
 /** Training as it goes on. */
 import type { Definition } from '../tasks/definition.ts';
-import type { LogEvent } from '../tasks/training/run.ts';
+import type { LogEvent } from '../tasks/training/curve.ts';
 import { percent } from './print.ts';
 import { Progress } from './progress.ts';
 

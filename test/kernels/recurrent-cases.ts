@@ -2,7 +2,6 @@
 import test from 'tape';
 import { defaultCaps, kernelNamed, type Shape } from '../../kernels/index.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
-import { chooseSteps, stepsOf } from '../../kernels/shared/recurrent-steps.ts';
 import { chooseRecurrent } from '../../kernels/shared/recurrent-rows.ts';
 import { ints, random, runtime, testKernel, type Case } from './harness.ts';
 

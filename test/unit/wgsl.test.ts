@@ -28,8 +28,27 @@ const devices: Caps[] = [
 
 const random = randomTensors(3);
 
+/** More rows than the form row by row takes, of two steps each. */
+const MANY = 256;
+const weights = (suffix: string) => ({
+  [`weight_ih_l0${suffix}`]: random(6, 3),
+  [`weight_hh_l0${suffix}`]: random(6, 2),
+  [`bias_ih_l0${suffix}`]: random(6),
+  [`bias_hh_l0${suffix}`]: random(6),
+});
+const manyRows: ReferenceCase = {
+  inputs: {
+    x: random(MANY, 2, 3),
+    ...weights(''),
+    ...weights('_reverse'),
+    lengths: { shape: [MANY], data: new Int32Array(MANY).fill(2) },
+  },
+  params: { bidirectional: true },
+};
+
 /** Cases for WGSL that no reference case needs. */
 const more: Readonly<Record<string, ReferenceCase[]>> = {
+  gru: [manyRows],
   'segment-attention': [
     {
       inputs: {

@@ -94,7 +94,7 @@ export const cerem: Definition<CeremTypes> = {
       min: 0,
       max: 1,
     },
-    mixInit: { doc: 'what the weights over the scales start from', default: 1 / 6 },
+    mixInit: { doc: 'first weights over the scales', default: 1 / 6 },
     buckets: {
       doc: 'batches sorted by length together (1: no sorting)',
       default: 16,
@@ -175,8 +175,8 @@ export const cerem: Definition<CeremTypes> = {
     }),
     `${evaluation.documents} documents, ${effortText(evaluation.effort)}`,
   ],
-  async attention({ model, tokenizer }, input) {
-    const map = await attentionMap(model, tokenizer, input, 'text');
+  async attention({ model, tokenizer, what }, input) {
+    const map = await attentionMap(model, tokenizer, input, what);
     return { svg: attentionSvg(map), table: attentionTable(map), json: { ...input, ...attentionJson(map) } };
   },
   prompt: (extra) => extra?.entities[0].prompt ?? '',

@@ -3,10 +3,11 @@ import { InputError } from '../../../kernels/errors.ts';
 import { softmaxRow } from '../../../kernels/shared/host-math.ts';
 import type { Iser } from '../../models/iser.ts';
 import { attentionEntropy, weightRows } from '../attention.ts';
-import type { Attention } from '../definition.ts';
+import type { Attention, Loaded } from '../definition.ts';
 import { heatmapsSvg } from '../heatmap.ts';
 import { splitWords, type Tokenizer } from '../text/tokenizer.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
+import type { SpanTypes } from './model.ts';
 
 export interface FusionMap {
   /** The role that the words ask in; the other one answers. */
@@ -82,11 +83,11 @@ export async function fusionMaps(
 
 /** The maps as a definition shows them. Errors: as `fusionMaps`, and for a prompt, which ISER does not take. */
 export async function fusionAttention(
-  { model, tokenizer }: { model: Iser; tokenizer: Tokenizer },
+  { model, tokenizer, what }: Loaded<SpanTypes<Iser>>,
   { text, prompt }: { text: string; prompt: string },
 ): Promise<Attention> {
-  if (prompt !== '') throw new InputError('prompt: an ISER model is asked nothing');
-  const { words, maps } = await fusionMaps(model, tokenizer, text, 'text');
+  if (prompt !== '') throw new InputError(`${what}: a prompt is given, but an ISER model is asked nothing`);
+  const { words, maps } = await fusionMaps(model, tokenizer, text, what);
   const title = ({ query, keys }: FusionMap) => `${query} words attending to ${keys} words`;
   const named = ({ received }: FusionMap): string =>
     [...received.keys()]

@@ -1,9 +1,11 @@
 /** ISER as a `Definition` (docs/iser.md). */
-import { Fields } from '../../models/config.ts';
+import { Fields, type Json } from '../../models/config.ts';
 import { Iser, iserConfigJson, parseIserConfig } from '../../models/iser.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { fusionAttention } from './iser-attention.ts';
+
+const small: Json = { heads: 4 };
 
 export const iser = spanDefinition<Iser>({
   name: 'iser',
@@ -11,7 +13,7 @@ export const iser = spanDefinition<Iser>({
   parseConfig: parseIserConfig,
   configJson: iserConfigJson,
   build: (parameters, config, { pooler }) => new Iser(parameters, config, pooler),
-  small: { heads: 4 },
+  small,
   complete(given, what, { sentences }, { vocabSize }) {
     const encoder = new Fields(given, what).object('encoder');
     return parseIserConfig(
@@ -23,4 +25,15 @@ export const iser = spanDefinition<Iser>({
   recipe: spanRecipe({ epochs: 70, lr: 2e-5, batch: 2 }),
   parts: ['span', 'relation'],
   attention: fusionAttention,
+  demo: {
+    summary:
+      'Trains, scores and uses a small ISER with fusion and span attention, beside one without, on a small corpus',
+    corpus: 'expeditions',
+    // As STSN's, in smaller batches and with fewer spans: every span costs a recurrent network over its sentence.
+    recipe: { epochs: 6, lr: 1e-3, batch: 4, seed: 1, negativeSpans: 30 },
+    variants: [
+      { name: 'with fusion and SEA', folder: 'fusion', config: small },
+      { name: 'without', folder: 'plain', config: { ...small, fusion: false, spanContext: 'cls' } },
+    ],
+  },
 });

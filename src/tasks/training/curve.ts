@@ -1,6 +1,8 @@
 /** The learning curve of a run, from its log. */
 import { svgFile, type Plot, type Series } from '../../plots/plot.ts';
-import type { LogEvent } from './run.ts';
+
+/** One line of a run's `log.jsonl`. */
+export type LogEvent = Readonly<Record<string, unknown>> & { event: string };
 
 /** The events of a `log.jsonl`. */
 export const parseLog = (text: string): LogEvent[] =>

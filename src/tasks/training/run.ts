@@ -12,7 +12,7 @@ import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../de
 import type { TypedScores } from '../metrics.ts';
 import { CONFIG_FILE, VOCAB_FILE } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
-import { curveSvg, parseLog } from './curve.ts';
+import { curveSvg, parseLog, type LogEvent } from './curve.ts';
 import { parseRecipe } from './recipe.ts';
 import {
   fingerprint,
@@ -30,9 +30,6 @@ import { LAST, type Storage } from './storage.ts';
 const LOG = 'log.jsonl';
 const CURVE = 'curve.svg';
 const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
-
-/** One line of `log.jsonl`. */
-export type LogEvent = Readonly<Record<string, unknown>> & { event: string };
 
 /** A model's score on the dev corpus. */
 export interface DevScore<E> {

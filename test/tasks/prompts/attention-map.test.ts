@@ -3,7 +3,6 @@ import test from 'tape';
 import { references } from '../../../kernels/reference/index.ts';
 import { loadModel, openRuntime } from '../../../src/node.ts';
 import {
-  attentionEntropy,
   attentionMap,
   clusterDistance,
   combinedWeights,
@@ -11,6 +10,7 @@ import {
   type AttentionMap,
   type ScaleAttention,
 } from '../../../src/tasks/prompts/attention-map.ts';
+import { attentionEntropy } from '../../../src/tasks/attention.ts';
 import { attentionSvg } from '../../../src/tasks/prompts/attention-svg.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { relativeError } from '../../relative-error.ts';

@@ -64,7 +64,7 @@ export function tinyRun(
   const recipe = { ...tinyRecipe, ...overrides };
   const train = corpusOf(documentsOf(0, 18), 'train.json');
   const dev = corpusOf(documentsOf(18, 24), 'dev.json');
-  const tokenizer = cerem.vocabulary(train, schema);
+  const tokenizer = cerem.vocabulary(train, schema, {}, 'config');
   const encoder = {
     hidden_size: 16,
     num_hidden_layers: 1,

@@ -8,7 +8,7 @@ import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { evaluateCerem } from '../../../src/tasks/prompts/evaluate.ts';
 import { schemaJson } from '../../../src/tasks/prompts/schema.ts';
 import { parseRecipe } from '../../../src/tasks/training/recipe.ts';
-import type { LogEvent } from '../../../src/tasks/training/run.ts';
+import type { LogEvent } from '../../../src/tasks/training/curve.ts';
 import { readState } from '../../../src/tasks/training/state.ts';
 import { relativeError } from '../../relative-error.ts';
 import { differences, finalFiles, inputError, logOf, temporaryFolder, trainRun } from '../runs.ts';

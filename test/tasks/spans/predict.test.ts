@@ -4,7 +4,8 @@ import type { Json } from '../../../src/models/config.ts';
 import type { Stsn } from '../../../src/models/stsn.ts';
 import { openRuntime } from '../../../src/node.ts';
 import type { SpanOptions } from '../../../src/tasks/spans/model.ts';
-import { predict, type Prediction } from '../../../src/tasks/spans/predict.ts';
+import type { Prediction } from '../../../src/tasks/spans/decode.ts';
+import { predict } from '../../../src/tasks/spans/predict.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { inputError, randomModel, sentencesOf, tinyConfig, tinyEncoder, tokenizerOf } from './tiny.ts';
 

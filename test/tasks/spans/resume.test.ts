@@ -6,7 +6,7 @@ import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
-import type { LogEvent } from '../../../src/tasks/training/run.ts';
+import type { LogEvent } from '../../../src/tasks/training/curve.ts';
 import { canResume, readState } from '../../../src/tasks/training/state.ts';
 import {
   corpusOf,
