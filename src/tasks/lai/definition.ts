@@ -1,8 +1,9 @@
 /** LAI-Net as a `Definition` (docs/lai.md): a model for each stage, which extract together. */
 import { InputError } from '../../../kernels/errors.ts';
-import { Fields, type Json } from '../../models/config.ts';
+import type { Json } from '../../models/config.ts';
 import { laiConfigJson, parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
+import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
 import type { Definition } from '../definition.ts';
 import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
@@ -11,29 +12,21 @@ import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict } from './predict.ts';
-import { epochs, goldNotes, laiLosses, wholeTask, type LaiTypes } from './training.ts';
+import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
 
 /** A configuration with the labels of the training sentences. */
 const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
-  parseLaiConfig(
-    {
-      ...{ model: 'lai', ...labelSets(sentences), ...given },
-      encoder: { vocab_size: vocabSize, ...new Fields(given, what).object('encoder') },
-    },
-    what,
-  );
+  parseLaiConfig(withDefaults(given, what, { model: 'lai', ...labelSets(sentences) }, vocabSize), what);
 
 /** Errors: InputError for models that are not of the stages that they are asked for. */
-function checkStages(first: LaiConfig, relations?: { config: LaiConfig; what: string }): void {
+function checkStages({ stage }: LaiConfig, relations?: { config: LaiConfig; what: string }): void {
   if (!relations) return;
   const { config, what } = relations;
-  if (first.stage !== 'entities')
-    throw new InputError(
-      `${what}: relations go with a model of stage entities, not with one of ${first.stage}`,
-    );
+  if (stage !== 'entities')
+    throw new InputError(`${what}: relations go with a model of stage entities, not with one of ${stage}`);
   if (config.stage !== 'relations')
     throw new InputError(`${what}: a model of stage ${config.stage}, where one of relations is needed`);
 }
@@ -81,13 +74,14 @@ export const lai: Definition<LaiTypes> = {
   // PL-Marker's rate.
   pretrainedRecipe: () => ({ lr: 2e-5 }),
   parts: ['filter', 'span', 'relation'],
-  counted: ['positives', 'negatives'],
+  counted: ['candidates'],
   epochs,
   losses: laiLosses,
   traceBatch(loaded, text, file) {
     const corpus = lai.read(text, file);
     lai.check(corpus, loaded.model.config);
-    return wholeTask(loaded, corpus);
+    const { instances, taskOf } = pack(loaded, corpus);
+    return taskOf(instances);
   },
 
   scores: { ner: 'NER', re: 'RE', rePlus: 'RE+' },
