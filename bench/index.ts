@@ -4,6 +4,7 @@ import { contextAttentionBench } from './context-attention.bench.ts';
 import type { Bench } from './harness.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
+import { modelsBench } from './models.bench.ts';
 import { peersBench } from './peers.bench.ts';
 import { reportBench } from './report.bench.ts';
 import { siaBench } from './sia.bench.ts';
@@ -28,4 +29,5 @@ export const benches: Readonly<Record<string, Bench>> = {
   soak: soakBench,
   stsn: stsnBench,
   cerem: ceremBench,
+  models: modelsBench,
 };

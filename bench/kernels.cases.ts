@@ -166,6 +166,17 @@ export const kernelCases: readonly KernelCase[] = [
     params: { bidirectional: true },
   },
   {
+    kernel: 'visibility-attention',
+    shape: 'B4 H12x64, 40 text, 20 annotation, 400 marker tokens',
+    inputs: () => ({
+      ...{ q: floats(4, 460, 768), k: floats(4, 460, 768), v: floats(4, 460, 768) },
+      kinds: ints([4, 460], (i) => (i % 460 < 40 ? 0 : i % 460 < 60 ? 1 : 2)),
+      groups: ints([4, 460], (i) => (i % 460 < 60 ? -1 : (i % 460) % 200)),
+      lengths: ints([4], () => 460),
+    }),
+    params: { heads: 12, sees: [0b101, 0b010, 0b001] },
+  },
+  {
     kernel: 'gaussian-kl',
     shape: 'B8 N240 D768, 2 views',
     inputs: () => ({ mu: floats(8, 240, 768), sigma: positive(8, 240, 768), lengths: graphNodes() }),

@@ -15,7 +15,23 @@ export interface Trained<T extends Types = Types> {
   report: TrainingReport<T['evaluation']>;
 }
 
-/** One training, the weights as the plan's recipe seeds them, and the scores of its model on a corpus. */
+/** One training into a folder, the weights as the plan's recipe seeds them. */
+export async function trainInto<T extends Types>(
+  runtime: Runtime,
+  planned: Planned<T>,
+  folder: string,
+  log: (line: string) => void,
+): Promise<Omit<Trained<T>, 'evaluation'>> {
+  runtime.memory.resetPeak();
+  return runTraining(runtime, planned, {
+    storage: folderStorage(folder),
+    onEvent: (event) => {
+      if (event.event === 'step') log(`step ${String(event.step)} of ${String(event.steps)}`);
+    },
+  });
+}
+
+/** One training, and the scores of its model on a corpus. */
 export async function trainAndScore<T extends Types>(
   runtime: Runtime,
   planned: Planned<T>,
@@ -25,17 +41,11 @@ export async function trainAndScore<T extends Types>(
 ): Promise<Trained<T>> {
   const out = mkdtempSync(join(tmpdir(), 'spanwise-bench-'));
   try {
-    runtime.memory.resetPeak();
-    const { report, parameters } = await runTraining(runtime, planned, {
-      storage: folderStorage(out),
-      onEvent: (event) => {
-        if (event.event === 'step') log(`step ${String(event.step)} of ${String(event.steps)}`);
-      },
-    });
+    const trained = await trainInto(runtime, planned, out, log);
     const best = await loadModel(runtime, out, planned.definition);
     const evaluation = await best.evaluate(scored, options);
     best.release();
-    return { evaluation, parameters, report };
+    return { ...trained, evaluation };
   } finally {
     rmSync(out, { recursive: true, force: true });
   }

@@ -10,7 +10,7 @@ export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.t
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
 export * from './ops/index.ts';
-export { Embedding, LayerNorm, Linear, MultiHeadAttention } from './nn/modules.ts';
+export { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from './nn/modules.ts';
 export {
   FileSource,
   Parameters,

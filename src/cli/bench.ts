@@ -114,13 +114,13 @@ const shared = Object.fromEntries(
 );
 /** Options that only some benchmarks have; each checks those it is given. */
 const own: Command['options'] = {
-  only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone' },
+  only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone; models: these systems' },
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   cases: { value: 'NAME,…', doc: 'peers: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
-  seeds: { value: 'N,…', doc: 'stsn, cerem: one training for each seed' },
-  encoder: { value: 'DIR', doc: 'stsn: a pretrained encoder' },
+  seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
+  encoder: { value: 'DIR', doc: 'stsn, models: a pretrained encoder' },
   vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
   config: { value: 'F', doc: 'stsn, table6, table7: model configuration, possibly partial' },
   variants: { value: 'NAME,…', doc: 'cerem: these models alone' },
@@ -139,7 +139,10 @@ export const bench: Command = {
     json,
     out: { value: 'F', doc: 'also write the JSON document (report: the HTML) to this file' },
     full: { doc: 'more shapes and more runs, where there are more' },
-    data: { value: 'DIR', doc: 'stsn, soak, cerem: a corpus, *train.json and *dev.json and *test.json' },
+    data: {
+      value: 'DIR',
+      doc: 'stsn, soak, cerem, models: a corpus, *train.json and *dev.json and *test.json',
+    },
     ...own,
   },
   notes:

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readTextFile, writeFileAtomic } from '../io/files.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import { readSplits, type Splits } from '../tasks/corpus-file.ts';
+import { corpusExtra, readSplits, type Splits } from '../tasks/corpus-file.ts';
 import type { Corpus, Definition, Demo, Evaluated } from '../tasks/definition.ts';
 import type { Extraction } from '../tasks/extraction.ts';
-import { folderStorage, openFolder, readJsonFile } from '../tasks/folder.ts';
+import { folderStorage, openFolder } from '../tasks/folder.ts';
 import type { TypedScores } from '../tasks/metrics.ts';
 import { LoadedModel } from '../tasks/model.ts';
 import { definitions } from '../tasks/registry.ts';
@@ -39,11 +39,7 @@ async function prepare(
 ): Promise<Prepared> {
   for (const dir of out ?? []) await refuseModel(folderStorage(dir), 'or none');
   const splits = readSplits(definition, folder, ['train', 'dev', 'test']);
-  const file = definition.extra && join(folder, definition.extra.file);
-  const extra =
-    file && existsSync(file)
-      ? definition.extra!.parse(readJsonFile(file, definition.extra!.option), file)
-      : definition.extra?.start(splits.train);
+  const extra = corpusExtra(definition, folder, splits.train);
   const unseen = join(folder, 'unseen.txt');
   const lines = existsSync(unseen)
     ? readTextFile(unseen, 'text').split('\n')
@@ -91,10 +87,16 @@ async function loadBest(runtime: Runtime, dir: string): Promise<LoadedModel> {
   return new LoadedModel(definition, await load(runtime));
 }
 
-/** Scores and, where there are several models, costs: a column a model. */
-function results({ scores }: Definition, variants: Demo['variants'], trained: readonly Trained[]): string {
+/** Scores and, where there are several models, costs: a column a model, and one of all stages `together`. */
+function results(
+  { scores }: Definition,
+  variants: Demo['variants'],
+  trained: readonly Trained[],
+  together: Evaluated | undefined,
+): string {
+  const tests = [...trained.map(({ test }) => test), ...(together ? [together] : [])];
   const rows = Object.entries(scores).flatMap(([key, name]) => {
-    const all = trained.map(({ test }) => (test as unknown as Record<string, TypedScores | undefined>)[key]);
+    const all = tests.map((test) => (test as unknown as Record<string, TypedScores | undefined>)[key]);
     if (all.every((found) => !found)) return [];
     const cells = (of: 'p' | 'r' | 'f1') => all.map((found) => (found ? percent(found.micro[of]) : ''));
     return [
@@ -107,7 +109,7 @@ function results({ scores }: Definition, variants: Demo['variants'], trained: re
   const costs = trained.map(({ parameters, report }) => new Map(costRows(parameters, report)));
   const names = [...new Set(costs.flatMap((of) => [...of.keys()]))];
   return table([
-    ['test', ...variants.map(({ name }) => name)],
+    ['test', ...variants.map(({ name }) => name), ...(together ? ['together'] : [])],
     ...rows,
     ...names.map((name) => [name, ...costs.map((of) => of.get(name) ?? '')]),
   ]);
@@ -150,23 +152,26 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
         const write = (line: string) => void say(`${line}\n`);
         trained.push(await trainOne(runtime, definition, prepared, config, recipe, folders[i], write));
       }
-      await say(`\n${results(definition, variants, trained)}\n`);
-      if (variants.length > 1) await say('One seed each: another one moves an F1 by a few points.\n\n');
-      await say(
-        `From texts it has not seen${demo.stages ? '' : variants.length > 1 ? `, ${variants[0].name}` : ''}:\n\n`,
-      );
       const models: LoadedModel[] = [];
       for (const dir of demo.stages ? folders : folders.slice(0, 1))
         models.push(await loadBest(runtime, dir));
       const [best] = models;
-      const extracted = await best.extract(prepared.unseen, demo.stages?.(models));
+      const options = demo.stages?.(models);
+      const together = options && (await best.evaluate(prepared.test, options));
+      await say(`\n${results(definition, variants, trained, together)}\n`);
+      if (variants.length > 1) await say('One seed each: another one moves an F1 by a few points.\n\n');
+      await say(
+        `From texts it has not seen${demo.stages ? '' : variants.length > 1 ? `, ${variants[0].name}` : ''}:\n\n`,
+      );
+      const extracted = await best.extract(prepared.unseen, options);
       for (const result of extracted.slice(0, SHOWN)) await say(`${extractionLines(result)}\n`);
       if (trained.length === 1) await say(`${costReport(info, trained[0].parameters, trained[0].report)}\n`);
       await say(`${folders.length > 1 ? 'The models are' : 'The model is'} in ${folders.join(' and ')}.\n`);
       const svg = definition.attention && join(out, 'attention.svg');
       if (svg) {
         const text = prepared.unseen[0];
-        const map = await definition.attention!(best, {
+        const drawn = demo.drawn ? await loadBest(runtime, folders[demo.drawn]) : best;
+        const map = await definition.attention!(drawn, {
           text,
           prompt: definition.prompt?.(prepared.extra) ?? '',
         });
@@ -178,6 +183,7 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
           device: info,
           recipe: { ...recipe },
           models: trained.map((of, i) => ({ ...of, name: variants[i].name, model: folders[i] })),
+          ...(together && { together }),
           extracted,
           ...(svg && { attention: svg }),
         });

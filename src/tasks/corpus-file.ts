@@ -1,9 +1,10 @@
 /** Corpora on disk: files, and folders with the splits of one. Node only. */
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { readTextFile } from '../io/files.ts';
 import type { Definition, Types } from './definition.ts';
+import { readJsonFile } from './folder.ts';
 
 /** Reads a corpus file as a definition does, and `readTextFile` for what can go wrong before it. */
 export const readCorpus = <T extends Types>(definition: Definition<T>, file: string): T['corpus'] =>
@@ -52,4 +53,14 @@ export function readSplits<T extends Types, K extends keyof Splits<T['corpus']>>
     if (file !== undefined) splits[name] = readCorpus(definition, file);
   }
   return splits as Splits<T['corpus']> & Required<Pick<Splits<T['corpus']>, K>>;
+}
+
+/** What a model has beside its corpus: the file of it in the corpus's folder, else what the training data give. */
+export function corpusExtra<T extends Types>(
+  { extra }: Definition<T>,
+  folder: string,
+  train: T['corpus'],
+): T['extra'] {
+  const file = extra && join(folder, extra.file);
+  return file && existsSync(file) ? extra.parse(readJsonFile(file, extra.option), file) : extra?.start(train);
 }

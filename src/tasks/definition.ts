@@ -175,6 +175,8 @@ export interface Demo<T extends Types = Types> {
   recipe: Partial<T['recipe']>;
   /** The models, set side by side where there are several. `folder` is where each goes, in the demo's own. */
   variants: readonly { name: string; folder: string; config: Json }[];
+  /** The variant whose attention is drawn; the first when absent. Texts are extracted from by the first. */
+  drawn?: number;
   /** The variants are the stages of one system, which extract together, by these options of the first. */
   stages?(models: readonly Loaded<T>[]): T['options'];
 }

@@ -228,6 +228,28 @@ test('visibility-attention: host tables grow with L, whatever the kinds and grou
   t.end();
 });
 
+test('visibility-attention: tables are made once for a batch, and again when it changes', (t) => {
+  const r = request({ rows: [instance(5, 3, 4), instance(2, 2, 2)] });
+  const tablesOf = (changed: Partial<PlanRequest> = {}): Int32Array =>
+    visibilityAttention.plan({ ...r, ...changed }).data.tables;
+  const first = tablesOf();
+  t.equal(backwardOf(r).data.tables, first, 'the same array in the backward');
+  t.notDeepEqual(tablesOf({ params: { heads: 4, sees: [7, 7, 7] } }), first, 'another sees');
+  for (const [name, at] of [
+    ['kinds', 0],
+    ['groups', 8],
+    ['lengths', 1],
+  ] as const) {
+    const { [name]: values } = r.host;
+    const before = values[at];
+    values[at] = 1;
+    t.notDeepEqual(tablesOf(), first, `another of ${name}, in place`);
+    values[at] = before;
+    t.deepEqual(tablesOf(), first, 'and back');
+  }
+  t.end();
+});
+
 test('visibility-attention: scratch never exceeds the cap nor the binding limit', (t) => {
   const rows = [instance(100, 40, 100), instance(30, 10, 20), instance(200, 0, 50)];
   for (const [cap, limit] of [

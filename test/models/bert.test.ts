@@ -14,6 +14,7 @@ import {
   record,
   sum,
   type HostTensor,
+  type PieceBatch,
 } from '../../src/node.ts';
 
 const runtime = await openRuntime({ defaultLimits: true, poison: true });
@@ -89,6 +90,37 @@ test('configurations', (t) => {
     t.throws(parse(change), words);
   }
   t.end();
+});
+
+test('with a visibility a text depends on what it sees alone, at the positions that are given', async (t) => {
+  const tensors = await tensorsOf({ ...json, num_hidden_layers: 2 });
+  const parameters = new Parameters(runtime, new FileSource(tensors, 'model.safetensors'));
+  const bert = new Bert(parameters, parseBertConfig({ ...json, num_hidden_layers: 2 }, 'config.json'));
+  const hidden = (changes: Partial<PieceBatch>) =>
+    runtime.scope(async () => [...(await bert.forward({ ...batch, ...changes }).read())]);
+  const row = (values: number[], at: number) => values.slice(8 * at, 8 * at + 8);
+  const close = (a: number[], b: number[]) => a.every((x, i) => Math.abs(x - b[i]) < 1e-5);
+
+  const kinds = Int32Array.of(0, 0, 1, 0, 1, 7);
+  const groups = new Int32Array(6).fill(-1);
+  const plain = await hidden({});
+  const all = await hidden({ visibility: { sees: [3, 3], kinds, groups } });
+  t.ok(
+    [0, 1, 2, 3, 4].every((at) => close(row(all, at), row(plain, at))),
+    'all see all: as without',
+  );
+  const apart = { sees: [1, 2], kinds, groups };
+  const first = await hidden({ visibility: apart });
+  const other = await hidden({ ids: Int32Array.of(1, 2, 9, 4, 9, 0), visibility: apart });
+  t.deepEqual(row(other, 0), row(first, 0), 'what is not seen does not matter');
+  t.notDeepEqual(row(other, 2), row(first, 2));
+  t.notOk(close(row(first, 0), row(plain, 0)));
+  const joined = await hidden({ visibility: { ...apart, groups: Int32Array.of(5, -1, 5, -1, -1, 5) } });
+  t.notOk(close(row(joined, 0), row(first, 0)), 'a group joins kinds apart');
+  const moved = await hidden({ visibility: apart, positions: Int32Array.of(0, 8, 2, 0, 1, 0) });
+  t.notOk(close(row(moved, 0), row(first, 0)), 'positions count');
+  t.deepEqual(row(moved, 2), row(first, 2));
+  parameters.release();
 });
 
 test('names with a prefix, without, with gamma and beta', async (t) => {

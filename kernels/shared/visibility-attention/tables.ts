@@ -39,11 +39,34 @@ interface Run extends RowBlocks {
 /** Where a list begins and ends in the table. */
 type Place = readonly [begin: number, end: number];
 
+/** The last tables of an array of kinds, with copies of all that they were made of. */
+const made = new WeakMap<Int32Array, { given: readonly Int32Array[]; tables: VisibilityTables }>();
+
+const equal = (a: Int32Array, b: Int32Array): boolean =>
+  a.length === b.length && a.every((value, i) => value === b[i]);
+
 /**
+ * The tables of a batch; the same object where `kinds` comes again and nothing has changed, as in every layer of an
+ * encoder, forward and backward: then they are also uploaded once.
  * @param sees for each kind the bits of those it sees; a kind without an entry sees nothing
  * @param kinds 0..15 within the lengths, anything in padding, as `groups`
  */
 export function visibilityTables(
+  lengths: Int32Array,
+  tokens: number,
+  sees: readonly number[],
+  kinds: Int32Array,
+  groups: Int32Array,
+): VisibilityTables {
+  const given = [lengths, Int32Array.of(tokens), Int32Array.from(sees), kinds, groups];
+  const last = made.get(kinds);
+  if (last && given.every((values, i) => equal(values, last.given[i]))) return last.tables;
+  const tables = makeTables(lengths, tokens, sees, kinds, groups);
+  made.set(kinds, { given: given.map((values) => values.slice()), tables });
+  return tables;
+}
+
+function makeTables(
   lengths: Int32Array,
   tokens: number,
   sees: readonly number[],

@@ -46,6 +46,8 @@ const kernels = [
   'adamw',
   'segment-attention',
   'sliding-average-pool',
+  'gaussian-kl',
+  'visibility-attention',
 ];
 
 for (const kernel of kernels) {
