@@ -31,9 +31,6 @@ function checkStages({ stage }: LaiConfig, relations?: { config: LaiConfig; what
     throw new InputError(`${what}: a model of stage ${config.stage}, where one of relations is needed`);
 }
 
-// A filter that starts from random weights learns late, and what is classified jumps when it does.
-const small: Json = { filter: false };
-
 export const lai: Definition<LaiTypes> = {
   ...spertReading,
   name: 'lai',
@@ -125,17 +122,6 @@ export const lai: Definition<LaiTypes> = {
   remarks: ({ sentences, entities }) => [
     `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
   ],
-  demo: {
-    summary: 'Trains both stages of a small LAI-Net on a small corpus, which then extract together',
-    corpus: 'expeditions',
-    recipe: { epochs: 10, lr: 1e-3, batch: 8, seed: 1 },
-    variants: stages.map((stage) => ({
-      name: stage,
-      folder: stage,
-      config: { ...small, stage, maxSpanWidth: 5 },
-    })),
-    stages: ([, relations]) => ({ relations }),
-  },
   async extract(loaded, texts, what, options = {}) {
     const { relations } = options;
     if (loaded.model.config.stage === 'relations')
