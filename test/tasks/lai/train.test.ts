@@ -183,7 +183,7 @@ test('what does not go together is refused in one line', async (t) => {
   );
   t.match(
     await inputError(check('relations', 'relations')),
-    /go with a model of stage entities, not with one of relations$/,
+    /goes with a model of stage entities, not with one of relations$/,
   );
   t.match(
     await inputError(() =>
@@ -194,7 +194,7 @@ test('what does not go together is refused in one line', async (t) => {
     /: a STSN, not a LAI-Net$/,
   );
   const model = await load(relations);
-  t.match(await inputError(() => model.extract('A text')), /relates entities and finds none/);
+  t.match(await inputError(() => model.extract('A text')), /a model of stage relations finds no entities/);
   t.match(
     await inputError(() => model.evaluate(corpus(one), { relations: model })),
     /not with one of relations$/,
