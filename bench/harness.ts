@@ -31,7 +31,9 @@ export async function onDevice<T>(work: (runtime: Runtime) => Promise<T>): Promi
   }
 }
 
-/** The relative error of a result (SPEC). Errors: it is wrong, so nothing may be printed about it. */
+/**
+ * The relative error of a result (docs/spec.md#conventions). Errors: it is wrong, so nothing may be printed about it.
+ */
 export function checked(what: string, actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   const error = relativeError(actual, expected);
   if (!(error <= TOLERANCE))

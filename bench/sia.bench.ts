@@ -172,7 +172,7 @@ const pick = (all: Map<string, Measured>, name: string): Measured => all.get(nam
 const byName = <T>(all: Map<string, Measured>, of: (one: Measured) => T): Record<string, T> =>
   Object.fromEntries([...all].map(([name, one]) => [name, of(one)]));
 
-/** One row of the contract (SPEC section 5), and what is asserted of it. */
+/** One row of the contract (docs/spec.md#benchmarks), and what is asserted of it. */
 async function compare(
   runtime: Runtime,
   tokens: number,

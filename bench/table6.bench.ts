@@ -41,9 +41,9 @@ const paper = [
 ];
 
 /**
- * Multiply-adds of one row of `tokens` pieces as the paper counts them (SPEC section 3): linear layers, the pooler of
- * one row; 4 an element of a LayerNorm; 3n − 1 a softmax row of n segments; `mix` and pointers. No attention product,
- * activation, or softmax of plain attention.
+ * Multiply-adds of one row of `tokens` pieces as the paper counts them (docs/spec.md#the-base-preset): linear layers,
+ * the pooler of one row; 4 an element of a LayerNorm; 3n − 1 a softmax row of n segments; `mix` and pointers. No
+ * attention product, activation, or softmax of plain attention.
  */
 export function paperMacs(config: CeremConfig, tokens: number): number {
   const { sia, branches, scales, heads, encoder } = config;

@@ -219,8 +219,8 @@ const inputs: readonly Port[] = [
 const params = [{ name: 'heads', doc: 'number of heads; divides D' }];
 
 /**
- * out [B,Lq,D] = softmax(q kᵀ/√dh over the keys that may be attended) v, by head (SPEC section 1). `mask` 1 = may
- * attend; `lengths` = valid keys; a query that may attend to nothing gives 0 and takes no part in any gradient.
+ * out [B,Lq,D] = softmax(q kᵀ/√dh over the keys that may be attended) v, by head (docs/spec.md#attention). `mask` 1 =
+ * may attend; `lengths` = valid keys; a query that may attend to nothing gives 0 and takes no part in any gradient.
  * Saved for the backward: `lse` [B,H,Lq], the log-sum-exp of each row of scores (−1e30 where nothing is attended).
  */
 export const attention: Kernel = {

@@ -49,8 +49,9 @@ function prepare(kernel: string, request: PlanRequest) {
 }
 
 /**
- * loss [] = mean over what counts of −t log σ(x) − (1 − t) log(1 − σ(x)); 0 if nothing does (SPEC section 1).
- * logits [...], targets i32[...] of 0 and 1, mask i32[...] optional (0: does not count), both on the host.
+ * loss [] = mean over what counts of −t log σ(x) − (1 − t) log(1 − σ(x)); 0 if nothing does
+ * (docs/spec.md#binary-cross-entropy). logits [...], targets i32[...] of 0 and 1, mask i32[...] optional (0: does not
+ * count), both on the host.
  * Errors: a target that counts and is neither 0 nor 1, naming the element.
  *
  * Forward: 23 operations per element that counts (19 of them log1p), one per partial sum, and their sum. Backward: 7.

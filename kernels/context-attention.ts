@@ -116,9 +116,10 @@ const params = [{ name: 'heads', doc: 'number of heads; divides D' }];
 
 /**
  * out [S,L,D]: row (s, i) is the attention of query q[b,i], or of mask_query where start ≤ i < end, over the keys of
- * batch row b within length and outside [start, end), scores / √dh (SPEC section 1); spans i32[S,3] = (b, start, end),
- * 0 ≤ start < end ≤ length, in any order, repeated or not. Rows past the length, and all rows of a span that covers its
- * batch row, are 0, and nothing flows back from them. What padding holds changes nothing; its gradients are 0.
+ * batch row b within length and outside [start, end), scores / √dh (docs/spec.md#context-attention); spans i32[S,3] =
+ * (b, start, end), 0 ≤ start < end ≤ length, in any order, repeated or not. Rows past the length, and all rows of a
+ * span that covers its batch row, are 0, and nothing flows back from them. What padding holds changes nothing; its
+ * gradients are 0.
  * Saved for the backward: `lse` [S,H,L], the log-sum-exp of each row of scores (−1e30 where it is 0).
  */
 export const contextAttention: Kernel = {

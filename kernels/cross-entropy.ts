@@ -52,7 +52,7 @@ function prepare(kernel: string, request: PlanRequest) {
 }
 
 /**
- * loss [] = mean over the rows that count of log Σ e^logits − logits[target]; 0 if none (SPEC section 1).
+ * loss [] = mean over the rows that count of log Σ e^logits − logits[target]; 0 if none (docs/spec.md#cross-entropy).
  * logits [N, C], targets i32[N] on the host. Errors: a target outside 0..C−1 that is not `ignoreIndex`, naming the row.
  *
  * Forward, per row that counts: C maxima, 3 operations for each other class, 25 for the rest (19 of them log1p), and N

@@ -63,7 +63,7 @@ function dropPlan(kernel: string, request: PlanRequest, input: string, output: s
 }
 
 /**
- * out = x [...] with elements dropped at random and the others times 1/(1−p) (SPEC section 1: Philox 4x32-10,
+ * out = x [...] with elements dropped at random and the others times 1/(1−p) (docs/spec.md#dropout: Philox 4x32-10,
  * counter (i>>2, offset, 0, 0), key (seed, 0)). p = 0 is the identity. Gradient: the same mask and factor on grad_out.
  * FLOPs count the one multiplication per element, not the generator's integer operations.
  * Errors: p outside [0, 1], seed or offset not a u32.

@@ -49,7 +49,7 @@ function bind(
 }
 
 /**
- * out [..., d] = table [V, d] at ids i32[...] (SPEC section 1); with the parameter `padding`, 0 at an id of −1.
+ * out [..., d] = table [V, d] at ids i32[...] (docs/spec.md#embedding); with the parameter `padding`, 0 at an id of −1.
  * Gradient: grad_table [V, d], dense; rows that no id names are 0, the others are summed in the order of ids.
  * Errors: an id outside 0..V−1, with its row.
  */

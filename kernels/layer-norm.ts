@@ -127,7 +127,8 @@ const params = [{ name: 'eps', doc: 'added to the variance; at least 0', default
 
 /**
  * out [..., d] = (s − mean) / √(var + eps) · weight [d] + bias [d], s = x [..., d] (+ residual [..., d]), mean and
- * (biased, two-pass) variance over the last axis (SPEC section 1). Saved for the backward: `mean`, `rstd` [...].
+ * (biased, two-pass) variance over the last axis (docs/spec.md#layer-norm). Saved for the backward: `mean`, `rstd`
+ * [...].
  * Errors: shapes that do not fit, a negative eps.
  *
  * Forward: 2 multiply-adds and 4 further operations per element (7 with a residual, added in each of three walks), 5

@@ -67,7 +67,7 @@ function coveringRanges({ b, l, count, ranges, covered }: Bound): Segments {
 
 /**
  * out [R, d] = max of x [B, L, d] over rows start..end−1 of each (b, start, end) of ranges i32[R, 3]; 0 where
- * end ≤ start (SPEC section 1). Saved: `argmax` i32 [R, d], the first maximal row, −1 for an empty range.
+ * end ≤ start (docs/spec.md#range-max-pool). Saved: `argmax` i32 [R, d], the first maximal row, −1 for an empty range.
  * Gradient: grad_x, to the rows in argmax. FLOPs count one per comparison of two values.
  * Errors: a range outside x, with its row.
  */

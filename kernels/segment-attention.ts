@@ -1,9 +1,9 @@
 /**
- * `segment-attention`: token-to-segment attention (Segment Information Attention, SPEC section 1). Averaging keys
- * over segments commutes with both products: the scores of the segments of r tokens are sliding means of one score
- * matrix, and Σ_r w_r A_r (P_r V) = (Σ_r w_r A_r P_r) V. So whatever the scales there are two matrix products forward
- * and five backward, those of self-attention, and one scan between them; no pooled keys, no scores by scale. Scores
- * are computed again in the backward: nothing is kept for it.
+ * `segment-attention`: token-to-segment attention (Segment Information Attention, docs/spec.md#segment-attention).
+ * Averaging keys over segments commutes with both products: the scores of the segments of r tokens are sliding means of
+ * one score matrix, and Σ_r w_r A_r (P_r V) = (Σ_r w_r A_r P_r) V. So whatever the scales there are two matrix products
+ * forward and five backward, those of self-attention, and one scan between them; no pooled keys, no scores by scale.
+ * Scores are computed again in the backward: nothing is kept for it.
  */
 import { columnSum } from './column-sum.ts';
 import { InputError } from './errors.ts';
@@ -182,8 +182,9 @@ const params = [
 
 /**
  * Shared projections: out [B,L,D] = Σ_s weights_s · O_s, O_s = softmax(q (P_s k)ᵀ/√dh over valid segments) (P_s v) by
- * head, P_s the means of scales[s] tokens (SPEC section 1); per-scale: q, k, v, out [B,L,S·D], out the O_s side by side.
- * A row shorter than a scale has O_s = 0; padded rows of out and of every gradient are 0, whatever padding holds.
+ * head, P_s the means of scales[s] tokens (docs/spec.md#segment-attention); per-scale: q, k, v, out [B,L,S·D], out the
+ * O_s side by side. A row shorter than a scale has O_s = 0; padded rows of out and of every gradient are 0, whatever
+ * padding holds.
  */
 export const segmentAttention: Kernel = {
   name: 'segment-attention',

@@ -104,7 +104,8 @@ const sum = (values: readonly number[]): number => values.reduce((total, value) 
 
 /**
  * out.<r> [B, max(0, L−r+1), d] for every r of `scales`: row j is the mean of rows j..j+r−1 of x [B, L, d], 0 where
- * j+r > lengths[b] (SPEC section 1). Gradient: grad_x, 0 in padded rows. Padding of x and of grad_out is never read.
+ * j+r > lengths[b] (docs/spec.md#sliding-average-pool). Gradient: grad_x, 0 in padded rows. Padding of x and of
+ * grad_out is never read.
  * Up to 6 scales take one pass over x, each 6 more another. Sums are direct, without a running sum's cancellation.
  * FLOPs with w_r windows within length, scales ascending, s the one below r in its pass (0 for the first): forward
  * Σ_r w_r d (r − max(s, 1) + 1), r's sum going on from s's; backward Σ_r w_r d (r − s + 2), one sum over every offset.

@@ -17,7 +17,7 @@ function matrixOf(
 }
 
 /**
- * out [..., n] = e^(x − max) / Σ e^(x − max) over the last axis of x [..., n] (SPEC section 1).
+ * out [..., n] = e^(x − max) / Σ e^(x − max) over the last axis of x [..., n] (docs/spec.md#softmax).
  * Gradient from the output alone: grad_x = out · (grad_out − Σ grad_out · out). Errors: x without an axis.
  *
  * Forward: rows · (5n + 1) FLOPs (maximum, difference, exp, sum, scale; one division).

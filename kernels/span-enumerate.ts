@@ -10,7 +10,7 @@ function spanCount(length: number, maxWidth: number): number {
 
 /**
  * spans i32[S, 3] = (b, start, end), end exclusive, of at most `maxWidth` of the lengths[b] tokens of each sentence,
- * ordered by b, start, end (SPEC section 1). It has no gradient; integer operations are no FLOPs.
+ * ordered by b, start, end (docs/spec.md#span-enumerate). It has no gradient; integer operations are no FLOPs.
  * Errors: a negative length, with its row; maxWidth below 1.
  */
 export const spanEnumerate: Kernel = {

@@ -24,7 +24,7 @@ export const spanInputs: readonly Port[] = [
   { name: 'spans', dtype: 'i32', shape: '[S, 3]', host: true },
 ];
 
-/** Sizes by the names of SPEC section 1, and where each span reads. */
+/** Sizes by the names of docs/spec.md#span-representation, and where each span reads. */
 export interface Spans {
   B: number;
   L: number;
@@ -85,7 +85,8 @@ export function segmentsByToken(
 
 /**
  * out [S, 2d+dw] = [x_start ; x_(end−1) ; width_embedding_(end−start−1)] of each (b, start, end) of spans i32[S, 3];
- * x [B, L, d], width_embedding [maxWidth, dw] (SPEC section 1). Rows of x that no span names may hold anything.
+ * x [B, L, d], width_embedding [maxWidth, dw] (docs/spec.md#span-representation). Rows of x that no span names may hold
+ * anything.
  * Gradients: grad_x and grad_width_embedding sum the columns of grad_out by token and by width, in a fixed order.
  * Errors: a span that is empty, outside x, or wider than maxWidth, with its row.
  */

@@ -215,8 +215,9 @@ function backwardPlan(kernel: string, request: PlanRequest): Plan {
 }
 
 /**
- * out [S, N] = span-representation · weightᵀ + bias (SPEC section 1); x [B, L, d], width_embedding [maxWidth, dw],
- * spans i32[S, 3], weight [N, 2d+dw], bias [N]. Rows of x that no span names may hold anything; their gradient is 0.
+ * out [S, N] = span-representation · weightᵀ + bias (docs/spec.md#span-score); x [B, L, d], width_embedding [maxWidth,
+ * dw], spans i32[S, 3], weight [N, 2d+dw], bias [N]. Rows of x that no span names may hold anything; their gradient is
+ * 0.
  * Scratch: projections [2·B·L + maxWidth, N]; backward as much, and a copy of x where some row is not named.
  * Errors: a span that is empty, outside x, or wider than maxWidth, with its row; weight or bias that do not fit.
  */

@@ -1,8 +1,8 @@
 /**
  * `visibility-attention`: attention among tokens of a few kinds, where a kind sees whole kinds and a token the members
- * of its group (SPEC section 1). Queries of one kind go in blocks of four over the blocks of the kinds that it sees, so
- * that no pair is computed which nobody sees, and no mask is made; scores lie in bounded scratch, strip by strip.
- * Between forward and backward only `out` and the log-sum-exp of every row are kept.
+ * of its group (docs/spec.md#visibility-attention). Queries of one kind go in blocks of four over the blocks of the
+ * kinds that it sees, so that no pair is computed which nobody sees, and no mask is made; scores lie in bounded
+ * scratch, strip by strip. Between forward and backward only `out` and the log-sum-exp of every row are kept.
  */
 import {
   expectShape,
@@ -106,9 +106,9 @@ const params = [
 
 /**
  * out [B,L,D] = softmax(q kᵀ/√dh over the keys that the query sees) v, by head: token i sees token j, both within
- * length, if bit kinds_j of sees[kinds_i] is set, or if groups_i = groups_j ≥ 0 (SPEC section 1). A row that sees nothing
- * gives 0; padded rows of out and of every gradient are 0, whatever padding holds. Saved for the backward: `lse`
- * [B,L,H], −1e30 where nothing is seen. Errors: InputError on shapes, heads, sees, lengths, kinds.
+ * length, if bit kinds_j of sees[kinds_i] is set, or if groups_i = groups_j ≥ 0 (docs/spec.md#visibility-attention). A
+ * row that sees nothing gives 0; padded rows of out and of every gradient are 0, whatever padding holds. Saved for the
+ * backward: `lse` [B,L,H], −1e30 where nothing is seen. Errors: InputError on shapes, heads, sees, lengths, kinds.
  */
 export const visibilityAttention: Kernel = {
   name: 'visibility-attention',

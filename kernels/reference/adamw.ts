@@ -2,8 +2,8 @@ import { bindShapes, integerParam, numberParam, zeros } from './shapes.ts';
 import type { Reference } from './types.ts';
 
 /**
- * `adamw` (SPEC section 1): one step of PyTorch's AdamW over param, grad, m, v, all of one shape; outputs param, m, v.
- * The gradient g is grad times `grad_scale` [1] where that is given.
+ * `adamw` (docs/spec.md#adamw): one step of PyTorch's AdamW over param, grad, m, v, all of one shape; outputs param, m,
+ * v. The gradient g is grad times `grad_scale` [1] where that is given.
  * Decoupled decay comes first: param ← param·(1 − lr·weightDecay); then m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g²,
  * and param ← param − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + eps). Params `lr` and `step` (t, from 1) are required;
  * `beta1` 0.9, `beta2` 0.999, `eps` 1e-8, `weightDecay` 0.01 as in PyTorch. It has no gradient.

@@ -57,7 +57,7 @@ function forEachQuery(
 }
 
 /**
- * `attention` (SPEC section 1): out [B,Lq,D] = softmax(q kᵀ / √dh) v by head; q [B,Lq,D], k and v [B,Lk,D],
+ * `attention` (docs/spec.md#attention): out [B,Lq,D] = softmax(q kᵀ / √dh) v by head; q [B,Lq,D], k and v [B,Lk,D],
  * mask i32[B,Lq,Lk] optional (1 = may attend), lengths i32[B] optional (valid keys, queries are not masked);
  * param `heads`. A query row that may attend to nothing gives 0 and zero gradients.
  */

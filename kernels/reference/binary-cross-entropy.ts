@@ -18,8 +18,9 @@ function countedElements(inputs: RefTensors): number[] {
 }
 
 /**
- * `binary-cross-entropy` (SPEC section 1): loss [] = mean of −t·log σ(x) − (1 − t)·log(1 − σ(x)) over what counts;
- * logits [...], targets i32[...] (0 or 1), mask i32[...] optional. Nothing counted: 0, and zero gradients.
+ * `binary-cross-entropy` (docs/spec.md#binary-cross-entropy): loss [] = mean of −t·log σ(x) − (1 − t)·log(1 − σ(x))
+ * over what counts; logits [...], targets i32[...] (0 or 1), mask i32[...] optional. Nothing counted: 0, and zero
+ * gradients.
  * Throws InputError that names the element of another target.
  */
 export const binaryCrossEntropyReference: Reference = {

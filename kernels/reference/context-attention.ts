@@ -57,9 +57,10 @@ function attentionInputs({ q, k, v, mask_query, spans, lengths }: RefTensors, { 
 }
 
 /**
- * `context-attention` (SPEC section 1): out [S,L,D], an `attention` for each span (b, start, end) of spans i32[S,3] over
- * the keys of row b within length and outside the span, the queries inside replaced by mask_query [D]; q, k, v [B,L,D],
- * lengths i32[B]; param `heads`. Rows past the length, and all rows of a span that covers its row, are 0.
+ * `context-attention` (docs/spec.md#context-attention): out [S,L,D], an `attention` for each span (b, start, end) of
+ * spans i32[S,3] over the keys of row b within length and outside the span, the queries inside replaced by mask_query
+ * [D]; q, k, v [B,L,D], lengths i32[B]; param `heads`. Rows past the length, and all rows of a span that covers its
+ * row, are 0.
  */
 export const contextAttentionReference: Reference = {
   forward(inputs, params) {

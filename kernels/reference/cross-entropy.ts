@@ -24,9 +24,9 @@ function countedRows(inputs: RefTensors, params: RefParams) {
 }
 
 /**
- * `cross-entropy` (SPEC section 1): loss [] = mean of −log softmax(logits)[target] over the rows that count;
- * logits [N,C], targets i32[N]; param `ignoreIndex` (default −100) marks rows that do not. No such row: 0, and zero
- * gradients. Throws InputError that names the row of a target outside 0..C−1.
+ * `cross-entropy` (docs/spec.md#cross-entropy): loss [] = mean of −log softmax(logits)[target] over the rows that
+ * count; logits [N,C], targets i32[N]; param `ignoreIndex` (default −100) marks rows that do not. No such row: 0, and
+ * zero gradients. Throws InputError that names the row of a target outside 0..C−1.
  */
 export const crossEntropyReference: Reference = {
   forward(inputs, params) {

@@ -22,7 +22,8 @@ function drop(values: ArrayLike<number>, params: RefParams): Float64Array {
 }
 
 /**
- * `dropout` (SPEC section 1): out = x with elements dropped at random, of the shape of x [...]; params `p` in [0, 1],
+ * `dropout` (docs/spec.md#dropout): out = x with elements dropped at random, of the shape of x [...]; params `p` in [0,
+ * 1],
  * `seed` and `offset` (both u32), all required. The same seed and offset drop the same elements in the backward.
  */
 export const dropoutReference: Reference = {

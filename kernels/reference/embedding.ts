@@ -14,8 +14,8 @@ function bind(inputs: RefTensors, params: RefParams) {
 }
 
 /**
- * `embedding` (SPEC section 1): out [...,d] = the rows of table [V,d] that ids i32[...] name; with `padding` also −1, a
- * row of zeros. Throws InputError that names the row of an id outside 0..V−1.
+ * `embedding` (docs/spec.md#embedding): out [...,d] = the rows of table [V,d] that ids i32[...] name; with `padding`
+ * also −1, a row of zeros. Throws InputError that names the row of an id outside 0..V−1.
  */
 export const embeddingReference: Reference = {
   forward(inputs, params) {

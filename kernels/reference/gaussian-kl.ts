@@ -39,7 +39,7 @@ function forEachPair(
 }
 
 /**
- * `gaussian-kl` (SPEC section 1): out[v,i,j] = Σ over the dimensions of view v of
+ * `gaussian-kl` (docs/spec.md#gaussian-kl): out[v,i,j] = Σ over the dimensions of view v of
  * log(σ_j/σ_i) + (σ_i² + (μ_i − μ_j)²)/(2σ_j²) − ½; mu, sigma [N,D], out [views,N,N], or [B,N,D] with lengths i32[B],
  * out [B,views,N,N]. 0 on the diagonal and in padding.
  */

@@ -46,7 +46,7 @@ const gruCell: Cell = {
 };
 
 /**
- * `gru` (SPEC section 1): n = tanh(W_in x + b_in + r·(W_hn h + b_hn)), h' = (1 − z)·n + z·h with PyTorch's parameter
+ * `gru` (docs/spec.md#gru): n = tanh(W_in x + b_in + r·(W_hn h + b_hn)), h' = (1 − z)·n + z·h with PyTorch's parameter
  * names and gate order (r, z, n); x [B,L,d], weight_ih_l0 [3h,d], weight_hh_l0 [3h,h], bias_ih_l0 and bias_hh_l0 [3h],
  * their `_reverse` with param `bidirectional` (default false), lengths i32[B]; out [B,L,h] or [B,L,2h], 0 at padded
  * tokens. The state starts at 0, the reverse direction at each row's last valid token.

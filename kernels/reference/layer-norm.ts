@@ -17,8 +17,8 @@ function normalizeRow(x: RefTensor, residual: RefTensor | undefined, row: number
 }
 
 /**
- * `layer-norm` (SPEC section 1): out [...,d] = (s − mean) / √(var + eps) · weight + bias with s = x + residual over the
- * last axis; x [...,d], weight and bias [d], residual [...,d] optional; param `eps` (default 1e-5).
+ * `layer-norm` (docs/spec.md#layer-norm): out [...,d] = (s − mean) / √(var + eps) · weight + bias with s = x + residual
+ * over the last axis; x [...,d], weight and bias [d], residual [...,d] optional; param `eps` (default 1e-5).
  */
 export const layerNormReference: Reference = {
   forward(inputs, params) {

@@ -29,8 +29,8 @@ function preActivation({ x, weight, bias }: RefTensors, rows: number, N: number,
 }
 
 /**
- * `linear` (SPEC section 1): out [...,N] = activation(x [...,K] · weightᵀ + bias), weight [N,K] as PyTorch stores it,
- * bias [N] optional; param `activation` (default `none`).
+ * `linear` (docs/spec.md#linear): out [...,N] = activation(x [...,K] · weightᵀ + bias), weight [N,K] as PyTorch stores
+ * it, bias [N] optional; param `activation` (default `none`).
  */
 export const linearReference: Required<Reference> = {
   forward(inputs, params) {

@@ -40,8 +40,8 @@ const lstmCell: Cell = {
 };
 
 /**
- * `lstm` (SPEC section 1): c' = f·c + i·g, h' = o·tanh(c') with PyTorch's parameter names and gate order (i, f, g, o);
- * x [B,L,d], weight_ih_l0 [4h,d], weight_hh_l0 [4h,h], bias_ih_l0 and bias_hh_l0 [4h], their `_reverse` with param
+ * `lstm` (docs/spec.md#lstm): c' = f·c + i·g, h' = o·tanh(c') with PyTorch's parameter names and gate order (i, f, g,
+ * o); x [B,L,d], weight_ih_l0 [4h,d], weight_hh_l0 [4h,h], bias_ih_l0 and bias_hh_l0 [4h], their `_reverse` with param
  * `bidirectional` (default false), lengths i32[B]; out [B,L,h] or [B,L,2h], 0 at padded tokens. Both states start
  * at 0, the reverse direction at each row's last valid token.
  */

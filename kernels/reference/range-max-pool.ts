@@ -28,8 +28,8 @@ function firstMaximum({ x, ranges }: RefTensors, L: number, d: number, r: number
 }
 
 /**
- * `range-max-pool` (SPEC section 1): out [R,d] = the maximum of x [B,L,d] over rows start..end−1 of each row
- * (b, start, end) of ranges i32[R,3]; 0 where end ≤ start. The gradient goes to the first maximal row.
+ * `range-max-pool` (docs/spec.md#range-max-pool): out [R,d] = the maximum of x [B,L,d] over rows start..end−1 of each
+ * row (b, start, end) of ranges i32[R,3]; 0 where end ≤ start. The gradient goes to the first maximal row.
  * Throws InputError that names the row of a range outside x.
  */
 export const rangeMaxPoolReference: Reference = {

@@ -113,11 +113,11 @@ function forEachHead(inputs: RefTensors, sizes: Sizes, visit: (head: Head) => vo
 }
 
 /**
- * `segment-attention` (SPEC section 1), by its definition: O_r = softmax(Q (P_r K)ᵀ / √dh over the valid segments)
- * (P_r V) of each head and each r of `scales`, with K and V pooled explicitly; q, k, v [B,L,D], lengths i32[B].
- * Projections `shared`: out [B,L,D] = Σ_s weights_s · O_s, weights [S], [H,S] or [B,L,H,S]. Projections `per-scale`:
- * q, k, v and out are [B,L,S·D], the scales side by side. A row shorter than r has O_r = 0; padded rows are 0, and
- * what they hold is never read.
+ * `segment-attention` (docs/spec.md#segment-attention), by its definition: O_r = softmax(Q (P_r K)ᵀ / √dh over the
+ * valid segments) (P_r V) of each head and each r of `scales`, with K and V pooled explicitly; q, k, v [B,L,D], lengths
+ * i32[B]. Projections `shared`: out [B,L,D] = Σ_s weights_s · O_s, weights [S], [H,S] or [B,L,H,S]. Projections
+ * `per-scale`: q, k, v and out are [B,L,S·D], the scales side by side. A row shorter than r has O_r = 0; padded rows
+ * are 0, and what they hold is never read.
  */
 export const segmentAttentionReference: Reference = {
   forward(inputs, params) {

@@ -20,8 +20,8 @@ export function tensor(shape: readonly number[], data: Float64Array): RefTensor 
 /**
  * Checks a kernel's inputs against symbolic shapes and returns the value of every symbol.
  *
- * A pattern is written as SPEC section 1 writes shapes: `'B L d'`, a number for a fixed axis, `'...'` first for any
- * leading axes (their product comes back as `rows`; every pattern with `...` must agree on them), and `i32` before
+ * A pattern is written as docs/spec.md#kernels writes shapes: `'B L d'`, a number for a fixed axis, `'...'` first for
+ * any leading axes (their product comes back as `rows`; every pattern with `...` must agree on them), and `i32` before
  * it for int32 data. A name that ends in `?` may be absent.
  *
  * @throws InputError that names kernel, tensor and axis for a missing tensor, a wrong type, rank, or size.

@@ -64,8 +64,8 @@ function bind(inputs: RefTensors, params: RefParams) {
 }
 
 /**
- * `sliding-average-pool` (SPEC section 1): for every r of `scales`, `out.<r>` [B,max(0,L−r+1),d], whose row j is the
- * mean of rows j..j+r−1 of x [B,L,d]; 0 where j+r > lengths i32[B], whatever the padding holds.
+ * `sliding-average-pool` (docs/spec.md#sliding-average-pool): for every r of `scales`, `out.<r>` [B,max(0,L−r+1),d],
+ * whose row j is the mean of rows j..j+r−1 of x [B,L,d]; 0 where j+r > lengths i32[B], whatever the padding holds.
  */
 export const slidingAveragePoolReference: Reference = {
   forward(inputs, params) {

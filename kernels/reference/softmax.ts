@@ -2,7 +2,7 @@ import { softmaxRow, softmaxRowBackward } from './math.ts';
 import { bindShapes, upstream, zeros } from './shapes.ts';
 import type { Reference } from './types.ts';
 
-/** `softmax` (SPEC section 1): out [...,n] = e^x / Σ e^x over the last axis of x [...,n]. */
+/** `softmax` (docs/spec.md#softmax): out [...,n] = e^x / Σ e^x over the last axis of x [...,n]. */
 export const softmaxReference: Reference = {
   forward(inputs) {
     const { rows, n } = bindShapes('softmax', inputs, { x: '... n' });

@@ -2,8 +2,8 @@ import { bindShapes, checkLengths, integerParam } from './shapes.ts';
 import type { Reference } from './types.ts';
 
 /**
- * `span-enumerate` (SPEC section 1): spans i32[S,3] = every (b, start, end), end exclusive, of at most `maxWidth`
- * tokens inside the first lengths[b] tokens of row b, ordered by b, start, end. It has no gradient.
+ * `span-enumerate` (docs/spec.md#span-enumerate): spans i32[S,3] = every (b, start, end), end exclusive, of at most
+ * `maxWidth` tokens inside the first lengths[b] tokens of row b, ordered by b, start, end. It has no gradient.
  * Throws InputError that names the row of a negative length.
  */
 export const spanEnumerateReference: Reference = {

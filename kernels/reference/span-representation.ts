@@ -45,8 +45,9 @@ function forEachElement(
 }
 
 /**
- * `span-representation` (SPEC section 1): out [S,2d+dw] = [x_start ; x_(end−1) ; width_embedding_(end−start−1)] for
- * each row (b, start, end) of spans i32[S,3]; x [B,L,d], width_embedding [maxWidth,dw].
+ * `span-representation` (docs/spec.md#span-representation): out [S,2d+dw] = [x_start ; x_(end−1) ;
+ * width_embedding_(end−start−1)] for each row (b, start, end) of spans i32[S,3]; x [B,L,d], width_embedding
+ * [maxWidth,dw].
  * Throws InputError that names the row of a span that is empty, outside x, or wider than maxWidth.
  */
 export const spanRepresentationReference: Required<Reference> = {

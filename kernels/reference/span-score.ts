@@ -12,7 +12,7 @@ function linearInputs(inputs: RefTensors): RefTensors {
 }
 
 /**
- * `span-score` (SPEC section 1): out [S,N] = span-representation(x, width_embedding, spans) · weightᵀ + bias;
+ * `span-score` (docs/spec.md#span-score): out [S,N] = span-representation(x, width_embedding, spans) · weightᵀ + bias;
  * weight [N,2d+dw], bias [N]. The kernel never forms the [S,2d+dw] matrix; this reference is the plain composition
  * that it must agree with. Throws as `span-representation` does.
  */

@@ -8,7 +8,7 @@ export type RefTensors = Record<string, RefTensor>;
 export type RefParams = Readonly<Record<string, unknown>>;
 
 /**
- * A kernel in plain float64 TypeScript, slow and obvious. Names and shapes are those of SPEC section 1.
+ * A kernel in plain float64 TypeScript, slow and obvious. Names and shapes are those of docs/spec.md#kernels.
  * `backward` takes the same inputs plus `grad_<output>` for every float output and returns `grad_<input>` for
  * every float input that is present.
  */

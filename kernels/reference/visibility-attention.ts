@@ -62,9 +62,10 @@ function forEachQuery(
 }
 
 /**
- * `visibility-attention` (SPEC section 1): out [B,L,D] = softmax(q kᵀ / √dh) v by head, where token i sees token j, both
- * within lengths i32[B], if bit kinds_j of sees[kinds_i] is set or groups_i = groups_j ≥ 0; q, k, v [B,L,D], kinds and
- * groups i32[B,L]; params `heads`, `sees`. A row that sees nothing and padded rows give 0 and zero gradients.
+ * `visibility-attention` (docs/spec.md#visibility-attention): out [B,L,D] = softmax(q kᵀ / √dh) v by head, where token
+ * i sees token j, both within lengths i32[B], if bit kinds_j of sees[kinds_i] is set or groups_i = groups_j ≥ 0; q, k,
+ * v [B,L,D], kinds and groups i32[B,L]; params `heads`, `sees`. A row that sees nothing and padded rows give 0 and zero
+ * gradients.
  */
 export const visibilityAttentionReference: Reference = {
   forward(inputs, params) {

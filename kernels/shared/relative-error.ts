@@ -1,6 +1,6 @@
 /**
- * ‖actual − expected‖₂ / max(‖expected‖₂, 1e-3), the relative error of a tensor (SPEC); NaN where an element is NaN or
- * the lengths differ.
+ * ‖actual − expected‖₂ / max(‖expected‖₂, 1e-3), the relative error of a tensor (docs/spec.md#conventions); NaN where
+ * an element is NaN or the lengths differ.
  */
 export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return NaN;

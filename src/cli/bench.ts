@@ -23,7 +23,7 @@ export interface BenchCheck {
   measured: string;
 }
 
-/** What every benchmark gives (SPEC section 5). */
+/** What every benchmark gives (docs/spec.md#benchmarks). */
 export interface BenchDocument {
   name: string;
   device: { name: string; driver: string; software: boolean; features: readonly string[] };

@@ -37,7 +37,7 @@ async function prepare(
   folder: string,
   out: readonly string[] | undefined,
 ): Promise<Prepared> {
-  for (const dir of out ?? []) await refuseModel(folderStorage(dir), 'or none');
+  for (const dir of out ?? []) await refuseModel(folderStorage(dir), 'choose another --out, or none');
   const splits = readSplits(definition, folder, ['train', 'dev', 'test']);
   const extra = corpusExtra(definition, folder, splits.train);
   const unseen = join(folder, 'unseen.txt');
@@ -159,6 +159,11 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
       const options = demo.stages?.(models);
       const together = options && (await best.evaluate(prepared.test, options));
       await say(`\n${results(definition, variants, trained, together)}\n`);
+      if (together) {
+        for (const [i, { test }] of trained.entries())
+          for (const line of definition.remarks(test)) await say(`${variants[i].name}: ${line}\n`);
+        await say('\n');
+      }
       if (variants.length > 1) await say('One seed each: another one moves an F1 by a few points.\n\n');
       await say(
         `From texts it has not seen${demo.stages ? '' : variants.length > 1 ? `, ${variants[0].name}` : ''}:\n\n`,

@@ -1,4 +1,4 @@
-/** `spanwise`: finds the command, runs it, turns every outcome into an exit status (SPEC section 5). */
+/** `spanwise`: finds the command, runs it, turns every outcome into an exit status (docs/spec.md#command-line). */
 import { InputError } from '../../kernels/errors.ts';
 import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';

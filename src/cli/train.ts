@@ -58,7 +58,7 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
         args.fail(`--${option} does not go with --resume: the run has its model`);
     return planResume(definition, storage, { train, dev, recipe });
   }
-  await refuseModel(storage, 'or continue it with --resume');
+  await refuseModel(storage, 'choose another --out, or continue it with --resume');
   const [folder, file, vocab] = ['encoder', 'config', 'vocab'].map((name) => args.optional(name));
   if (folder !== undefined && vocab !== undefined)
     args.fail('--vocab does not go with --encoder, which has its own');

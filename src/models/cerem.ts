@@ -1,6 +1,6 @@
 /**
- * CEREM: extraction by prompts and pointers, with Segment Information Attention in two independent branches (SPEC
- * section 3; the paper's equations are named at each step).
+ * CEREM: extraction by prompts and pointers, with Segment Information Attention in two independent branches
+ * (docs/spec.md#cerem; the paper's equations are named at each step).
  */
 import { InputError } from '../../kernels/errors.ts';
 import { sizeOf } from '../../kernels/plan.ts';

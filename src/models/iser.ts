@@ -1,6 +1,6 @@
 /**
  * ISER: entities and relations from spans, with states fused between the two tasks and a context of every span's own
- * (SPEC section 3; the paper's equations are named at each step).
+ * (docs/spec.md#iser; the paper's equations are named at each step).
  */
 import { InputError } from '../../kernels/errors.ts';
 import type { Runtime } from '../gpu/runtime.ts';

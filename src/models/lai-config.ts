@@ -1,6 +1,6 @@
 /**
- * LAI-Net's configuration (SPEC section 3), and the batch that goes between packing and the model: text, the labels'
- * annotations and the levitated markers of every candidate in one sequence.
+ * LAI-Net's configuration (docs/spec.md#lai-net), and the batch that goes between packing and the model: text, the
+ * labels' annotations and the levitated markers of every candidate in one sequence.
  */
 import { InputError } from '../../kernels/errors.ts';
 import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';

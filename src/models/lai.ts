@@ -1,6 +1,6 @@
 /**
  * LAI-Net: entities and relations from label annotations and levitated markers in one sequence, which interact with the
- * candidates twice: in the encoder, and in a graph whose edges are divergences of Gaussians (SPEC section 3; both
+ * candidates twice: in the encoder, and in a graph whose edges are divergences of Gaussians (docs/spec.md#lai-net; both
  * stages, and the ablations of the paper's Tables 2 to 5).
  */
 import type { Tensor } from '../gpu/tensor.ts';

@@ -1,5 +1,5 @@
 /**
- * Segment Information Attention (CEREM, section 4.2; SPEC section 3): every token attends to the means of all
+ * Segment Information Attention (CEREM, section 4.2; docs/spec.md#cerem): every token attends to the means of all
  * segments of r neighbouring tokens, for several r. The shape of the encoder's output stays, so the module fits behind
  * any encoder.
  */

@@ -1,6 +1,6 @@
 /**
  * STSN: joint entity and relation extraction with stacked attention between label, entity and relation states
- * (SPEC section 3; the paper's equations are named at each step).
+ * (docs/spec.md#stsn; the paper's equations are named at each step).
  */
 import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';

@@ -10,8 +10,8 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { stream } from './random.ts';
 
 /**
- * Initial values without a file: SPEC section 2 (linear N(0, 1/fan-in), embeddings N(0, 0.02²), biases 0, norms 1 and
- * 0). `like`: those of an earlier parameter of the same shape, by its full name.
+ * Initial values without a file: docs/spec.md#random-weights (linear N(0, 1/fan-in), embeddings N(0, 0.02²), biases 0,
+ * norms 1 and 0). `like`: those of an earlier parameter of the same shape, by its full name.
  */
 export type Init = Start | { like: string };
 type Start = { normal: number } | { constant: number } | 'zeros' | 'ones';

@@ -1,6 +1,6 @@
 /**
  * Differentiable operations on tensors: one line each over the kernel of the same name (shapes and errors are the
- * kernel's; SPEC section 1). Integer inputs are host values.
+ * kernel's; docs/spec.md#kernels). Integer inputs are host values.
  */
 import { MAX_PARTS } from '../../kernels/concat.ts';
 import { InputError } from '../../kernels/errors.ts';
@@ -63,9 +63,9 @@ export const contextAttention = (
 ): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
 
 /**
- * Token-to-segment attention within lengths [B], segments of every length of `scales` (SPEC section 1). With `weights`
- * [S], [H, S] or [B, L, H, S]: q, k, v [B, L, D] → Σ_s weights_s · O_s [B, L, D]; without: q, k, v hold projections of
- * each scale's own side by side, [B, L, S·D] → the O_s side by side.
+ * Token-to-segment attention within lengths [B], segments of every length of `scales` (docs/spec.md#segment-attention).
+ * With `weights` [S], [H, S] or [B, L, H, S]: q, k, v [B, L, D] → Σ_s weights_s · O_s [B, L, D]; without: q, k, v hold
+ * projections of each scale's own side by side, [B, L, S·D] → the O_s side by side.
  */
 export const segmentAttention = (
   q: Tensor,
@@ -80,7 +80,7 @@ export const segmentAttention = (
 
 /**
  * Attention of q, k, v [B, L, D] within lengths [B], in which token i sees token j if bit kinds_j of sees[kinds_i] is set
- * or if both are of one group ≥ 0; `kinds` (0 to 15) and `groups` [B, L] (SPEC section 1).
+ * or if both are of one group ≥ 0; `kinds` (0 to 15) and `groups` [B, L] (docs/spec.md#visibility-attention).
  */
 export const visibilityAttention = (
   q: Tensor,

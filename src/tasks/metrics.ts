@@ -1,6 +1,6 @@
 /**
- * Precision, recall and F1 of sets of facts (SPEC section 4), as fractions from 0 to 1; 0 where undefined. Gold and
- * predictions are sets: what is listed twice counts once.
+ * Precision, recall and F1 of sets of facts (docs/spec.md#metrics), as fractions from 0 to 1; 0 where undefined. Gold
+ * and predictions are sets: what is listed twice counts once.
  *
  * Macro means run over the types that occur in the gold: recall says nothing of a type without gold, and a 0 for it
  * would make the mean depend on which labels a model happens to list. What is predicted of such a type still lowers

@@ -1,4 +1,4 @@
-/** The keys of the rows that scripts rely on (SPEC section 5), from the smallest run of each benchmark. */
+/** The keys of the rows that scripts rely on (docs/spec.md#benchmarks), from the smallest run of each benchmark. */
 import test from 'tape';
 import type { BenchDocument, BenchRow } from '../../src/cli/bench.ts';
 import { spanwise } from '../cli/run.ts';

@@ -91,5 +91,6 @@ test('spanwise attention: bad input', async (t) => {
   expectFailure(t, await run(`${fixtures}/per-scale`), 2, /--text TEXT is missing/);
   expectFailure(t, await spanwise(['attention', '--text', 'a']), 2, /attention: --model DIR is missing/);
   expectFailure(t, await run('nowhere', '--text', 'a'), 2, /nowhere: no such model folder/);
-  expectFailure(t, await run('test/fixtures/stsn/both', '--text', 'a'), 2, /"model" must be one of cerem/);
+  const undrawn = await run('test/fixtures/stsn/both', '--text', 'a');
+  expectFailure(t, undrawn, 2, /stsn\/both: attention is drawn of ISER and CEREM models/);
 });

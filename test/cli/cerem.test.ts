@@ -145,8 +145,13 @@ test('spanwise extract and eval: bad input to CEREM', async (t) => {
     /nowhere\.json: no such file/,
   );
   const policy = await extract(model, '--schema', schemaFile, '--policy', 'flat');
-  expectFailure(t, policy, 2, /--policy goes with STSN models/);
-  expectFailure(t, await extract(`${fixture}/both`, '--overlap', '3'), 2, /--overlap goes with CEREM models/);
+  expectFailure(t, policy, 2, /--policy goes with STSN and ISER models/);
+  expectFailure(
+    t,
+    await extract(model, '--overlap', '-3'),
+    2,
+    /--overlap must be a whole number of at least 0/,
+  );
   const limited = await extract(`${fixture}/both`, '--max-subjects', '3');
   expectFailure(t, limited, 2, /--max-subjects goes with CEREM models/);
   expectFailure(

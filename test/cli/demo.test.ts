@@ -19,7 +19,7 @@ cpSync(`${corpus}/schema.json`, join(few, 'schema.json'));
 writeFileSync(join(few, 'unseen.txt'), '棉铃虫为害玉米。\n\n苗床上撒𫫇霉灵药土。\n');
 
 interface Demo {
-  models: { sia: boolean; parameters: number; test: { documents: number }; report: { steps: number } }[];
+  models: { name: string; parameters: number; test: { documents: number }; report: { steps: number } }[];
   extracted: { text: string }[];
 }
 
@@ -30,10 +30,10 @@ test('demo cerem trains both models, extracts from every text and draws a map', 
   t.equal(status, 0, stderr);
   const { models, extracted } = JSON.parse(stdout) as Demo;
   t.deepEqual(
-    models.map(({ sia, test: { documents } }) => [sia, documents]),
+    models.map(({ name, test: { documents } }) => [name, documents]),
     [
-      [true, 2],
-      [false, 2],
+      ['with segments', 2],
+      ['without', 2],
     ],
   );
   t.equal(

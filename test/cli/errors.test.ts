@@ -204,10 +204,10 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
     'Rain\n',
   ],
   [
-    'sentence of 2,000 words',
+    'a word of 70 pieces',
     ['extract', '--model', model],
-    /standard input: line 2: 2000 words make .* more than the encoder's 64 positions/,
-    `Rain\n${'rain '.repeat(2000)}\n`,
+    /standard input: line 2: 1 words make 72 word pieces, more than the encoder's 64 positions/,
+    `Rain\n${'2'.repeat(70)} rain\n`,
   ],
   [
     'standard input that is not UTF-8',

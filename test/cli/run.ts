@@ -12,7 +12,7 @@ export interface Outcome {
 }
 
 /** Far above what any run here takes, so that only a process that does not end meets it (its status is then null). */
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 120_000;
 
 export function start(
   args: readonly string[],

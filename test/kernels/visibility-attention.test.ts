@@ -26,7 +26,7 @@ import {
   type Case,
 } from './harness.ts';
 
-/** Text sees text and markers, annotations themselves, markers text: SPEC section 3's default. */
+/** Text sees text and markers, annotations themselves, markers text: the default of docs/spec.md#instances. */
 const DEFAULT = [0b101, 0b010, 0b001];
 const JUNK = -2147483648;
 

@@ -129,7 +129,7 @@ export const lai: Definition<LaiTypes> = {
   demo: {
     summary: 'Trains both stages of a small LAI-Net, scores them, together too, and extracts',
     corpus: 'expeditions',
-    recipe: { epochs: 8, lr: 2e-3, batch: 8, seed: 1 },
+    recipe: { epochs: 8, lr: 1e-3, batch: 8, seed: 1 },
     // No entity of the corpus has more words.
     variants: stages.map((stage) => ({
       name: stage,

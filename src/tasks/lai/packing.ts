@@ -1,6 +1,6 @@
 /**
- * LAI-Net's instances (SPEC section 3): a sentence, the labels' annotations and the markers of a run of candidates in
- * one sequence of tokens, padded to a batch with the rows that the model gathers.
+ * LAI-Net's instances (docs/spec.md#instances): a sentence, the labels' annotations and the markers of a run of
+ * candidates in one sequence of tokens, padded to a batch with the rows that the model gathers.
  */
 import { InputError } from '../../../kernels/errors.ts';
 import { kinds, labelsOf, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';

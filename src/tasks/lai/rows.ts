@@ -1,6 +1,6 @@
 /**
  * The rows of a sentence, which are all its spans or all ordered pairs of its entities: their targets, and what their
- * logits say (SPEC section 3, `Target of the ordered pair`, `Decoding`).
+ * logits say (docs/spec.md#relations-stage).
  */
 import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import { inverseClasses, relationClasses, type LaiConfig } from '../../models/lai-config.ts';

@@ -1,4 +1,7 @@
-/** What LAI-Net learns from: its instances in batches with their targets, and the losses of a batch (SPEC section 3). */
+/**
+ * What LAI-Net learns from: its instances in batches with their targets, and the losses of a batch
+ * (docs/spec.md#lai-net).
+ */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
 import { relationClasses, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';

@@ -52,8 +52,8 @@ function segmentProbabilities(scores: Float64Array, scale: number): Float64Array
 }
 
 /**
- * Σ_r |w_r| A_r P_r / Σ_r |w_r| of each head, [L, L] (SPEC section 4). Scales longer than the row have no segment and
- * are left out of both sums; a row whose weights are all 0 is 0.
+ * Σ_r |w_r| A_r P_r / Σ_r |w_r| of each head, [L, L] (docs/spec.md#metrics). Scales longer than the row have no segment
+ * and are left out of both sums; a row whose weights are all 0 is 0.
  * @param tokens L
  */
 export function combinedWeights(

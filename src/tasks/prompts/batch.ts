@@ -1,4 +1,7 @@
-/** Prompted texts as the model takes them: [CLS] prompt [SEP] text [SEP] (SPEC section 3), and their answers in pieces. */
+/**
+ * Prompted texts as the model takes them: [CLS] prompt [SEP] text [SEP] (docs/spec.md#cerem), and their answers in
+ * pieces.
+ */
 import { InputError } from '../../../kernels/errors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { CeremConfig } from '../../models/cerem.ts';

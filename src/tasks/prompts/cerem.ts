@@ -166,7 +166,7 @@ export const cerem: Definition<CeremTypes> = {
     ...scoreNames.flatMap((name) => {
       const found = evaluation[name];
       if (!found) return [];
-      const [low, high] = found.f1Interval.map((f1) => (100 * f1).toFixed(1));
+      const [low, high] = found.f1Interval.map((f1) => (100 * f1).toFixed(2));
       return [`${cerem.scores[name]} micro F1: 95 % interval ${low} to ${high}`];
     }),
     `${evaluation.documents} documents, ${effortText(evaluation.effort)}`,

@@ -1,6 +1,7 @@
 /**
- * Extraction of documents by a schema in two stages (SPEC section 3): every entity type is asked of every text, then
- * every relation of a type is asked about each subject found. Events go the same way: triggers, then their arguments.
+ * Extraction of documents by a schema in two stages (docs/spec.md#cerem): every entity type is asked of every text,
+ * then every relation of a type is asked about each subject found. Events go the same way: triggers, then their
+ * arguments.
  */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Cerem } from '../../models/cerem.ts';

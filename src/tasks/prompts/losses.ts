@@ -1,4 +1,4 @@
-/** CEREM's training loss: binary cross-entropy of both pointers over the pieces of the texts (SPEC section 3). */
+/** CEREM's training loss: binary cross-entropy of both pointers over the pieces of the texts (docs/spec.md#cerem). */
 import type { HostTensor } from '../../io/safetensors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { Cerem } from '../../models/cerem.ts';

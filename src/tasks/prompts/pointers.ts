@@ -1,4 +1,4 @@
-/** From the probabilities of CEREM's pointers to answers: pairs of a start and an end (SPEC section 3). */
+/** From the probabilities of CEREM's pointers to answers: pairs of a start and an end (docs/spec.md#cerem). */
 import type { Piece } from '../text/tokenizer.ts';
 
 /** An answer in word pieces: `last` is part of it. */

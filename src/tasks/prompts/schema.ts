@@ -25,7 +25,10 @@ export interface EntityQuestion {
 
 export interface Schema {
   entities: EntityQuestion[];
-  /** Template of a relation's prompt: `{subject}` and `{relation}` are filled in (SPEC section 3: `{subject}的{relation}`). */
+  /**
+   * Template of a relation's prompt: `{subject}` and `{relation}` are filled in (docs/spec.md#cerem:
+   * `{subject}的{relation}`).
+   */
   relationTemplate: string;
 }
 

@@ -1,4 +1,4 @@
-/** The scores of documents that CEREM reads (SPEC section 4): entities, triples, and events apart from both. */
+/** The scores of documents that CEREM reads (docs/spec.md#metrics): entities, triples, and events apart from both. */
 import { InputError } from '../../../kernels/errors.ts';
 import { bootstrapF1, type BootstrapOptions } from '../bootstrap.ts';
 import type { Document } from '../document.ts';

@@ -8,7 +8,7 @@ export function countSpans(length: number, maxWidth: number): number {
 }
 
 /**
- * All spans of up to `maxWidth` tokens, as the kernel `span-enumerate` lists them (SPEC section 1).
+ * All spans of up to `maxWidth` tokens, as the kernel `span-enumerate` lists them (docs/spec.md#span-enumerate).
  * @param lengths tokens of each sentence
  * @returns i32[S,3] = (b, start, end), end exclusive, ordered by b, start, end
  */
@@ -63,7 +63,7 @@ export interface KeptAnnotation extends Annotation {
 }
 
 /**
- * The part of a sentence's gold that spans and pairs of spans can express (SPEC section 3): entities of at most
+ * The part of a sentence's gold that spans and pairs of spans can express (docs/spec.md#training): entities of at most
  * `maxSpanWidth` tokens, one on a span. A relation of an entity whose span an earlier one has taken moves to that
  * one, since a pair of spans is all that the relation head sees. Metrics score against the whole gold: what is left
  * out here counts as missed.

@@ -1,4 +1,4 @@
-/** The training loss of models of spans: the sum of the means of tags, spans and relations (SPEC section 3). */
+/** The training loss of models of spans: the sum of the means of tags, spans and relations (docs/spec.md#stsn). */
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
 import type { Losses } from '../definition.ts';

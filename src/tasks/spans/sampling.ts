@@ -106,7 +106,7 @@ function buildSamples(
 }
 
 /**
- * One sentence as STSN trains on it (SPEC section 3): all kept gold spans and at most `negativeSpans` others up to
+ * One sentence as STSN trains on it (docs/spec.md#stsn): all kept gold spans and at most `negativeSpans` others up to
  * `maxSpanWidth`; all pairs of kept gold entities that are related and at most `negativePairs` others. Negatives are
  * drawn without replacement, and depend on nothing but `name` and the sentence.
  * @returns rows with b = 0

@@ -33,7 +33,7 @@ export function standsAlone(char: string): boolean {
 }
 
 /**
- * BERT's BasicTokenizer (Devlin et al. 2019, as in Hugging Face's `BertTokenizer`; SPEC section 2): removes control
+ * BERT's BasicTokenizer (Devlin et al. 2019, as in Hugging Face's `BertTokenizer`; docs/spec.md#text): removes control
  * characters, lower-cases and strips accents where asked, splits at white space, and sets every ideograph and
  * punctuation mark alone. Ranges are UTF-16 code units of `text`: a removed control character inside a word lies
  * inside its range, a stripped accent belongs to the character before it, and the letters that one character

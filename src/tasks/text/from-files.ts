@@ -14,7 +14,7 @@ export const SENTENCEPIECE_FILE = 'spiece.model';
 
 /**
  * The tokenizer of a model folder from the text of its files: `vocab.txt`, else `tokenizer.json`, with
- * `tokenizer_config.json` where there is one (SPEC section 2, "Casing"). A WordPiece `tokenizer.json` is read into
+ * `tokenizer_config.json` where there is one (docs/spec.md#text). A WordPiece `tokenizer.json` is read into
  * our own WordPiece, any other goes through `@huggingface/tokenizers`. `do_lower_case` and `strip_accents` of
  * `tokenizer_config.json` win over the normaliser of `tokenizer.json`; with neither, case is kept. `pathOf` gives the
  * name of a file in errors. Throws `InputError`, naming the file, for one that is absent, malformed, or asks for what is not
@@ -73,8 +73,8 @@ export async function tokenizerFromSource(
 
 /**
  * The text of a `tokenizer.json` for a SentencePiece model with the `tokenizer_config.json` beside it: `do_lower_case`
- * (false without it) and `keep_accents` (without it they go with lower case, SPEC section 2). Throws `InputError`, naming
- * the file.
+ * (false without it) and `keep_accents` (without it they go with lower case, docs/spec.md#text). Throws `InputError`,
+ * naming the file.
  */
 export function definitionOfSentencePiece(
   model: Uint8Array,

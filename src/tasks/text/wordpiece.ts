@@ -24,7 +24,7 @@ export interface WordPieceOptions extends BasicOptions {
 }
 
 /**
- * A WordPiece tokenizer from a vocabulary in memory (works in a browser; SPEC section 2). Of equal entries the last
+ * A WordPiece tokenizer from a vocabulary in memory (works in a browser; docs/spec.md#text). Of equal entries the last
  * one's id counts, as in Hugging Face. Throws `InputError` for a missing [PAD], [UNK], [CLS] or [SEP], for a special
  * token that stands twice, and for an id that is not a small non-negative integer.
  */

@@ -101,9 +101,9 @@ export async function planResume<T extends Types>(
 }
 
 /** Errors: InputError where a storage holds a model or a run, which a new one would write over. */
-export async function refuseModel(storage: Storage, otherwise: string): Promise<void> {
+export async function refuseModel(storage: Storage, advice: string): Promise<void> {
   if ((await canResume(storage)) || (await ifAny(storage.source(CONFIG))))
-    throw new InputError(`${storage.name}: already holds a model; choose another --out, ${otherwise}`);
+    throw new InputError(`${storage.name}: already holds a model; ${advice}`);
 }
 
 /** Trains what was planned. The model as it is after the last epoch is released; the best is in the storage. */
@@ -155,7 +155,7 @@ export async function train<T extends Types>(
 ): Promise<TrainingReport<T['evaluation']>> {
   const corpus = typeof data === 'string' ? definition.read(data, 'training data') : data;
   const { storage, resume } = options;
-  if (!resume) await refuseModel(storage, 'or set resume');
+  if (!resume) await refuseModel(storage, 'choose another storage, or set resume');
   const planned = resume
     ? await planResume(definition, storage, { ...options, train: corpus })
     : planTraining(definition, { ...options, train: corpus });

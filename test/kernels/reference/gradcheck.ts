@@ -27,7 +27,7 @@ export function ints(shape: readonly number[], data: readonly number[]): RefTens
   return { shape, data: Int32Array.from(data) };
 }
 
-/** ‖a − b‖₂ / max(‖b‖₂, 1e-3), SPEC's relative error of a tensor; NaN where either holds one. */
+/** ‖a − b‖₂ / max(‖b‖₂, 1e-3), the relative error of a tensor; NaN where either holds one. */
 export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let difference = 0;
   let norm = 0;

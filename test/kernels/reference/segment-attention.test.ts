@@ -85,7 +85,7 @@ test('segment-attention: scale 1 is attention', (t) => {
 });
 
 test('segment-attention: the two forms of the algebra agree', (t) => {
-  // (Σ_r w_r A_r P_r) V with A_r = softmax of the sliding mean of Q Kᵀ along the keys: SPEC's fused form.
+  // (Σ_r w_r A_r P_r) V with A_r = softmax of the sliding mean of Q Kᵀ along the keys: the fused form.
   const L = 6;
   const scales = [4, 1, 2];
   const [inputs, params] = build({ lengths: [L], L, heads: 1, headSize: 3, scales, weights: [3] });

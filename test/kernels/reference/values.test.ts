@@ -109,7 +109,7 @@ test('range-max-pool: the first of equal maxima takes the gradient, an empty ran
   t.end();
 });
 
-test('dropout: SPEC’s Philox rule', (t) => {
+test('dropout: the Philox rule', (t) => {
   const x = random([4001]);
   const params = { p: 0.3, seed: 0xfffffffe, offset: 3 };
   const { out } = references.dropout.forward({ x }, params);

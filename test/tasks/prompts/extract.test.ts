@@ -2,6 +2,7 @@
 import test from 'tape';
 import { openRuntime } from '../../../src/node.ts';
 import {
+  effortText,
   extractDocuments,
   type PredictedDocument,
   type ExtractOptions,
@@ -269,4 +270,14 @@ test('progress and errors', async (t) => {
     );
   const none = await extract(schema, rule({}), {}, {}, []);
   t.deepEqual([none.documents, none.report.prompts, none.report.forwardPasses], [[], 0, 0], 'no document');
+});
+
+test('what an extraction took, in words', (t) => {
+  const took = (prompts: number, seconds: number): string =>
+    effortText({ prompts, forwardPasses: 2, unasked: 0, seconds, promptsPerSecond: prompts / seconds });
+  t.equal(took(9, 0.4), '9 prompts, 2 forward passes, 0.4 s: 22.5 prompts a second');
+  t.equal(took(1, 92.34), '1 prompts, 2 forward passes, 92.3 s: 92.3 s a prompt', 'one very long text');
+  t.equal(took(5, 5), '5 prompts, 2 forward passes, 5.0 s: 1.0 prompts a second');
+  t.equal(took(0, 0.01), '0 prompts, 2 forward passes, 0.0 s', 'no text');
+  t.end();
 });

@@ -1,0 +1,221 @@
+/** Models from any source of files, trained into any storage: no folder, and the same for every definition. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'tape';
+import type { FileContent } from '../../src/io/files.ts';
+import type { Source } from '../../src/io/source.ts';
+import type { Json } from '../../src/models/config.ts';
+import { loadModel, openRuntime } from '../../src/node.ts';
+import type { Definition } from '../../src/tasks/definition.ts';
+import { folderStorage } from '../../src/tasks/folder.ts';
+import { cerem } from '../../src/tasks/prompts/cerem.ts';
+import { definitions } from '../../src/tasks/registry.ts';
+import { stsn } from '../../src/tasks/spans/stsn.ts';
+import type { LogEvent } from '../../src/tasks/training/curve.ts';
+import { memoryStorage, type Storage } from '../../src/tasks/training/storage.ts';
+import { train } from '../../src/tasks/training/train.ts';
+import { documentsOf } from './prompts/tiny.ts';
+import { inputError, temporaryFolder } from './runs.ts';
+import { sentencesOf, tinyEncoder } from './spans/tiny.ts';
+
+const runtime = await openRuntime({ defaultLimits: true, poison: true });
+test.onFinish(() => runtime.close());
+
+/** The files of a folder in memory. */
+const filesOf = (dir: string): Map<string, Uint8Array> =>
+  new Map(readdirSync(dir).map((name) => [name, new Uint8Array(readFileSync(join(dir, name)))]));
+
+const fromMap =
+  (files: ReadonlyMap<string, Uint8Array>): Source =>
+  (name) =>
+    Promise.resolve(files.get(name));
+
+/** Rejects for what is not there, as a fetch that checks the status does. */
+const rejecting =
+  (files: ReadonlyMap<string, Uint8Array>): Source =>
+  (name) =>
+    files.has(name) ? Promise.resolve(files.get(name)) : Promise.reject(new Error('status 404'));
+
+const texts = {
+  stsn: 'Ida Lorn of Ostra met Bo.',
+  cerem: '小林昨天从青岛港出发，去北岸看海。',
+};
+const fixtures = [
+  { dir: 'test/fixtures/stsn/both', definition: stsn as Definition, text: texts.stsn },
+  { dir: 'test/fixtures/cerem/per-scale', definition: cerem as unknown as Definition, text: texts.cerem },
+];
+
+const schema = JSON.stringify({ entities: { 人物: '人物', 地点: '地点' } });
+
+for (const { dir, definition, text } of fixtures)
+  test(`${definition.name} from a folder, a map, and a source that rejects`, async (t) => {
+    const files = filesOf(dir);
+    if (definition.extra) files.set(definition.extra.file, new TextEncoder().encode(schema));
+    const expected = await loadModel(runtime, fromMap(files));
+    t.equal(expected.definition.name, definition.name, 'says itself which model it is');
+    const found = await expected.extract(text);
+    t.equal(found.text, text);
+    t.ok(
+      found.entities.every((e) => e.text === text.slice(e.start, e.end)),
+      `${found.entities.length} entities`,
+    );
+    t.deepEqual(await expected.extract([text, '', text]), [
+      found,
+      { text: '', entities: [], relations: [] },
+      found,
+    ]);
+    for (const source of [rejecting(files), fromMap(files)]) {
+      const model = await loadModel(runtime, source, definition);
+      t.deepEqual(await model.extract(text), found, 'the same');
+      model.release();
+    }
+    const own = Object.entries(await expected.files()).map(
+      ([name, content]) => [name, bytesOf(content)] as const,
+    );
+    const again = await loadModel(runtime, fromMap(new Map(own)));
+    t.deepEqual(await again.extract(text), found, 'its files make the same model');
+    again.release();
+    t.match(await inputError(() => expected.extract(text, { batchSize: 0 })), /batchSize must be an integer/);
+    expected.release();
+
+    const without = (name: string) => new Map([...files].filter(([each]) => each !== name));
+    for (const name of ['config.json', 'model.safetensors', 'vocab.txt']) {
+      const [absent, rejected] = await Promise.all(
+        [fromMap, rejecting].map((of) => inputError(() => loadModel(runtime, of(without(name))))),
+      );
+      t.ok(absent.startsWith(`model/${name}: no such file`), absent);
+      t.ok(rejected.startsWith(`model/${name}: `) && /no such file|status 404/.test(rejected), rejected);
+    }
+    const other = fixtures.find((fixture) => fixture.definition !== definition)!.definition;
+    t.equal(
+      await inputError(() => loadModel(runtime, fromMap(files), other)),
+      `model/config.json: "model" must be one of ${other.name}; it is "${definition.name}"`,
+    );
+    t.match(
+      await inputError(() =>
+        loadModel(runtime, fromMap(new Map([...files, ['config.json', Uint8Array.of(0xff)]]))),
+      ),
+      /^model\/config\.json: not UTF-8 at byte 0/,
+    );
+    t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+  });
+
+function bytesOf(content: FileContent): Uint8Array {
+  if (typeof content === 'string') return new TextEncoder().encode(content);
+  return content instanceof Uint8Array ? content : new Uint8Array(Buffer.concat(content));
+}
+
+test('a folder that is not there, and a model without what it needs', async (t) => {
+  t.match(await inputError(() => loadModel(runtime, 'nowhere')), /^nowhere: no such model folder$/);
+  const model = await loadModel(runtime, 'test/fixtures/cerem/per-scale', cerem);
+  t.match(await inputError(() => model.extract(texts.cerem)), /per-scale: holds no schema\.json/);
+  t.match(await inputError(() => model.evaluate('[{]')), /^evaluation data: line 1: not JSON/);
+  model.release();
+});
+
+/** What each definition is trained on here, a text that it has not seen, and a configuration of a tiny model. */
+const sentences = { data: sentencesOf(0, 6), text: sentencesOf(6, 7)[0].tokens.join(' ') };
+const documents = { data: documentsOf(0, 6), text: documentsOf(6, 7)[0].text };
+const trainings: Record<string, { data: unknown[]; text: string; config: Json }> = {
+  stsn: { ...sentences, config: { heads: 2 } },
+  iser: { ...sentences, config: { heads: 2 } },
+  lai: { ...sentences, config: { stage: 'entities' } },
+  cerem: { ...documents, config: { scales: [2, 3], heads: 2, headSize: 8 } },
+};
+
+/** A short training of a definition; `more` are further options. */
+function trainTiny(definition: Definition, storage: Storage, more: object = {}) {
+  const { data, config } = trainings[definition.name];
+  return train(definition, JSON.stringify(data), {
+    ...{ runtime, storage },
+    config: { ...definition.small, encoder: tinyEncoder, ...config },
+    recipe: { epochs: 2, lr: 3e-3, batch: 4, seed: 3 },
+    ...more,
+  });
+}
+
+/** What a storage's run leaves, but for times. */
+const outcome = (read: (name: string) => Uint8Array | undefined): (string | undefined)[] =>
+  [
+    'config.json',
+    'model.safetensors',
+    'vocab.txt',
+    'last/model.safetensors',
+    'last/optimizer.safetensors',
+    'curve.svg',
+  ].map((name) => read(name) && Buffer.from(read(name)!).toString('base64'));
+
+for (const definition of definitions)
+  test(`${definition.name} is trained in memory, resumed, loaded and asked`, async (t) => {
+    const whole = new Map<string, Uint8Array>();
+    const report = await trainTiny(definition, memoryStorage(whole));
+    t.ok(report.steps >= 2 && Number.isFinite(report.loss.loss), `${report.steps} steps`);
+    const log = new TextDecoder().decode(whole.get('log.jsonl')).trimEnd().split('\n');
+    t.deepEqual(
+      log.map((line) => (JSON.parse(line) as LogEvent).event),
+      ['start', 'epoch', 'epoch'],
+    );
+    const inMemory = outcome((name) => whole.get(name));
+    t.ok(
+      inMemory.every((file) => file !== undefined),
+      [...whole.keys()].join(' '),
+    );
+
+    const cut = memoryStorage(new Map(), 'browser');
+    const stopped = await trainTiny(definition, cut, {
+      onEvent: ({ event, epoch }: LogEvent) => {
+        if (event === 'epoch' && epoch === 1) throw new Error('closed');
+      },
+    }).catch((error: Error) => error.message);
+    t.equal(stopped, 'closed');
+    t.equal(
+      await inputError(() => trainTiny(definition, cut)),
+      'browser: already holds a model; choose another storage, or set resume',
+    );
+    await trainTiny(definition, cut, { resume: true, config: undefined });
+    const rest = await Promise.all(
+      [...whole.keys()].map(async (name) => [name, await cut.source(name)] as const),
+    );
+    t.deepEqual(
+      outcome((name) => new Map(rest).get(name)),
+      inMemory,
+      'the same bytes',
+    );
+
+    const storage = memoryStorage(whole);
+    const model = await loadModel(runtime, storage.source);
+    const { data, text } = trainings[definition.name];
+    const found = await model.extract(text);
+    t.deepEqual([found.text, typeof found.entities.length], [text, 'number']);
+    const evaluation = await model.evaluate(JSON.stringify(data));
+    t.ok(
+      Object.keys(definition.scores).some((score) => score in evaluation),
+      'scores',
+    );
+    model.release();
+    t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+  });
+
+test('a storage in memory and a folder hold the same', async (t) => {
+  const files = new Map<string, Uint8Array>();
+  await trainTiny(stsn as Definition, memoryStorage(files));
+  const out = temporaryFolder();
+  await trainTiny(stsn as Definition, folderStorage(out));
+  t.deepEqual(
+    [...files.keys()].sort(),
+    readdirSync(out, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name !== 'last')
+      .sort(),
+  );
+  t.deepEqual(
+    outcome((name) => new Uint8Array(readFileSync(join(out, name)))),
+    outcome((name) => files.get(name)),
+  );
+});
+
+test('a training without a run to go on with', async (t) => {
+  t.equal(
+    await inputError(() => trainTiny(stsn as Definition, memoryStorage(), { resume: true })),
+    'memory: holds no training run to resume (no last/trainer.json)',
+  );
+});
