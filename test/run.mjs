@@ -46,7 +46,9 @@ function run(file) {
       const passed = lines.filter((l) => /^ok /.test(l) && !l.includes('# SKIP')).length;
       let failed = lines.filter((l) => /^not ok /.test(l)).length;
       const ended = lines.some((l) => /^# (tests|fail) /.test(l) || /^# ok/.test(l));
-      if ((code !== 0 || !ended) && failed === 0) failed = 1;
+      // A file that asserts nothing, or only skips, would pass unseen.
+      const idle = passed + failed === 0;
+      if ((code !== 0 || !ended || idle) && failed === 0) failed = 1;
       counts.passed += passed;
       counts.failed += failed;
       counts.skipped += skipped;
@@ -56,6 +58,7 @@ function run(file) {
         `${failed ? 'FAIL' : 'ok  '} ${name}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`,
       );
       for (const l of lines) if (/# SKIP/.test(l)) console.log(`     ${l}`);
+      if (idle) console.log('     nothing was asserted');
       if (failed)
         console.log(
           signal

@@ -148,7 +148,7 @@ test('spanwise extract and eval: bad input to CEREM', async (t) => {
   expectFailure(t, policy, 2, /--policy goes with STSN and ISER models/);
   expectFailure(
     t,
-    await extract(model, '--overlap', '-3'),
+    await extract(model, '--overlap=-3'),
     2,
     /--overlap must be a whole number of at least 0/,
   );

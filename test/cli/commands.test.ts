@@ -24,7 +24,7 @@ test('spanwise: help and version', async (t) => {
   const general = await succeed(t, []);
   t.match(general, /^spanwise COMMAND[\s\S]*\n {2}doctor /);
   t.equal(await succeed(t, ['--help']), general);
-  t.match(await succeed(t, ['eval', '--help']), /^spanwise eval --model DIR --data F \[--schema F\]/);
+  t.match(await succeed(t, ['eval', '--help']), /^spanwise eval --model DIR --data F \[--overlap N\].* \[--schema F\]/);
   t.match(await succeed(t, ['help', 'kernel']), /spanwise kernel list[\s\S]*spanwise kernel run NAME/);
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   t.equal(await succeed(t, ['--version']), `${version}\n`);

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
@@ -7,6 +7,7 @@ import { checkLabels, labelSets, parseSpertJson } from '../../src/tasks/dataset.
 import { readCorpus } from '../../src/tasks/corpus-file.ts';
 import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { jsonErrorOffset } from '../../src/io/json.ts';
+import { own, published, type TestFile } from './data.ts';
 
 const good = {
   tokens: ['Ada', 'Quill', 'tunes', 'organs', 'in', 'Fennmoor'],
@@ -226,16 +227,16 @@ test('files: missing, a folder, not UTF-8 (with the byte), and well-formed', (t)
   t.end();
 });
 
-const shared = new URL('../shared/data/', `file://${process.cwd()}/`).pathname;
-const skip = existsSync(shared) ? false : 'the shared corpora are not here';
-const corpora: [string, number, number, number][] = [
-  ['conll04/conll04_train.json', 922, 3377, 1283],
-  ['scierc/scierc_dev.json', 275, 811, 455],
-  ['diakg_sample/diakg_sample.json', 83, 424, 173],
+const corpora: [TestFile, number, number, number][] = [
+  [own('words.json'), 9, 27, 12],
+  [own('faults.json'), 6, 20, 10],
+  [published('conll04/conll04_train.json'), 922, 3377, 1283],
+  [published('scierc/scierc_dev.json'), 275, 811, 455],
+  [published('diakg_sample/diakg_sample.json'), 83, 424, 173],
 ];
-for (const [name, rows, entities, relations] of corpora) {
-  test(`${name} has the counts its README says`, { skip }, (t) => {
-    const sentences = readCorpus(stsn, join(shared, name)).sentences;
+for (const [{ name, path, skip }, rows, entities, relations] of corpora) {
+  test(`${name} has the counts that are known of it`, { skip }, (t) => {
+    const sentences = readCorpus(stsn, path).sentences;
     const total = (size: (s: (typeof sentences)[number]) => number): number =>
       sentences.reduce((sum, s) => sum + size(s), 0);
     t.deepEqual(

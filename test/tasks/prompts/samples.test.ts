@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
 import type { PromptedText } from '../../../src/tasks/prompts/batch.ts';
@@ -8,6 +6,7 @@ import { inferSchema, parseSchema } from '../../../src/tasks/prompts/schema.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import type { Document } from '../../../src/tasks/document.ts';
+import { own, published } from '../data.ts';
 
 const schema = parseSchema(
   {
@@ -176,32 +175,41 @@ test('notes count the answers that pointers cannot return, and what is not asked
   t.end();
 });
 
-const shared = new URL('../shared/data/', `file://${process.cwd()}/`).pathname;
-const skip = existsSync(shared) ? false : 'the shared corpora are not here';
+for (const [{ name, path, skip }, labels, answers] of [
+  [own('tags.json'), 4, 7],
+  [published('resume_ner/resume_train.json'), 8, 13440],
+] as const)
+  test(`${name} as samples`, { skip }, (t) => {
+    const { documents } = readCorpus(cerem, path);
+    const resume = inferSchema(documents);
+    const { texts, counts } = sampleTexts(documents, resume, { negatives: 1, seed: 0, epoch: 0 });
+    const types = documents.map(({ entities }) => new Set(entities.map(({ type }) => type)).size);
+    t.equal(
+      counts.positives,
+      types.reduce((a, b) => a + b, 0),
+    );
+    t.equal(counts.negatives, types.filter((n) => n < labels).length);
+    t.equal(
+      texts.reduce((sum, { spans }) => sum + spans.length, 0),
+      answers,
+      'every entity is an answer',
+    );
+    t.deepEqual(sampleNotes(documents, resume), []);
+    t.end();
+  });
 
-test('the shared corpora as samples', { skip }, (t) => {
-  const { documents } = readCorpus(cerem, join(shared, 'resume_ner/resume_train.json'));
-  const resume = inferSchema(documents);
-  const { texts, counts } = sampleTexts(documents, resume, { negatives: 1, seed: 0, epoch: 0 });
-  const types = documents.map(({ entities }) => new Set(entities.map(({ type }) => type)).size);
-  t.equal(
-    counts.positives,
-    types.reduce((a, b) => a + b, 0),
-  );
-  t.equal(counts.negatives, types.filter((n) => n < 8).length);
-  t.equal(
-    texts.reduce((sum, { spans }) => sum + spans.length, 0),
-    13440,
-    'every entity is an answer',
-  );
-  t.deepEqual(sampleNotes(documents, resume), []);
-
-  for (const name of ['duie_sample/duie_train.json', 'cec_events/cec_docs_train.json']) {
-    const corpus = readCorpus(cerem, join(shared, name)).documents;
+for (const { name, path, skip } of [
+  own('triples.jsonl'),
+  own('events.json'),
+  own('faults.json'),
+  published('duie_sample/duie_train.json'),
+  published('cec_events/cec_docs_train.json'),
+])
+  test(`${name} gives as many samples in every epoch`, { skip }, (t) => {
+    const corpus = readCorpus(cerem, path).documents;
     const sampled = sampleTexts(corpus, inferSchema(corpus), { negatives: 0.5, seed: 0, epoch: 0 });
     const again = sampleTexts(corpus, inferSchema(corpus), { negatives: 0.5, seed: 0, epoch: 3 });
     t.deepEqual(sampled.counts, again.counts, `${name}: ${JSON.stringify(sampled.counts)}`);
     t.comment(sampleNotes(corpus, inferSchema(corpus)).join('; '));
-  }
-  t.end();
-});
+    t.end();
+  });

@@ -1,5 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../../src/io/json.ts';
@@ -9,10 +8,12 @@ import {
   parseSchema,
   relationPrompt,
   schemaJson,
+  type Schema,
 } from '../../../src/tasks/prompts/schema.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import type { Document } from '../../../src/tasks/document.ts';
+import { own, published, type TestFile } from '../data.ts';
 
 /** The message of the InputError that `run` gives; '' where it gives none. */
 function complaint(run: () => unknown): string {
@@ -200,37 +201,54 @@ test('the schema of a corpus', (t) => {
   t.end();
 });
 
-const shared = new URL('../shared/data/', `file://${process.cwd()}/`).pathname;
-const skip = existsSync(shared) ? false : 'the shared corpora are not here';
+/** The schema of a corpus, which must come back from its JSON. */
+function inferred(t: test.Test, { name, path }: TestFile, events: string[] = []): Schema {
+  const schema = inferSchema(readCorpus(cerem, path).documents, { events });
+  t.deepEqual(parseSchema(schemaJson(schema), name), schema, `${name}: written and read`);
+  return schema;
+}
 
-test('schemas of the shared corpora', { skip }, (t) => {
-  const infer = (name: string, events: string[] = []) => {
-    const schema = inferSchema(readCorpus(cerem, join(shared, name)).documents, { events });
-    t.deepEqual(parseSchema(schemaJson(schema), name), schema, `${name}: written and read`);
-    return schema;
-  };
-  const fault = infer('bdci2022_fault/bdci_train.json');
-  t.deepEqual(
-    Object.fromEntries(
-      fault.entities.map(({ type, relations }) => [type, relations.map((r) => `${r.type} ${r.object}`)]),
-    ),
-    {
-      故障状态: [],
-      部件单元: ['组成 部件单元', '部件故障 故障状态'],
-      性能表征: ['性能故障 故障状态'],
-      检测工具: ['检测工具 性能表征'],
-    },
+/** Types with their relations and the type of each one's object. */
+const relationsOf = (schema: Schema) =>
+  Object.fromEntries(
+    schema.entities.map(({ type, relations }) => [type, relations.map((r) => `${r.type} ${r.object}`)]),
   );
-  const events = infer('cec_events/cec_docs_train.json', ['Denoter']);
-  const trigger = events.entities.at(-1)!;
+
+/** The event type of the last prompt has these roles, and a relation to itself. */
+function hasEvents(t: test.Test, schema: Schema): void {
+  const trigger = schema.entities.at(-1)!;
   t.equal(trigger.type, 'Denoter');
-  const roles = trigger.relations.filter((relation) => isArgument(events, trigger, relation));
+  const roles = trigger.relations.filter((relation) => isArgument(schema, trigger, relation));
   t.deepEqual(
     roles.map(({ type }) => type),
     ['Location', 'Means', 'Object', 'Participant', 'Time'],
   );
   t.ok(trigger.relations.some(({ type, object }) => type === 'Causal' && object === 'Denoter'));
-  infer('duie_sample/duie_train.json');
-  t.equal(infer('resume_ner/resume_train.json').entities.length, 8);
+}
+
+test('schemas of our own corpora', (t) => {
+  t.deepEqual(relationsOf(inferred(t, own('faults.json'))), {
+    部件: ['组成 部件', '部件故障 故障'],
+    故障: [],
+    工具: ['检测 性能'],
+    性能: ['性能故障 故障'],
+  });
+  hasEvents(t, inferred(t, own('events.json'), ['Denoter']));
+  t.deepEqual(relationsOf(inferred(t, own('triples.jsonl'))), relationsOf(inferred(t, own('triples.json'))));
+  t.equal(inferred(t, own('tags.char.bmes')).entities.length, 4);
+  t.end();
+});
+
+const fault = published('bdci2022_fault/bdci_train.json');
+test('schemas of the published corpora', { skip: fault.skip }, (t) => {
+  t.deepEqual(relationsOf(inferred(t, fault)), {
+    故障状态: [],
+    部件单元: ['组成 部件单元', '部件故障 故障状态'],
+    性能表征: ['性能故障 故障状态'],
+    检测工具: ['检测工具 性能表征'],
+  });
+  hasEvents(t, inferred(t, published('cec_events/cec_docs_train.json'), ['Denoter']));
+  inferred(t, published('duie_sample/duie_train.json'));
+  t.equal(inferred(t, published('resume_ner/resume_train.json')).entities.length, 8);
   t.end();
 });

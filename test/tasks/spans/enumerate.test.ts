@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import test from 'tape';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
@@ -13,6 +12,7 @@ import {
   spanLabels,
   spanNotes,
 } from '../../../src/tasks/spans/enumerate.ts';
+import { firstOnSpan, own, published } from '../data.ts';
 
 test('spans are listed by sentence, start, end', (t) => {
   t.deepEqual(
@@ -102,17 +102,17 @@ test('ordered pairs stay within a sentence', (t) => {
   t.end();
 });
 
-const conll = '../shared/data/conll04/conll04_dev.json';
-test('conll04 loses only what is wide', { skip: existsSync(conll) ? false : `${conll} is not here` }, (t) => {
-  const sentences = readCorpus(stsn, conll).sentences;
-  const widths = sentences.flatMap((s) => s.entities.map((e) => e.end - e.start));
-  for (const maxWidth of [3, 10]) {
-    const kept = sentences.map((s) => keptAnnotation(s, maxWidth));
-    t.equal(
-      kept.reduce((sum, k) => sum + k.entities.length, 0),
-      widths.filter((width) => width <= maxWidth).length,
-      `width ${maxWidth}`,
-    );
-  }
-  t.end();
-});
+for (const { name, path, skip } of [own('words.json'), published('conll04/conll04_dev.json')])
+  test(`${name} loses only what is wide and what is typed twice`, { skip }, (t) => {
+    const sentences = readCorpus(stsn, path).sentences;
+    const widths = sentences.flatMap((s) => firstOnSpan(s.entities).map((e) => e.end - e.start));
+    for (const maxWidth of [3, 10]) {
+      const kept = sentences.map((s) => keptAnnotation(s, maxWidth));
+      t.equal(
+        kept.reduce((sum, k) => sum + k.entities.length, 0),
+        widths.filter((width) => width <= maxWidth).length,
+        `width ${maxWidth}`,
+      );
+    }
+    t.end();
+  });

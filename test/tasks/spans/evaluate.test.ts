@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
 import test from 'tape';
 import type { Annotation, Sentence } from '../../../src/tasks/dataset.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import type { Prf, Score } from '../../../src/tasks/metrics.ts';
 import { evaluate } from '../../../src/tasks/spans/evaluate.ts';
+import { own, published } from '../data.ts';
 
 /** Entities [type, start, end] and relations [type, head, tail]. */
 function annotation(
@@ -222,27 +222,27 @@ test('nothing at all scores 0, and a missing prediction is an error', (t) => {
   t.end();
 });
 
-for (const name of ['conll04/conll04_dev', 'scierc/scierc_dev', 'diakg_sample/diakg_sample']) {
-  const path = `../shared/data/${name}.json`;
-  test(
-    `${name} against itself, and halved`,
-    { skip: existsSync(path) ? false : `${path} is not here` },
-    (t) => {
-      const sentences = readCorpus(stsn, path).sentences;
-      const full = evaluate(sentences, sentences);
-      t.deepEqual(
-        [full.ner, full.re, full.rePlus].map(({ micro, macro }) => micro.f1 + macro.f1),
-        [2, 2, 2],
-      );
-      const sum = (rows: Score[]): number => rows.reduce((total, { support }) => total + support, 0);
-      t.equal(sum(full.nerByLength), full.ner.micro.support, 'every entity is in one length bucket');
-      t.equal(sum(full.nerByLengthRange), full.ner.micro.support);
-      t.equal(sum(full.byTextLength.map((row) => row.re)), full.re.micro.support);
-      const firstOnly = sentences.map(({ entities }) => ({ entities: entities.slice(0, 1), relations: [] }));
-      const { ner } = evaluate(sentences, firstOnly);
-      t.equal(ner.micro.p, 1);
-      t.equal(ner.micro.r, sentences.filter((s) => s.entities.length > 0).length / full.ner.micro.support);
-      t.end();
-    },
-  );
-}
+for (const { name, path, skip } of [
+  own('words.json'),
+  own('faults.json'),
+  ...['conll04/conll04_dev', 'scierc/scierc_dev', 'diakg_sample/diakg_sample'].map((name) =>
+    published(`${name}.json`),
+  ),
+])
+  test(`${name} against itself, and halved`, { skip }, (t) => {
+    const sentences = readCorpus(stsn, path).sentences;
+    const full = evaluate(sentences, sentences);
+    t.deepEqual(
+      [full.ner, full.re, full.rePlus].map(({ micro, macro }) => micro.f1 + macro.f1),
+      [2, 2, 2],
+    );
+    const sum = (rows: Score[]): number => rows.reduce((total, { support }) => total + support, 0);
+    t.equal(sum(full.nerByLength), full.ner.micro.support, 'every entity is in one length bucket');
+    t.equal(sum(full.nerByLengthRange), full.ner.micro.support);
+    t.equal(sum(full.byTextLength.map((row) => row.re)), full.re.micro.support);
+    const firstOnly = sentences.map(({ entities }) => ({ entities: entities.slice(0, 1), relations: [] }));
+    const { ner } = evaluate(sentences, firstOnly);
+    t.equal(ner.micro.p, 1);
+    t.equal(ner.micro.r, sentences.filter((s) => s.entities.length > 0).length / full.ner.micro.support);
+    t.end();
+  });

@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
 import test from 'tape';
 import { labelSets, type Sentence } from '../../../src/tasks/dataset.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { allSamples, joinSamples, type Samples, sampleSentence } from '../../../src/tasks/spans/sampling.ts';
 import { countSpans, enumerateSpans } from '../../../src/tasks/spans/enumerate.ts';
+import { own, published } from '../data.ts';
 
 const sentence: Sentence = {
   tokens: Array.from({ length: 12 }, (_, i) => `w${i}`),
@@ -134,9 +134,14 @@ test('joining numbers the sentences of a batch', (t) => {
   t.end();
 });
 
-for (const corpus of ['conll04/conll04_dev', 'scierc/scierc_dev', 'diakg_sample/diakg_sample']) {
-  const path = `../shared/data/${corpus}.json`;
-  test(`sampling ${corpus}`, { skip: existsSync(path) ? false : `${path} is not here` }, (t) => {
+for (const { name, path, skip } of [
+  own('words.json'),
+  own('faults.json'),
+  ...['conll04/conll04_dev', 'scierc/scierc_dev', 'diakg_sample/diakg_sample'].map((name) =>
+    published(`${name}.json`),
+  ),
+]) {
+  test(`sampling ${name}`, { skip }, (t) => {
     const sentences = readCorpus(stsn, path).sentences.slice(0, 80);
     const sets = { ...labelSets(sentences), maxSpanWidth: 10 };
     const wrong = sentences.filter((s, i) => {

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
 import test from 'tape';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { encodeTags, tagNotes, tagSet } from '../../../src/tasks/spans/tags.ts';
+import { firstOnSpan, own, published } from '../data.ts';
 
 /** A sentence of `length` tokens with entities [type, start, end]. */
 function sentenceOf(length: number, ...entities: [string, number, number][]): Sentence {
@@ -82,27 +82,29 @@ test('a combined tag never seen in training falls back to the preceding entity; 
   t.end();
 });
 
-for (const name of ['conll04/conll04_train', 'scierc/scierc_train', 'diakg_sample/diakg_sample']) {
-  const path = `../shared/data/${name}.json`;
-  test(
-    `tags of ${name} encode and decode`,
-    { skip: existsSync(path) ? false : `${path} is not here` },
-    (t) => {
-      const sentences = readCorpus(stsn, path).sentences;
-      const tags = tagSet(sentences);
-      t.ok(
-        sentences.every((s) => [...encodeTags(s, tags)].map((i) => tags[i]).join() === tagsOf(s).join()),
-        `${tags.length} classes`,
+for (const { name, path, skip } of [
+  own('words.json'),
+  own('faults.json'),
+  ...['conll04/conll04_train', 'scierc/scierc_train', 'diakg_sample/diakg_sample'].map((name) =>
+    published(`${name}.json`),
+  ),
+])
+  test(`tags of ${name} encode and decode`, { skip }, (t) => {
+    const sentences = readCorpus(stsn, path).sentences;
+    const tags = tagSet(sentences);
+    t.ok(
+      sentences.every((s) => [...encodeTags(s, tags)].map((i) => tags[i]).join() === tagsOf(s).join()),
+      `${tags.length} classes`,
+    );
+    // Every entity is somewhere begun by a tag of its type, unless two others cover that token.
+    const begun = sentences.every((s) => {
+      const tagged = tagsOf(s);
+      return firstOnSpan(s.entities).every(
+        (e) => tagged[e.start].includes('/') || tagged[e.start] === `B-${e.type}`,
       );
-      // Every entity is somewhere begun by a tag of its type, unless two others cover that token.
-      const begun = sentences.every((s) => {
-        const own = tagsOf(s);
-        return s.entities.every((e) => own[e.start].includes('/') || own[e.start] === `B-${e.type}`);
-      });
-      t.ok(begun, 'entities begin with B');
-      if (name.startsWith('conll04')) t.equal(tags.length, 9, 'no overlaps, no combined tags');
-      t.comment(tagNotes(sentences, tags).join('; ') || 'no notes');
-      t.end();
-    },
-  );
-}
+    });
+    t.ok(begun, 'entities begin with B');
+    if (name.startsWith('conll04')) t.equal(tags.length, 9, 'no overlaps, no combined tags');
+    t.comment(tagNotes(sentences, tags).join('; ') || 'no notes');
+    t.end();
+  });
