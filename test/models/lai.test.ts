@@ -5,8 +5,9 @@ import { readSafetensorsFile } from '../../src/io/files.ts';
 import { openRuntime } from '../../src/node.ts';
 import { folderSource } from '../../src/tasks/folder.ts';
 import { lai } from '../../src/tasks/lai/definition.ts';
-import { candidateRows, Packer } from '../../src/tasks/lai/packing.ts';
+import { Packer } from '../../src/tasks/lai/packing.ts';
 import { loadModel } from '../../src/tasks/model.ts';
+import { rowsWithin } from '../../src/tasks/padding.ts';
 import { relativeError } from '../relative-error.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
 
@@ -44,7 +45,9 @@ for (const name of ['entities', 'relations'])
         const batch = packer.batch(instances);
         const { filter, classes } = model.forward(batch);
         const parts = filter ? [filter, classes] : [classes];
-        const read = await Promise.all(parts.map(async (x) => candidateRows(await x.read(), batch)));
+        const read = await Promise.all(
+          parts.map(async (x) => rowsWithin(await x.read(), batch.counts, x.shape[2])),
+        );
         return instances.map((_, i) => read.map((rows) => rows[i]));
       });
     const together = await logits([long, short]);

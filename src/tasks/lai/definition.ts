@@ -1,8 +1,9 @@
 /** LAI-Net as a `Definition` (docs/lai.md): a model for each stage, which extract together. */
 import { InputError } from '../../../kernels/errors.ts';
-import { Fields, type Json } from '../../models/config.ts';
+import type { Json } from '../../models/config.ts';
 import { laiConfigJson, parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
+import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
 import type { Definition } from '../definition.ts';
 import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
@@ -11,32 +12,22 @@ import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict } from './predict.ts';
-import { epochs, goldNotes, laiLosses, wholeTask, type LaiTypes } from './training.ts';
+import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
+
+/** A filter that starts from random weights learns late, and what is classified jumps when it does. */
+const small: Json = { filter: false };
 
 /** A configuration with the labels of the training sentences. */
 const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
-  parseLaiConfig(
-    {
-      ...{ model: 'lai', ...labelSets(sentences), ...given },
-      encoder: { vocab_size: vocabSize, ...new Fields(given, what).object('encoder') },
-    },
-    what,
-  );
+  parseLaiConfig(withDefaults(given, what, { model: 'lai', ...labelSets(sentences) }, vocabSize), what);
 
-/** Errors: InputError for models that are not of the stages that they are asked for. */
-function checkStages(first: LaiConfig, relations?: { config: LaiConfig; what: string }): void {
-  if (!relations) return;
-  const { config, what } = relations;
-  if (first.stage !== 'entities')
-    throw new InputError(
-      `${what}: relations go with a model of stage entities, not with one of ${first.stage}`,
-    );
-  if (config.stage !== 'relations')
-    throw new InputError(`${what}: a model of stage ${config.stage}, where one of relations is needed`);
+/** Errors: InputError for models that are not of the stages that they are asked for; `what` names the second. */
+function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 'relations'): void {
+  if (second && first.stage !== 'entities')
+    throw new InputError(`${what}: goes with a model of stage entities, not with one of ${first.stage}`);
+  if (second && second.stage !== 'relations')
+    throw new InputError(`${what}: a model of stage ${second.stage}, where one of relations is needed`);
 }
-
-// A filter that starts from random weights learns late, and what is classified jumps when it does.
-const small: Json = { filter: false };
 
 export const lai: Definition<LaiTypes> = {
   ...spertReading,
@@ -81,13 +72,14 @@ export const lai: Definition<LaiTypes> = {
   // PL-Marker's rate.
   pretrainedRecipe: () => ({ lr: 2e-5 }),
   parts: ['filter', 'span', 'relation'],
-  counted: ['positives', 'negatives'],
+  counted: ['candidates'],
   epochs,
   losses: laiLosses,
   traceBatch(loaded, text, file) {
     const corpus = lai.read(text, file);
     lai.check(corpus, loaded.model.config);
-    return wholeTask(loaded, corpus);
+    const { instances, taskOf } = pack(loaded, corpus);
+    return taskOf(instances);
   },
 
   scores: { ner: 'NER', re: 'RE', rePlus: 'RE+' },
@@ -103,21 +95,18 @@ export const lai: Definition<LaiTypes> = {
     if (!relations) return;
     const { definition, what } = relations;
     if (definition.name !== 'lai') throw new InputError(`${what}: a ${definition.title}, not a LAI-Net`);
-    checkStages(config, { config: relations.config as LaiConfig, what });
+    checkStages(config, relations.config as LaiConfig, what);
   },
   async evaluate(loaded, { sentences, file, notes }, options = {}) {
     const { config } = loaded.model;
-    const other = options.relations && {
-      config: options.relations.model.config,
-      what: options.relations.what,
-    };
-    checkStages(config, other);
-    if (other) lai.check({ sentences, file, notes }, other.config);
+    const other = options.relations?.model.config;
+    checkStages(config, other, options.relations?.what);
+    if (other) lai.check({ sentences, file, notes }, other);
     const gold =
       config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
     const words = sentences.map(({ tokens }) => tokens);
     const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
-    const scores = evaluate(sentences, predictions, (other?.config ?? config).symmetric);
+    const scores = evaluate(sentences, predictions, (other ?? config).symmetric);
     const { re, rePlus, byTextLength, ...entities } = scores;
     const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
     if (gold) return { ...own, entities: 'gold', re };
@@ -129,13 +118,13 @@ export const lai: Definition<LaiTypes> = {
     `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
   ],
   async extract(loaded, texts, what, options = {}) {
-    const { relations } = options;
-    if (loaded.model.config.stage === 'relations')
-      throw new InputError(
-        `${loaded.what}: relates entities and finds none: extract with a model of entities`,
-      );
-    checkStages(loaded.model.config, relations && { config: relations.model.config, what: relations.what });
-    return extractWords(texts, what, (words, names) => predict(loaded, words, names, options));
+    const { config } = loaded.model;
+    checkStages(config, options.relations?.model.config, options.relations?.what);
+    if (config.stage === 'entities')
+      return extractWords(texts, what, (words, names) => predict(loaded, words, names, options));
+    throw new InputError(
+      `${loaded.what}: a model of stage relations finds no entities, but relates those of another`,
+    );
   },
   demo: {
     summary: 'Trains both stages of a small LAI-Net, scores them, together too, and extracts',

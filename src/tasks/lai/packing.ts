@@ -4,15 +4,12 @@
  */
 import { InputError } from '../../../kernels/errors.ts';
 import { kinds, labelsOf, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';
+import type { Entity } from '../dataset.ts';
 import { encodeSentence, type EncodedSentence } from '../spans/batch.ts';
 import { enumerateSpans } from '../spans/enumerate.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
-/** Words of a sentence, `end` exclusive. */
-export interface Span {
-  start: number;
-  end: number;
-}
+export type Span = Pick<Entity, 'start' | 'end'>;
 
 /**
  * A run of the candidates of a sentence. The rows of a sentence are all its candidates in enumeration order (entities),
@@ -30,66 +27,48 @@ export interface Instance {
   subject?: Span;
 }
 
+type Marker = keyof LaiConfig['markers'];
+
 export class Packer {
   readonly config: LaiConfig;
   readonly tokenizer: Tokenizer;
   /** Pieces of every label's phrase, and the second [SEP]; nothing with `annotate` false. */
   readonly #annotation: number[] = [];
   /** i32[T, 2] first and last piece of each phrase, in `#annotation`. */
-  readonly #labels: Int32Array = new Int32Array(0);
-  readonly #markers: Record<keyof LaiConfig['markers'], number>;
+  readonly #labels: number[] = [];
+  /** Ids of the markers around a candidate, and of those around a subject: none in the entities stage. */
+  readonly #levitated: number[];
+  readonly #solid: number[] = [];
+  /** Positions that a text leaves to annotations and solid markers. */
+  readonly taken: number;
 
-  /** Errors: InputError for a marker that is not in the vocabulary, for pieces outside the encoder's. */
+  /** Errors: InputError for a marker, or a piece of an annotation, that the encoder has no embedding for. */
   constructor(config: LaiConfig, tokenizer: Tokenizer) {
     this.config = config;
     this.tokenizer = tokenizer;
-    const { annotate, annotations, markers, stage } = config;
-    const check = (id: number | undefined, what: string): number => {
-      if (id === undefined) throw new InputError(`${what} is not in the vocabulary`);
-      if (id < config.encoder.vocabSize) return id;
-      throw new InputError(
-        `${what}: piece id ${id} is outside the encoder's vocabulary of ${config.encoder.vocabSize}`,
-      );
+    const { annotate, annotations, encoder, markers } = config;
+    const known = (id: number | undefined, what: string): number => {
+      if (id !== undefined && id < encoder.vocabSize) return id;
+      throw new InputError(`${what} is not in the vocabulary`);
     };
-    const marker = (name: keyof LaiConfig['markers']): number =>
-      check(tokenizer.idOf(markers[name]), `marker "${name}": token ${JSON.stringify(markers[name])}`);
-    this.#markers = {
-      ...{ start: marker('start'), end: marker('end'), subjectStart: -1, subjectEnd: -1 },
-      ...(stage === 'relations' && {
-        subjectStart: marker('subjectStart'),
-        subjectEnd: marker('subjectEnd'),
-      }),
-    };
-    if (!annotate) return;
-    const phrases = labelsOf(config).map((label) =>
-      Object.hasOwn(annotations, label) ? annotations[label] : label,
-    );
-    this.#labels = Int32Array.from(
-      tokenizer.encodeWords(phrases).flatMap((pieces, i) => {
-        const ids = pieces.map(({ id }) => check(id, `annotation ${JSON.stringify(phrases[i])}`));
-        this.#annotation.push(...ids);
-        return [this.#annotation.length - ids.length, this.#annotation.length - 1];
-      }),
-    );
-    this.#annotation.push(tokenizer.sepId);
-  }
-
-  /** Most pieces of a text, [CLS] and [SEP] included, that leave the encoder positions for the rest. */
-  get room(): number {
-    const solid = this.config.stage === 'relations' ? 2 : 0;
-    return this.config.encoder.maxPositions - this.#annotation.length - solid;
+    const id = (name: Marker): number =>
+      known(tokenizer.idOf(markers[name]), `marker "${name}": token ${JSON.stringify(markers[name])}`);
+    this.#levitated = [id('start'), id('end')];
+    if (config.stage === 'relations') this.#solid = [id('subjectStart'), id('subjectEnd')];
+    for (const label of annotate ? labelsOf(config) : []) {
+      const phrase = Object.hasOwn(annotations, label) ? annotations[label] : label;
+      const [pieces] = tokenizer.encodeWords([phrase]);
+      this.#labels.push(this.#annotation.length, this.#annotation.length + pieces.length - 1);
+      for (const piece of pieces)
+        this.#annotation.push(known(piece.id, `a piece of the annotation ${JSON.stringify(phrase)}`));
+    }
+    if (annotate) this.#annotation.push(tokenizer.sepId);
+    this.taken = this.#annotation.length + this.#solid.length;
   }
 
   /** Errors: InputError that begins with `what` for a sentence that does not fit. */
   encode(tokens: readonly string[], what: string): EncodedSentence {
-    const { encoder } = this.config;
-    const encoded = encodeSentence(tokens, this.tokenizer, encoder, what);
-    const over = encoded.ids.length - this.room;
-    if (over <= 0) return encoded;
-    throw new InputError(
-      `${what}: ${tokens.length} words make ${encoded.ids.length} word pieces, which with annotations and markers take ` +
-        `${encoder.maxPositions + over} positions, more than the encoder's ${encoder.maxPositions}; split it`,
-    );
+    return encodeSentence(tokens, this.tokenizer, this.config.encoder, what, this.taken);
   }
 
   /**
@@ -118,7 +97,7 @@ export class Packer {
   /** Instances, at least one, as the model takes them. */
   batch(instances: readonly Instance[]): LaiBatch {
     const annotated = this.#annotation.length;
-    const solid = instances.map(({ encoded, subject }) => encoded.ids.length + (subject ? 2 : 0));
+    const solid = instances.map(({ encoded }) => encoded.ids.length + this.#solid.length);
     const counts = Int32Array.from(instances, ({ spans }) => spans.length / 2);
     const lengths = counts.map((count, b) => solid[b] + annotated + 2 * count);
     const [rows, length, columns] = [instances.length, Math.max(...lengths), Math.max(...counts)];
@@ -139,7 +118,7 @@ export class Packer {
       if (subject) {
         const own = [moved(first), moved(last), first, last + 2].map((row) => at + row);
         subjects.set(own, 4 * b);
-        [ids[own[2]], ids[own[3]]] = [this.#markers.subjectStart, this.#markers.subjectEnd];
+        [ids[own[2]], ids[own[3]]] = this.#solid;
       }
       const annotation = at + solid[b];
       const markers = annotation + annotated;
@@ -155,7 +134,7 @@ export class Packer {
         const own = [markers + c, markers + counts[b] + c];
         candidates.set([...ends.map((row) => at + row), ...own], 4 * (b * columns + c));
         own.forEach((row, side) => {
-          ids[row] = side === 0 ? this.#markers.start : this.#markers.end;
+          ids[row] = this.#levitated[side];
           positions[row] = ends[side];
           groups[row] = c;
         });
@@ -168,12 +147,3 @@ export class Packer {
     };
   }
 }
-
-/** The rows of a batch's output [B, C, width] that are candidates, by instance. */
-export const candidateRows = (padded: Float32Array, { counts, columns }: LaiBatch): Float32Array[] => {
-  const size = padded.length / counts.length;
-  return Array.from(counts, (count, b) => padded.subarray(b * size, b * size + (count * size) / columns));
-};
-
-export const joinRows = (parts: readonly Float32Array[]): Float32Array =>
-  Float32Array.from(parts.flatMap((part) => [...part]));

@@ -1,14 +1,13 @@
 /** Entities and relations of sentences by trained LAI-Nets, one of each stage. */
+import type { Tensor } from '../../gpu/tensor.ts';
 import { byLength } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
-import type { Loaded } from '../definition.ts';
+import { joinRows, rowsWithin } from '../padding.ts';
 import type { Prediction } from '../spans/decode.ts';
 import { predictWindows, type Window } from '../spans/windows.ts';
-import { candidateRows, joinRows, Packer, type Instance } from './packing.ts';
+import { Packer, type Instance } from './packing.ts';
 import { entitiesOf, relationsOf } from './rows.ts';
-import type { LaiOptions, LaiTypes } from './training.ts';
-
-type Stage = Pick<Loaded<LaiTypes>, 'model' | 'tokenizer'>;
+import type { LaiOptions, LaiStage, LaiTypes } from './training.ts';
 
 /**
  * Predicts every sentence, in windows where one is too long. A model of stage entities finds entities, and
@@ -16,24 +15,23 @@ type Stage = Pick<Loaded<LaiTypes>, 'model' | 'tokenizer'>;
  * @param what names sentence i in errors
  */
 export function predict(
-  loaded: Stage,
+  loaded: LaiStage,
   sentences: readonly (readonly string[])[],
   what: (i: number) => string,
   options: LaiOptions = {},
   gold?: readonly (readonly Entity[])[],
 ): Promise<Prediction[]> {
-  const stages = [loaded, ...(options.relations ? [options.relations] : [])].map((stage: Stage) => ({
-    ...stage,
-    packer: new Packer(stage.model.config, stage.tokenizer),
-  }));
-  const room = Math.min(...stages.map(({ packer }) => packer.room)) - 2;
-  const tokenizers = stages.map(({ tokenizer }) => tokenizer);
+  const stages = [loaded, ...(options.relations ? [options.relations] : [])];
+  const packers = stages.map(({ model, tokenizer }) => new Packer(model.config, tokenizer));
+  const room = Math.min(...packers.map(({ config, taken }) => config.encoder.maxPositions - taken)) - 2;
+  const tokenizers = packers.map(({ tokenizer }) => tokenizer);
   return predictWindows(sentences, tokenizers, room, options, async (windows) => {
     const found = windows.map((window): Prediction => ({
       entities: gold ? entitiesWithin(window, gold[window.sentence]) : [],
       relations: [],
     }));
-    for (const { model, packer } of stages) {
+    for (const [i, { model }] of stages.entries()) {
+      const packer = packers[i];
       const instances = windows.flatMap(({ sentence, tokens }, w) =>
         packer.instances(w, packer.encode(tokens, what(sentence)), found[w].entities),
       );
@@ -69,11 +67,11 @@ async function logitsOf(
   const length = ({ encoded, spans }: Instance): number => encoded.ids.length + spans.length;
   const found = await byLength(instances, length, options, model.config.stage, async (chosen) => {
     const batch = packer.batch(chosen);
-    const padded = await model.parameters.runtime.scope(() => {
+    const rows = await model.parameters.runtime.scope(() => {
       const { classes, filter } = model.forward(batch);
-      return Promise.all([classes, ...(filter ? [filter] : [])].map((tensor) => tensor.read()));
+      const read = async (tensor: Tensor) => rowsWithin(await tensor.read(), batch.counts, tensor.shape[2]);
+      return Promise.all([classes, ...(filter ? [filter] : [])].map(read));
     });
-    const rows = padded.map((values) => candidateRows(values, batch));
     return chosen.map((_, i) => rows.map((byInstance) => byInstance[i]));
   });
   const parts = Array.from({ length: sentences }, (): Float32Array[][] => [[], []]);

@@ -7,15 +7,26 @@ import type { Tensor } from '../../gpu/tensor.ts';
 import { relationClasses, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
-import { add, binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
+import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
-import type { Epochs, Evaluated, Loaded, Losses, TrainingInput, Types, UseOptions } from '../definition.ts';
+import type {
+  Epochs,
+  Evaluated,
+  Loaded,
+  Logits,
+  Losses,
+  TrainingInput,
+  Types,
+  UseOptions,
+} from '../definition.ts';
+import { sumOfParts } from '../losses.ts';
+import { withoutPadding } from '../padding.ts';
 import { keptAnnotation, spanNotes } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
 import type { SpanCorpus } from '../spans/model.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
-import { candidateRows, joinRows, Packer, type Instance } from './packing.ts';
+import { Packer, type Instance } from './packing.ts';
 import { IGNORED, keptTargets, targetsOf, widestOf } from './rows.ts';
 
 export interface LaiRecipe extends TrainingRecipe {
@@ -34,9 +45,11 @@ export interface LaiTask {
   regularisation?: Regularisation;
 }
 
+export type LaiStage = Pick<Loaded<LaiTypes>, 'model' | 'tokenizer' | 'what'>;
+
 export interface LaiOptions extends UseOptions {
   /** The model of the relations stage. */
-  relations?: Pick<Loaded<LaiTypes>, 'model' | 'tokenizer' | 'what'>;
+  relations?: LaiStage;
   /** Word pieces that the windows of a long sentence share; see `wordWindows`. */
   overlap?: number;
 }
@@ -52,9 +65,12 @@ export interface LaiTypes extends Types {
   options: LaiOptions;
 }
 
-/** All instances of a corpus, and a way to batch some of them. Errors: InputError naming file and row. */
-function pack({ sentences, file }: SpanCorpus, packer: Packer) {
-  const { config } = packer;
+/**
+ * All instances of a corpus, and what makes a batch of some of them.
+ * @throws InputError naming file and row, or where there is no instance
+ */
+export function pack({ model: { config }, tokenizer }: LaiStage, { sentences, file }: SpanCorpus) {
+  const packer = new Packer(config, tokenizer);
   const instances = sentences.flatMap((sentence, i) => {
     const { entities } = keptAnnotation(sentence, widestOf(config));
     return packer.instances(i, packer.encode(sentence.tokens, `${file}: row ${i + 1}`), entities);
@@ -71,13 +87,7 @@ function pack({ sentences, file }: SpanCorpus, packer: Packer) {
     });
     return { batch, targets };
   };
-  return { instances, taskOf, width };
-}
-
-/** One batch of all instances, the gold alone kept. */
-export function wholeTask({ model, tokenizer }: Loaded<LaiTypes>, corpus: SpanCorpus): LaiTask {
-  const { instances, taskOf } = pack(corpus, new Packer(model.config, tokenizer));
-  return taskOf(instances);
+  return { instances, taskOf };
 }
 
 /** What of the gold the stage cannot express. */
@@ -88,22 +98,25 @@ export const goldNotes = (sentences: readonly Sentence[], config: LaiConfig): st
   );
 
 /** Shuffled instances. */
-export function epochs({ model, tokenizer, train, dev, recipe }: TrainingInput<LaiTypes>): Epochs<LaiTask> {
-  const { seed, dropout, coldStart } = recipe;
-  const { instances, taskOf, width } = pack(train, new Packer(model.config, tokenizer));
-  const { sentences } = train;
+export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
+  const { model, train, dev, recipe } = input;
+  const { instances, taskOf } = pack(input, train);
   return {
-    about: { sentences: sentences.length, instances: instances.length, dev: dev?.sentences.length ?? 0 },
-    notes: goldNotes(sentences, model.config),
-    identity: { train: sentences, dev: dev?.sentences },
+    about: {
+      sentences: train.sentences.length,
+      instances: instances.length,
+      dev: dev?.sentences.length ?? 0,
+    },
+    notes: goldNotes(train.sentences, model.config),
+    identity: { train: train.sentences, dev: dev?.sentences },
     ...shuffledEpochs(instances.length, recipe, (chosen, epoch, step) => {
       const task = taskOf(chosen.map((i) => instances[i]));
-      const candidates = task.batch.counts.reduce((sum, count) => sum + count, 0);
-      const positives = new Set<number>();
-      task.targets.forEach((target, at) => target > 0 && positives.add(Math.floor(at / width)));
       return {
-        counts: { positives: positives.size, negatives: candidates - positives.size },
-        batch: { ...task, filtered: epoch >= coldStart, regularisation: { p: dropout, seed, offset: step } },
+        counts: { candidates: task.batch.counts.reduce((sum, count) => sum + count, 0) },
+        batch: {
+          ...{ ...task, filtered: epoch >= recipe.coldStart },
+          regularisation: { p: recipe.dropout, seed: recipe.seed, offset: step },
+        },
       };
     }),
   };
@@ -118,37 +131,24 @@ export async function laiLosses(
   { batch, targets, filtered, regularisation }: LaiTask,
 ): Promise<Losses> {
   const { filter, classes } = model.forward(batch, regularisation);
-  const logits = (tensor: Tensor) => ({
-    tensor,
-    onHost(values: Float32Array) {
-      const data = joinRows(candidateRows(values, batch));
-      const width = tensor.shape[2];
-      return { dtype: 'f32' as const, shape: [data.length / width, width], data };
-    },
-  });
+  const logits = (tensor: Tensor): Logits => withoutPadding(tensor, batch.counts);
   if (model.config.stage === 'relations') {
     const [held, counted] = [(t: number) => Math.max(t, 0), (t: number) => Number(t !== IGNORED)].map((of) =>
       hostInts(targets.map(of), classes.shape),
     );
     const relation = binaryCrossEntropy(classes, held, counted);
-    return { loss: relation, parts: { relation }, logits: { relation_logits: logits(classes) } };
+    return sumOfParts({ relation }, { relation_logits: logits(classes) });
   }
   const entropy = (tensor: Tensor, rows: Int32Array): Tensor =>
     crossEntropy(reshape(tensor, [rows.length, tensor.shape[2]]), hostInts(rows), IGNORED);
-  if (!filter) {
-    const span = entropy(classes, targets);
-    return { loss: span, parts: { span }, logits: { span_logits: logits(classes) } };
-  }
+  const span_logits = logits(classes);
+  if (!filter) return sumOfParts({ span: entropy(classes, targets) }, { span_logits });
   const kept = keptTargets(targets, filtered ? await filter.read() : undefined);
-  const chosen = entropy(
-    filter,
-    targets.map((label) => Math.min(label, 1)),
-  );
+  const isEntity = targets.map((label) => Math.min(label, 1));
   // With nothing kept the span head is not part of the graph: AdamW leaves it alone.
-  const span = kept.some((target) => target !== IGNORED) ? entropy(classes, kept) : undefined;
-  return {
-    loss: span ? add(chosen, span) : chosen,
-    parts: { filter: chosen, span },
-    logits: { filter_logits: logits(filter), span_logits: logits(classes) },
-  };
+  const span = kept.some((label) => label !== IGNORED) ? entropy(classes, kept) : undefined;
+  return sumOfParts(
+    { filter: entropy(filter, isEntity), span },
+    { filter_logits: logits(filter), span_logits },
+  );
 }

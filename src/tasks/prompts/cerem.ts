@@ -1,7 +1,8 @@
 /** CEREM as a `Definition` (docs/cerem.md). */
 import { InputError } from '../../../kernels/errors.ts';
 import { Cerem, ceremAttention, ceremConfigJson, parseCeremConfig } from '../../models/cerem.ts';
-import { Fields, type Json } from '../../models/config.ts';
+import type { Json } from '../../models/config.ts';
+import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
 import { documentsJson } from '../corpus/tokens.ts';
 import type { Definition } from '../definition.ts';
@@ -64,13 +65,8 @@ export const cerem: Definition<CeremTypes> = {
     const vocab = buildVocab([...texts, ...prompts], { doLowerCase: false, minCount: Infinity });
     return createWordPieceTokenizer({ vocab, doLowerCase: false });
   },
-  complete(given, what, _train, { vocabSize }) {
-    const encoder = new Fields(given, what).object('encoder');
-    return parseCeremConfig(
-      { model: 'cerem', ...given, encoder: { vocab_size: vocabSize, ...encoder } },
-      what,
-    );
-  },
+  complete: (given, what, _train, { vocabSize }) =>
+    parseCeremConfig(withDefaults(given, what, { model: 'cerem' }, vocabSize), what),
   texts: ({ documents }) => documents.map(({ text }) => text),
   read: (text, file) => ({ ...parseDocuments(text, file), file }),
   check: checkSpans,

@@ -2,8 +2,9 @@
 import type { HostTensor } from '../../io/safetensors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { Cerem } from '../../models/cerem.ts';
-import { add, binaryCrossEntropy, hostInts } from '../../ops/index.ts';
+import { binaryCrossEntropy, hostInts } from '../../ops/index.ts';
 import type { Losses } from '../definition.ts';
+import { sumOfParts } from '../losses.ts';
 import type { PromptBatch } from './training.ts';
 
 /** Logits [B, L], those of padding exactly 0. */
@@ -22,12 +23,8 @@ export function promptLosses(model: Cerem, { batch, targets, training }: PromptB
     end: binaryCrossEntropy(logits.end, hostInts(targets.end, shape), mask),
   };
   const onHost = (values: Float32Array): HostTensor => withoutPadding(values, batch);
-  return {
-    loss: add(parts.start, parts.end),
-    parts,
-    logits: {
-      start_logits: { tensor: logits.start, onHost },
-      end_logits: { tensor: logits.end, onHost },
-    },
-  };
+  return sumOfParts(parts, {
+    start_logits: { tensor: logits.start, onHost },
+    end_logits: { tensor: logits.end, onHost },
+  });
 }

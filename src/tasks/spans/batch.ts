@@ -13,6 +13,7 @@ export interface EncodedSentence {
 
 /**
  * @param what the sentence, for errors: file and row
+ * @param taken positions that the encoder needs for something else
  * @throws InputError for no words, more pieces than the encoder has positions, a piece outside its vocabulary
  */
 export function encodeSentence(
@@ -20,6 +21,7 @@ export function encodeSentence(
   tokenizer: Tokenizer,
   encoder: BertConfig,
   what: string,
+  taken = 0,
 ): EncodedSentence {
   if (tokens.length === 0) throw new InputError(`${what}: a sentence of 0 words`);
   const { maxPositions, vocabSize } = encoder;
@@ -30,9 +32,9 @@ export function encodeSentence(
     for (const piece of pieces) ids.push(piece.id);
   });
   ids.push(tokenizer.sepId);
-  if (ids.length > maxPositions)
+  if (ids.length + taken > maxPositions)
     throw new InputError(
-      `${what}: ${tokens.length} words make ${ids.length} word pieces, more than the encoder's ${maxPositions} positions; split it`,
+      `${what}: ${tokens.length} words make ${ids.length} word pieces, more than the encoder's ${maxPositions} positions${taken > 0 ? `, of which annotations and markers take ${taken}` : ''}; split it`,
     );
   const outside = ids.find((id) => id >= vocabSize);
   if (outside !== undefined)

@@ -1,6 +1,7 @@
 /** ISER as a `Definition` (docs/iser.md). */
-import { Fields, type Json } from '../../models/config.ts';
+import type { Json } from '../../models/config.ts';
 import { Iser, iserConfigJson, parseIserConfig } from '../../models/iser.ts';
+import { withDefaults } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { fusionAttention } from './iser-attention.ts';
@@ -14,13 +15,8 @@ export const iser = spanDefinition<Iser>({
   configJson: iserConfigJson,
   build: (parameters, config, { pooler }) => new Iser(parameters, config, pooler),
   small,
-  complete(given, what, { sentences }, { vocabSize }) {
-    const encoder = new Fields(given, what).object('encoder');
-    return parseIserConfig(
-      { model: 'iser', ...labelSets(sentences), ...given, encoder: { vocab_size: vocabSize, ...encoder } },
-      what,
-    );
-  },
+  complete: (given, what, { sentences }, { vocabSize }) =>
+    parseIserConfig(withDefaults(given, what, { model: 'iser', ...labelSets(sentences) }, vocabSize), what),
   // The paper's (section 4.2.1).
   recipe: spanRecipe({ epochs: 70, lr: 2e-5, batch: 2 }),
   parts: ['span', 'relation'],

@@ -1,9 +1,9 @@
 /** The training loss of models of spans: the sum of the means of tags, spans and relations (docs/spec.md#stsn). */
-import type { HostTensor } from '../../io/safetensors.ts';
-import type { WordBatch } from '../../models/words.ts';
-import { add, binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
+import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
 import type { Losses } from '../definition.ts';
+import { sumOfParts } from '../losses.ts';
+import { withoutPadding } from '../padding.ts';
 import type { SpanBatch, SpanModel } from './model.ts';
 import { encodeTags } from './tags.ts';
 
@@ -19,19 +19,6 @@ export function tagTargets(
   const targets = new Int32Array(sentences.length * columns).fill(IGNORED);
   sentences.forEach((sentence, b) => targets.set(encodeTags(sentence, tags), b * columns));
   return targets;
-}
-
-/** Tag logits [B, n, tags] without the rows of padding: [Σ words, tags]. */
-function withoutPadding(values: Float32Array, { wordLengths, columns }: WordBatch, tags: number): HostTensor {
-  const words = wordLengths.reduce((n, length) => n + length, 0);
-  const flat = new Float32Array(words * tags);
-  let at = 0;
-  wordLengths.forEach((length, b) => {
-    const from = b * columns * tags;
-    flat.set(values.subarray(from, from + length * tags), at);
-    at += length * tags;
-  });
-  return { shape: [words, tags], dtype: 'f32', data: flat };
 }
 
 /**
@@ -64,19 +51,12 @@ export function spanLosses(
   const relation = related
     ? binaryCrossEntropy(relationLogits, hostInts(samples.relationTargets, pairs))
     : undefined;
-  const labelled = tag ? add(tag, span) : span;
-  return {
-    loss: relation ? add(labelled, relation) : labelled,
-    parts: { tag, span, relation },
-    logits: {
-      ...(tagLogits && {
-        tag_logits: {
-          tensor: tagLogits,
-          onHost: (values: Float32Array) => withoutPadding(values, batch, tags.length),
-        },
-      }),
+  return sumOfParts(
+    { tag, span, relation },
+    {
+      ...(tagLogits && { tag_logits: withoutPadding(tagLogits, batch.wordLengths) }),
       span_logits: { tensor: spanLogits },
       relation_logits: { tensor: relationLogits },
     },
-  };
+  );
 }

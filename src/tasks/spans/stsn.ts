@@ -2,6 +2,7 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, Stsn, stsnConfigJson, type StsnConfig } from '../../models/stsn.ts';
+import { withDefaults } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { tagSet } from './tags.ts';
@@ -28,19 +29,9 @@ export const stsn = spanDefinition<Stsn>({
   small,
   complete(given, what, { sentences }, { vocabSize }) {
     const labels = labelSets(sentences);
-    const fields = new Fields(given, what);
-    const entityTypes = fields.strings('entityTypes', labels.entityTypes);
-    const config = parseStsnConfig(
-      {
-        model: 'stsn',
-        relationTypes: labels.relationTypes,
-        tags: tagSet(sentences, entityTypes),
-        ...given,
-        entityTypes,
-        encoder: { vocab_size: vocabSize, ...fields.object('encoder') },
-      },
-      what,
-    );
+    const entityTypes = new Fields(given, what).strings('entityTypes', labels.entityTypes);
+    const defaults = { model: 'stsn', ...labels, tags: tagSet(sentences, entityTypes) };
+    const config = parseStsnConfig(withDefaults(given, what, defaults, vocabSize), what);
     checkTags(config, what);
     return config;
   },

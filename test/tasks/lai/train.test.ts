@@ -91,9 +91,9 @@ test('both stages learn six sentences by heart, and extract them together', asyn
 test('the filter has a say once the cold start is over', async (t) => {
   const { out, report } = await train({ stage: 'entities' }, { epochs: 30, coldStart: 15 });
   const epochs = logOf(out).filter(({ event }) => event === 'epoch');
-  t.deepEqual(epochs.map(({ positives }) => positives).slice(0, 2), Array(2).fill(epochs[0].positives));
+  t.deepEqual(epochs.map(({ candidates }) => candidates).slice(0, 2), Array(2).fill(epochs[0].candidates));
   t.equal(
-    Number(epochs[0].positives) + Number(epochs[0].negatives),
+    epochs[0].candidates,
     related.slice(0, 6).reduce((sum, { tokens: { length } }) => sum + 4 * length - 6, 0),
     'every span is a candidate',
   );
@@ -163,7 +163,7 @@ test('what does not go together is refused in one line', async (t) => {
   const long = [{ ...related[0], tokens: Array<string>(90).fill('x') }];
   t.match(
     await inputError(() => train({ stage: 'entities' }, {}, long)),
-    /^train.json: row 1: 90 words make 92 .* take \d+ positions/,
+    /^train.json: row 1: 90 words make 92 .* take \d+; split it$/,
   );
   t.match(
     await inputError(() => train({ stage: 'entities', maxCandidates: 0 }, {})),
@@ -183,7 +183,7 @@ test('what does not go together is refused in one line', async (t) => {
   );
   t.match(
     await inputError(check('relations', 'relations')),
-    /go with a model of stage entities, not with one of relations$/,
+    /goes with a model of stage entities, not with one of relations$/,
   );
   t.match(
     await inputError(() =>
@@ -194,7 +194,7 @@ test('what does not go together is refused in one line', async (t) => {
     /: a STSN, not a LAI-Net$/,
   );
   const model = await load(relations);
-  t.match(await inputError(() => model.extract('A text')), /relates entities and finds none/);
+  t.match(await inputError(() => model.extract('A text')), /a model of stage relations finds no entities/);
   t.match(
     await inputError(() => model.evaluate(corpus(one), { relations: model })),
     /not with one of relations$/,
