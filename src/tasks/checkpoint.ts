@@ -43,14 +43,10 @@ export async function openCheckpoint<T extends Types = Types>(
   const definition = (expected ?? definitionNamed(name)) as Definition<T>;
   const config = definition.parseConfig(json, path);
   const { extra: file } = definition;
-  const bytes = file && (await ifAny(source(file.file)));
+  const extraPath = `${what}/${file?.file}`;
+  const bytes = file && (await ifAny(source, file.file, extraPath));
   const extra =
-    file && bytes
-      ? file.parse(
-          parseObject(decodeUtf8(bytes, `${what}/${file.file}`), `${what}/${file.file}`),
-          `${what}/${file.file}`,
-        )
-      : undefined;
+    file && bytes ? file.parse(parseObject(decodeUtf8(bytes, extraPath), extraPath), extraPath) : undefined;
   return {
     ...{ definition, config, extra, what },
     async load(runtime) {

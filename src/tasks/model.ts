@@ -98,7 +98,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
 
 /**
  * Loads a model: of any kind, or of `definition` alone.
- * @param source the files of the model's folder by name; undefined, or a rejection, where there is none
+ * @param source the files of the model's folder by name; see `Source`
  * @param what names the source in errors
  * @throws InputError naming the file that is missing or malformed, and what is wrong with it
  */

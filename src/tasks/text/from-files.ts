@@ -1,6 +1,6 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
-import { ifAny } from '../../io/source.ts';
+import { ifAny, type Source } from '../../io/source.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
 import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
 import { sentencePieceDefinition } from './sentencepiece.ts';
@@ -51,15 +51,15 @@ export function tokenizerFromFiles(
 }
 
 /**
- * The tokenizer of a model from any source of files; a `spiece.model` is read where there is no other vocabulary. A
- * source that rejects for a name has no such file. Errors: as `tokenizerFromFiles`.
+ * The tokenizer of a model from any source of files; a `spiece.model` is read where there is no other vocabulary.
+ * Errors: as `tokenizerFromFiles` and `ifAny`.
  * @param pathOf names a file in errors
  */
 export async function tokenizerFromSource(
-  source: (name: string) => Promise<Uint8Array | undefined>,
+  source: Source,
   pathOf: (file: string) => string,
 ): Promise<Tokenizer> {
-  const bytes = (file: string) => ifAny(source(file));
+  const bytes = (file: string) => ifAny(source, file, pathOf(file));
   const files: Record<string, string> = {};
   for (const file of [VOCAB_FILE, DEFINITION_FILE, CONFIG_FILE]) {
     const found = await bytes(file);

@@ -5,7 +5,6 @@
 import { InputError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
-import { ifAny } from '../../io/source.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
 import { CONFIG, checkpointFiles } from '../checkpoint.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
@@ -25,7 +24,7 @@ import {
   type TrainingState,
 } from './state.ts';
 import { trainStep } from './step.ts';
-import { LAST, type Storage } from './storage.ts';
+import { LAST, storedFile, type Storage } from './storage.ts';
 
 const LOG = 'log.jsonl';
 const CURVE = 'curve.svg';
@@ -185,7 +184,7 @@ class Run<T extends Types> {
     const { parameters } = model;
     const own = tokenizerFiles(tokenizer);
     for (const name of [VOCAB_FILE, CONFIG_FILE])
-      if (!(name in own) && (await ifAny(storage.source(name))))
+      if (!(name in own) && (await storedFile(storage, name)))
         throw new InputError(
           `${storage.name}/${name}: would be taken for a part of the model's tokenizer; choose another folder`,
         );
@@ -220,11 +219,11 @@ class Run<T extends Types> {
       this.#optimizer,
     );
     await storage.write(LAST, {});
-    const log = (await ifAny(storage.source(LOG))) ?? new Uint8Array();
+    const log = (await storedFile(storage, LOG)) ?? new Uint8Array();
     this.#log = new TextDecoder().decode(log.subarray(0, this.#state.logBytes));
     await storage.write('', { [LOG]: this.#log });
     // Killed between its first two checkpoints, a run has a state to resume from and no model yet.
-    if (!(await ifAny(storage.source(CONFIG)))) await this.#saveBest();
+    if (!(await storedFile(storage, CONFIG))) await this.#saveBest();
     this.#savedAt = Date.now();
   }
 

@@ -5,7 +5,7 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensors.ts';
-import { ifAny, tensorsOf } from '../../io/source.ts';
+import { tensorsOf } from '../../io/source.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { FileSource, type Parameters } from '../../nn/parameters.ts';
@@ -14,7 +14,7 @@ import { checkpointFiles, WEIGHTS } from '../checkpoint.ts';
 import type { Definition, TrainingInput, Types } from '../definition.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
 import { parseRecipe, type TrainingRecipe } from './recipe.ts';
-import { LAST, type Storage } from './storage.ts';
+import { LAST, storedFile, type Storage } from './storage.ts';
 
 const TRAINER = 'trainer.json';
 const OPTIMIZER = 'optimizer.safetensors';
@@ -140,8 +140,8 @@ function parseState<T extends Types>(
   return state;
 }
 
-const trainerJson = async ({ source }: Storage): Promise<Uint8Array | undefined> =>
-  ifAny(source(`${LAST}/${TRAINER}`));
+const trainerJson = async (storage: Storage): Promise<Uint8Array | undefined> =>
+  storedFile(storage, `${LAST}/${TRAINER}`);
 
 /** Whether a storage holds a training run that can be resumed. */
 export const canResume = async (storage: Storage): Promise<boolean> =>

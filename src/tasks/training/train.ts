@@ -1,17 +1,16 @@
 /** A training from data to model, from anywhere: what is new is planned, what was begun is continued. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../gpu/runtime.ts';
+import type { Source } from '../../io/source.ts';
 import type { Json } from '../../models/config.ts';
-import { newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
+import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { defaultRecipe, parseRecipe, recipeOf } from './recipe.ts';
+import { parseRecipe, recipeOf } from './recipe.ts';
 import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState } from './state.ts';
-import { LAST, type Storage } from './storage.ts';
-import { CONFIG } from '../checkpoint.ts';
-import { ifAny, type Source } from '../../io/source.ts';
+import { LAST, storedFile, type Storage } from './storage.ts';
 
 /** What a training learns from, and how a new model starts. */
 export interface Start<T extends Types = Types> {
@@ -102,7 +101,7 @@ export async function planResume<T extends Types>(
 
 /** Errors: InputError where a storage holds a model or a run, which a new one would write over. */
 export async function refuseModel(storage: Storage, advice: string): Promise<void> {
-  if ((await canResume(storage)) || (await ifAny(storage.source(CONFIG))))
+  if ((await canResume(storage)) || (await storedFile(storage, CONFIG)))
     throw new InputError(`${storage.name}: already holds a model; ${advice}`);
 }
 
@@ -161,5 +160,3 @@ export async function train<T extends Types>(
     : planTraining(definition, { ...options, train: corpus });
   return (await runTraining(runtime, planned, options)).report;
 }
-
-export { defaultRecipe };
