@@ -28,6 +28,9 @@ export async function askedModel(args: Arguments, command: string): Promise<Aske
     const dir = option.kind === 'model' ? args.optional(flagOf(key)) : undefined;
     if (dir !== undefined) others.push([key, await openFolder(dir)]);
   }
+  const { extra } = definition;
+  if (extra && opened.extra === undefined && !(extra.option in options))
+    args.fail(`--${extra.option} is missing, and ${opened.what} holds no ${extra.file}`);
   definition.checkOptions?.(opened.config, Object.fromEntries(others.map(([key, other]) => [key, other])));
   return {
     opened,

@@ -82,7 +82,7 @@ export const lai: Definition<LaiTypes> = {
     relations: {
       kind: 'model',
       value: 'DIR',
-      doc: 'a model of relations among the entities that --model finds',
+      doc: 'a model of relations among the entities that the model finds',
     },
     overlap: overlapOption,
   },

@@ -100,10 +100,12 @@ export const cerem: Definition<CeremTypes> = {
   pretrainedRecipe: (dev) => ({ lr: 5e-5, ...(dev && { freezeUntil: 0.2 }) }),
   checkStart({ freezeUntil }, { pretrained, dev }) {
     if (freezeUntil > 0 && !pretrained)
-      throw new InputError('--freeze-until goes with --encoder: random weights are never frozen');
+      throw new InputError(
+        'recipe: "freezeUntil" needs a pretrained encoder: random weights are never frozen',
+      );
     if (freezeUntil > 0 && !dev)
-      throw new InputError('--freeze-until needs --dev, whose score ends the freezing');
-    return pretrained && !dev ? ['without --dev the encoder is not frozen at first'] : [];
+      throw new InputError('recipe: "freezeUntil" needs dev data, whose score ends the freezing');
+    return pretrained && !dev ? ['without dev data the encoder is not frozen at first'] : [];
   },
   parts: ['start', 'end'],
   counted: ['positives', 'negatives'],
@@ -145,7 +147,7 @@ export const cerem: Definition<CeremTypes> = {
     out: {
       kind: 'output',
       value: 'F',
-      doc: 'predictions to write, a corpus in the form of --data',
+      doc: 'predictions to write, a corpus in the form of the data',
       commands: ['eval'],
     },
   },

@@ -73,7 +73,7 @@ export interface CeremTypes extends Types {
 
 /** The schema of a model or of its options. Errors: InputError where there is none. */
 export function neededSchema({ extra, what }: { extra: Schema | undefined; what: string }): Schema {
-  if (!extra) throw new InputError(`${what}: holds no schema.json; say with --schema what to look for`);
+  if (!extra) throw new InputError(`${what}: holds no schema.json, and no schema is given`);
   return extra;
 }
 

@@ -49,7 +49,7 @@ export async function trainStep<T extends Types>(
     if (!Object.values(sums).every(Number.isFinite)) {
       const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);
       throw new SpanwiseError(
-        `training diverged at step ${step + 1} (${shown.join(', ')}); try a lower --lr`,
+        `training diverged at step ${step + 1} (${shown.join(', ')}); try a lower lr`,
       );
     }
     return sums;

@@ -266,7 +266,7 @@ test('a loss that is not finite any more ends the run, and the checkpoint stays'
   );
   options.model.parameters.release();
   t.ok(error instanceof SpanwiseError && !(error instanceof InputError));
-  t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower --lr/);
+  t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower lr/);
   t.ok(await canResume(folderStorage(options.out)));
   for (const dir of [options.out, join(options.out, 'last')]) {
     const { model } = await loadModel(runtime, dir, stsn);
