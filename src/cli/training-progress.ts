@@ -32,7 +32,8 @@ export function trainingProgress(
         progress.show(`epoch ${e.epoch}, dev scores: ${e.what}, ${e.done} of ${e.total}`);
       if (e.event !== 'epoch') return;
       progress.clear();
-      const parts = definition.parts.map((part) => `${part} ${fixed(e[part])}`).join(', ');
+      const own = definition.parts.filter((part) => part in e);
+      const parts = own.map((part) => `${part} ${fixed(e[part])}`).join(', ');
       const scores = e.dev ? `  ${devText(e.dev as Record<string, number>, definition)}` : '';
       write(
         `epoch ${e.epoch}  loss ${fixed(e.loss)} (${parts})${e.frozen ? ', encoder frozen' : ''}${scores}` +

@@ -62,7 +62,7 @@ export interface RunOptions<T extends Types = Types> {
 export interface TrainingReport<E = unknown> {
   /** Steps made by this process: fewer than the run's where it was resumed. */
   steps: number;
-  /** Losses of the last epoch, means over its steps; zeros where a finished run was resumed. */
+  /** Losses of the last epoch, means over its steps, of the parts that the model has; zeros where a finished run was resumed. */
   loss: LossValues;
   /** Without a dev corpus the epoch alone; without `f1` and `dev` where the best epoch came before the resume. */
   best: { epoch: number; score?: number; f1?: Readonly<Record<string, number>>; dev?: E };
@@ -265,14 +265,15 @@ class Run<T extends Types> {
     const state = this.#state;
     const started = Date.now();
     const epoch = this.#epochs.epoch(state.epoch, state.best);
+    let own: string[] = [];
     while (state.batch < batches) {
       if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) await this.#save();
       const step = state.epoch * batches + state.batch;
       const losses = await this.#step(epoch.batch(state.batch, step), step);
+      own = Object.keys(losses);
       onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch: state.epoch + 1, ...losses });
     }
-    const means = { ...state.sums };
-    for (const key of Object.keys(means)) means[key] /= batches;
+    const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
     const { counts } = state;
     const dev = await this.#score();
     state.epoch++;
@@ -298,7 +299,9 @@ class Run<T extends Types> {
     const line = `${JSON.stringify(event)}\n`;
     await storage.append(LOG, line);
     this.#log += line;
-    await storage.write('', { [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts]) });
+    await storage.write('', {
+      [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts.filter((part) => part in means)]),
+    });
     await this.#save();
     onEvent?.(event);
     return means;

@@ -19,7 +19,7 @@ import { LAST, storedFile, type Storage } from './storage.ts';
 const TRAINER = 'trainer.json';
 const OPTIMIZER = 'optimizer.safetensors';
 
-/** Loss parts by name, `loss` their sum, and `gradNorm` before clipping; of one step, or means over steps. */
+/** Loss parts by name, `loss` their sum, and `gradNorm` before clipping: sums, of one step, or means over steps. */
 export type LossValues = Record<string, number>;
 
 /** SHA-256 of what a resumed run must share with the one it continues. */

@@ -3,14 +3,14 @@ import { SpanwiseError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
 import { record, scale } from '../../ops/index.ts';
 import { clipGradNorm, type AdamW } from '../../optim/index.ts';
-import type { Definition, MicroBatch, Types } from '../definition.ts';
-import { noLosses, type LossValues } from './state.ts';
+import type { Definition, Losses, MicroBatch, Types } from '../definition.ts';
+import type { LossValues } from './state.ts';
 
 /**
  * One step on a batch that goes through the model in parts: one submit (unless the work is large), one wait. The
  * gradient is that of the parts' means, each weighed by its share.
  * @param step from 0, over the whole run, for messages
- * @returns the batch's losses, likewise weighed
+ * @returns the batch's losses, likewise weighed: of the parts that the model has
  * @throws SpanwiseError when one is not finite
  */
 export async function trainStep<T extends Types>(
@@ -25,6 +25,7 @@ export async function trainStep<T extends Types>(
   const { runtime } = parameters;
   return runtime.scope(async () => {
     parameters.zeroGrad();
+    const sums: LossValues = {};
     const found: { part: string; share: number; tensor: Tensor }[] = [];
     for (const { share, batch: part } of batch) {
       const { result, tape } = await record(runtime, async () => {
@@ -32,8 +33,10 @@ export async function trainStep<T extends Types>(
         return { all, weighed: share === 1 ? all.loss : scale(all.loss, share) };
       });
       const first = found.length;
-      for (const name of ['loss', ...parts]) {
-        const tensor = name === 'loss' ? result.all.loss : result.all.parts[name];
+      const all: Losses['parts'] = { loss: result.all.loss, ...result.all.parts };
+      for (const name of ['loss', ...parts].filter((name) => name in all)) {
+        sums[name] ??= 0;
+        const tensor = all[name];
         if (tensor) found.push({ part: name, share, tensor });
       }
       tape.backward(
@@ -44,13 +47,11 @@ export async function trainStep<T extends Types>(
     const { scale: factor, norm } = clipGradNorm(parameters, clip);
     optimizer.step(lr, factor);
     const [gradNorm, ...values] = await runtime.readAll([norm, ...found.map(({ tensor }) => tensor)]);
-    const sums: LossValues = { ...noLosses(parts), gradNorm: gradNorm[0] };
+    sums.gradNorm = gradNorm[0];
     found.forEach(({ part, share }, i) => (sums[part] += share * values[i][0]));
     if (!Object.values(sums).every(Number.isFinite)) {
       const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);
-      throw new SpanwiseError(
-        `training diverged at step ${step + 1} (${shown.join(', ')}); try a lower lr`,
-      );
+      throw new SpanwiseError(`training diverged at step ${step + 1} (${shown.join(', ')}); try a lower lr`);
     }
     return sums;
   });

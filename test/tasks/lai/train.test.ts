@@ -97,6 +97,11 @@ test('the filter has a say once the cold start is over', async (t) => {
     related.slice(0, 6).reduce((sum, { tokens: { length } }) => sum + 4 * length - 6, 0),
     'every span is a candidate',
   );
+  t.deepEqual(
+    Object.keys(epochs[0]).slice(2, 6),
+    ['loss', 'filter', 'span', 'gradNorm'],
+    'no loss of the other stage',
+  );
   t.equal(report.submitsPerStep, 2, 'what the filter says is read in the middle of a step');
   const model = await load(out);
   t.ok((await model.evaluate(corpus(related.slice(0, 6)))).ner!.micro.f1 > 0.6, 'it learns all the same');
