@@ -4,7 +4,7 @@ import { byLength } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import { joinRows, rowsWithin } from '../padding.ts';
 import type { Prediction } from '../spans/decode.ts';
-import { entitiesWithin, predictWindows } from '../spans/windows.ts';
+import { entitiesWithin, predictWindows, type Window } from '../spans/windows.ts';
 import { Packer, type Instance } from './packing.ts';
 import { entitiesOf, relationsOf } from './rows.ts';
 import type { LaiOptions, LaiStage, LaiTypes } from './training.ts';
@@ -35,7 +35,7 @@ export function predict(
       const instances = windows.flatMap(({ sentence, tokens }, w) =>
         packer.instances(w, packer.encode(tokens, what(sentence)), found[w].entities),
       );
-      const logits = await logitsOf(model, packer, instances, windows.length, options);
+      const logits = await logitsOf(model, packer, instances, windows, options);
       const { config } = model;
       found.forEach((prediction, w) => {
         const [classes, filter] = logits[w];
@@ -51,16 +51,20 @@ export function predict(
   });
 }
 
-/** By sentence the logits of its candidates: of the classes, and of the filter where there is one. */
+/** By window the logits of its candidates: of the classes, and of the filter where there is one. */
 async function logitsOf(
   model: LaiTypes['model'],
   packer: Packer,
   instances: readonly Instance[],
-  sentences: number,
+  windows: readonly Window[],
   options: LaiOptions,
 ): Promise<Float32Array[][]> {
   const length = ({ encoded, spans }: Instance): number => encoded.ids.length + spans.length;
-  const found = await byLength(instances, length, options, model.config.stage, async (chosen) => {
+  const counted = {
+    what: `${model.config.stage} of sentences`,
+    of: ({ sentence }: Instance) => windows[sentence].sentence,
+  };
+  const found = await byLength(instances, length, options, counted, async (chosen) => {
     const batch = packer.batch(chosen);
     const rows = await model.parameters.runtime.scope(() => {
       const { classes, filter } = model.forward(batch);
@@ -69,7 +73,7 @@ async function logitsOf(
     });
     return chosen.map((_, i) => rows.map((byInstance) => byInstance[i]));
   });
-  const parts = Array.from({ length: sentences }, (): Float32Array[][] => [[], []]);
+  const parts = Array.from(windows, (): Float32Array[][] => [[], []]);
   instances.forEach(({ sentence }, i) => found[i].forEach((rows, kind) => parts[sentence][kind].push(rows)));
   return parts.map((kinds) => kinds.map(joinRows));
 }

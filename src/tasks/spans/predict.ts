@@ -32,15 +32,23 @@ export async function predict(
   checkCounts({ pairChunk });
   const { encoder } = model.config;
   return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
-    const encoded = windows.map(({ sentence, tokens }) =>
-      encodeSentence(tokens, tokenizer, encoder, what(sentence)),
-    );
+    const inputs = windows.map(({ sentence, tokens }) => ({
+      sentence,
+      encoded: encodeSentence(tokens, tokenizer, encoder, what(sentence)),
+    }));
     return byLength(
-      encoded,
-      ({ ids }) => ids.length,
+      inputs,
+      ({ encoded: { ids } }) => ids.length,
       options,
-      'sentences',
-      (batch) => predictBatch(model, batch, tokenizer.padId, pairChunk, policy),
+      { what: 'sentences', of: ({ sentence }) => sentence },
+      (batch) =>
+        predictBatch(
+          model,
+          batch.map(({ encoded }) => encoded),
+          tokenizer.padId,
+          pairChunk,
+          policy,
+        ),
     );
   });
 }
