@@ -163,6 +163,7 @@ export class Cerem {
       start: new Linear(parameters.in('start'), 'pointer', size, 1),
       end: new Linear(parameters.in('end'), 'pointer', size, 1),
     };
+    parameters.place();
   }
 
   /**

@@ -50,10 +50,12 @@ export class Tape implements Recorder {
       for (const node of this.#nodes.splice(0).reverse()) {
         const upstream = node.outputs.map((output) => grads.get(output));
         if (upstream.some((grad) => grad)) {
-          const inputGrads = node.backward(upstream);
+          const places = node.inputs.map((input) => input.home?.claim());
+          const inputGrads = node.backward(upstream, places);
           node.inputs.forEach((input, i) => {
             const grad = inputGrads[i];
             if (grad) this.#add(grads, input, grad);
+            if (grad !== places[i]) places[i]?.release();
           });
           for (const grad of upstream) grad?.release();
         }
@@ -76,6 +78,16 @@ export class Tape implements Recorder {
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
   #add(grads: Map<Tensor, Tensor>, input: Tensor, grad: Tensor): void {
+    const parts = input.home?.parts;
+    if (parts) {
+      let first = 0;
+      for (const part of parts) {
+        this.#add(grads, part, grad.slice(first, part.shape));
+        first += part.size;
+      }
+      grad.release();
+      return;
+    }
     const leaf = !this.#made.has(input);
     const existing = leaf ? input.grad : grads.get(input);
     if (existing) {
