@@ -248,8 +248,15 @@ export class Runtime implements TensorRuntime {
       shapes[name] = value.shape;
       host[name] = value.data;
     }
-    const plan = kernel.plan({ shapes, params, caps: this.caps, host, wanted: options.wanted });
-    return this.run(plan, present, options.label ?? 'activations', options.into);
+    const plan = kernel.plan({
+      shapes,
+      params,
+      caps: this.caps,
+      host,
+      wanted: options.wanted,
+      add: options.add,
+    });
+    return this.run(plan, present, options.label ?? 'activations', options.into, options.add);
   }
 
   /** Records a plan's dispatches; allocates its outputs (under `label`) and its scratch, which is freed at once. */
@@ -258,13 +265,14 @@ export class Runtime implements TensorRuntime {
     inputs: Readonly<Record<string, Tensor>>,
     label: Label = 'activations',
     into: KernelOptions['into'] = {},
+    add: readonly string[] = [],
   ): Record<string, Tensor> {
     const outputs: Record<string, Tensor> = {};
     const bound: Record<string, Tensor> = { ...inputs };
     for (const [name, output] of Object.entries(plan.outputs)) {
       const target = plan.inPlace?.[name];
       // One buffer cannot be read and written in one dispatch, and places may share one.
-      const place = into[name] && !readsOutput(plan, name) ? into[name] : undefined;
+      const place = add.includes(name) || (into[name] && !readsOutput(plan, name)) ? into[name] : undefined;
       outputs[name] = target ? inputs[target] : (place ?? this.empty(output.shape, output.dtype, label));
       bound[name] = outputs[name];
     }

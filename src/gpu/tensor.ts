@@ -14,6 +14,14 @@ export interface KernelOptions {
   label?: Label;
   /** Tensors of their shapes that outputs are written to in place of new ones, where the plan reads none of them. */
   into?: Readonly<Record<string, Tensor | undefined>>;
+  /** Those of them that are added to: outputs that the kernel `adds`. */
+  add?: readonly string[];
+}
+
+/** A tensor for a gradient: it is written there, or added to the one that is there. */
+export interface Place {
+  tensor: Tensor;
+  add: boolean;
 }
 
 /** What operations ask of the runtime of a tensor; see Runtime, which is it. */
@@ -50,11 +58,11 @@ export interface Node {
   /**
    * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
    * The tape adds to the returned tensors in place, so each is a new one, and no two share memory; a view of a given
-   * gradient is fine, and so is the tensor in `places`, where the gradient may be written.
+   * gradient is fine, and so is the tensor in `places` where that was used.
    */
   backward(
     grads: readonly (Tensor | undefined)[],
-    places: readonly (Tensor | undefined)[],
+    places: readonly (Place | undefined)[],
   ): readonly (Tensor | undefined)[];
   /** Tensors that only this node still needs once its backward has run. */
   saved: readonly Tensor[];

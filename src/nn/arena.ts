@@ -151,13 +151,19 @@ export class Arena {
   }
 
   /**
-   * Parameters [n, ...] that were taken and not used yet, below one another: [Σ n, ...], without a copy.
-   * @returns undefined where they cannot lie in a row: one of them is no multiple of 64 elements
+   * Parameters [n, ...] that were taken and not used yet, below one another: [Σ n, ...], without a copy. Those that lie in
+   * a row may be part of such a tensor again.
+   * @returns undefined where they cannot: one of them is no multiple of 64 elements, in use, or in another row
    */
   join(slots: readonly Slot[]): Tensor | undefined {
-    if (slots.some((slot) => slot.size % ALIGN !== 0 || !this.#waiting.includes(slot))) return undefined;
+    const fit = (slot: Slot): boolean =>
+      slot.size % ALIGN === 0 && slot.decay === slots[0].decay && this.#waiting.includes(slot);
+    if (!slots.every(fit)) return undefined;
+    const { row } = slots[0];
+    const at = row.indexOf(slots[0]);
+    if (slots.every((slot) => slot.row.length === 1)) for (const slot of slots) slot.row = slots;
+    else if (slots.some((slot, i) => slot !== row[at + i])) return undefined;
     const rows = slots.reduce((sum, { tensor }) => sum + tensor.shape[0], 0);
-    for (const slot of slots) slot.row = slots;
     const shape = [rows, ...slots[0].tensor.shape.slice(1)];
     const joined = new Tensor(this.runtime, shape, 'f32', slots[0]);
     joined.requiresGrad = true;

@@ -60,9 +60,14 @@ export function apply(
         (name) => grads[visible.indexOf(name)] ?? zerosLike(outputs[name]),
         differentiable.map(([name]) => name),
       );
-      const into = Object.fromEntries(request.wanted.map((name, i) => [name, places[i]]));
+      const { adds = [] } = request.kernel;
+      const used = request.wanted.map((name, i) =>
+        places[i]?.add && !adds.includes(name) ? undefined : places[i],
+      );
       const gradients = runtime.kernel(request.kernel, request.inputs, {
-        ...{ ...request, into },
+        ...request,
+        into: Object.fromEntries(request.wanted.map((name, i) => [name, used[i]?.tensor])),
+        add: request.wanted.filter((_, i) => used[i]?.add),
         label: 'gradients',
       });
       for (const tensor of zeros) tensor.release();

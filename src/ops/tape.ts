@@ -6,7 +6,7 @@
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import type { Node, Recorder, Tensor } from '../gpu/tensor.ts';
+import type { Node, Place, Recorder, Tensor } from '../gpu/tensor.ts';
 
 export class Tape implements Recorder {
   readonly #runtime: Runtime;
@@ -50,12 +50,14 @@ export class Tape implements Recorder {
       for (const node of this.#nodes.splice(0).reverse()) {
         const upstream = node.outputs.map((output) => grads.get(output));
         if (upstream.some((grad) => grad)) {
-          const places = node.inputs.map((input) => input.home?.claim());
+          const places = node.inputs.map((input, i) =>
+            node.inputs.indexOf(input) === i ? this.#place(grads, input) : undefined,
+          );
           const inputGrads = node.backward(upstream, places);
           node.inputs.forEach((input, i) => {
-            const grad = inputGrads[i];
-            if (grad) this.#add(grads, input, grad);
-            if (grad !== places[i]) places[i]?.release();
+            const [grad, place] = [inputGrads[i], places[i]];
+            if (grad && !(place?.add && grad === place.tensor)) this.#add(grads, input, grad);
+            if (place && !place.add && grad !== place.tensor) place.tensor.release();
           });
           for (const grad of upstream) grad?.release();
         }
@@ -74,6 +76,14 @@ export class Tape implements Recorder {
     this.#nodes.length = 0;
     for (const tensor of this.#made) tensor.requiresGrad = false;
     this.#made.clear();
+  }
+
+  /** Where a kernel may write the gradient of an input, or add it. */
+  #place(grads: Map<Tensor, Tensor>, input: Tensor): Place | undefined {
+    const existing = this.#made.has(input) ? grads.get(input) : input.grad;
+    if (existing) return { tensor: existing, add: true };
+    const tensor = input.home?.claim();
+    return tensor && { tensor, add: false };
   }
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
