@@ -5,6 +5,7 @@ import {
   expectShape,
   f32,
   foldGrid,
+  isAdded,
   isWanted,
   numberParam,
   shapeOf,
@@ -54,15 +55,17 @@ function sizesOf(kernel: string, request: PlanRequest): Sizes {
   return { shape, rows: rowsOf(shape), d, RESIDUAL: Number(added !== undefined) };
 }
 
-/** Gradient of x + residual, written to `outputs` (one tensor or two). */
-function sumGradient(sizes: Sizes, outputs: readonly string[], caps: Caps): Dispatch {
+/** Gradient of x + residual, written to `outputs` (one tensor or two) or added to those of them in `request.add`. */
+function sumGradient(sizes: Sizes, outputs: readonly string[], request: PlanRequest): Dispatch {
   const { rows, d, RESIDUAL } = sizes;
+  const { caps } = request;
+  const [ADD = 0, ADD_COPY = 0] = outputs.map((name) => Number(isAdded(request, name)));
   const { constants, uniforms, workgroups } = rowGrid(rows, d, caps);
   return {
     label: 'layer-norm-backward',
     shader: 'layer-norm-backward',
     entryPoint: 'main',
-    constants: { ...constants, RESIDUAL, COPY: outputs.length - 1 },
+    constants: { ...constants, RESIDUAL, COPY: outputs.length - 1, ADD, ADD_COPY },
     bindings: [
       read('x'),
       ...(RESIDUAL ? [read('residual')] : []),
@@ -72,8 +75,8 @@ function sumGradient(sizes: Sizes, outputs: readonly string[], caps: Caps): Disp
     uniforms: [...uniforms, f32(d)],
     workgroups,
     macs: 2 * rows * d,
-    flops: 4 * rows * d + rows * ((9 + 2 * RESIDUAL) * d + 2),
-    bytesRead: 4 * ((2 + RESIDUAL) * rows * d + d + 2 * rows),
+    flops: 4 * rows * d + rows * ((9 + 2 * RESIDUAL + ADD + ADD_COPY) * d + 2),
+    bytesRead: 4 * ((2 + RESIDUAL + ADD + ADD_COPY) * rows * d + d + 2 * rows),
     bytesWritten: 4 * rows * d * outputs.length,
   };
 }
@@ -205,6 +208,7 @@ export const layerNorm: Kernel = {
       { name: 'grad_bias', dtype: 'f32', shape: '[d]' },
       { name: 'grad_residual', dtype: 'f32', shape: '[..., d]', optional: true },
     ],
+    adds: ['grad_x', 'grad_residual'],
     params: [],
     plan(request) {
       const { caps } = request;
@@ -229,7 +233,7 @@ export const layerNorm: Kernel = {
       const dispatches: Dispatch[] = [];
       let scratch: Record<string, TensorSpec> = {};
       if (rows * d > 0) {
-        if (rowGradients.length > 0) dispatches.push(sumGradient(sizes, rowGradients, caps));
+        if (rowGradients.length > 0) dispatches.push(sumGradient(sizes, rowGradients, request));
         if (columnGradients.length > 0) {
           const parameters = parameterGradients(sizes, columnGradients, caps);
           dispatches.push(...parameters.dispatches);
