@@ -5,6 +5,7 @@ import {
   expectShape,
   foldGrid,
   hostOf,
+  isAdded,
   shapeOf,
   sizeOf,
   spec,
@@ -97,6 +98,7 @@ export const embedding: Kernel = {
     doc: 'grad_table[v] = the sum of the rows of grad_out whose id is v',
     inputs: [...inputs, { name: 'grad_out', dtype: 'f32', shape: '[..., d]' }],
     outputs: [{ name: 'grad_table', dtype: 'f32', shape: '[V, d]' }],
+    adds: ['grad_table'],
     params,
     plan(request) {
       const name = 'embedding-backward';
@@ -109,7 +111,7 @@ export const embedding: Kernel = {
         v,
       );
       return {
-        ...segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps),
+        ...segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps, isAdded(request, 'grad_table')),
         outputs: { grad_table: spec([v, d]) },
       };
     },

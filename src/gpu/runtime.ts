@@ -138,7 +138,7 @@ export class Runtime implements TensorRuntime {
     this.#guard(`${what} of [${tensor.shape}]`, () =>
       this.device.queue.writeBuffer(
         tensor.buffer,
-        0,
+        tensor.offset,
         data.buffer as ArrayBuffer,
         data.byteOffset,
         data.byteLength,
@@ -215,7 +215,7 @@ export class Runtime implements TensorRuntime {
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
-    const storage: Storage = { block, references: 0 };
+    const storage: Storage = { block, offset: 0, references: 0, free: () => this.memory.give(block) };
     return this.track(new Tensor(this, shape, dtype, storage));
   }
 
@@ -248,8 +248,15 @@ export class Runtime implements TensorRuntime {
       shapes[name] = value.shape;
       host[name] = value.data;
     }
-    const plan = kernel.plan({ shapes, params, caps: this.caps, host, wanted: options.wanted });
-    return this.run(plan, present, options.label ?? 'activations');
+    const plan = kernel.plan({
+      shapes,
+      params,
+      caps: this.caps,
+      host,
+      wanted: options.wanted,
+      add: options.add,
+    });
+    return this.run(plan, present, options.label ?? 'activations', options.into, options.add);
   }
 
   /** Records a plan's dispatches; allocates its outputs (under `label`) and its scratch, which is freed at once. */
@@ -257,12 +264,16 @@ export class Runtime implements TensorRuntime {
     plan: Plan,
     inputs: Readonly<Record<string, Tensor>>,
     label: Label = 'activations',
+    into: KernelOptions['into'] = {},
+    add: readonly string[] = [],
   ): Record<string, Tensor> {
     const outputs: Record<string, Tensor> = {};
     const bound: Record<string, Tensor> = { ...inputs };
     for (const [name, output] of Object.entries(plan.outputs)) {
       const target = plan.inPlace?.[name];
-      outputs[name] = target ? inputs[target] : this.empty(output.shape, output.dtype, label);
+      // One buffer cannot be read and written in one dispatch, and places may share one.
+      const place = add.includes(name) || (into[name] && !readsOutput(plan, name)) ? into[name] : undefined;
+      outputs[name] = target ? inputs[target] : (place ?? this.empty(output.shape, output.dtype, label));
       bound[name] = outputs[name];
     }
     const scratch = Object.entries(plan.scratch).map(([name, s]) => {
@@ -300,9 +311,13 @@ export class Runtime implements TensorRuntime {
           `${dispatch.label}: "${binding.tensor}" [${tensor.shape}] is ${tensor.bytes} bytes, over the device's ` +
             `maxStorageBufferBindingSize of ${limit}`,
         );
-      const block = tensor.block;
+      const { block, offset } = tensor;
+      if (offset % this.caps.minStorageBufferOffsetAlignment !== 0)
+        throw new SpanwiseError(
+          `${dispatch.label}: "${binding.tensor}" begins at byte ${offset} of a buffer`,
+        );
       block.lastUse = this.#batch;
-      return { block, offset: 0, size: Math.min(boundBytes(tensor.bytes), block.size) };
+      return { block, offset, size: Math.min(boundBytes(tensor.bytes), block.size - offset) };
     });
     this.#commands.push({ dispatch, key: pipelineKey(dispatch), bound, work: this.meter.record(dispatch) });
   }
@@ -403,7 +418,7 @@ export class Runtime implements TensorRuntime {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
           if (tensor.bytes)
-            encoder.copyBufferToBuffer(blocks[i].buffer, 0, staging, offsets[i], tensor.bytes);
+            encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
         });
       });
       try {
@@ -467,6 +482,9 @@ export class Runtime implements TensorRuntime {
     this.#options.onClose?.();
   }
 }
+
+const readsOutput = ({ dispatches }: Plan, name: string): boolean =>
+  dispatches.some(({ bindings }) => bindings.some((b) => b.tensor === name && b.access === 'read'));
 
 /** Every tensor in a value: itself, or in arrays, maps and plain objects. */
 function* tensorsIn(value: unknown): Generator<Tensor> {

@@ -48,7 +48,7 @@ export function apply(
     inputs: differentiable.map(([, tensor]) => tensor),
     outputs: visible.map((name) => outputs[name]),
     saved: saved.map((name) => outputs[name]),
-    backward(grads) {
+    backward(grads, places) {
       const zeros: Tensor[] = [];
       const zerosLike = ({ size, shape }: Tensor): Tensor => {
         zeros.push(runtime.upload(new Float32Array(size), shape, 'gradients'));
@@ -60,7 +60,16 @@ export function apply(
         (name) => grads[visible.indexOf(name)] ?? zerosLike(outputs[name]),
         differentiable.map(([name]) => name),
       );
-      const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });
+      const { adds = [] } = request.kernel;
+      const used = request.wanted.map((name, i) =>
+        places[i]?.add && !adds.includes(name) ? undefined : places[i],
+      );
+      const gradients = runtime.kernel(request.kernel, request.inputs, {
+        ...request,
+        into: Object.fromEntries(request.wanted.map((name, i) => [name, used[i]?.tensor])),
+        add: request.wanted.filter((_, i) => used[i]?.add),
+        label: 'gradients',
+      });
       for (const tensor of zeros) tensor.release();
       return request.wanted.map((name) => gradients[name]);
     },
