@@ -1,6 +1,7 @@
 /** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each. */
 import { readFileChecked, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
+import { unknownNotes } from '../tasks/text/unknown.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
@@ -50,12 +51,14 @@ export const extractCommand: Command = {
       },
       async (runtime, { asked, lines }) => {
         const { model, options } = await asked.load(runtime);
-        return model.definition
+        const notes = unknownNotes(model.tokenizer, lines).map((note) => `note: ${note}`);
+        const { results, remarks } = await model.definition
           .extract(model, lines, (i) => `${file}: line ${i + 1}`, {
             ...options,
             progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());
+        return { results, remarks: [...remarks, ...notes] };
       },
     );
     const text = results.map((result) => `${JSON.stringify(result)}\n`).join('');

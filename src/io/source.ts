@@ -32,6 +32,26 @@ export async function needed(source: Source, name: string, path: string): Promis
   return bytes;
 }
 
+/** A Git LFS pointer: a few lines of text that stand for a large file until it is downloaded. */
+const POINTER = /^version https:\/\/git-lfs\S*\n(?:.*\n)*?size (\d+)/;
+
+/** Errors: InputError where the first bytes of a file are a Git LFS pointer's, with the command that gets the file. */
+export function refusePointer(start: Uint8Array, path: string): void {
+  if (start[0] !== 0x76 || start.length < 40) return;
+  const found = POINTER.exec(String.fromCharCode(...start.subarray(0, 400)));
+  if (found)
+    throw new InputError(
+      `${path}: a Git LFS pointer, not the file of ${found[1]} bytes itself; run "git lfs pull" in its folder`,
+    );
+}
+
+/** A file that may be absent. Errors: as `ifAny`, and InputError for a Git LFS pointer in its place. */
+export async function fileOf(source: Source, name: string, path: string): Promise<Uint8Array | undefined> {
+  const bytes = await ifAny(source(name));
+  if (bytes) refusePointer(bytes, path);
+  return bytes;
+}
+
 /** The tensors of a safetensors file. Errors: as `needed`, and InputError naming `path` where it breaks the format. */
 export async function tensorsOf(
   source: Source,

@@ -18,6 +18,8 @@ export interface Tokenizer {
   readonly sepId: number;
   /** Absent where the vocabulary has no mask token: nothing but pretraining needs it. */
   readonly maskId?: number;
+  /** How case is treated and what said so, in words. */
+  readonly casing: string;
   /** The id of an entry, spelt as the vocabulary spells it; undefined where there is none. */
   idOf(token: string): number | undefined;
   /** The pieces of a text in order; starts and ends never decrease. Empty for a text of white space alone. */

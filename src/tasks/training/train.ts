@@ -6,6 +6,7 @@ import { newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { unknownNotes } from '../text/unknown.ts';
 import { defaultRecipe, parseRecipe, recipeOf } from './recipe.ts';
 import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState } from './state.ts';
@@ -67,7 +68,13 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   for (const corpus of [train, ...(dev ? [dev] : [])]) definition.check(corpus, config);
   return {
     ...{ definition, train, dev, config, recipe, resume: false },
-    notes: [...(encoder?.notes ?? []), ...notes],
+    notes: [
+      ...(encoder?.notes ?? []),
+      ...(encoder || start.tokenizer
+        ? [`vocabulary of ${tokenizer.vocabSize} entries: ${tokenizer.casing}`]
+        : []),
+      ...notes,
+    ],
     model: (runtime) =>
       Promise.resolve({
         model: newModel(runtime, definition, config, recipe, encoder),
@@ -122,7 +129,12 @@ export async function runTraining<T extends Types>(
       {
         ...options,
         resume: planned.resume,
-        notes: [...(options.notes ?? []), ...planned.notes, ...corpusNotes(planned)],
+        notes: [
+          ...(options.notes ?? []),
+          ...planned.notes,
+          ...corpusNotes(planned),
+          ...unknownWords(planned, loaded.tokenizer),
+        ],
       },
     );
     return { report, parameters };
@@ -134,6 +146,15 @@ export async function runTraining<T extends Types>(
 /** What the readers of the corpora noticed, each with its file. */
 const corpusNotes = ({ train, dev }: Pick<Planned, 'train' | 'dev'>): string[] =>
   [train, ...(dev ? [dev] : [])].flatMap(({ notes, file }) => notes.map((note) => `${file}: ${note}`));
+
+/** What the vocabulary does not know of the corpora. */
+const unknownWords = <T extends Types>(
+  { definition, train, dev }: Planned<T>,
+  tokenizer: Tokenizer,
+): string[] =>
+  [train, ...(dev ? [dev] : [])].flatMap((corpus) =>
+    unknownNotes(tokenizer, definition.texts(corpus), corpus.file),
+  );
 
 /** Options of `train`. */
 export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 'train'>, RunOptions<T> {
