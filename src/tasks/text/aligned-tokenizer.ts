@@ -10,6 +10,8 @@ interface Form {
   /** Normalised text, spelt as the vocabulary spells it; without white space where pieces are too. */
   ofText(text: string): string;
   ofToken(token: string): string;
+  /** Characters with the marks that may be normalised with them. */
+  readonly clusters: RegExp;
 }
 
 /** The text in vocabulary form; each code unit of `units` has its UTF-16 range in the original text. */
@@ -240,7 +242,7 @@ function streamOf(text: string, form: Form): Stream {
       add(form.ofText(word), index, index + 1, true);
       continue;
     }
-    const clusters = [...word.matchAll(/\P{M}\p{M}*|\p{M}+/gu)];
+    const clusters = [...word.matchAll(form.clusters)];
     const parts = clusters.map((cluster) => form.ofText(cluster[0]));
     const from = (i: number) => index + (i < clusters.length ? clusters[i].index : word.length);
     // Clusters first..last-1, whose normal forms alone are not what the word's normal form `rest` has there.
@@ -260,10 +262,16 @@ function streamOf(text: string, form: Form): Stream {
   return { units, starts, ends, blank };
 }
 
+const WITH_MARKS = /\P{M}\p{M}*|\p{M}+/gu;
+
 /** SentencePiece and plain vocabularies: ▁ stands for a space. */
 function plainForm(peer: PeerTokenizer): Form {
   const strip = (text: string) => text.replace(/[\s▁]/g, '');
-  return { ofText: (text) => strip(peer.normalizer?.normalize(text) ?? text), ofToken: strip };
+  return {
+    ofText: (text) => strip(peer.normalizer?.normalize(text) ?? text),
+    ofToken: strip,
+    clusters: WITH_MARKS,
+  };
 }
 
 /** How byte-level vocabularies spell a space. */
@@ -273,4 +281,5 @@ const SPACE = spellBytes(' ');
 const byteForm = (peer: PeerTokenizer): Form => ({
   ofText: (text) => spellBytes(peer.normalizer?.normalize(text) ?? text),
   ofToken: (token) => token,
+  clusters: peer.normalizer ? WITH_MARKS : /./gsu,
 });
