@@ -3,7 +3,7 @@ import type { Json } from '../models/config.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { readCorpus } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
-import { folderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
+import { encoderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
 import { definitionNamed, definitions } from '../tasks/registry.ts';
 import { loadTokenizer } from '../tasks/text/load.ts';
@@ -74,7 +74,7 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
     config: file === undefined ? undefined : readJsonFile(file, 'config'),
     overrides: Object.fromEntries(keys) as Json,
     configName: file,
-    encoder: folder === undefined ? undefined : await readEncoder(folderSource(folder), folder),
+    encoder: folder === undefined ? undefined : await readEncoder(encoderSource(folder), folder),
     tokenizer: vocab === undefined ? undefined : await loadTokenizer(vocab),
     extra:
       extraFile === undefined ? undefined : extra!.parse(readJsonFile(extraFile, extra!.option), extraFile),

@@ -1,11 +1,14 @@
 /** Files by name, from anywhere: a folder, a URL, a list of files, a map. */
 import { InputError } from '../../kernels/errors.ts';
-import { parseSafetensors, type HostTensor, type Safetensors } from './safetensors.ts';
+import { refusePointer } from './look-alikes.ts';
+import { parseSafetensors, type HostTensor, type Safetensors, type Select } from './safetensors.ts';
 
 /** The bytes of a file: undefined, or a rejection, where there is none of that name. */
 export type Source = ((name: string) => Promise<Uint8Array | undefined>) & {
-  /** Reads tensors one by one: files that no single buffer holds. */
-  tensors?(name: string): Safetensors;
+  /** Reads tensors one by one: files that no single buffer holds. Undefined where there is none of that name. */
+  tensors?(name: string, select?: Select): Safetensors | undefined;
+  /** Whether there is a file of that name, without reading it. */
+  has?(name: string): boolean;
 };
 
 /** What a source gives for a file that may be absent. Errors: InputErrors of the source's own, such as a missing permission. */
@@ -32,19 +35,6 @@ export async function needed(source: Source, name: string, path: string): Promis
   return bytes;
 }
 
-/** A Git LFS pointer: a few lines of text that stand for a large file until it is downloaded. */
-const POINTER = /^version https:\/\/git-lfs\S*\n(?:.*\n)*?size (\d+)/;
-
-/** Errors: InputError where the first bytes of a file are a Git LFS pointer's, with the command that gets the file. */
-export function refusePointer(start: Uint8Array, path: string): void {
-  if (start[0] !== 0x76 || start.length < 40) return;
-  const found = POINTER.exec(String.fromCharCode(...start.subarray(0, 400)));
-  if (found)
-    throw new InputError(
-      `${path}: a Git LFS pointer, not the file of ${found[1]} bytes itself; run "git lfs pull" in its folder`,
-    );
-}
-
 /** A file that may be absent. Errors: as `ifAny`, and InputError for a Git LFS pointer in its place. */
 export async function fileOf(source: Source, name: string, path: string): Promise<Uint8Array | undefined> {
   const bytes = await ifAny(source(name));
@@ -52,12 +42,30 @@ export async function fileOf(source: Source, name: string, path: string): Promis
   return bytes;
 }
 
-/** The tensors of a safetensors file. Errors: as `needed`, and InputError naming `path` where it breaks the format. */
+/** The tensors of a safetensors file; undefined where there is none. Errors: InputError where it breaks the format. */
+export async function tensorsIfAny(
+  source: Source,
+  name: string,
+  path: string,
+  select?: Select,
+): Promise<ReadonlyMap<string, HostTensor> | undefined> {
+  if (source.tensors) return source.tensors(name, select)?.tensors;
+  const bytes = await fileOf(source, name, path);
+  return bytes && parseSafetensors(bytes, path, select).tensors;
+}
+
+/** The same of a file that must be there. */
 export async function tensorsOf(
   source: Source,
   name: string,
   path: string,
-): Promise<Map<string, HostTensor>> {
-  if (source.tensors) return source.tensors(name).tensors;
-  return parseSafetensors(await needed(source, name, path), path).tensors;
+  select?: Select,
+): Promise<ReadonlyMap<string, HostTensor>> {
+  const tensors = await tensorsIfAny(source, name, path, select);
+  if (!tensors) throw new InputError(`${path}: no such file`);
+  return tensors;
 }
+
+/** Whether a source has a file of that name. */
+export const hasFile = async (source: Source, name: string): Promise<boolean> =>
+  source.has ? source.has(name) : (await ifAny(source(name))) !== undefined;

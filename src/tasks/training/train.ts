@@ -12,6 +12,7 @@ import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState } from './state.ts';
 import { LAST, type Storage } from './storage.ts';
 import { CONFIG } from '../checkpoint.ts';
+import type { Select } from '../../io/safetensors.ts';
 import { ifAny, type Source } from '../../io/source.ts';
 
 /** What a training learns from, and how a new model starts. */
@@ -96,7 +97,7 @@ export async function planResume<T extends Types>(
   const { recipe: saved } = await readState(definition, storage);
   const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
     ...(storage.source.tensors && {
-      tensors: (name: string) => storage.source.tensors!(`${LAST}/${name}`),
+      tensors: (name: string, select?: Select) => storage.source.tensors!(`${LAST}/${name}`, select),
     }),
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
