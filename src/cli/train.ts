@@ -31,17 +31,15 @@ const ownOptions = ({ extra, configOptions }: Definition) => ({
   ...configOptions,
 });
 
-const startOptions: Command['options'] = Object.assign(
-  {},
-  ...definitions.map((definition) =>
-    Object.fromEntries(
-      Object.entries(ownOptions(definition)).map(([key, { value, doc }]) => [
-        flagOf(key),
-        { value, doc: `${definition.name}: ${doc}` },
-      ]),
-    ),
-  ),
-) as Command['options'];
+/** Those of all definitions, the owners before what not all have. */
+const startOptions: Command['options'] = {};
+for (const { name, ...definition } of definitions)
+  for (const [key, { value, doc }] of Object.entries(ownOptions({ name, ...definition }))) {
+    const known = startOptions[flagOf(key)]?.doc.replace(/: .*$/, '');
+    Object.assign(startOptions, {
+      [flagOf(key)]: { value, doc: `${known ? `${known}, ` : ''}${name}: ${doc}` },
+    });
+  }
 
 /** Reads and checks everything that the options name. */
 async function plan(args: Arguments, definition: Definition): Promise<Planned> {

@@ -1,5 +1,6 @@
 /** What of a text a vocabulary does not know. */
-import { splitWords, type Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import { splitWords } from './words.ts';
 
 /** Share of unknown words from which on it is told. */
 const TOLD = 0.01;
