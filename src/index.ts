@@ -41,6 +41,7 @@ export { Iser, parseIserConfig, type IserConfig, type IserStates } from './model
 export { parseLaiConfig, type LaiConfig } from './models/lai-config.ts';
 export { Lai } from './models/lai.ts';
 export { parseStsnConfig, Stsn, type States, type StsnConfig } from './models/stsn.ts';
+export { wordRules, type WordRule } from './models/word-rule.ts';
 export type { WordBatch } from './models/words.ts';
 export type { Source } from './io/source.ts';
 export { loadModel, LoadedModel } from './tasks/model.ts';
@@ -88,6 +89,7 @@ export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tas
 export { evaluate, type Evaluation } from './tasks/spans/evaluate.ts';
 export type { Prediction } from './tasks/spans/decode.ts';
 export { predict } from './tasks/spans/predict.ts';
-export type { ExtractedEntity, Extraction } from './tasks/extraction.ts';
+export type { Asked, ExtractedEntity, Extraction, Words } from './tasks/extraction.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
-export { splitWords, type Piece, type Tokenizer } from './tasks/text/tokenizer.ts';
+export type { Piece, Tokenizer } from './tasks/text/tokenizer.ts';
+export { splitWords } from './tasks/text/words.ts';

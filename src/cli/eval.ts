@@ -1,6 +1,7 @@
 /** `spanwise eval`: the scores of a model on annotated texts. */
 import { readCorpus } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
+import { unknownNotes } from '../tasks/text/unknown.ts';
 import type { Score, TypedScores } from '../tasks/metrics.ts';
 import { json, type Command } from './command.ts';
 import { withDevice } from './device.ts';
@@ -66,7 +67,8 @@ export const evaluateCommand: Command = {
             progress: (what, done, total) => progress.show(`eval: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());
-        return { definition, evaluation, notes: [...corpus.notes, ...evaluation.notes] };
+        const unknown = unknownNotes(model.tokenizer, definition.texts(corpus));
+        return { definition, evaluation, notes: [...corpus.notes, ...unknown, ...evaluation.notes] };
       },
     );
     if (args.flag('json')) return printJson({ ...evaluation, notes });

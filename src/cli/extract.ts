@@ -1,6 +1,9 @@
 /** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each. */
 import { readFileChecked, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
+import { parseWords } from '../tasks/corpus/words.ts';
+import { joinWords, type Asked } from '../tasks/extraction.ts';
+import { unknownNotes } from '../tasks/text/unknown.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
@@ -13,6 +16,8 @@ async function readStandardInput(): Promise<Uint8Array> {
   for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks);
 }
+
+const textOf = (asked: Asked): string => (typeof asked === 'string' ? asked : joinWords(asked.tokens));
 
 /** The lines of a text; the line ends, \n or \r\n, belong to none, and the last may be missing. */
 function linesOf(text: string): string[] {
@@ -27,18 +32,21 @@ export const extractCommand: Command = {
   options: {
     model: modelOption,
     in: { value: 'FILE', doc: 'text, one sentence or document a line (default: standard input)' },
+    tokens: {
+      doc: 'the input is JSON rows with "tokens" (a list, or one a line): words as they are, ids kept',
+    },
     out: { value: 'FILE', doc: 'where to write (default: standard output)' },
     ...useOptions('extract'),
     batch: batchOption,
   },
   notes:
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
-    '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive;\n' +
-    'head and tail index the entities. CEREM: an entity with "objectOnly": true is there because a relation points\n' +
-    'to it; no entity prompt found it. Events: triggers are entities, arguments relations from them. What it took\n' +
-    'goes to standard error.',
+    '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive; with\n' +
+    '--tokens also "tokens" and "id", and offsets count tokens; head and tail index the entities. CEREM: an entity with\n' +
+    '"objectOnly": true is there because a relation points to it; no entity prompt found it. Events: triggers are\n' +
+    'entities, arguments relations from them. What it took goes to standard error.',
   async run(args) {
-    const [input, output] = [args.optional('in'), args.optional('out')];
+    const [input, output, inWords] = [args.optional('in'), args.optional('out'), args.flag('tokens')];
     if (output !== undefined) checkWritable(output);
     const file = input ?? 'standard input';
     const progress = new Progress();
@@ -46,16 +54,19 @@ export const extractCommand: Command = {
       async () => {
         const asked = await askedModel(args, 'extract');
         const bytes = input === undefined ? await readStandardInput() : readFileChecked(input, 'text');
-        return { asked, lines: linesOf(decodeUtf8(bytes, file)) };
+        const text = decodeUtf8(bytes, file);
+        return { asked, given: inWords ? parseWords(text, file) : linesOf(text) };
       },
-      async (runtime, { asked, lines }) => {
+      async (runtime, { asked, given }) => {
         const { model, options } = await asked.load(runtime);
-        return model.definition
-          .extract(model, lines, (i) => `${file}: line ${i + 1}`, {
+        const notes = unknownNotes(model.tokenizer, given.map(textOf)).map((note) => `note: ${note}`);
+        const { results, remarks } = await model.definition
+          .extract(model, given, (i) => `${file}: ${inWords ? 'row' : 'line'} ${i + 1}`, {
             ...options,
             progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());
+        return { results, remarks: [...remarks, ...notes] };
       },
     );
     const text = results.map((result) => `${JSON.stringify(result)}\n`).join('');

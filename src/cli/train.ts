@@ -3,7 +3,7 @@ import type { Json } from '../models/config.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { readCorpus } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
-import { folderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
+import { encoderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
 import { definitionNamed, definitions } from '../tasks/registry.ts';
 import { loadTokenizer } from '../tasks/text/load.ts';
@@ -31,17 +31,15 @@ const ownOptions = ({ extra, configOptions }: Definition) => ({
   ...configOptions,
 });
 
-const startOptions: Command['options'] = Object.assign(
-  {},
-  ...definitions.map((definition) =>
-    Object.fromEntries(
-      Object.entries(ownOptions(definition)).map(([key, { value, doc }]) => [
-        flagOf(key),
-        { value, doc: `${definition.name}: ${doc}` },
-      ]),
-    ),
-  ),
-) as Command['options'];
+/** Those of all definitions, the owners before what not all have. */
+const startOptions: Command['options'] = {};
+for (const { name, ...definition } of definitions)
+  for (const [key, { value, doc }] of Object.entries(ownOptions({ name, ...definition }))) {
+    const known = startOptions[flagOf(key)]?.doc.replace(/: .*$/, '');
+    Object.assign(startOptions, {
+      [flagOf(key)]: { value, doc: `${known ? `${known}, ` : ''}${name}: ${doc}` },
+    });
+  }
 
 /** Reads and checks everything that the options name. */
 async function plan(args: Arguments, definition: Definition): Promise<Planned> {
@@ -74,7 +72,7 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
     config: file === undefined ? undefined : readJsonFile(file, 'config'),
     overrides: Object.fromEntries(keys) as Json,
     configName: file,
-    encoder: folder === undefined ? undefined : await readEncoder(folderSource(folder), folder),
+    encoder: folder === undefined ? undefined : await readEncoder(encoderSource(folder), folder),
     tokenizer: vocab === undefined ? undefined : await loadTokenizer(vocab),
     extra:
       extraFile === undefined ? undefined : extra!.parse(readJsonFile(extraFile, extra!.option), extraFile),

@@ -1,11 +1,14 @@
 /** Files by name, from anywhere: a folder, a URL, a list of files, a map. */
 import { InputError } from '../../kernels/errors.ts';
-import { parseSafetensors, type HostTensor, type Safetensors } from './safetensors.ts';
+import { refusePointer } from './look-alikes.ts';
+import { parseSafetensors, type HostTensor, type Safetensors, type Select } from './safetensors.ts';
 
 /** The bytes of a file: undefined, or a rejection that says so (see `isAbsent`), where there is none of that name. */
 export type Source = ((name: string) => Promise<Uint8Array | undefined>) & {
-  /** Reads tensors one by one: files that no single buffer holds. */
-  tensors?(name: string): Safetensors;
+  /** Reads tensors one by one: files that no single buffer holds. Undefined where there is none of that name. */
+  tensors?(name: string, select?: Select): Safetensors | undefined;
+  /** Whether there is a file of that name, without reading it. */
+  has?(name: string): boolean;
 };
 
 /** Whether an error says that a file is not there: Node's ENOENT, a browser's NotFoundError, the `status` 404 of HTTP. */
@@ -37,12 +40,37 @@ export async function needed(source: Source, name: string, path: string): Promis
   return bytes;
 }
 
-/** The tensors of a safetensors file. Errors: as `needed`, and InputError naming `path` where it breaks the format. */
+/** A file that may be absent. Errors: as `ifAny`, and InputError for a Git LFS pointer in its place. */
+export async function fileOf(source: Source, name: string, path: string): Promise<Uint8Array | undefined> {
+  const bytes = await ifAny(source, name, path);
+  if (bytes) refusePointer(bytes, path);
+  return bytes;
+}
+
+/** The tensors of a safetensors file; undefined where there is none. Errors: InputError where it breaks the format. */
+export async function tensorsIfAny(
+  source: Source,
+  name: string,
+  path: string,
+  select?: Select,
+): Promise<ReadonlyMap<string, HostTensor> | undefined> {
+  if (source.tensors) return source.tensors(name, select)?.tensors;
+  const bytes = await fileOf(source, name, path);
+  return bytes && parseSafetensors(bytes, path, select).tensors;
+}
+
+/** The same of a file that must be there. */
 export async function tensorsOf(
   source: Source,
   name: string,
   path: string,
-): Promise<Map<string, HostTensor>> {
-  if (source.tensors) return source.tensors(name).tensors;
-  return parseSafetensors(await needed(source, name, path), path).tensors;
+  select?: Select,
+): Promise<ReadonlyMap<string, HostTensor>> {
+  const tensors = await tensorsIfAny(source, name, path, select);
+  if (!tensors) throw new InputError(`${path}: no such file`);
+  return tensors;
 }
+
+/** Whether a source has a file of that name. Errors: as `ifAny`. */
+export const hasFile = async (source: Source, name: string, path: string): Promise<boolean> =>
+  source.has ? source.has(name) : (await ifAny(source, name, path)) !== undefined;

@@ -10,6 +10,7 @@ import type { Parameters } from '../nn/parameters.ts';
 import { add, attention, concat, contextAttention, hostInts, reshape } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { parseWordRule, type WordRule } from './word-rule.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import {
   gatherRanges,
@@ -47,6 +48,8 @@ export interface IserConfig {
   spanContext: (typeof spanContexts)[number];
   /** What stands for the sentence of a pair: the paper's Tables 5 and 6. */
   relationContext: (typeof relationContexts)[number];
+  /** How plain text is parted; absent: `basicWords`. */
+  words?: WordRule;
 }
 
 /** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
@@ -64,6 +67,7 @@ export function parseIserConfig(json: Json, what: string): IserConfig {
     fusion: fields.boolean('fusion', true),
     spanContext: fields.oneOf('spanContext', spanContexts, 'sea'),
     relationContext: fields.oneOf('relationContext', relationContexts, 'local'),
+    ...(fields.has('words') && { words: parseWordRule(fields) }),
   };
   fields.rejectUnknown();
   const { hiddenSize } = config.encoder;

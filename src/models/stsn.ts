@@ -16,6 +16,7 @@ import {
 } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { parseWordRule, type WordRule } from './word-rule.ts';
 import {
   parseSegmentAttention,
   SegmentInformationAttention,
@@ -40,6 +41,8 @@ export interface StsnConfig {
   interaction: (typeof interactions)[number];
   /** False: no label states, no layers; the paper's Table 4. */
   label: boolean;
+  /** How plain text is parted; absent: `basicWords`. */
+  words?: WordRule;
   /** Segment Information Attention over the word vectors (the CEREM paper's Table 5); absent: none. */
   segmentAttention?: SegmentAttentionConfig;
 }
@@ -60,6 +63,7 @@ export function parseStsnConfig(json: Json, what: string): StsnConfig {
     relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
     interaction: fields.oneOf('interaction', interactions, 'both'),
     label: fields.boolean('label', true),
+    ...(fields.has('words') && { words: parseWordRule(fields) }),
     ...(fields.has('segmentAttention') && {
       segmentAttention: parsePlugIn(fields.object('segmentAttention'), `${what}: segmentAttention`),
     }),

@@ -10,7 +10,7 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { Parameters } from '../nn/parameters.ts';
-import type { Extraction } from './extraction.ts';
+import type { Asked, Extraction } from './extraction.ts';
 import type { Option } from './options.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import type { RecipeTable, TrainingRecipe } from './training/recipe.ts';
@@ -257,12 +257,12 @@ export interface Definition<T extends Types = Types> {
   prompt?(extra: T['extra']): string;
   readonly demo?: Demo<T>;
   /**
-   * Entities and relations of every text, with offsets in UTF-16 code units.
+   * Entities and relations of every text, with offsets in UTF-16 code units, or in words where it comes in words.
    * @param what names text i in errors
    */
   extract(
     loaded: Loaded<T>,
-    texts: readonly string[],
+    asked: readonly Asked[],
     what: (i: number) => string,
     options?: T['options'],
   ): Promise<Extracted>;

@@ -6,10 +6,11 @@ import { Lai } from '../../models/lai.ts';
 import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
 import type { Definition } from '../definition.ts';
-import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
+import { overlapOption, spertReading, vocabularyOf, wordsOption } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
+import { wordNotes, wordsOf } from '../text/word-rules.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict } from './predict.ts';
 import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
@@ -19,7 +20,15 @@ const small: Json = { filter: false };
 
 /** A configuration with the labels of the training sentences. */
 const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
-  parseLaiConfig(withDefaults(given, what, { model: 'lai', ...labelSets(sentences) }, vocabSize), what);
+  parseLaiConfig(
+    withDefaults(
+      { ...given, ...wordsOf(given, sentences) },
+      what,
+      { model: 'lai', ...labelSets(sentences) },
+      vocabSize,
+    ),
+    what,
+  );
 
 /** Errors: InputError for models that are not of the stages that they are asked for; `what` names the second. */
 function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 'relations'): void {
@@ -38,6 +47,7 @@ export const lai: Definition<LaiTypes> = {
   small,
   pretrained: {},
   configOptions: {
+    words: wordsOption,
     stage: {
       ...{ kind: 'choice', choices: stages, value: stages.join('|') },
       doc: 'what the model finds: a system has one of each',
@@ -103,7 +113,10 @@ export const lai: Definition<LaiTypes> = {
     const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
     const scores = evaluate(sentences, predictions, (other ?? config).symmetric);
     const { re, rePlus, byTextLength, ...entities } = scores;
-    const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
+    const own = {
+      sentences: sentences.length,
+      notes: [...goldNotes(sentences, config), ...wordNotes(sentences, config)],
+    };
     if (gold) return { ...own, entities: 'gold', re };
     return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
   },
@@ -112,11 +125,13 @@ export const lai: Definition<LaiTypes> = {
   remarks: ({ sentences, entities }) => [
     `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
   ],
-  async extract(loaded, texts, what, options = {}) {
+  async extract(loaded, asked, what, options = {}) {
     const { config } = loaded.model;
     checkStages(config, options.relations?.model.config, options.relations?.what);
     if (config.stage === 'entities')
-      return extractWords(texts, what, (words, names) => predict(loaded, words, names, options));
+      return extractWords(asked, config.words, what, (words, names) =>
+        predict(loaded, words, names, options),
+      );
     throw new InputError(
       `${loaded.what}: a model of stage relations finds no entities, but relates those of another`,
     );

@@ -6,7 +6,7 @@ import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
 import { documentsJson } from '../corpus/tokens.ts';
 import type { Definition } from '../definition.ts';
-import { extraction } from '../extraction.ts';
+import { extraction, inWords, joinWords } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
@@ -187,12 +187,14 @@ export const cerem: Definition<CeremTypes> = {
       { name: 'without', folder: 'plain', config: { ...demoModel, sia: false } },
     ],
   },
-  async extract({ model, tokenizer, ...loaded }, texts, what, options = {}) {
+  async extract({ model, tokenizer, ...loaded }, asked, what, options = {}) {
     const { schema = neededSchema(loaded), ...rest } = options;
-    const asked = texts.map((text) => ({ text }));
-    const { documents, report } = await extractDocuments(model, tokenizer, asked, schema, what, rest);
+    const texts = asked.map((one) => ({ text: typeof one === 'string' ? one : joinWords(one.tokens) }));
+    const { documents, report } = await extractDocuments(model, tokenizer, texts, schema, what, rest);
     return {
-      results: documents.map(({ text, entities, relations }) => extraction(text, entities, relations)),
+      results: documents.map(({ entities, relations }, i) =>
+        extraction(asked[i], inWords(asked[i], entities), relations),
+      ),
       remarks: [effortText(report), ...effortNotes(report).map((note) => `note: ${note}`)],
     };
   },

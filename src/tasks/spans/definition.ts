@@ -1,10 +1,12 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
+import { wordRules } from '../../models/word-rule.ts';
 import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
 import type { Epochs, TrainingInput } from '../definition.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
+import { wordNotes } from '../text/word-rules.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
@@ -67,6 +69,7 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
     notes: [
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
+      ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, config, c.file)),
     ],
     identity: { train: sentences, dev: dev?.sentences },
     ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, regularisation) => {
@@ -96,6 +99,13 @@ export const overlapOption: Option = {
   doc: 'word pieces that the windows of a long text share (default 64)',
 };
 
+export const wordsOption: Option = {
+  kind: 'choice',
+  choices: wordRules,
+  value: wordRules.join('|'),
+  doc: 'how plain text is parted into words (default: as gives the training words back)',
+};
+
 /** Corpora in the SpERT style, for every model that reads them. */
 export const spertReading: Pick<SpanDefinition, 'texts' | 'read'> = {
   texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
@@ -107,7 +117,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   ...own,
   pretrained: {},
   pretrainedRecipe: () => ({}),
-  configOptions: {},
+  configOptions: { words: wordsOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
   ...spertReading,
   check({ sentences, file }, config) {
@@ -145,13 +155,16 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
       (i) => `${file}: row ${i + 1}`,
       options,
     );
-    const notes = spanNotes(sentences, loaded.model.config.maxSpanWidth);
+    const { config } = loaded.model;
+    const notes = [...spanNotes(sentences, config.maxSpanWidth), ...wordNotes(sentences, config)];
     return { ...evaluate(sentences, predictions), notes };
   },
   /** Mean of NER and RE+ micro F1; NER alone without relation types. */
   best: ({ ner, rePlus }, { relationTypes }) =>
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,
   remarks: ({ sentences }) => [`${sentences} sentences`],
-  extract: (loaded, texts, what, options) =>
-    extractWords(texts, what, (words, names) => predict(loaded, words, names, options)),
+  extract: (loaded, asked, what, options) =>
+    extractWords(asked, loaded.model.config.words, what, (words, names) =>
+      predict(loaded, words, names, options),
+    ),
 });

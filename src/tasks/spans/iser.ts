@@ -3,6 +3,7 @@ import type { Json } from '../../models/config.ts';
 import { Iser, parseIserConfig } from '../../models/iser.ts';
 import { withDefaults } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
+import { wordsOf } from '../text/word-rules.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { fusionAttention } from './iser-attention.ts';
 
@@ -15,7 +16,15 @@ export const iser = spanDefinition<Iser>({
   build: (parameters, config, { pooler }) => new Iser(parameters, config, pooler),
   small,
   complete: (given, what, { sentences }, { vocabSize }) =>
-    parseIserConfig(withDefaults(given, what, { model: 'iser', ...labelSets(sentences) }, vocabSize), what),
+    parseIserConfig(
+      withDefaults(
+        { ...given, ...wordsOf(given, sentences) },
+        what,
+        { model: 'iser', ...labelSets(sentences) },
+        vocabSize,
+      ),
+      what,
+    ),
   // The paper's (section 4.2.1).
   recipe: spanRecipe({ epochs: 70, lr: 2e-5, batch: 2 }),
   parts: ['span', 'relation'],

@@ -2,6 +2,7 @@
 import type { Tensor } from '../../gpu/tensor.ts';
 import type { BertConfig } from '../../models/bert.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
+import type { WordRule } from '../../models/word-rule.ts';
 import type { WordBatch } from '../../models/words.ts';
 import type { Corpus, Definition, Evaluated, Model, Types, UseOptions } from '../definition.ts';
 import type { LabelSets, Sentence } from '../dataset.ts';
@@ -16,6 +17,8 @@ export interface SpanConfig extends LabelSets {
   readonly maxSpanWidth: number;
   /** Score from which on a relation holds. */
   readonly relationThreshold: number;
+  /** How plain text is parted; absent: `basicWords`. */
+  readonly words?: WordRule;
   /** Classes of the words, of a model that tags them. */
   readonly tags?: readonly string[];
 }

@@ -4,6 +4,7 @@ import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, Stsn, type StsnConfig } from '../../models/stsn.ts';
 import { withDefaults } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
+import { wordsOf } from '../text/word-rules.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { tagSet } from './tags.ts';
 
@@ -30,7 +31,10 @@ export const stsn = spanDefinition<Stsn>({
     const labels = labelSets(sentences);
     const entityTypes = new Fields(given, what).strings('entityTypes', labels.entityTypes);
     const defaults = { model: 'stsn', ...labels, tags: tagSet(sentences, entityTypes) };
-    const config = parseStsnConfig(withDefaults(given, what, defaults, vocabSize), what);
+    const config = parseStsnConfig(
+      withDefaults({ ...given, ...wordsOf(given, sentences) }, what, defaults, vocabSize),
+      what,
+    );
     checkTags(config, what);
     return config;
   },

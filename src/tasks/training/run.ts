@@ -9,7 +9,7 @@ import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
 import { CONFIG, checkpointFiles } from '../checkpoint.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
 import type { TypedScores } from '../metrics.ts';
-import { CONFIG_FILE, VOCAB_FILE } from '../text/from-files.ts';
+import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
 import { curveSvg, parseLog, type LogEvent } from './curve.ts';
 import { parseRecipe } from './recipe.ts';
@@ -183,7 +183,7 @@ class Run<T extends Types> {
     const { storage, onEvent } = this.#options;
     const { parameters } = model;
     const own = tokenizerFiles(tokenizer);
-    for (const name of [VOCAB_FILE, CONFIG_FILE])
+    for (const name of TOKENIZER_FILES)
       if (!(name in own) && (await storedFile(storage, name)))
         throw new InputError(
           `${storage.name}/${name}: would be taken for a part of the model's tokenizer; choose another folder`,

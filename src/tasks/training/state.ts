@@ -217,7 +217,7 @@ export async function restoreState<T extends Types>(
 
 /** Values of every parameter by name. Errors: InputError listing all that do not fit. */
 function readWeights(
-  tensors: Map<string, HostTensor>,
+  tensors: ReadonlyMap<string, HostTensor>,
   path: string,
   parameters: Parameters,
 ): Map<string, Float32Array> {
@@ -231,10 +231,10 @@ function readWeights(
 
 /** AdamW's moments: all three of m, v and step for a parameter, or none where it has had no gradient yet. */
 function readMoments(
-  tensors: Map<string, HostTensor>,
+  tensors: ReadonlyMap<string, HostTensor>,
   path: string,
   parameters: Parameters,
-): Map<string, HostTensor> {
+): ReadonlyMap<string, HostTensor> {
   const source = new FileSource(tensors, path);
   for (const [name, { tensor }] of parameters.all) {
     if (!['m', 'v', 'step'].some((part) => source.has(`${part}.${name}`))) continue;

@@ -1,12 +1,14 @@
 /** A training from data to model, from anywhere: what is new is planned, what was begun is continued. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../gpu/runtime.ts';
+import type { Select } from '../../io/safetensors.ts';
 import type { Source } from '../../io/source.ts';
 import type { Json } from '../../models/config.ts';
 import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { unknownNotes } from '../text/unknown.ts';
 import { parseRecipe, recipeOf } from './recipe.ts';
 import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState } from './state.ts';
@@ -66,7 +68,13 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   for (const corpus of [train, ...(dev ? [dev] : [])]) definition.check(corpus, config);
   return {
     ...{ definition, train, dev, config, recipe, resume: false },
-    notes: [...(encoder?.notes ?? []), ...notes],
+    notes: [
+      ...(encoder?.notes ?? []),
+      ...(encoder || start.tokenizer
+        ? [`vocabulary of ${tokenizer.vocabSize} entries: ${tokenizer.casing}`]
+        : []),
+      ...notes,
+    ],
     model: (runtime) =>
       Promise.resolve({
         model: newModel(runtime, definition, config, recipe, encoder),
@@ -88,7 +96,7 @@ export async function planResume<T extends Types>(
   const { recipe: saved } = await readState(definition, storage);
   const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
     ...(storage.source.tensors && {
-      tensors: (name: string) => storage.source.tensors!(`${LAST}/${name}`),
+      tensors: (name: string, select?: Select) => storage.source.tensors!(`${LAST}/${name}`, select),
     }),
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
@@ -121,7 +129,12 @@ export async function runTraining<T extends Types>(
       {
         ...options,
         resume: planned.resume,
-        notes: [...(options.notes ?? []), ...planned.notes, ...corpusNotes(planned)],
+        notes: [
+          ...(options.notes ?? []),
+          ...planned.notes,
+          ...corpusNotes(planned),
+          ...unknownWords(planned, loaded.tokenizer),
+        ],
       },
     );
     return { report, parameters };
@@ -133,6 +146,15 @@ export async function runTraining<T extends Types>(
 /** What the readers of the corpora noticed, each with its file. */
 const corpusNotes = ({ train, dev }: Pick<Planned, 'train' | 'dev'>): string[] =>
   [train, ...(dev ? [dev] : [])].flatMap(({ notes, file }) => notes.map((note) => `${file}: ${note}`));
+
+/** What the vocabulary does not know of the corpora. */
+const unknownWords = <T extends Types>(
+  { definition, train, dev }: Planned<T>,
+  tokenizer: Tokenizer,
+): string[] =>
+  [train, ...(dev ? [dev] : [])].flatMap((corpus) =>
+    unknownNotes(tokenizer, definition.texts(corpus), corpus.file),
+  );
 
 /** Options of `train`. */
 export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 'train'>, RunOptions<T> {
