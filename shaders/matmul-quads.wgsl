@@ -52,6 +52,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var acc_$(r)_$(q)_$d = 0.0;
 #endfor
 #endfor
+#if SUMS
+  var row_sum_$r = 0.0;
+#endif
 #endfor
 
   // Rows and columns past the edge repeat others; their sums are never stored.
@@ -101,6 +104,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #endfor
 #endfor
+#if SUMS
+#for r in 0..TILE/4
+    row_sum_$r += (row_$(r)_0 + row_$(r)_1) + (row_$(r)_2 + row_$(r)_3);
+#endfor
+#endif
 #for q in 0..TILE/4
 #for d in 0..4
     {
@@ -120,6 +128,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   {
     let row = row0 + $(r / 4 * 16 + r % 4)u;
     let at = tile.c + row * params.c_row;
+#if SUMS
+    if (tile.col == 0u && row < params.m) { sums[tile.sums + row] = row_sum_$r; }
+#endif
 #for x in 0..TILE/16
 #for d in 0..4
     {

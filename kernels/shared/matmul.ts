@@ -48,6 +48,8 @@ export interface MatmulSpec {
   pre?: string;
   /** i32[outer] tensor: the sum over k stops there. `limitTotal` is the sum of min(k, limit) over outer. */
   limit?: { tensor: string; total: number };
+  /** Also store the sums of op(A)'s rows over k here, [outer, m]; only with `transA` and without `inner`. */
+  sums?: string;
 }
 
 const aligned = (x: Matrix): boolean =>
@@ -94,6 +96,7 @@ export function matmul(
   if (spec.bias !== undefined) bindings.push({ name: 'bias', access: 'read', tensor: spec.bias });
   if (spec.pre !== undefined) bindings.push({ name: 'pre', access: 'read_write', tensor: spec.pre });
   if (spec.limit) bindings.push({ name: 'limits', access: 'read', tensor: spec.limit.tensor });
+  if (spec.sums !== undefined) bindings.push({ name: 'sums', access: 'read_write', tensor: spec.sums });
 
   const kTotal = spec.limit ? spec.limit.total * inner : k * batches;
   const macs = m * n * kTotal;
@@ -114,6 +117,7 @@ export function matmul(
       BIAS: Number(spec.bias !== undefined),
       SAVE_PRE: Number(spec.pre !== undefined),
       LIMIT: Number(spec.limit !== undefined),
+      SUMS: Number(spec.sums !== undefined),
       ACCUMULATE: Number(spec.accumulate ?? false),
       ACTIVATION: activationCode(activation),
     },
@@ -126,9 +130,9 @@ export function matmul(
     ],
     workgroups: foldGrid(groups, caps),
     macs,
-    flops: 2 * macs + stored * perElement,
+    flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? m * kTotal : 0),
     bytesRead: 4 * ((m + n) * kTotal + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
-    bytesWritten: 4 * stored * (spec.pre !== undefined ? 2 : 1),
+    bytesWritten: 4 * (stored * (spec.pre !== undefined ? 2 : 1) + (spec.sums !== undefined ? m * outer : 0)),
   };
 }
 

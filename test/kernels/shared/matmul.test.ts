@@ -39,6 +39,7 @@ interface Product {
   accumulate?: boolean;
   bias?: boolean;
   pre?: boolean;
+  sums?: boolean;
   activation?: Activation;
 }
 
@@ -67,6 +68,7 @@ function problem(product: Product, layout: Layout) {
   };
   const expected = Float64Array.from(values.c);
   const expectedPre = new Float64Array(size(c));
+  const expectedSums = new Float64Array(outer * m);
   const total = (limits ?? new Array<number>(outer).fill(k)).reduce(
     (sum, limit) => sum + Math.min(k, limit),
     0,
@@ -85,6 +87,7 @@ function problem(product: Product, layout: Layout) {
         for (let r = 0; r < m; r++) values.a[atA(r, s)] = left[r * end + s];
         for (let q = 0; q < n; q++) values.b[atB(s, q)] = right[s * n + q];
       }
+      left.forEach((value, j) => (expectedSums[o * m + Math.floor(j / end)] += value));
       for (let r = 0; r < m; r++)
         for (let q = 0; q < n; q++) {
           let sum = 0;
@@ -99,9 +102,10 @@ function problem(product: Product, layout: Layout) {
     ...{ m, n, k, a, b, c, transA, transB, outer, inner, alpha, accumulate, activation },
     ...(product.bias ? { bias: 'bias' } : {}),
     ...(product.pre ? { pre: 'pre' } : {}),
+    ...(product.sums ? { sums: 'sums' } : {}),
     ...(limits ? { limit: { tensor: 'limits', total } } : {}),
   };
-  return { given, values, expected, expectedPre };
+  return { given, values, expected, expectedPre, expectedSums };
 }
 
 const bytes = ({ buffer, byteOffset, byteLength }: Float32Array | Int32Array) =>
@@ -117,7 +121,8 @@ const products: [product: Product, layouts: readonly Layout[]][] = [
   [{ m: 64, n: 64, k: 16 }, all],
   [{ m: 68, n: 36, k: 44, gap: 4 }, all], // vec4 loads in every layout
   [{ m: 33, n: 36, k: 30 }, ['NN']], // vec4 loads of B alone
-  [{ m: 36, n: 35, k: 36 }, ['TN']], // of A alone
+  [{ m: 36, n: 35, k: 36, sums: true }, ['TN']], // of A alone
+  [{ m: 133, n: 70, k: 30, gap: 1, outer: 3, limits: [30, 0, 13], sums: true }, ['TN']],
   [{ m: 70, n: 34, k: 20, bias: true, pre: true, activation: 'gelu' }, ['NT']],
   [
     { m: 20, n: 33, k: 40, gap: 2, outer: 3, inner: 2, limits: [40, 0, 13], alpha: 0.5, accumulate: true },
@@ -148,7 +153,11 @@ for (const [name, choose] of Object.entries(variants))
               const plan: Plan = {
                 dispatches: [dispatch],
                 scratch: {},
-                outputs: { c: spec([c.length]), ...(product.pre ? { pre: spec([c.length]) } : {}) },
+                outputs: {
+                  c: spec([c.length]),
+                  ...(product.pre ? { pre: spec([c.length]) } : {}),
+                  ...(product.sums ? { sums: spec([(product.outer ?? 1) * product.m]) } : {}),
+                },
                 data: product.limits ? { limits: Int32Array.from(product.limits) } : {},
                 inPlace: { c: 'c' },
               };
@@ -158,16 +167,17 @@ for (const [name, choose] of Object.entries(variants))
                 ([key, data]) => [key, runtime.upload(data, [data.length])] as const,
               );
               const outputs = runtime.run(plan, Object.fromEntries(tensors));
-              return product.pre ? [outputs.c, outputs.pre] : [outputs.c];
+              return Object.values(outputs);
             })
             .flat(),
         ),
       );
     const results = await run();
     const again = await run();
-    const wanted = cases.flatMap(({ what, product, expected, expectedPre }) => [
+    const wanted = cases.flatMap(({ what, product, expected, expectedPre, expectedSums }) => [
       { what, values: expected },
       ...(product.pre ? [{ what: `${what}, before the activation`, values: expectedPre }] : []),
+      ...(product.sums ? [{ what: `${what}, sums of rows`, values: expectedSums }] : []),
     ]);
     wanted.forEach(({ what, values }, i) => {
       const error = relativeError(results[i], values);
