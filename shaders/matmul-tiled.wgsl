@@ -88,11 +88,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var acc_$(r)_$(q) = vec4f(0.0);
 #endfor
 #endfor
+#if SUMS
+  var row_sum = 0.0; // of row `lane` of the tile
+#endif
   // The bounds are those of the workgroup, so all its lanes meet at the barriers.
   for (var k = 0u; k < tile.k_end; k += $(BK)u) {
     stage_a(lane, tile.a, row0, k, tile.k_end);
     stage_b(lane, tile.b, col0, k, tile.k_end);
     workgroupBarrier();
+#if SUMS
+    if (tile.col == 0u && lane < $(TILE)u) {
+      for (var s = 0u; s < $(BK)u; s += 1u) { row_sum += a_tile[s * $(TILE / 4 + 1)u + (lane >> 2u)][lane & 3u]; }
+    }
+#endif
     for (var s = 0u; s < $(BK)u; s += 1u) {
       let at = s * $(TILE / 4 + 1)u;
 #for q in 0..TILE/32
@@ -108,6 +116,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     workgroupBarrier();
   }
 
+#if SUMS
+  if (tile.col == 0u && lane < $(TILE)u && row0 + lane < params.m) { sums[tile.sums + row0 + lane] = row_sum; }
+#endif
 #for r in 0..TILE/8
   {
     let row = row0 + $(r / 4 * 32 + r % 4)u + y * 4u;

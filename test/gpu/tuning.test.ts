@@ -2,7 +2,7 @@ import test from 'tape';
 import { defaultCaps } from '../../kernels/plan.ts';
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
-import { chooseMatmul, shapeClass } from '../../kernels/shared/matmul.ts';
+import { chooseMatmul, shapeClass } from '../../kernels/shared/matmul-variant.ts';
 import { distinctClasses, productsOfLinear, tuneProduct, type FormTimer } from '../../src/gpu/autotune.ts';
 import {
   parseTuning,
@@ -52,11 +52,15 @@ test('tuning: an answer changes the choice for its class alone', (t) => {
       'matmul 32x32',
       'matmul 32x64',
       'matmul 64x16',
+      'matmul 32x32', // without subgroups there are no quads: the default
+      'matmul 32x32',
       'matmul-tiled 32x32',
       'matmul-tiled 64x64',
     ],
   );
   t.deepEqual(variants[0], untuned, 'default');
+  const subgroups = { ...tuneDevice(opened, answers('quads-32')).caps, subgroupMinSize: 4 };
+  t.equal(chooseMatmul(shape, subgroups).shader, 'matmul-quads', 'with subgroups');
   const { caps } = tuneDevice(opened, answers('tiled-64'));
   const other = { ...shape, m: 65 };
   t.deepEqual(chooseMatmul(other, caps), chooseMatmul(other, defaultCaps), 'another class');
@@ -163,6 +167,8 @@ test('tuning: the fastest form by a margin, in turns', async (t) => {
     'direct-4': 9,
     'direct-8': 10,
     'direct-16': 30,
+    'quads-16': 30,
+    'quads-32': 30,
     'tiled-32': 40,
     'tiled-64': 8,
   });
@@ -186,6 +192,8 @@ test('tuning: the fastest form by a margin, in turns', async (t) => {
     'direct-4': 11,
     'direct-8': 10,
     'direct-16': 30,
+    'quads-16': 30,
+    'quads-32': 30,
     'tiled-32': 40,
     'tiled-64': 9.6,
   });
