@@ -76,7 +76,7 @@ export async function tokenizerFromSource(
  * (false without it) and `keep_accents` (without it they go with lower case, docs/spec.md#text). Throws `InputError`,
  * naming the file.
  */
-export function definitionOfSentencePiece(
+function definitionOfSentencePiece(
   model: Uint8Array,
   configText: string | undefined,
   pathOf: (file: string) => string,
