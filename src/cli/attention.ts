@@ -23,7 +23,7 @@ export const attentionCommand: Command = {
   },
   notes:
     'Prints mean attention entropy (nats) and other figures; --json also the tokens and all weights.\n' +
-    'docs/segment-attention.md and docs/iser.md define them.',
+    'docs/segment-attention.md and the pages of the models define them.',
   async run(args) {
     const [dir, text, prompt] = [args.text('model'), args.text('text'), args.optional('prompt') ?? ''];
     const output = args.optional('out');

@@ -23,15 +23,8 @@ import {
 } from './span-rows.ts';
 import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
-export const spanContexts = ['sea', 'gru', 'cls'] as const;
-export const relationContexts = [
-  'local',
-  'local-attention',
-  'local-bert',
-  'cls',
-  'global-bert',
-  'global',
-] as const;
+const spanContexts = ['sea', 'gru', 'cls'] as const;
+const relationContexts = ['local', 'local-attention', 'local-bert', 'cls', 'global-bert', 'global'] as const;
 
 export interface IserConfig {
   encoder: BertConfig;

@@ -18,7 +18,7 @@ export interface Splits<C> {
 }
 
 /** The file of the split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
-export function splitFile(folder: string, name: string): string | undefined {
+function splitFile(folder: string, name: string): string | undefined {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new InputError(`${folder}: no such folder`);
   const files = readdirSync(folder).filter(
@@ -30,7 +30,7 @@ export function splitFile(folder: string, name: string): string | undefined {
 }
 
 /** The file of a split that cannot be done without. Errors: InputError where there is none, or several. */
-export function neededSplitFile(folder: string, name: string): string {
+function neededSplitFile(folder: string, name: string): string {
   const file = splitFile(folder, name);
   if (file === undefined) throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
   return file;

@@ -118,7 +118,10 @@ function bytesOf(content: FileContent): Uint8Array {
 test('a folder that is not there, and a model without what it needs', async (t) => {
   t.match(await inputError(() => loadModel(runtime, 'nowhere')), /^nowhere: no such model folder$/);
   const model = await loadModel(runtime, 'test/fixtures/cerem/per-scale', cerem);
-  t.match(await inputError(() => model.extract(texts.cerem)), /per-scale: holds no schema\.json, and no schema is given$/);
+  t.match(
+    await inputError(() => model.extract(texts.cerem)),
+    /per-scale: holds no schema\.json, and no schema is given$/,
+  );
   t.match(await inputError(() => model.evaluate('[{]')), /^evaluation data: line 1: not JSON/);
   model.release();
 });

@@ -99,7 +99,8 @@ export const lai: Definition<LaiTypes> = {
   checkOptions(config, { relations }) {
     if (!relations) return;
     const { definition, what } = relations;
-    if (definition.name !== 'lai') throw new InputError(`${what}: a ${definition.title}, not a LAI-Net`);
+    if (definition.name !== 'lai')
+      throw new InputError(`${what}: a model of kind ${definition.title}, where a LAI-Net is needed`);
     checkStages(config, relations.config as LaiConfig, what);
   },
   async evaluate(loaded, { sentences, file, notes }, options = {}) {

@@ -62,7 +62,6 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
   const { seed, negativeSpans, negativePairs } = recipe;
   const { sentences } = train;
   const encoded = encodeAll(sentences, train.file, config, tokenizer);
-  if (dev) encodeAll(dev.sentences, dev.file, config, tokenizer);
   const sampling = { ...config, negativeSpans, negativePairs };
   return {
     about: { sentences: sentences.length, dev: dev?.sentences.length ?? 0 },

@@ -196,7 +196,7 @@ test('what does not go together is refused in one line', async (t) => {
         relations: { ...opened.entities, definition: stsn as never },
       }),
     ),
-    /: a STSN, not a LAI-Net$/,
+    /: a model of kind STSN, where a LAI-Net is needed$/,
   );
   const model = await load(relations);
   t.match(await inputError(() => model.extract('A text')), /a model of stage relations finds no entities/);
