@@ -21,7 +21,13 @@ import {
   type PlanRequest,
   type Port,
 } from './plan.ts';
-import { planStrips, scoreScale, ScoreStrip, type AttentionSizes } from './shared/attention-strips.ts';
+import {
+  KEY_STEPS,
+  planStrips,
+  scoreScale,
+  ScoreStrip,
+  type AttentionSizes,
+} from './shared/attention-strips.ts';
 import { lengthsOf } from './shared/lengths.ts';
 
 /** Bytes of one scratch tensor at most: about what a GPU's or a CPU's last-level cache keeps. */
@@ -92,7 +98,11 @@ class AttentionScan extends ScoreStrip<Problem> {
       label: this.label,
       shader,
       entryPoint: 'main',
-      constants: { LENGTHS: Number(this.lengths !== undefined), MASK: Number(this.#mask !== undefined) },
+      constants: {
+        LENGTHS: Number(this.lengths !== undefined),
+        MASK: Number(this.#mask !== undefined),
+        STEPS: KEY_STEPS,
+      },
       bindings: [...bindings, ...tables],
       uniforms: [this.rows, strip.queries, sizes.keys, this.keyStride, strip.heads, firstRow, ...uniforms],
       workgroups: foldGrid(ceilDiv(this.rows, LANES), this.caps),
