@@ -11,7 +11,7 @@ export interface SegmentForm {
   registers: number;
   /** Bytes of one score tensor at most; longer inputs are cut into strips. */
   scratchBytes: number;
-  /** Keys of a tile in the flash form, which computes scores twice; absent in the fused form: all keys at once. */
+  /** Keys of a tile in the flash form, which computes scores twice; absent where all keys go at once. */
   tileKeys?: number;
 }
 
