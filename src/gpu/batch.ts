@@ -162,6 +162,7 @@ export class BatchEncoder {
           resource: { buffer: this.#uniforms as GPUBuffer, offset: 0, size: UNIFORM_BYTES },
         });
       group = this.#device.createBindGroup({ layout, entries, label: dispatch.label });
+      this.#meter.bindGroups++;
       if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
       this.#bindGroups.set(key, group);
     }

@@ -28,9 +28,10 @@ function addWork(to: Work, from: Work): void {
 }
 
 export class Meter {
-  /** Submits and pipelines made since the last reset. */
+  /** Submits, pipelines and bind groups made since the last reset. */
   submits = 0;
   pipelines = 0;
+  bindGroups = 0;
   phase: Phase = 'forward';
   readonly #work = new Map<string, Work>();
 
@@ -77,5 +78,6 @@ export class Meter {
     this.#work.clear();
     this.submits = 0;
     this.pipelines = 0;
+    this.bindGroups = 0;
   }
 }
