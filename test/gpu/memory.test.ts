@@ -62,6 +62,18 @@ test('an idle block is one that no waiting command uses', (t) => {
   t.end();
 });
 
+test('of the blocks that fit, the oldest is taken, whatever was released last', (t) => {
+  const { memory } = pool();
+  const [a, b, c] = [1, 2, 3].map(() => memory.take(1024, 'activations'));
+  for (const block of [b, c, a]) memory.give(block);
+  const again = [1, 2, 3].map(() => memory.take(1000, 'scratch'));
+  t.deepEqual(
+    again.map(({ id }) => id),
+    [a.id, b.id, c.id],
+  );
+  t.end();
+});
+
 test("the runtime's own buffers are held and nobody's live bytes", (t) => {
   const { memory } = pool();
   memory.hold(512);
