@@ -2,6 +2,7 @@
  * Buffers: a pool bucketed by size and counters of live, pooled and peak bytes by label. Blocks are handed back
  * explicitly; no finaliser is relied on. A pool that would grow over twice what was ever in use destroys idle blocks.
  */
+import type { Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
@@ -24,6 +25,8 @@ export interface Block {
   lastUse: number;
   /** A buffer that the caller owns: never pooled, never destroyed. */
   readonly external: boolean;
+  /** Bytes that a binding of it has: all of it, as far as the device binds as much. */
+  readonly boundSize: number;
   /** While it is taken: the bytes asked for, and the label that they are charged to. */
   charge?: { account: Account; bytes: number };
 }
@@ -74,12 +77,20 @@ export class Memory {
   /** The last batch that was submitted: what later ones use must neither be written to nor destroyed. */
   submitted = 0;
   readonly #maxBufferSize: number;
+  readonly #maxBinding: number;
   #destroyed = false;
 
   /** @param create makes a buffer with `bufferUsage`; its failure is the caller's to report */
-  constructor(create: (bytes: number, label: Label) => GPUBuffer, maxBufferSize: number) {
+  constructor(
+    create: (bytes: number, label: Label) => GPUBuffer,
+    {
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+    }: Pick<Caps, 'maxBufferSize' | 'maxStorageBufferBindingSize'>,
+  ) {
     this.#create = create;
     this.#maxBufferSize = maxBufferSize;
+    this.#maxBinding = maxStorageBufferBindingSize;
   }
 
   /** A block of at least `bytes`. `idle`: only one that no command uses that waits for its submit. */
@@ -115,7 +126,7 @@ export class Memory {
 
   /** Registers a buffer that the caller owns; its bytes count as live until `give`. */
   adopt(buffer: GPUBuffer, bytes: number, label: Label): Block {
-    const block: Block = { id: this.#nextId++, buffer, size: buffer.size, lastUse: 0, external: true };
+    const block = this.#block(buffer, buffer.size, true);
     this.#charge(block, label, bytes);
     return block;
   }
@@ -199,11 +210,16 @@ export class Memory {
     account.peak = Math.max(account.peak, account.live);
   }
 
+  #block(buffer: GPUBuffer, size: number, external: boolean): Block {
+    const boundSize = Math.min(4 * Math.floor(size / 4), this.#maxBinding);
+    return { id: this.#nextId++, buffer, size, boundSize, lastUse: 0, external };
+  }
+
   #grow(size: number, label: Label): Block {
     const used = this.#heldBytes - this.#pooledBytes + size;
     this.trim(2 * Math.max(this.#peakUsedBytes, used) - size);
     const buffer = this.#create(size, label);
-    const block: Block = { id: this.#nextId++, buffer, size, lastUse: 0, external: false };
+    const block = this.#block(buffer, size, false);
     this.#blocks.add(block);
     this.hold(size);
     return block;

@@ -2,12 +2,14 @@
 import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Block, Label, Memory } from './memory.ts';
+import type { Asked, HostValues, KernelPlan } from './plan-cache.ts';
+import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 export interface KernelOptions {
   params?: Params;
   /** Integer inputs that the plan reads. */
-  host?: Readonly<Record<string, { data: Int32Array; shape: Shape }>>;
+  host?: Readonly<Record<string, HostValues>>;
   /** Outputs of a backward kernel that are wanted; all when absent. */
   wanted?: readonly string[];
   /** What the outputs' bytes are for. */
@@ -30,6 +32,10 @@ export interface TensorRuntime {
     inputs: Readonly<Record<string, Tensor | undefined>>,
     options?: KernelOptions,
   ): Record<string, Tensor>;
+  /** The plan of a kernel, kept or made: see PlanCache.find. */
+  plan(asked: Asked): KernelPlan;
+  /** Records it on what it was asked for: see Runtime.execute. */
+  execute(plan: ReadyPlan, given: readonly unknown[], label: Label): Tensor[];
 }
 
 /** Keeps the operations that run while it is `Runtime.tape`; the tape of src/ops is one. */
@@ -73,6 +79,8 @@ export class Tensor {
   grad: Tensor | undefined;
   /** Part of the graph: the tape records operations on it. */
   requiresGrad = false;
+  /** Out of all scopes: see Runtime.keep. */
+  kept = false;
   readonly #storage: Storage;
   #released = false;
 

@@ -6,7 +6,10 @@ function pool() {
   const destroyed: number[] = [];
   const create = (size: number): GPUBuffer =>
     ({ size, destroy: () => void destroyed.push(size) }) as unknown as GPUBuffer;
-  return { memory: new Memory(create, 2 ** 30), destroyed };
+  return {
+    memory: new Memory(create, { maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 30 }),
+    destroyed,
+  };
 }
 
 /** Takes blocks, as a batch of that number uses them, and hands them back. */
