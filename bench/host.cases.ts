@@ -9,7 +9,7 @@ import type { Definition, MicroBatch, Model, Types } from '../src/tasks/definiti
 import { cerem } from '../src/tasks/prompts/cerem.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
 import { stsn } from '../src/tasks/spans/stsn.ts';
-import { trainStep } from '../src/tasks/training/step.ts';
+import { startStep, type StartedStep } from '../src/tasks/training/step.ts';
 import { planTraining } from '../src/tasks/training/train.ts';
 import { buildVariant, randomBatch } from './cerem.variants.ts';
 
@@ -18,7 +18,7 @@ export interface HostCase {
   name: string;
   /** Steps before those that are measured. */
   warmUp: number;
-  /** The step i, from 0, and the read of its losses. */
+  /** The step i, from 0, and the read of losses: a pass's own, a training step's of the one before. */
   step(i: number): Promise<void>;
   release(): void;
 }
@@ -88,9 +88,17 @@ const passes = {
   },
   train({ definition, model, batch }: Subject): Pick<HostCase, 'step' | 'release'> {
     const optimizer = new AdamW(model.parameters, { lr: RATE });
+    let before: StartedStep | undefined;
     return {
+      // As a training does it: the losses of a step are waited for when the next one is under way.
       async step(i) {
-        await trainStep(definition, model, optimizer, batch(i), { step: i, lr: RATE, clip: 1 });
+        const started = await startStep(definition, model, optimizer, batch(i), {
+          step: i,
+          lr: RATE,
+          clip: 1,
+        });
+        await before?.losses;
+        before = started;
       },
       release() {
         model.parameters.zeroGrad();
