@@ -12,6 +12,8 @@ const FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
 
 /** Bytes that a tensor's buffer has at most: Dawn gives the null backend 512 MiB in all, a base model wants more. */
 const MOST_BYTES = 65_536;
+/** Parts of a buffer begin at multiples of this. */
+const ALIGNED = 256;
 
 /** Makes the buffers of large tensors small, as nothing is computed in them, and what is bound and written fit them. */
 function shrinkBuffers(device: GPUDevice): void {
@@ -22,9 +24,14 @@ function shrinkBuffers(device: GPUDevice): void {
   device.createBuffer = (asked) =>
     createBuffer(asked.usage === bufferUsage ? { ...asked, size: Math.min(asked.size, MOST_BYTES) } : asked);
   device.createBindGroup = ({ entries, ...asked }) => {
-    for (const { resource } of entries)
-      if ('buffer' in resource && (resource.size ?? 0) > resource.buffer.size)
-        resource.size = resource.buffer.size;
+    for (const { resource } of entries) {
+      if (!('buffer' in resource)) continue;
+      const { buffer, offset = 0, size = 0 } = resource;
+      if (offset + size <= buffer.size) continue;
+      // Parts of one buffer that a dispatch writes stay apart.
+      resource.offset = offset % buffer.size;
+      resource.size = Math.min(size, offset > 0 ? ALIGNED : buffer.size);
+    }
     return createBindGroup({ ...asked, entries });
   };
   // What is written is an ArrayBuffer, whose offsets are bytes; the floor's own values are an array, and small.

@@ -1,16 +1,65 @@
 /** `clip-grad-norm`: the L2 norm of all gradients together, and the factor that brings it down to a maximum. */
 import { InputError } from './errors.ts';
-import { ceilDiv, f32, foldGrid, numberParam, sizeOf, spec, type Dispatch, type Kernel } from './plan.ts';
+import {
+  ceilDiv,
+  f32,
+  foldGrid,
+  integerParam,
+  numberParam,
+  sizeOf,
+  spec,
+  type Dispatch,
+  type Kernel,
+  type PlanRequest,
+} from './plan.ts';
 import { columnSum } from './column-sum.ts';
+import { LANES, listOf, runTable, type Run } from './shared/runs.ts';
 
-const LANES = 64;
 /** Elements that one workgroup squares and sums: 256 a lane. */
 const GROUP_ELEMENTS = LANES * 256;
+
+/** A part of an input's elements: a gradient, where several lie in one tensor. */
+export interface GradientRun {
+  /** i of `grad<i>`. */
+  grad: number;
+  /** First element, and how many. */
+  first: number;
+  size: number;
+}
+
+/** The sizes of grad0, grad1, … Errors: a gap between the numbers. */
+function sizesOf({ shapes }: PlanRequest): number[] {
+  return Object.keys(shapes).map((_, i) => {
+    const name = `grad${i}`;
+    if (!Object.hasOwn(shapes, name))
+      throw new InputError(
+        `clip-grad-norm: inputs must be grad0, grad1, … without a gap; "${name}" is missing`,
+      );
+    return sizeOf(shapes[name]);
+  });
+}
+
+/** The runs of a request: those of the parameter `runs`, else all of every input. Errors: a run of no input, past its end. */
+function runsOf({ params }: PlanRequest, sizes: readonly number[]): readonly GradientRun[] {
+  if (params.runs === undefined) return sizes.map((size, grad) => ({ grad, first: 0, size }));
+  return listOf('clip-grad-norm', params, 'runs').map((run) => {
+    const [grad, first, size] = ['grad', 'first', 'size'].map((name) =>
+      integerParam('clip-grad-norm', run, name),
+    );
+    if (!(first + size <= sizes[grad]))
+      throw new InputError(
+        `clip-grad-norm: parameter "runs": grad${grad} has no ${size} elements from ${first} on`,
+      );
+    return { grad, first, size };
+  });
+}
 
 /**
  * norm = √(Σ over all gradients g²), scale = min(1, maxNorm / (norm + 1e-6)): PyTorch's clip_grad_norm_, whose factor
  * `adamw` takes as `grad_scale`, so the gradients are not written again. Inputs: `grad0`, `grad1`, … of any shapes,
- * numbered without a gap; with none the norm is 0. Additions have a fixed order. It has no gradient.
+ * numbered without a gap; with none the norm is 0. `runs`, a list of {grad, first, size}, takes parts of them, each of
+ * which may be a gradient: the bits are those of as many inputs in the list's order. Additions have a fixed order. It has
+ * no gradient.
  */
 export const clipGradNorm: Kernel = {
   name: 'clip-grad-norm',
@@ -28,41 +77,47 @@ export const clipGradNorm: Kernel = {
     { name: 'norm', dtype: 'f32', shape: '[1]' },
     { name: 'scale', dtype: 'f32', shape: '[1]' },
   ],
-  params: [{ name: 'maxNorm', doc: 'the largest norm that is left alone' }],
+  params: [
+    { name: 'maxNorm', doc: 'the largest norm that is left alone' },
+    { name: 'runs', doc: 'list of {grad, first, size}: what of the inputs counts, all when absent' },
+  ],
   plan(request) {
-    const { caps, shapes } = request;
+    const { caps } = request;
     const maxNorm = numberParam('clip-grad-norm', request.params, 'maxNorm');
     if (maxNorm < 0)
       throw new InputError(`clip-grad-norm: parameter "maxNorm" must be at least 0, got ${maxNorm}`);
-    const dispatches: Dispatch[] = [];
+    const sizes = sizesOf(request);
+    const ofInput = sizes.map((): Run[] => []);
     let rows = 0;
-    for (let i = 0; i < Object.keys(shapes).length; i++) {
-      const name = `grad${i}`;
-      if (!Object.hasOwn(shapes, name))
-        throw new InputError(
-          `clip-grad-norm: inputs must be grad0, grad1, … without a gap; "${name}" is missing`,
-        );
-      const size = sizeOf(shapes[name]);
-      const groups = ceilDiv(size, GROUP_ELEMENTS);
-      if (groups === 0) continue;
+    for (const { grad, first, size } of runsOf(request, sizes)) {
+      ofInput[grad].push({ first, size, more: [rows] });
+      rows += ceilDiv(size, GROUP_ELEMENTS);
+    }
+    const dispatches: Dispatch[] = [];
+    const data: Record<string, Int32Array> = {};
+    ofInput.forEach((runs, i) => {
+      const table = runTable(runs, GROUP_ELEMENTS);
+      if (table.groups === 0) return;
+      data[`runs${i}`] = table.data;
+      const size = runs.reduce((sum, run) => sum + run.size, 0);
       dispatches.push({
         label: 'clip-grad-norm',
         shader: 'clip-grad-norm',
         entryPoint: 'main',
         constants: { STAGE: 0, GROUP_ELEMENTS },
         bindings: [
-          { name: 'grad', access: 'read', tensor: name },
+          { name: 'runs', access: 'read', tensor: `runs${i}` },
+          { name: 'grad', access: 'read', tensor: `grad${i}` },
           { name: 'partials', access: 'read_write', tensor: 'partials' },
         ],
-        uniforms: [size, rows, groups],
-        workgroups: foldGrid(groups, caps),
+        uniforms: [table.count, table.groups],
+        workgroups: foldGrid(table.groups, caps),
         macs: size,
         flops: 2 * size,
-        bytesRead: 4 * size,
-        bytesWritten: 4 * LANES * groups,
+        bytesRead: 4 * size + table.data.byteLength,
+        bytesWritten: 4 * LANES * table.groups,
       });
-      rows += groups;
-    }
+    });
     const sums = columnSum('clip-grad-norm', 'partials', rows, LANES, 'lane_sums', 'partial_sums', caps);
     dispatches.push(...sums.dispatches, {
       label: 'clip-grad-norm',
@@ -85,7 +140,7 @@ export const clipGradNorm: Kernel = {
       dispatches,
       scratch: { partials: spec([rows, LANES]), lane_sums: spec([LANES]), ...sums.scratch },
       outputs: { norm: spec([1]), scale: spec([1]) },
-      data: {},
+      data,
     };
   },
 };

@@ -5,6 +5,7 @@ import {
   expectShape,
   foldGrid,
   hostOf,
+  isAdded,
   shapeOf,
   sizeOf,
   spec,
@@ -102,6 +103,7 @@ export const embedding: Kernel = {
     doc: 'grad_table[v] = the sum of the rows of grad_out whose id is v',
     inputs: [...inputs, { name: 'grad_out', dtype: 'f32', shape: '[..., d]' }],
     outputs: [{ name: 'grad_table', dtype: 'f32', shape: '[V, d]' }],
+    adds: ['grad_table'],
     params,
     plan(request) {
       const name = 'embedding-backward';
@@ -112,8 +114,9 @@ export const embedding: Kernel = {
       const items = given.map((row) => row * d);
       const sparse = keys.length > 0 && d > 0 && v >= SPARSE * keys.length;
       const rows = sparse ? segmentsOfKeys(keys, items) : segmentsByKey(keys, items, v);
-      const sums = segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps);
-      const cleared = sparse ? [fill(name, 'grad_table', v * d, 0, request.caps)] : [];
+      const add = isAdded(request, 'grad_table');
+      const sums = segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps, add);
+      const cleared = sparse && !add ? [fill(name, 'grad_table', v * d, 0, request.caps)] : [];
       return {
         ...sums,
         dispatches: [...cleared, ...sums.dispatches],

@@ -2,6 +2,7 @@
 import { InputError } from './errors.ts';
 import {
   expectShape,
+  isAdded,
   isWanted,
   shapeOf,
   spec,
@@ -126,6 +127,7 @@ export const linear: Kernel = {
       { name: 'grad_weight', dtype: 'f32', shape: '[N, K]' },
       { name: 'grad_bias', dtype: 'f32', shape: '[N]', optional: true },
     ],
+    adds: ['grad_x'],
     params,
     plan(request) {
       const { caps } = request;
@@ -159,6 +161,7 @@ export const linear: Kernel = {
                 a: { tensor: g, row: n },
                 b: { tensor: 'weight', row: k },
                 c: { tensor: 'grad_x', row: k },
+                accumulate: isAdded(request, 'grad_x'),
               },
               caps,
             ),

@@ -53,7 +53,8 @@ export const joinParts = (parts: readonly PlanPart[]): PlanPart => ({
 /**
  * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row that `segments` has; rows
  * without items become 0. Segments over 64 items go through partial sums, 64 at a time: the order of additions is
- * fixed. `items` are element offsets into `source`. Scratch and data names begin with `out`.
+ * fixed. `items` are element offsets into `source`. Scratch and data names begin with `out`. With `add` the sums are added
+ * to what `out` holds.
  */
 export function segmentSum(
   label: string,
@@ -62,9 +63,11 @@ export function segmentSum(
   segments: Segments,
   out: string,
   caps: Caps,
+  add = false,
 ): PlanPart {
   const rows = segments.starts.length - 1;
-  if (rows * n === 0) return { dispatches: [], scratch: {}, data: {} };
+  if (rows * n === 0 || (add && segments.items.length === 0))
+    return { dispatches: [], scratch: {}, data: {} };
   if (segments.items.length === 0)
     return { dispatches: [fill(label, out, rows * n, 0, caps)], scratch: {}, data: {} };
   const dispatches: Dispatch[] = [];
@@ -84,7 +87,15 @@ export function segmentSum(
       data[name] = table;
       data[itemTable] = items;
       dispatches.push(
-        segmentDispatch(label, { segments: name, items: itemTable, from, to }, table, n, lanes, caps),
+        segmentDispatch(
+          label,
+          { segments: name, items: itemTable, from, to },
+          table,
+          n,
+          lanes,
+          caps,
+          add && to === out,
+        ),
       );
     };
     const whole: number[] = [];
@@ -119,6 +130,7 @@ function segmentDispatch(
   n: number,
   lanes: 1 | 4,
   caps: Caps,
+  add: boolean,
 ): Dispatch {
   const count = table.length / 3;
   let added = 0;
@@ -128,7 +140,7 @@ function segmentDispatch(
     label,
     shader: 'segment-sum',
     entryPoint: 'main',
-    constants: { LANES: lanes },
+    constants: { LANES: lanes, ADD: Number(add) },
     bindings: [
       { name: 'segments', access: 'read', tensor: names.segments },
       { name: 'items', access: 'read', tensor: names.items },
@@ -138,8 +150,8 @@ function segmentDispatch(
     uniforms: [count * width, width],
     workgroups: foldGrid(ceilDiv(count * width, 64), caps),
     macs: 0,
-    flops: added * n,
-    bytesRead: 4 * (added * n + added + 3 * count),
+    flops: added * n + (add ? count * n : 0),
+    bytesRead: 4 * (added * n + added + 3 * count + (add ? count * n : 0)),
     bytesWritten: 4 * count * n,
   };
 }

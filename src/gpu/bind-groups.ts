@@ -14,12 +14,17 @@ const MOST = 8192;
 export interface Bound {
   /** By place. */
   readonly blocks: readonly (Block | undefined)[];
+  /** By place, of tensors that have a part of their block alone; absent where none of them does. */
+  readonly parts: readonly (Place | undefined)[] | undefined;
   /** Of the plan's tables, by their index. */
   readonly tables: readonly Place[];
 }
 
 interface Kept {
-  /** Layout, then for each binding the block's number, or −1 with the table's offset and size. */
+  /**
+   * Layout, then for each binding the block's number; before that, where it is a part of the block, −2 with its offset and
+   * size; or of a table −1 with these.
+   */
   readonly key: readonly number[];
   readonly group: GPUBindGroup;
   /** Another one of the same hash. */
@@ -59,6 +64,13 @@ export class BindGroups {
     for (const place of ready.operands) {
       if (place >= 0) {
         const { id } = bound.blocks[place] as Block;
+        const part = bound.parts?.[place];
+        if (part) {
+          key[count++] = -2;
+          key[count++] = part.offset;
+          key[count++] = part.size;
+          hash = Math.imul(hash, 31) + part.offset;
+        }
         key[count++] = id;
         hash = Math.imul(hash, 31) + id;
       } else {
@@ -100,7 +112,8 @@ export class BindGroups {
       if (place < 0)
         return { binding, resource: { buffer: tables as GPUBuffer, ...bound.tables[-1 - place] } };
       const { buffer, boundSize } = bound.blocks[place] as Block;
-      return { binding, resource: { buffer, offset: 0, size: boundSize } };
+      const { offset, size } = bound.parts?.[place] ?? { offset: 0, size: boundSize };
+      return { binding, resource: { buffer, offset, size } };
     });
     if (dispatch.uniforms.length)
       entries.push({

@@ -54,13 +54,14 @@ export class KernelPlan {
   readonly given: readonly Given[];
   readonly params: Params;
   readonly wanted: readonly string[] | undefined;
+  readonly add: readonly string[] | undefined;
   readonly ready: ReadyPlan;
   /** By output: whether a caller sees it, or only the backward. */
   readonly visible: readonly boolean[];
   /** The plan that was asked for next, the last time. */
   following: KernelPlan | undefined;
   readonly #cache: PlanCache;
-  readonly #backward = new Map<string, BackwardPlan>();
+  readonly #backward = new Map<number, BackwardPlan>();
 
   constructor(cache: PlanCache, request: Asked, ready: ReadyPlan) {
     this.#cache = cache;
@@ -69,6 +70,7 @@ export class KernelPlan {
     this.given = request.given;
     this.params = request.params;
     this.wanted = request.wanted;
+    this.add = request.add;
     this.ready = ready;
     const seen = visibleOutputs(
       request.kernel,
@@ -77,27 +79,31 @@ export class KernelPlan {
     this.visible = ready.outputs.map(({ name }) => seen.includes(name));
   }
 
-  matches({ kernel, names, given, params, wanted }: Asked): boolean {
+  matches({ kernel, names, given, params, wanted, add }: Asked): boolean {
     if (this.kernel !== kernel || this.names.length !== names.length) return false;
     for (let i = 0; i < names.length; i++) {
       if (this.names[i] !== names[i]) return false;
       if (!sameGiven(this.given[i], given[i])) return false;
     }
-    return sameParams(this.params, params) && sameList(this.wanted, wanted);
+    return sameValue(this.params, params) && sameValue(this.wanted, wanted) && sameValue(this.add, add);
   }
 
   /**
    * The plan of the gradients of the inputs at the places `of`.
+   * @param added which of them are added to what is there; only those that the backward `adds`
    * @throws SpanwiseError for a kernel whose backward gives no such gradient
    */
-  backward(of: readonly number[]): BackwardPlan {
-    const key = of.join();
+  backward(of: readonly number[], added: readonly boolean[]): BackwardPlan {
+    let key = 1;
+    for (let i = 0; i < of.length; i++) key = key * 64 + 2 * of[i] + Number(added[i]);
+    // Past 2^53 two keys could be one.
+    if (of.length > 8 || of.some((at) => at >= 32)) return this.#planBackward(of, added);
     let found = this.#backward.get(key);
-    if (!found) this.#backward.set(key, (found = this.#planBackward(of)));
+    if (!found) this.#backward.set(key, (found = this.#planBackward(of, added)));
     return found;
   }
 
-  #planBackward(of: readonly number[]): BackwardPlan {
+  #planBackward(of: readonly number[], added: readonly boolean[]): BackwardPlan {
     type Source = BackwardInput & { given: Given };
     const inputs: Record<string, Source> = {};
     const host: Record<string, HostValues> = {};
@@ -123,6 +129,7 @@ export class KernelPlan {
       given: [...Object.values(request.inputs).map(({ given }) => given), ...Object.values(request.host)],
       params: request.params,
       wanted: request.wanted,
+      add: request.wanted.filter((_, i) => added[i]),
     });
     const names = plan.ready.outputs.map(({ name }) => name);
     return {
@@ -140,6 +147,7 @@ export interface Asked {
   given: readonly Given[];
   params: Params;
   wanted?: readonly string[];
+  add?: readonly string[];
 }
 
 export class PlanCache {
@@ -218,11 +226,11 @@ export class PlanCache {
   }
 
   /** Makes a plan, which is the caller's alone. Errors: those of `find`. */
-  make({ kernel, names, given, params, wanted }: Asked): KernelPlan {
+  make({ kernel, names, given, params, wanted, add }: Asked): KernelPlan {
     checkParams(kernel, params);
     const shapes: Record<string, Shape> = {};
     const host: Record<string, Int32Array> = {};
-    const own = given.map((input, i): Given => {
+    const ownGiven = given.map((input, i): Given => {
       const name = names[i];
       shapes[name] = input.shape;
       if (isHost(input)) {
@@ -235,17 +243,12 @@ export class PlanCache {
         throw new InputError(`${kernel.name}: input "${name}" must be ${expected}, got ${dtype}`);
       return { shape, dtype };
     });
-    const ownParams = Object.fromEntries(
-      Object.entries(params).map(([name, value]) => [
-        name,
-        Array.isArray(value) ? [...(value as unknown[])] : value,
-      ]),
-    );
-    const plan = kernel.plan({ shapes, params: ownParams, caps: this.#caps, host, wanted });
+    const own = copyOf(params) as Params;
+    const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add });
     const inputs = names.map((name, i) => ({ name, shape: isHost(given[i]) ? undefined : given[i].shape }));
     const ready = readyPlan(plan, inputs, this.#pipelines, this.#caps);
     for (const table of ready.tables) this.#bytes += table.byteLength;
-    return new KernelPlan(this, { kernel, names, given: own, params: ownParams, wanted }, ready);
+    return new KernelPlan(this, { kernel, names, given: ownGiven, params: own, wanted, add }, ready);
   }
 
   #copy(data: Int32Array): Int32Array {
@@ -292,21 +295,27 @@ function sameGiven(a: Given, b: Given): boolean {
   return !isHost(b) && a.dtype === b.dtype;
 }
 
-function sameList(a: readonly unknown[] | undefined, b: readonly unknown[] | undefined): boolean {
+/** Whether two values of parameters are the same: numbers, texts, lists and plain objects of them. */
+function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (a?.length !== b?.length || !a || !b) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-/** Objects other than lists count as different: kernels take none. */
-function sameParams(a: Params, b: Params): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || !a || !b) return false;
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false;
+    for (let i = 0; i < a.length; i++) if (!sameValue(a[i], b[i])) return false;
+    return true;
+  }
   let count = 0;
   for (const name in a) {
-    const [x, y] = [a[name], b[name]];
-    if (x !== y && !(Array.isArray(x) && Array.isArray(y) && sameList(x, y))) return false;
+    if (!sameValue((a as Params)[name], (b as Params)[name])) return false;
     count++;
   }
   for (const _ in b) count--;
   return count === 0;
+}
+
+/** A copy of such a value. */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (typeof value !== 'object' || !value) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, copyOf(part)]));
 }

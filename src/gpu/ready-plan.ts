@@ -34,6 +34,8 @@ export interface ReadyPlan {
   readonly outputs: readonly Operand[];
   /** By output: the place of the input that it is written over, −1 for one of its own. */
   readonly inPlace: readonly number[];
+  /** By output: whether a dispatch reads it. */
+  readonly read: readonly boolean[];
   readonly scratch: readonly Operand[];
   readonly tables: readonly Int32Array[];
   /** Those with work to do. */
@@ -125,6 +127,9 @@ export function readyPlan(
     inputs: inputs.length,
     outputs,
     inPlace,
+    read: outputs.map(({ name }) =>
+      plan.dispatches.some(({ bindings }) => bindings.some((b) => b.tensor === name && b.access === 'read')),
+    ),
     scratch,
     tables,
     dispatches,

@@ -17,7 +17,7 @@ import { PlanCache, type Asked, type Given, type KernelPlan } from './plan-cache
 import { Profiler } from './profiler.ts';
 import { readyPlan, type ReadyPlan } from './ready-plan.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
-import { Tensor, type KernelOptions, type Recorder, type Storage, type TensorRuntime } from './tensor.ts';
+import { BlockStorage, Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -135,7 +135,7 @@ export class Runtime implements TensorRuntime {
       () =>
         this.device.queue.writeBuffer(
           tensor.buffer,
-          0,
+          tensor.offset,
           data.buffer as ArrayBuffer,
           data.byteOffset,
           data.byteLength,
@@ -200,8 +200,7 @@ export class Runtime implements TensorRuntime {
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
-    const storage: Storage = { block, references: 0 };
-    return this.track(new Tensor(this, shape, dtype, storage));
+    return this.track(new Tensor(this, shape, dtype, new BlockStorage(this.memory, block)));
   }
 
   // ---- plans ---------------------------------------------------------------------------------------------------
@@ -230,8 +229,11 @@ export class Runtime implements TensorRuntime {
       given,
       params: options.params ?? {},
       wanted: options.wanted,
+      add: options.add,
     });
-    return byName(ready, this.execute(ready, given, options.label ?? 'activations'));
+    const { into } = options;
+    const places = into && ready.outputs.map(({ name }) => into[name]);
+    return byName(ready, this.execute(ready, given, options.label ?? 'activations', places));
   }
 
   /** The plan of a kernel, kept or made: see PlanCache.find. */
@@ -256,27 +258,44 @@ export class Runtime implements TensorRuntime {
   /**
    * The same for a plan that is ready.
    * @param given its inputs in their order; what no dispatch binds is left alone
+   * @param into by output, a tensor of its shape that it is written to in place of a new one
    * @returns its outputs in their order
    */
-  execute(plan: ReadyPlan, given: readonly unknown[], label: Label): Tensor[] {
+  execute(
+    plan: ReadyPlan,
+    given: readonly unknown[],
+    label: Label,
+    into?: readonly (Tensor | undefined)[],
+  ): Tensor[] {
     const blocks = new Array<Block | undefined>(plan.inputs + plan.outputs.length + plan.scratch.length);
-    for (const { place, label: kernel, name } of plan.bound) {
-      const tensor = given[place] as Tensor;
+    let parts: (Place | undefined)[] | undefined;
+    const bind = (at: number, tensor: Tensor, kernel: string, name: string): void => {
       if (tensor.runtime !== this) throw new InputError(`${kernel}: "${name}" is of another runtime`);
       if (tensor.released) throw new SpanwiseError(`${kernel}: "${name}" [${tensor.shape}] was released`);
-      (blocks[place] = tensor.block).lastUse = this.#batch;
-    }
+      const { block, part } = tensor;
+      block.lastUse = this.#batch;
+      blocks[at] = block;
+      if (!part) return;
+      if (part.offset % this.caps.minStorageBufferOffsetAlignment !== 0)
+        throw new SpanwiseError(`${kernel}: "${name}" begins at byte ${part.offset} of a buffer`);
+      (parts ??= [])[at] = part;
+    };
+    for (const { place, label: kernel, name } of plan.bound)
+      bind(place, given[place] as Tensor, kernel, name);
     const outputs: Tensor[] = [];
     let at = plan.inputs;
     for (let i = 0; i < plan.outputs.length; i++, at++) {
-      if (plan.inPlace[i] >= 0) {
-        outputs.push(given[plan.inPlace[i]] as Tensor);
-        continue;
+      const { name, shape, dtype, bytes } = plan.outputs[i];
+      const place = into?.[i];
+      if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
+      else if (place) {
+        bind(at, place, label, name);
+        outputs.push(place);
+      } else {
+        const block = (blocks[at] = this.memory.take(bytes, label));
+        outputs.push(this.#tensor(shape, dtype, block));
+        this.#use(block, bytes);
       }
-      const { shape, dtype, bytes } = plan.outputs[i];
-      const block = (blocks[at] = this.memory.take(bytes, label));
-      outputs.push(this.#tensor(shape, dtype, block));
-      this.#use(block, bytes);
     }
     const first = at;
     for (const { bytes } of plan.scratch)
@@ -285,7 +304,7 @@ export class Runtime implements TensorRuntime {
       const tables: Place[] = [];
       for (const table of plan.tables)
         tables.push(this.#tables.place(table, plan.dispatches[0].dispatch.label));
-      this.#runs.push({ plan, blocks, tables, phase: this.meter.phase });
+      this.#runs.push({ plan, blocks, parts, tables, phase: this.meter.phase });
       this.meter.record(plan.works);
     }
     // Later commands may reuse the memory: they run after these.
@@ -305,7 +324,7 @@ export class Runtime implements TensorRuntime {
     const whole = { dispatches: [dispatch], scratch: {}, outputs: {}, data: {} };
     const plan = readyPlan(whole, [{ name: 'out', shape: [size] }], this.#pipelines, this.caps);
     block.lastUse = this.#batch;
-    this.#runs.push({ plan, blocks: [block], tables: [], phase: this.meter.phase });
+    this.#runs.push({ plan, blocks: [block], parts: undefined, tables: [], phase: this.meter.phase });
     this.meter.record(plan.works);
   }
 
@@ -411,7 +430,7 @@ export class Runtime implements TensorRuntime {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
           if (tensor.bytes)
-            encoder.copyBufferToBuffer(blocks[i].buffer, 0, staging, offsets[i], tensor.bytes);
+            encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
         });
       });
       try {

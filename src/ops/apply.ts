@@ -2,7 +2,7 @@
 import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import type { KernelPlan } from '../gpu/plan-cache.ts';
-import { Tensor, type Node, type TensorRuntime } from '../gpu/tensor.ts';
+import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
  * An integer input: host values and their shape. An operation has read them when it returns, and so has its backward.
@@ -80,9 +80,15 @@ class KernelRun implements Node {
     for (let i = 0; i < outputs.length; i++) (plan.visible[i] ? this.outputs : this.saved).push(outputs[i]);
   }
 
-  backward(grads: readonly (Tensor | undefined)[]): Tensor[] {
+  backward(grads: readonly (Tensor | undefined)[], places: readonly (GradientPlace | undefined)[]): Tensor[] {
     const runtime = this.#runtime;
-    const { plan, inputs, gradients } = this.#plan.backward(this.#differentiable);
+    const adds = this.#plan.kernel.backward?.adds;
+    const added: boolean[] = [];
+    for (let i = 0; i < places.length; i++) {
+      const name = this.#plan.names[this.#differentiable[i]];
+      added.push(places[i]?.add === true && adds?.includes(`grad_${name}`) === true);
+    }
+    const { plan, inputs, gradients } = this.#plan.backward(this.#differentiable, added);
     const zeros: Tensor[] = [];
     const given: (Tensor | HostInts | undefined)[] = [];
     for (const input of inputs)
@@ -95,7 +101,13 @@ class KernelRun implements Node {
         }
         given.push(grad);
       } else given.push(input && (input.from === 'inputs' ? this.#given : this.#all)[input.at]);
-    const made = runtime.execute(plan.ready, given, 'gradients');
+    const into: (Tensor | undefined)[] = [];
+    for (let i = 0; i < places.length; i++) {
+      const [place, at] = [places[i], gradients[i]];
+      // One buffer cannot be read and written in one dispatch, and places may share one.
+      if (place && (place.add ? added[i] : !plan.ready.read[at])) into[at] = place.tensor;
+    }
+    const made = runtime.execute(plan.ready, given, 'gradients', into);
     for (const tensor of zeros) tensor.release();
     const wanted: Tensor[] = [];
     for (const at of gradients) wanted.push(made[at]);

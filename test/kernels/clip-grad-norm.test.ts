@@ -2,7 +2,7 @@ import test from 'tape';
 import { clipGradNorm } from '../../kernels/clip-grad-norm.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
-import { random, testKernel, type Case } from './harness.ts';
+import { random, runtime, testKernel, type Case } from './harness.ts';
 
 const grads = (...shapes: Shape[]): RefTensors =>
   Object.fromEntries(shapes.map((shape, i) => [`grad${i}`, random(shape)]));
@@ -29,10 +29,51 @@ const cases: Case[] = [
     params: { maxNorm: 1 },
   },
 ];
+const part = (grad: number, first: number, size: number) => ({ grad, first, size });
+const poisoned = (size: number, runs: readonly { first: number; size: number }[]): RefTensors['x'] => {
+  const all = random([size]);
+  const inside = (i: number): boolean => runs.some(({ first, size }) => i >= first && i < first + size);
+  return { shape: all.shape, data: Float64Array.from(all.data, (x, i) => (inside(i) ? x : NaN)) };
+};
+const some = [part(0, 3, 5), part(0, 64, 1), part(0, 128, 16385), part(0, 20000, 0), part(0, 20001, 63)];
+cases.push(
+  { name: 'no run', inputs: grads([7], [3]), params: { maxNorm: 1, runs: [] } },
+  {
+    name: 'runs with NaN between them',
+    inputs: { grad0: poisoned(20100, some) },
+    params: { maxNorm: 1, runs: some },
+  },
+  {
+    name: 'runs of two inputs, in no order, one left out',
+    inputs: grads([40, 50], [9], [100]),
+    params: { maxNorm: 3, runs: [part(2, 7, 80), part(0, 1000, 1000), part(2, 0, 7), part(0, 0, 999)] },
+  },
+);
 testKernel(
   'clip-grad-norm',
   cases.map((c) => ({ ...c, forwardOnly: true })),
 );
+
+test('clip-grad-norm: runs give the bits of as many inputs', async (t) => {
+  const sizes = [64, 5, 16384, 40000, 1];
+  const values = sizes.map((size) => Float32Array.from(random([size]).data));
+  const firsts = [131072, 0, 64, 65536, 192000];
+  const all = new Float32Array(200000).fill(NaN);
+  values.forEach((own, i) => all.set(own, firsts[i]));
+  const [apart, together] = await runtime.scope(async () => {
+    const norm = (inputs: Record<string, Float32Array>, params: object) => {
+      const tensors = Object.entries(inputs).map(([name, x]) => [name, runtime.upload(x, [x.length])]);
+      return runtime.kernel(clipGradNorm, Object.fromEntries(tensors), { params: { maxNorm: 1, ...params } })
+        .norm;
+    };
+    const runs = sizes.map((size, i) => part(0, firsts[i], size));
+    return runtime.readAll([
+      norm(Object.fromEntries(values.map((own, i) => [`grad${i}`, own])), {}),
+      norm({ grad0: all }, { runs }),
+    ]);
+  });
+  t.deepEqual([...together], [...apart], 'the norm');
+});
 
 test('clip-grad-norm: over 65,535 workgroups fold', (t) => {
   const plan = clipGradNorm.plan({
@@ -51,6 +92,10 @@ test('clip-grad-norm: bad input is named', (t) => {
     clipGradNorm.plan({ shapes, params, caps: defaultCaps, host: {} });
   t.throws(plan({ grad0: [1], grad2: [1] }, { maxNorm: 1 }), /clip-grad-norm: .* "grad1" is missing/);
   t.throws(plan({ grad0: [1] }, {}), /clip-grad-norm: parameter "maxNorm"/);
+  const runs = (...all: unknown[]) => plan({ grad0: [4] }, { maxNorm: 1, runs: all });
+  t.throws(runs(part(0, 1, 4)), /clip-grad-norm: parameter "runs": grad0 has no 4 elements from 1 on/);
+  t.throws(runs(part(1, 0, 1)), /clip-grad-norm: parameter "runs": grad1 has no 1 elements from 0 on/);
+  t.throws(runs({ grad: 0, first: 0 }), /clip-grad-norm: parameter "size"/);
   t.throws(plan({ grad0: [1] }, { maxNorm: -1 }), /clip-grad-norm: parameter "maxNorm" must be at least 0/);
   t.end();
 });
