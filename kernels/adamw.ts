@@ -79,8 +79,8 @@ export const adamw: Kernel = {
   ],
   outputs: state,
   params: [
-    { name: 'lr', doc: 'learning rate' },
-    { name: 'step', doc: 'number of this step, from 1; required without runs' },
+    { name: 'lr', doc: 'learning rate', live: true },
+    { name: 'step', doc: 'number of this step, from 1; required without runs', live: true },
     { name: 'beta1', doc: 'decay rate of the first moment', default: 0.9 },
     { name: 'beta2', doc: 'decay rate of the second moment', default: 0.999 },
     { name: 'eps', doc: 'added to the denominator', default: 1e-8 },

@@ -115,6 +115,8 @@ export interface ParamSpec {
   name: string;
   doc: string;
   default?: unknown;
+  /** Changes with every use (a rate, a counter): a runtime does not keep the plan for the next. */
+  live?: boolean;
 }
 
 export type Params = Readonly<Record<string, unknown>>;

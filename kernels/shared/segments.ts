@@ -9,10 +9,12 @@ import { lanesFor } from './lanes.ts';
 /** Items one invocation adds; a longer segment is split into slabs of this many, as `column-sum` does. */
 const SLAB = 64;
 
-/** The items of target row r are items[starts[r] .. starts[r + 1]], in the order they were given. */
+/** The items of segment s are items[starts[s] .. starts[s + 1]], in the order they were given. */
 export interface Segments {
   starts: Int32Array;
   items: Int32Array;
+  /** The target row of each segment; absent: s itself. */
+  targets?: Int32Array;
 }
 
 /**
@@ -29,6 +31,15 @@ export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number)
   return { starts, items: sorted };
 }
 
+/** The same for the keys that occur alone, ascending: work and tables are those of the items, however many rows there are. */
+export function segmentsOfKeys(keys: Int32Array, items: Int32Array): Segments {
+  const targets = Int32Array.from(new Set(keys)).sort();
+  const segmentOf = new Map<number, number>();
+  targets.forEach((key, segment) => segmentOf.set(key, segment));
+  const segments = keys.map((key) => segmentOf.get(key) as number);
+  return { ...segmentsByKey(segments, items, targets.length), targets };
+}
+
 /** What `segmentSum` adds to a plan. */
 export type PlanPart = Pick<Plan, 'dispatches' | 'scratch' | 'data'>;
 
@@ -40,7 +51,7 @@ export const joinParts = (parts: readonly PlanPart[]): PlanPart => ({
 });
 
 /**
- * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row of `segments`; rows
+ * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row that `segments` has; rows
  * without items become 0. Segments over 64 items go through partial sums, 64 at a time: the order of additions is
  * fixed. `items` are element offsets into `source`. Scratch and data names begin with `out`. With `add` the sums are added
  * to what `out` holds.
@@ -66,7 +77,8 @@ export function segmentSum(
   let from = source;
   let { items } = segments;
   let pending: number[] = [];
-  for (let row = 0; row < rows; row++) pending.push(row, segments.starts[row], segments.starts[row + 1]);
+  for (let row = 0; row < rows; row++)
+    pending.push(segments.targets?.[row] ?? row, segments.starts[row], segments.starts[row + 1]);
   for (let level = 0; ; level++) {
     const itemTable = `${out}.items${level}`;
     const lanes = items.every((item) => item % 4 === 0) ? lanesFor(n) : 1;

@@ -1,4 +1,4 @@
-/** The host tables of one batch (lengths, ids, segment lists): copied as they are recorded, to travel in one write. */
+/** The host tables of one batch (lengths, ids, segment lists), which travel in one write. */
 import type { Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
 
@@ -13,9 +13,7 @@ export interface Place {
 
 export class HostTables {
   readonly #caps: Caps;
-  /** Every copy, and by the array that it was made of the last one. */
-  readonly #copies: { values: Int32Array; place: Place }[] = [];
-  readonly #last = new Map<Int32Array, { values: Int32Array; place: Place }>();
+  readonly #places = new Map<Int32Array, Place>();
   #bytes = 0;
 
   constructor(caps: Caps) {
@@ -28,20 +26,15 @@ export class HostTables {
   }
 
   /**
-   * Copies a table, so that the caller may change it afterwards; an array that comes again unchanged keeps its place.
+   * The place of a table, which must not change any more; one that comes again keeps its place.
    * @param kernel names who asks in errors
-   * @throws OutOfMemoryError for a table over the device's binding size, or tables of one batch over its buffer size
+   * @throws OutOfMemoryError for tables of one batch over the device's buffer size
    */
   place(table: Int32Array, kernel: string): Place {
-    const last = this.#last.get(table);
-    if (last && equal(last.values, table)) return last.place;
-    const { maxStorageBufferBindingSize, maxBufferSize, minStorageBufferOffsetAlignment: align } = this.#caps;
+    const known = this.#places.get(table);
+    if (known) return known;
+    const { maxBufferSize, minStorageBufferOffsetAlignment: align } = this.#caps;
     const place = { offset: Math.ceil(this.#bytes / align) * align, size: boundBytes(table.byteLength) };
-    if (place.size > maxStorageBufferBindingSize)
-      throw new OutOfMemoryError(
-        `${kernel}: a host table of ${table.byteLength} bytes is over the device's maxStorageBufferBindingSize ` +
-          `of ${maxStorageBufferBindingSize}`,
-      );
     const bytes = place.offset + place.size;
     if (bytes > maxBufferSize)
       throw new OutOfMemoryError(
@@ -49,19 +42,14 @@ export class HostTables {
           `device's maxBufferSize of ${maxBufferSize}: flush more often`,
       );
     this.#bytes = bytes;
-    const copy = { values: table.slice(), place };
-    this.#copies.push(copy);
-    this.#last.set(table, copy);
+    this.#places.set(table, place);
     return place;
   }
 
   /** All tables at their places. */
   join(): Int32Array<ArrayBuffer> {
     const all = new Int32Array(this.#bytes / 4);
-    for (const { values, place } of this.#copies) all.set(values, place.offset / 4);
+    for (const [table, { offset }] of this.#places) all.set(table, offset / 4);
     return all;
   }
 }
-
-const equal = (a: Int32Array, b: Int32Array): boolean =>
-  a.length === b.length && a.every((value, i) => value === b[i]);

@@ -1,13 +1,16 @@
 /** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
 import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
+import { boundBytes, type Place } from './host-tables.ts';
 import type { Block, Label, Memory } from './memory.ts';
+import type { Asked, HostValues, KernelPlan } from './plan-cache.ts';
+import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 export interface KernelOptions {
   params?: Params;
   /** Integer inputs that the plan reads. */
-  host?: Readonly<Record<string, { data: Int32Array; shape: Shape }>>;
+  host?: Readonly<Record<string, HostValues>>;
   /** Outputs of a backward kernel that are wanted; all when absent. */
   wanted?: readonly string[];
   /** What the outputs' bytes are for. */
@@ -19,7 +22,7 @@ export interface KernelOptions {
 }
 
 /** A tensor for a gradient: it is written there, or added to the one that is there. */
-export interface Place {
+export interface GradientPlace {
   tensor: Tensor;
   add: boolean;
 }
@@ -40,6 +43,15 @@ export interface TensorRuntime {
     inputs: Readonly<Record<string, Tensor | undefined>>,
     options?: KernelOptions,
   ): Record<string, Tensor>;
+  /** The plan of a kernel, kept or made: see PlanCache.find. */
+  plan(asked: Asked): KernelPlan;
+  /** Records it on what it was asked for: see Runtime.execute. */
+  execute(
+    plan: ReadyPlan,
+    given: readonly unknown[],
+    label: Label,
+    into?: readonly (Tensor | undefined)[],
+  ): Tensor[];
 }
 
 /** Keeps the operations that run while it is `Runtime.tape`; the tape of src/ops is one. */
@@ -62,7 +74,7 @@ export interface Node {
    */
   backward(
     grads: readonly (Tensor | undefined)[],
-    places: readonly (Place | undefined)[],
+    places: readonly (GradientPlace | undefined)[],
   ): readonly (Tensor | undefined)[];
   /** Tensors that only this node still needs once its backward has run. */
   saved: readonly Tensor[];
@@ -75,6 +87,23 @@ export interface Storage {
   references: number;
   /** Called when the last of them is released. */
   free(): void;
+}
+
+/** All of a block, which goes back to the pool. */
+export class BlockStorage implements Storage {
+  readonly block: Block;
+  readonly offset = 0;
+  references = 0;
+  readonly #memory: Memory;
+
+  constructor(memory: Memory, block: Block) {
+    this.#memory = memory;
+    this.block = block;
+  }
+
+  free(): void {
+    this.#memory.give(this.block);
+  }
 }
 
 /** Where the gradient of a parameter belongs, so that what all gradients go through need not look for each of them. */
@@ -97,11 +126,14 @@ export class Tensor {
   grad: Tensor | undefined;
   /** Part of the graph: the tape records operations on it. */
   requiresGrad = false;
+  /** Out of all scopes: see Runtime.keep. */
+  kept = false;
   /** Of a parameter alone. */
   home: GradientHome | undefined;
   readonly #storage: Storage;
   /** Bytes from the storage's first. */
   readonly #offset: number;
+  #part: Place | undefined | null = null;
   #released = false;
 
   /** For the runtime's use; see Runtime.upload, Runtime.empty, Runtime.wrap. */
@@ -143,6 +175,16 @@ export class Tensor {
   /** Where the elements begin in `buffer`, in bytes: 0 but for parameters, their gradients and slices. */
   get offset(): number {
     return this.#storage.offset + this.#offset;
+  }
+
+  /** What of its block it is, where that is not all that was asked of the block: others may lie beside it. */
+  get part(): Place | undefined {
+    if (this.#part === null) {
+      const { block, offset, bytes } = this;
+      const whole = offset === 0 && block.charge?.bytes === bytes;
+      this.#part = whole ? undefined : { offset, size: Math.min(boundBytes(bytes), block.size - offset) };
+    }
+    return this.#part;
   }
 
   /** The same elements under another shape, sharing memory. Not recorded on the tape: see ops `reshape`. */

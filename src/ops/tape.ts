@@ -6,7 +6,7 @@
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import type { Node, Place, Recorder, Tensor } from '../gpu/tensor.ts';
+import type { GradientPlace, Node, Recorder, Tensor } from '../gpu/tensor.ts';
 
 export class Tape implements Recorder {
   readonly #runtime: Runtime;
@@ -79,7 +79,7 @@ export class Tape implements Recorder {
   }
 
   /** Where a kernel may write the gradient of an input, or add it. */
-  #place(grads: Map<Tensor, Tensor>, input: Tensor): Place | undefined {
+  #place(grads: Map<Tensor, Tensor>, input: Tensor): GradientPlace | undefined {
     const existing = this.#made.has(input) ? grads.get(input) : input.grad;
     if (existing) return { tensor: existing, add: true };
     const tensor = input.home?.claim();

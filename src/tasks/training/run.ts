@@ -23,7 +23,7 @@ import {
   type LossValues,
   type TrainingState,
 } from './state.ts';
-import { trainStep } from './step.ts';
+import { startStep, type StartedStep } from './step.ts';
 import { LAST, storedFile, type Storage } from './storage.ts';
 
 const LOG = 'log.jsonl';
@@ -134,6 +134,8 @@ class Run<T extends Types> {
   #log = '';
   #savedAt = 0;
   #bestDev: DevScore<T['evaluation']> | undefined;
+  /** The step whose losses nobody has waited for yet. */
+  #started: (StartedStep & { step: number }) | undefined;
   readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
   readonly #work: Record<Phase, Work> = { forward: noWork(), backward: noWork(), optimizer: noWork() };
 
@@ -265,14 +267,18 @@ class Run<T extends Types> {
     const state = this.#state;
     const started = Date.now();
     const epoch = this.#epochs.epoch(state.epoch, state.best);
-    let own: string[] = [];
     while (state.batch < batches) {
-      if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) await this.#save();
+      if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) {
+        await this.#settle();
+        await this.#save();
+      }
       const step = state.epoch * batches + state.batch;
-      const losses = await this.#step(epoch.batch(state.batch, step), step);
-      own = Object.keys(losses);
-      onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch: state.epoch + 1, ...losses });
+      const started = await this.#step(epoch.batch(state.batch, step), step);
+      // Those of the step before, while the device is at this one.
+      await this.#settle();
+      this.#started = { ...started, step };
     }
+    const own = Object.keys((await this.#settle()) ?? {});
     const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
     const { counts } = state;
     const dev = await this.#score();
@@ -307,17 +313,30 @@ class Run<T extends Types> {
     return means;
   }
 
-  /** One step, counted in the state. */
-  async #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<LossValues> {
+  /** Waits for the losses of the step that was started last, and counts them in the state. */
+  async #settle(): Promise<LossValues | undefined> {
+    if (!this.#started) return undefined;
+    const { step, losses } = this.#started;
+    this.#started = undefined;
+    const from = Date.now();
+    const values = await losses;
+    this.#spent.ms += Date.now() - from;
+    addTo(this.#state.sums, values);
+    const epoch = this.#state.epoch + 1;
+    this.#options.onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch, ...values });
+    return values;
+  }
+
+  /** Starts a step, counted in the state but for its losses. */
+  async #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<StartedStep> {
     const { model, recipe } = this.#input;
     const { meter } = model.parameters.runtime;
     const started = Date.now();
     meter.reset();
     const lr = recipe.lr * linearWarmupDecay(step, this.#warmup, this.#steps);
-    const losses = await trainStep(this.#definition, model, this.#optimizer, batch, {
+    const made = await startStep(this.#definition, model, this.#optimizer, batch, {
       ...{ step, lr, clip: recipe.clip },
     });
-    addTo(this.#state.sums, losses);
     for (const { counts } of batch) addTo(this.#state.counts, counts);
     this.#state.batch++;
     this.#spent.steps++;
@@ -325,7 +344,7 @@ class Run<T extends Types> {
     this.#spent.flops += meter.total().flops;
     this.#spent.submits = Math.max(this.#spent.submits, meter.submits);
     for (const phase of phases) addTo<keyof Work>(this.#work[phase], meter.total(phase));
-    return losses;
+    return made;
   }
 
   #meanWork(): Record<Phase, Work> {

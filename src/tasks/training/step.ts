@@ -6,20 +6,33 @@ import { clipGradNorm, type AdamW } from '../../optim/index.ts';
 import type { Definition, Losses, MicroBatch, Types } from '../definition.ts';
 import type { LossValues } from './state.ts';
 
+/** A step that is under way on the device. */
+export interface StartedStep {
+  /** The batch's losses, likewise weighed. Rejects with a SpanwiseError when one is not finite. */
+  losses: Promise<LossValues>;
+}
+
+/** Where in the run a step is, and how far it goes. */
+export interface StepOptions {
+  /** From 0, over the whole run, for messages. */
+  step: number;
+  lr: number;
+  clip: number;
+}
+
 /**
- * One step on a batch that goes through the model in parts: one submit (unless the work is large), one wait. The
- * gradient is that of the parts' means, each weighed by its share.
- * @param step from 0, over the whole run, for messages
- * @returns the batch's losses, likewise weighed: of the parts that the model has
- * @throws SpanwiseError when one is not finite
+ * Starts a step on a batch that goes through the model in parts: one submit (unless the work is large), and no wait: the
+ * next step may be recorded while the device does this one. The gradient is that of the parts' means, each weighed by
+ * its share.
+ * @returns once it is submitted
  */
-export async function trainStep<T extends Types>(
+export async function startStep<T extends Types>(
   definition: Pick<Definition<T>, 'losses' | 'parts'>,
   model: T['model'],
   optimizer: AdamW,
   batch: readonly MicroBatch<T['batch']>[],
-  { step, lr, clip }: { step: number; lr: number; clip: number },
-): Promise<LossValues> {
+  { step, lr, clip }: StepOptions,
+): Promise<StartedStep> {
   const { parameters } = model;
   const { parts } = definition;
   const { runtime } = parameters;
@@ -46,13 +59,24 @@ export async function trainStep<T extends Types>(
     }
     const { scale: factor, norm } = clipGradNorm(parameters, clip);
     optimizer.step(lr, factor);
-    const [gradNorm, ...values] = await runtime.readAll([norm, ...found.map(({ tensor }) => tensor)]);
-    sums.gradNorm = gradNorm[0];
-    found.forEach(({ part, share }, i) => (sums[part] += share * values[i][0]));
-    if (!Object.values(sums).every(Number.isFinite)) {
-      const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);
-      throw new SpanwiseError(`training diverged at step ${step + 1} (${shown.join(', ')}); try a lower lr`);
-    }
-    return sums;
+    const losses = runtime
+      .readAll([norm, ...found.map(({ tensor }) => tensor)])
+      .then(([gradNorm, ...values]) => {
+        sums.gradNorm = gradNorm[0];
+        found.forEach(({ part, share }, i) => (sums[part] += share * values[i][0]));
+        if (Object.values(sums).every(Number.isFinite)) return sums;
+        const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);
+        throw new SpanwiseError(
+          `training diverged at step ${step + 1} (${shown.join(', ')}); try a lower lr`,
+        );
+      });
+    losses.catch(() => undefined); // for whoever awaits them, later
+    await runtime.flush();
+    return { losses };
   });
 }
+
+/** The same, and its losses. Errors: SpanwiseError when one is not finite. */
+export const trainStep = async <T extends Types>(
+  ...step: Parameters<typeof startStep<T>>
+): Promise<LossValues> => (await startStep<T>(...step)).losses;
