@@ -6,7 +6,7 @@ import { Lai } from '../../models/lai.ts';
 import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
 import type { Definition } from '../definition.ts';
-import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
+import { overlapOption, wordReading, vocabularyOf } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
@@ -30,7 +30,7 @@ function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 're
 }
 
 export const lai: Definition<LaiTypes> = {
-  ...spertReading,
+  ...wordReading,
   name: 'lai',
   title: 'LAI-Net',
   parseConfig: parseLaiConfig,

@@ -67,7 +67,11 @@ export const cerem: Definition<CeremTypes> = {
   complete: (given, what, _train, { vocabSize }) =>
     parseCeremConfig(withDefaults(given, what, { model: 'cerem' }, vocabSize), what),
   texts: ({ documents }) => documents.map(({ text }) => text),
-  read: (text, file) => ({ ...parseDocuments(text, file), file }),
+  read: (content, file, options) => ({
+    ...parseDocuments(content, file, options),
+    file,
+    onBad: options?.onBad,
+  }),
   check: checkSpans,
 
   recipe: {

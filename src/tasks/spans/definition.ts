@@ -1,5 +1,6 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
+import { parseSentences } from '../corpus/sentences.ts';
+import { checkLabels, type Sentence } from '../dataset.ts';
 import type { Epochs, TrainingInput } from '../definition.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -96,10 +97,14 @@ export const overlapOption: Option = {
   doc: 'word pieces that the windows of a long text share (default 64)',
 };
 
-/** Corpora in the SpERT style, for every model that reads them. */
-export const spertReading: Pick<SpanDefinition, 'texts' | 'read'> = {
+/** Corpora as sentences, for every model that reads words. */
+export const wordReading: Pick<SpanDefinition, 'texts' | 'read'> = {
   texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
-  read: (text, file) => ({ sentences: parseSpertJson(text, file), file, notes: [] }),
+  read: (content, file, options) => ({
+    ...parseSentences(content, file, options),
+    file,
+    onBad: options?.onBad,
+  }),
 };
 
 /** The definition of a model of spans. */
@@ -109,7 +114,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   pretrainedRecipe: () => ({}),
   configOptions: {},
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
-  ...spertReading,
+  ...wordReading,
   check({ sentences, file }, config) {
     own.checkConfig?.(config, 'config');
     checkLabels(sentences, config, file);
@@ -118,7 +123,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   epochs,
   losses: spanLosses,
   traceBatch({ model: { config }, tokenizer }, text, file) {
-    const sentences = parseSpertJson(text, file);
+    const { sentences } = wordReading.read(text, file);
     checkLabels(sentences, config, file);
     return {
       batch: makeWordBatch(encodeAll(sentences, file, config, tokenizer), tokenizer.padId),
