@@ -1,6 +1,7 @@
 /** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each. */
 import { readFileChecked, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
+import { onBadChoices } from '../tasks/bad-rows.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
@@ -8,7 +9,7 @@ import { print } from './print.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
 
-async function readStandardInput(): Promise<Uint8Array> {
+export async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks);
@@ -29,6 +30,10 @@ export const extractCommand: Command = {
     in: { value: 'FILE', doc: 'text, one sentence or document a line (default: standard input)' },
     out: { value: 'FILE', doc: 'where to write (default: standard output)' },
     ...useOptions('extract'),
+    'on-bad': {
+      value: onBadChoices.join('|'),
+      doc: 'lines that the model cannot take: an empty result with "error" (skip, default), or none at all',
+    },
     batch: batchOption,
   },
   notes:
@@ -41,6 +46,7 @@ export const extractCommand: Command = {
     const [input, output] = [args.optional('in'), args.optional('out')];
     if (output !== undefined) checkWritable(output);
     const file = input ?? 'standard input';
+    const onBad = args.oneOf('on-bad', onBadChoices, 'skip');
     const progress = new Progress();
     const { results, remarks } = await withDevice(
       async () => {
@@ -53,6 +59,7 @@ export const extractCommand: Command = {
         return model.definition
           .extract(model, lines, (i) => `${file}: line ${i + 1}`, {
             ...options,
+            onBad,
             progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());
@@ -61,6 +68,9 @@ export const extractCommand: Command = {
     const text = results.map((result) => `${JSON.stringify(result)}\n`).join('');
     if (output === undefined) await print(text);
     else writeFileAtomic(output, text);
+    const refused = results.flatMap(({ error }) => error ?? []);
+    if (refused.length > 0)
+      remarks.push(`note: lines without a result: ${refused.length} (${refused.join('; ')})`);
     for (const remark of remarks) process.stderr.write(`${remark}\n`);
   },
 };

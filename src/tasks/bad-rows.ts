@@ -8,6 +8,20 @@ export const onBadChoices: readonly OnBad[] = ['stop', 'skip'];
 /** Complaints that are spelt out; more would hide the first. */
 const SHOWN = 20;
 
+/** Told of the i-th of several inputs that a model cannot take, and why. */
+export type Refused = (i: number, error: InputError) => void;
+
+/** What `make` gives of input i; undefined where it is refused. Throws where nobody is told. */
+export function unlessRefused<T>(refused: Refused | undefined, i: number, make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (!refused || !(error instanceof InputError)) throw error;
+    refused(i, error);
+    return undefined;
+  }
+}
+
 export class BadRows {
   readonly #complaints: string[] = [];
 

@@ -1,5 +1,6 @@
 /** Annotated sentences (SpERT-style JSON): types, a parser that checks everything, and label sets. */
 import { InputError } from '../../kernels/errors.ts';
+import { BadRows } from './bad-rows.ts';
 import { isObject, jsonErrorOffset, parseJson, type Json } from '../io/json.ts';
 
 /** A typed span: token offsets, `end` exclusive. */
@@ -218,23 +219,54 @@ export function labelSets(sentences: readonly Annotation[]): LabelSets {
   };
 }
 
-/** Throws an InputError naming file, row (from 1) and field where a sentence has a label outside `labels`, or there is none. */
-export function checkLabels(sentences: readonly Sentence[], labels: LabelSets, file: string): void {
+/** The first label of a sentence that is not among `labels`, as a complaint; undefined where all are. */
+function strangeLabel({ entities, relations }: Annotation, labels: LabelSets): string | undefined {
+  for (const [field, kind, items, known] of [
+    ['entities', 'entity', entities, labels.entityTypes],
+    ['relations', 'relation', relations, labels.relationTypes],
+  ] as const) {
+    const i = items.findIndex(({ type }) => !known.includes(type));
+    if (i < 0) continue;
+    const list = known.length === 0 ? 'it has none' : known.join(', ');
+    return `${field}[${i}].type is ${quote(items[i].type)}, not among the model's ${kind} types (${list})`;
+  }
+  return undefined;
+}
+
+/** Errors: InputError for a corpus that holds no sentence. */
+export function needSentences(sentences: readonly Sentence[], file: string): void {
   if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
-  const check = (items: readonly { type: string }[], known: Set<string>, row: number, field: string): void =>
-    items.forEach(({ type }, i) => {
-      if (known.has(type)) return;
-      const kind = field === 'entities' ? 'entity' : 'relation';
-      const list = known.size === 0 ? 'it has none' : [...known].join(', ');
-      new RowReader(file, row).fail(
-        `${field}[${i}].type`,
-        `is ${quote(type)}, not among the model's ${kind} types (${list})`,
-      );
-    });
-  const entityTypes = new Set(labels.entityTypes);
-  const relationTypes = new Set(labels.relationTypes);
+}
+
+/**
+ * Errors: InputError naming file, row and field of every sentence that has a label outside `labels`; one for a corpus
+ * that holds no sentence.
+ * @param places where each sentence stands in the file; row i + 1 when absent
+ */
+export function checkLabels(
+  sentences: readonly Sentence[],
+  labels: LabelSets,
+  file: string,
+  places?: readonly string[],
+): void {
+  needSentences(sentences, file);
+  const bad = new BadRows(file);
   sentences.forEach((sentence, s) => {
-    check(sentence.entities, entityTypes, s + 1, 'entities');
-    check(sentence.relations, relationTypes, s + 1, 'relations');
+    const complaint = strangeLabel(sentence, labels);
+    if (complaint !== undefined)
+      bad.attempt(() => new RowReader(file, places?.[s] ?? s + 1).fail('', complaint));
   });
+  bad.settle();
+}
+
+/** What of the gold a model has no label for, a line each: it counts as missed. */
+export function strangerNotes(sentences: readonly Annotation[], labels: LabelSets): string[] {
+  const note = (kind: 'entities' | 'relations', known: readonly string[]): string[] => {
+    const types = sentences.flatMap((sentence) => sentence[kind].map(({ type }) => type));
+    const strange = types.filter((type) => !known.includes(type));
+    if (strange.length === 0) return [];
+    const names = [...new Set(strange)].sort().join(', ');
+    return [`${kind} of types that the model does not have (${names}): ${strange.length}; counted as missed`];
+  };
+  return [...note('entities', labels.entityTypes), ...note('relations', labels.relationTypes)];
 }

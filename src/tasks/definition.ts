@@ -52,6 +52,8 @@ export interface UseOptions {
   batchSize?: number;
   /** Told how far it is: `what` names the things counted. */
   progress?: (what: string, done: number, total: number) => void;
+  /** `skip`: `extract` gives nothing but an `error` for a text that the model cannot take. `stop` when absent: it throws. */
+  onBad?: OnBad;
 }
 
 /** The types that a definition is about. */
@@ -228,8 +230,11 @@ export interface Definition<T extends Types = Types> {
   read(content: string | Files, file: string, options?: ReadOptions): T['corpus'];
   /** The plain texts of a corpus. */
   texts(corpus: T['corpus']): string[];
-  /** Errors: InputError where a corpus does not fit the model (labels, lengths), naming file and row. */
-  check(corpus: T['corpus'], config: T['model']['config']): void;
+  /**
+   * @param use `scored`: what of the gold the model has no label for counts as missed
+   * @throws InputError naming file and row, where a corpus does not fit the model
+   */
+  check(corpus: T['corpus'], config: T['model']['config'], use?: 'trained' | 'scored'): void;
 
   readonly recipe: RecipeTable<T['recipe']>;
   /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */

@@ -30,14 +30,16 @@ function listIn(document: unknown, isRecord: (record: unknown) => boolean): unkn
 /** The records of a JSON array, or of JSON lines: one a line, blank lines skipped. A line that is not JSON is a bad row. */
 function recordsOf(content: string, reading: Reading, isRecord: (record: unknown) => boolean): unknown[] {
   const { file, bad } = reading;
-  const firstLine = content.trimStart().split('\n', 1)[0];
-  const isLines = firstLine.startsWith('{') || (firstLine.startsWith('[') && content.trim().includes('\n'));
-  if (isLines && jsonErrorOffset(firstLine) === -1)
+  const whole = content.trim();
+  const firstLine = whole.split('\n', 1)[0];
+  const isOneLine = firstLine.length === whole.length;
+  if (!isOneLine && /^[{[]/.test(firstLine) && jsonErrorOffset(firstLine) === -1)
     return content.split('\n').flatMap((line, i) => {
       if (line.trim() === '') return [];
       return [bad.attempt(() => ({ record: parseJson(line, file, i + 1) }))?.record];
     });
-  const list = listIn(parseJson(content, file), isRecord);
+  const document = parseJson(content, file);
+  const list = listIn(document, (record) => isRecord(record) || (isOneLine && isObject(record)));
   if (list) return list;
   throw new InputError(`${file}: neither a JSON array of documents nor one object a line`);
 }

@@ -6,10 +6,10 @@ import type { FoundEntity } from '../row.ts';
 import { idOf, jsonLines, type JsonFormat } from './format.ts';
 import { entityList } from './spert.ts';
 
-/** {`type`, `start`, `end`} and perhaps the `text` that it covers. */
+/** {`type`, which some call `label`, `start`, `end`} and perhaps the `text` that it covers. */
 function foundEntity(value: unknown, where: string, row: RowReader): FoundEntity {
-  const entity = row.typedSpan(value, where);
-  const { text } = row.fields(value, where);
+  const { label, text, ...fields } = row.fields(value, where);
+  const entity = row.typedSpan(label === undefined ? fields : { type: label, ...fields }, where);
   return typeof text === 'string' ? { ...entity, said: text, where } : { ...entity, where };
 }
 
