@@ -109,7 +109,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
         }),
       ),
     }));
-    for (const { config } of plans[0].planned) definition.check(scored, config);
+    for (const { config } of plans[0].planned) definition.check(scored, config, 'scored');
     return [{ definition, parts, scored, plans }];
   });
   if (systems.length === 0) throw refused[0];

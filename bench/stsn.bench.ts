@@ -107,7 +107,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
     const config = stsn.complete({ ...json, encoder: own }, file ?? 'config', train, tokenizer);
     return { json: encoder ? json : { ...json, encoder: own }, config };
   };
-  for (const corpus of [dev, test]) if (corpus) stsn.check(corpus, configOf({}).config);
+  for (const corpus of [dev, test]) if (corpus) stsn.check(corpus, configOf({}).config, 'scored');
   const recipe = encoder ? defaultRecipe(stsn.recipe) : randomRecipe;
   return {
     ...{ splits, scored, tokenizer, encoder, configOf },

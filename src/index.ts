@@ -82,7 +82,14 @@ export {
 } from './tasks/prompts/schema.ts';
 export { compareInPairs, type PairedComparison } from './tasks/comparison.ts';
 export { documentNotes } from './tasks/corpus/notes.ts';
+export type { OnBad } from './tasks/bad-rows.ts';
+export { formatNamed, formats } from './tasks/corpus/formats/index.ts';
 export { parseDocuments } from './tasks/corpus/parse.ts';
+export { readRows } from './tasks/corpus/read.ts';
+export type { ReadOptions } from './tasks/corpus/reading.ts';
+export { reduceRows } from './tasks/corpus/reduce.ts';
+export { Counts, type Row } from './tasks/corpus/row.ts';
+export { parseSentences } from './tasks/corpus/sentences.ts';
 export { documentsJson } from './tasks/corpus/tokens.ts';
 export type { Document } from './tasks/document.ts';
 export { labelSets, parseSpertJson, type Annotation, type Sentence } from './tasks/dataset.ts';

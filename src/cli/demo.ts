@@ -71,7 +71,7 @@ async function trainOne(
     ...{ train, dev, extra, recipe },
     config: { encoder: smallEncoder, ...config },
   });
-  definition.check(test, planned.config);
+  definition.check(test, planned.config, 'scored');
   const shown = trainingProgress(definition, say);
   const { report, parameters } = await runTraining(runtime, planned, {
     storage: folderStorage(out),

@@ -8,6 +8,7 @@ import { withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
+import { givenReading, readingOptions } from './reading.ts';
 import { useOptions } from './tables.ts';
 
 /** The scores of an evaluation, by name in words. */
@@ -39,8 +40,9 @@ export const evaluateCommand: Command = {
   summary: 'Scores a model on annotated texts',
   options: {
     model: modelOption,
-    data: { value: 'F', doc: 'annotated texts, in a form that the model is trained on', required: true },
+    data: { value: 'F', doc: 'annotated texts, in any format of docs/formats.md', required: true },
     ...useOptions('eval'),
+    ...readingOptions,
     batch: batchOption,
     json,
   },
@@ -54,8 +56,8 @@ export const evaluateCommand: Command = {
       async () => {
         const asked = await askedModel(args, 'eval');
         const { definition, config } = asked.opened;
-        const corpus = readCorpus(definition, data);
-        definition.check(corpus, config);
+        const corpus = readCorpus(definition, data, givenReading(args));
+        definition.check(corpus, config, 'scored');
         return { asked, corpus };
       },
       async (runtime, { asked, corpus }) => {

@@ -4,6 +4,7 @@ import { decodeUtf8 } from '../io/utf8.ts';
 import { parseWords } from '../tasks/corpus/words.ts';
 import { joinWords, type Asked } from '../tasks/extraction.ts';
 import { unknownNotes } from '../tasks/text/unknown.ts';
+import { onBadChoices } from '../tasks/bad-rows.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
@@ -11,7 +12,7 @@ import { print } from './print.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
 
-async function readStandardInput(): Promise<Uint8Array> {
+export async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks);
@@ -37,6 +38,10 @@ export const extractCommand: Command = {
     },
     out: { value: 'FILE', doc: 'where to write (default: standard output)' },
     ...useOptions('extract'),
+    'on-bad': {
+      value: onBadChoices.join('|'),
+      doc: 'lines that the model cannot take: an empty result with "error" (skip, default), or none at all',
+    },
     batch: batchOption,
   },
   notes:
@@ -49,6 +54,7 @@ export const extractCommand: Command = {
     const [input, output, inWords] = [args.optional('in'), args.optional('out'), args.flag('tokens')];
     if (output !== undefined) checkWritable(output);
     const file = input ?? 'standard input';
+    const onBad = args.oneOf('on-bad', onBadChoices, 'skip');
     const progress = new Progress();
     const { results, remarks } = await withDevice(
       async () => {
@@ -63,6 +69,7 @@ export const extractCommand: Command = {
         const { results, remarks } = await model.definition
           .extract(model, given, (i) => `${file}: ${inWords ? 'row' : 'line'} ${i + 1}`, {
             ...options,
+            onBad,
             progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());
@@ -72,6 +79,9 @@ export const extractCommand: Command = {
     const text = results.map((result) => `${JSON.stringify(result)}\n`).join('');
     if (output === undefined) await print(text);
     else writeFileAtomic(output, text);
+    const refused = results.flatMap(({ error }) => error ?? []);
+    if (refused.length > 0)
+      remarks.push(`note: lines without a result: ${refused.length} (${refused.join('; ')})`);
     for (const remark of remarks) process.stderr.write(`${remark}\n`);
   },
 };

@@ -12,6 +12,7 @@ import { json, type Arguments, type Command } from './command.ts';
 import { withDevice } from './device.ts';
 import { print, printJson } from './print.ts';
 import { costReport } from './report.ts';
+import { givenReading, readingOptions } from './reading.ts';
 import { givenRecipe, names, recipeOptions, refuseOthers } from './tables.ts';
 import { devText, trainingProgress } from './training-progress.ts';
 
@@ -46,9 +47,10 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const tables = (d: Definition) => ({ ...d.recipe, ...ownOptions(d) });
   refuseOthers(args, definition, tables, (owners) => `--model ${owners.join(' or ')}`);
   const storage = folderStorage(args.text('out'));
-  const train = readCorpus(definition, args.text('data'));
+  const reading = givenReading(args);
+  const train = readCorpus(definition, args.text('data'), reading);
   const devFile = args.optional('dev');
-  const dev = devFile === undefined ? undefined : readCorpus(definition, devFile);
+  const dev = devFile === undefined ? undefined : readCorpus(definition, devFile, reading);
   const recipe = givenRecipe(args, definition);
   if (args.flag('resume')) {
     for (const option of Object.keys({ ...sourceOptions, ...startOptions }))
@@ -84,11 +86,12 @@ export const trainCommand: Command = {
   summary: 'Trains a model on annotated texts',
   options: {
     model: { value: 'NAME', doc: names.join(', '), required: true },
-    data: { value: 'FILE', doc: 'training data: docs/ tells which forms each model reads', required: true },
+    data: { value: 'FILE', doc: 'training data, in any format of docs/formats.md', required: true },
     dev: {
       value: 'FILE',
       doc: 'data that choose the best epoch, by the mean of the F1 scores that it is shown',
     },
+    ...readingOptions,
     ...sourceOptions,
     out: {
       value: 'DIR',

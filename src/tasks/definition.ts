@@ -10,6 +10,9 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { Parameters } from '../nn/parameters.ts';
+import type { OnBad } from './bad-rows.ts';
+import type { ReadOptions } from './corpus/reading.ts';
+import type { Files } from './corpus/row.ts';
 import type { Asked, Extraction } from './extraction.ts';
 import type { Option } from './options.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -27,7 +30,15 @@ export interface Corpus {
   file: string;
   /** What its reader noticed. */
   notes: readonly string[];
+  /** Where each text stands in it: `row 3`. Row i + 1 when absent. */
+  places?: readonly string[];
+  /** What becomes of texts that a model cannot take; they stop what is done when absent. */
+  onBad?: OnBad;
 }
+
+/** Names a text of a corpus in messages. */
+export const placeOf = ({ file, places }: Pick<Corpus, 'file' | 'places'>, i: number): string =>
+  `${file}: ${places?.[i] ?? `row ${i + 1}`}`;
 
 /** An evaluation: a plain document, with scores (`TypedScores`) under the keys of `Definition.scores`. */
 export interface Evaluated {
@@ -41,6 +52,8 @@ export interface UseOptions {
   batchSize?: number;
   /** Told how far it is: `what` names the things counted. */
   progress?: (what: string, done: number, total: number) => void;
+  /** `skip`: `extract` gives nothing but an `error` for a text that the model cannot take. `stop` when absent: it throws. */
+  onBad?: OnBad;
 }
 
 /** The types that a definition is about. */
@@ -213,12 +226,15 @@ export interface Definition<T extends Types = Types> {
    */
   complete(given: Json, what: string, train: T['corpus'], tokenizer: Tokenizer): T['model']['config'];
 
-  /** Reads a corpus from a file's text. Errors: InputError, one line that names file, row and field. */
-  read(text: string, file: string): T['corpus'];
+  /** Reads a corpus of any format, from a file's text or from files by name. Errors: InputError, one line that names file, row and field. */
+  read(content: string | Files, file: string, options?: ReadOptions): T['corpus'];
   /** The plain texts of a corpus. */
   texts(corpus: T['corpus']): string[];
-  /** Errors: InputError where a corpus does not fit the model (labels, lengths), naming file and row. */
-  check(corpus: T['corpus'], config: T['model']['config']): void;
+  /**
+   * @param use `scored`: what of the gold the model has no label for counts as missed
+   * @throws InputError naming file and row, where a corpus does not fit the model
+   */
+  check(corpus: T['corpus'], config: T['model']['config'], use?: 'trained' | 'scored'): void;
 
   readonly recipe: RecipeTable<T['recipe']>;
   /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */

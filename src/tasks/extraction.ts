@@ -25,6 +25,8 @@ export interface Extraction {
   entities: ExtractedEntity[];
   /** `head` and `tail` index `entities`. */
   relations: ScoredRelation[];
+  /** Why there is nothing: the model cannot take the text. */
+  error?: string;
 }
 
 const rounded = (score: number): number => Math.round(score * 1e4) / 1e4;

@@ -66,7 +66,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    */
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
     const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data') : data;
-    this.definition.check(corpus, this.model.config);
+    this.definition.check(corpus, this.model.config, 'scored');
     return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
   }
 

@@ -4,15 +4,15 @@ import type { Json } from '../../models/config.ts';
 import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
 import { withDefaults } from '../complete.ts';
-import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
-import type { Definition } from '../definition.ts';
-import { overlapOption, spertReading, vocabularyOf, wordsOption } from '../spans/definition.ts';
+import { checkLabels, labelSets, needSentences, type Sentence } from '../dataset.ts';
+import { placeOf, type Definition } from '../definition.ts';
+import { overlapOption, vocabularyOf, wordReading, wordsOption } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
 import { wordNotes, wordsOf } from '../text/word-rules.ts';
 import { commonRecipe } from '../training/recipe.ts';
-import { predict } from './predict.ts';
+import { predict, scoredNotes } from './predict.ts';
 import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
@@ -39,7 +39,7 @@ function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 're
 }
 
 export const lai: Definition<LaiTypes> = {
-  ...spertReading,
+  ...wordReading,
   name: 'lai',
   title: 'LAI-Net',
   parseConfig: parseLaiConfig,
@@ -60,10 +60,11 @@ export const lai: Definition<LaiTypes> = {
     return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
   },
   complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
-  check({ sentences, file }, config) {
+  check({ sentences, file, places }, config, use) {
+    if (use === 'scored') return needSentences(sentences, file);
     const others = config.stage === 'entities' ? { relations: [] } : { entities: [] };
     const own = sentences.map((sentence) => ({ ...sentence, ...others }));
-    checkLabels(own, config, file);
+    checkLabels(own, config, file, places);
   },
 
   recipe: {
@@ -78,7 +79,12 @@ export const lai: Definition<LaiTypes> = {
   pretrainedRecipe: () => ({ lr: 2e-5 }),
   parts: ['filter', 'span', 'relation'],
   counted: ['candidates'],
-  epochs,
+  epochs(input) {
+    const { dev } = input;
+    const found = epochs(input);
+    const ofDev = dev ? scoredNotes(input, dev).map((note) => `${dev.file}: ${note}`) : [];
+    return { ...found, notes: [...found.notes, ...ofDev] };
+  },
   losses: laiLosses,
   traceBatch(loaded, text, file) {
     const corpus = lai.read(text, file);
@@ -103,20 +109,22 @@ export const lai: Definition<LaiTypes> = {
       throw new InputError(`${what}: a model of kind ${definition.title}, where a LAI-Net is needed`);
     checkStages(config, relations.config as LaiConfig, what);
   },
-  async evaluate(loaded, { sentences, file, notes }, options = {}) {
+  async evaluate(loaded, corpus, options = {}) {
+    const { sentences } = corpus;
     const { config } = loaded.model;
     const other = options.relations?.model.config;
     checkStages(config, other, options.relations?.what);
-    if (other) lai.check({ sentences, file, notes }, other);
+    const notes = [...scoredNotes(loaded, corpus, options), ...goldNotes(sentences, config)];
     const gold =
       config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
     const words = sentences.map(({ tokens }) => tokens);
-    const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
+    const skipping = { ...options, refused: () => undefined };
+    const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
     const scores = evaluate(sentences, predictions, (other ?? config).symmetric);
     const { re, rePlus, byTextLength, ...entities } = scores;
     const own = {
       sentences: sentences.length,
-      notes: [...goldNotes(sentences, config), ...wordNotes(sentences, config)],
+      notes: [...notes, ...wordNotes(sentences, config)],
     };
     if (gold) return { ...own, entities: 'gold', re };
     return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
@@ -130,8 +138,8 @@ export const lai: Definition<LaiTypes> = {
     const { config } = loaded.model;
     checkStages(config, options.relations?.model.config, options.relations?.what);
     if (config.stage === 'entities')
-      return extractWords(asked, config.words, what, (words, names) =>
-        predict(loaded, words, names, options),
+      return extractWords(asked, config.words, what, options.onBad, (words, names, refused) =>
+        predict(loaded, words, names, { ...options, refused }),
       );
     throw new InputError(
       `${loaded.what}: a model of stage relations finds no entities, but relates those of another`,

@@ -8,8 +8,18 @@ import { relationClasses, type LaiBatch, type LaiConfig } from '../../models/lai
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
+import { BadRows } from '../bad-rows.ts';
 import type { Sentence } from '../dataset.ts';
-import type { Epochs, Evaluated, Loaded, Logits, Losses, TrainingInput, Types } from '../definition.ts';
+import {
+  placeOf,
+  type Epochs,
+  type Evaluated,
+  type Loaded,
+  type Logits,
+  type Losses,
+  type TrainingInput,
+  type Types,
+} from '../definition.ts';
 import { IGNORED, sumOfParts } from '../losses.ts';
 import { withoutPadding } from '../padding.ts';
 import { keptAnnotation, spanNotes } from '../spans/enumerate.ts';
@@ -56,15 +66,20 @@ export interface LaiTypes extends Types {
 }
 
 /**
- * All instances of a corpus, and what makes a batch of some of them.
- * @throws InputError naming file and row, or where there is no instance
+ * All instances of a corpus, what makes a batch of some of them, and a note on sentences that are too long.
+ * @throws InputError naming file and row of all that are too long, where they stop what is done with the corpus, or
+ *   where there is no instance
  */
-export function pack({ model: { config }, tokenizer }: LaiStage, { sentences, file }: SpanCorpus) {
+export function pack({ model: { config }, tokenizer }: LaiStage, corpus: SpanCorpus) {
+  const { sentences, file } = corpus;
   const packer = new Packer(config, tokenizer);
+  const bad = new BadRows(file, corpus.onBad);
   const instances = sentences.flatMap((sentence, i) => {
     const { entities } = keptAnnotation(sentence, widestOf(config));
-    return packer.instances(i, packer.encode(sentence.tokens, `${file}: row ${i + 1}`), entities);
+    const encoded = bad.attempt(() => packer.encode(sentence.tokens, placeOf(corpus, i)));
+    return encoded ? packer.instances(i, encoded, entities) : [];
   });
+  const notes = bad.settle();
   if (instances.length === 0) throw new InputError(`${file}: no sentence has two entities to relate`);
   const tables = sentences.map((sentence) => targetsOf(sentence, config));
   const width = config.stage === 'entities' ? 1 : relationClasses(config);
@@ -77,7 +92,7 @@ export function pack({ model: { config }, tokenizer }: LaiStage, { sentences, fi
     });
     return { batch, targets };
   };
-  return { instances, taskOf };
+  return { instances, taskOf, notes };
 }
 
 /** What of the gold the stage cannot express. */
@@ -90,7 +105,7 @@ export const goldNotes = (sentences: readonly Sentence[], config: LaiConfig): st
 /** Shuffled instances. */
 export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
   const { model, train, dev, recipe } = input;
-  const { instances, taskOf } = pack(input, train);
+  const { instances, taskOf, notes } = pack(input, train);
   return {
     about: {
       sentences: train.sentences.length,
@@ -98,6 +113,7 @@ export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
       dev: dev?.sentences.length ?? 0,
     },
     notes: [
+      ...notes,
       ...goldNotes(train.sentences, model.config),
       ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, model.config, c.file)),
     ],

@@ -2,10 +2,11 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { Cerem, ceremAttention, parseCeremConfig } from '../../models/cerem.ts';
 import type { Json } from '../../models/config.ts';
+import { BadRows } from '../bad-rows.ts';
 import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
 import { documentsJson } from '../corpus/tokens.ts';
-import type { Definition } from '../definition.ts';
+import { placeOf, type Definition } from '../definition.ts';
 import { extraction, inWords, joinWords } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import { buildVocab } from '../text/vocab.ts';
@@ -67,7 +68,11 @@ export const cerem: Definition<CeremTypes> = {
   complete: (given, what, _train, { vocabSize }) =>
     parseCeremConfig(withDefaults(given, what, { model: 'cerem' }, vocabSize), what),
   texts: ({ documents }) => documents.map(({ text }) => text),
-  read: (text, file) => ({ ...parseDocuments(text, file), file }),
+  read: (content, file, options) => ({
+    ...parseDocuments(content, file, options),
+    file,
+    onBad: options?.onBad,
+  }),
   check: checkSpans,
 
   recipe: {
@@ -151,13 +156,16 @@ export const cerem: Definition<CeremTypes> = {
       commands: ['eval'],
     },
   },
-  async evaluate(loaded, { documents, file }, options = {}) {
+  async evaluate(loaded, corpus, options = {}) {
     const { schema = neededSchema(loaded), out, ...rest } = options;
-    return evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
+    const bad = new BadRows(corpus.file, corpus.onBad);
+    const evaluation = await evaluateCerem(loaded.model, loaded.tokenizer, corpus.documents, schema, {
       ...rest,
-      what: (i) => `${file}: document ${i + 1}`,
+      ...(corpus.onBad === 'skip' && { refused: (_, error) => bad.add(error) }),
+      what: (i) => placeOf(corpus, i),
       onPredicted: (predicted) => out?.(documentsJson(predicted)),
     });
+    return { ...evaluation, notes: [...bad.settle(), ...evaluation.notes] };
   },
   best: ({ score }) => score,
   devOptions: ({ documents }, extra) => ({
@@ -188,13 +196,18 @@ export const cerem: Definition<CeremTypes> = {
     ],
   },
   async extract({ model, tokenizer, ...loaded }, asked, what, options = {}) {
-    const { schema = neededSchema(loaded), ...rest } = options;
+    const { schema = neededSchema(loaded), onBad, ...rest } = options;
     const texts = asked.map((one) => ({ text: typeof one === 'string' ? one : joinWords(one.tokens) }));
-    const { documents, report } = await extractDocuments(model, tokenizer, texts, schema, what, rest);
+    const errors = new Map<number, string>();
+    const { documents, report } = await extractDocuments(model, tokenizer, texts, schema, what, {
+      ...rest,
+      ...(onBad === 'skip' && { refused: (i, { message }) => errors.set(i, message) }),
+    });
     return {
-      results: documents.map(({ entities, relations }, i) =>
-        extraction(asked[i], inWords(asked[i], entities), relations),
-      ),
+      results: documents.map(({ entities, relations }, i) => ({
+        ...extraction(asked[i], inWords(asked[i], entities), relations),
+        ...(errors.has(i) && { error: errors.get(i) }),
+      })),
       remarks: [effortText(report), ...effortNotes(report).map((note) => `note: ${note}`)],
     };
   },

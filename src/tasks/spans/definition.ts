@@ -1,7 +1,9 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
 import { wordRules } from '../../models/word-rule.ts';
-import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
-import type { Epochs, TrainingInput } from '../definition.ts';
+import { BadRows } from '../bad-rows.ts';
+import { parseSentences } from '../corpus/sentences.ts';
+import { checkLabels, needSentences, strangerNotes, type Sentence } from '../dataset.ts';
+import { placeOf, type Epochs, type Loaded, type TrainingInput } from '../definition.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
@@ -14,8 +16,16 @@ import { spanNotes } from './enumerate.ts';
 import { evaluate } from './evaluate.ts';
 import { extractWords } from './extract.ts';
 import { spanLosses } from './losses.ts';
-import type { SpanBatch, SpanConfig, SpanDefinition, SpanModel, SpanRecipe, SpanTypes } from './model.ts';
-import { predict } from './predict.ts';
+import type {
+  SpanBatch,
+  SpanConfig,
+  SpanCorpus,
+  SpanDefinition,
+  SpanModel,
+  SpanRecipe,
+  SpanTypes,
+} from './model.ts';
+import { predict, sentenceNotes } from './predict.ts';
 import { allSamples, joinSamples, sampleSentence } from './sampling.ts';
 import { tagNotes } from './tags.ts';
 
@@ -47,28 +57,43 @@ export function vocabularyOf(
   return createWordPieceTokenizer({ vocab, doLowerCase: false });
 }
 
-/** A corpus as the model takes it. Errors: InputError naming file and row. */
-const encodeAll = (
-  sentences: readonly Sentence[],
-  file: string,
-  { encoder }: SpanConfig,
-  tokenizer: Tokenizer,
-) => sentences.map((s, i) => encodeSentence(s.tokens, tokenizer, encoder, `${file}: row ${i + 1}`));
+/**
+ * The sentences of a corpus that the model takes whole, and a note on others.
+ * @throws InputError naming file and row of all the others, where they stop what is done with the corpus
+ */
+function encodeAll(corpus: SpanCorpus, { encoder }: SpanConfig, tokenizer: Tokenizer) {
+  const bad = new BadRows(corpus.file, corpus.onBad);
+  const sentences: Sentence[] = [];
+  const encoded = corpus.sentences.flatMap((sentence, i) => {
+    const one = bad.attempt(() => encodeSentence(sentence.tokens, tokenizer, encoder, placeOf(corpus, i)));
+    if (one) sentences.push(sentence);
+    return one ?? [];
+  });
+  if (encoded.length === 0 && bad.count > 0) bad.refuse();
+  return { sentences, encoded, notes: bad.settle() };
+}
+
+/** What of a corpus cannot be found, whatever the weights. Errors: those of `sentenceNotes`. */
+const scoredNotes = (
+  loaded: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+  corpus: SpanCorpus,
+): string[] => [...sentenceNotes(loaded, corpus), ...strangerNotes(corpus.sentences, loaded.model.config)];
 
 /** Shuffled sentences with samples drawn anew every epoch. */
 function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs<SpanBatch> {
   const { model, tokenizer, train, dev, recipe } = input;
   const { config } = model;
   const { seed, negativeSpans, negativePairs } = recipe;
-  const { sentences } = train;
-  const encoded = encodeAll(sentences, train.file, config, tokenizer);
+  const { sentences, encoded, notes } = encodeAll(train, config, tokenizer);
   const sampling = { ...config, negativeSpans, negativePairs };
   return {
     about: { sentences: sentences.length, dev: dev?.sentences.length ?? 0 },
     notes: [
+      ...notes,
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
       ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, config, c.file)),
+      ...(dev ? scoredNotes(input, dev).map((note) => `${dev.file}: ${note}`) : []),
     ],
     identity: { train: sentences, dev: dev?.sentences },
     ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, regularisation) => {
@@ -105,10 +130,14 @@ export const wordsOption: Option = {
   doc: 'how plain text is parted into words (default: as gives the training words back)',
 };
 
-/** Corpora in the SpERT style, for every model that reads them. */
-export const spertReading: Pick<SpanDefinition, 'texts' | 'read'> = {
+/** Corpora as sentences, for every model that reads words. */
+export const wordReading: Pick<SpanDefinition, 'texts' | 'read'> = {
   texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
-  read: (text, file) => ({ sentences: parseSpertJson(text, file), file, notes: [] }),
+  read: (content, file, options) => ({
+    ...parseSentences(content, file, options),
+    file,
+    onBad: options?.onBad,
+  }),
 };
 
 /** The definition of a model of spans. */
@@ -118,19 +147,21 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   pretrainedRecipe: () => ({}),
   configOptions: { words: wordsOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
-  ...spertReading,
-  check({ sentences, file }, config) {
+  ...wordReading,
+  check({ sentences, file, places }, config, use) {
     own.checkConfig?.(config, 'config');
-    checkLabels(sentences, config, file);
+    if (use === 'scored') needSentences(sentences, file);
+    else checkLabels(sentences, config, file, places);
   },
   counted: ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs'],
   epochs,
   losses: spanLosses,
   traceBatch({ model: { config }, tokenizer }, text, file) {
-    const sentences = parseSpertJson(text, file);
-    checkLabels(sentences, config, file);
+    const corpus = wordReading.read(text, file);
+    checkLabels(corpus.sentences, config, file, corpus.places);
+    const { sentences, encoded } = encodeAll(corpus, config, tokenizer);
     return {
-      batch: makeWordBatch(encodeAll(sentences, file, config, tokenizer), tokenizer.padId),
+      batch: makeWordBatch(encoded, tokenizer.padId),
       sentences,
       samples: joinSamples(sentences.map((s) => allSamples(s, config))),
     };
@@ -147,15 +178,20 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
     },
     overlap: overlapOption,
   },
-  async evaluate(loaded, { sentences, file }, options = {}) {
+  async evaluate(loaded, corpus, options = {}) {
+    const { sentences } = corpus;
+    const { config } = loaded.model;
+    const notes = [
+      ...scoredNotes(loaded, corpus),
+      ...spanNotes(sentences, config.maxSpanWidth),
+      ...wordNotes(sentences, config),
+    ];
     const predictions = await predict(
       loaded,
       sentences.map(({ tokens }) => tokens),
-      (i) => `${file}: row ${i + 1}`,
-      options,
+      (i) => placeOf(corpus, i),
+      { ...options, refused: () => undefined },
     );
-    const { config } = loaded.model;
-    const notes = [...spanNotes(sentences, config.maxSpanWidth), ...wordNotes(sentences, config)];
     return { ...evaluate(sentences, predictions), notes };
   },
   /** Mean of NER and RE+ micro F1; NER alone without relation types. */
@@ -163,7 +199,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,
   remarks: ({ sentences }) => [`${sentences} sentences`],
   extract: (loaded, asked, what, options) =>
-    extractWords(asked, loaded.model.config.words, what, (words, names) =>
-      predict(loaded, words, names, options),
+    extractWords(asked, loaded.model.config.words, what, options?.onBad, (words, names, refused) =>
+      predict(loaded, words, names, { ...options, refused }),
     ),
 });

@@ -7,13 +7,14 @@ import {
   type DecodePolicy,
   type Prediction,
 } from './decode.ts';
+import { unlessRefused } from '../bad-rows.ts';
 import { byLength, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Loaded } from '../definition.ts';
 import { enumerateSpans, type EntityPairs } from './enumerate.ts';
-import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
+import type { SpanCorpus, SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
-import { predictWindows } from './windows.ts';
+import { predictWindows, windowNotes } from './windows.ts';
 
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
@@ -28,16 +29,18 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy } = options;
+  const { pairChunk = 4096, policy, refused } = options;
   checkCounts({ pairChunk });
   const { encoder } = model.config;
-  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
-    const inputs = windows.map(({ sentence, tokens }) => ({
-      sentence,
-      encoded: encodeSentence(tokens, tokenizer, encoder, what(sentence)),
-    }));
-    return byLength(
-      inputs,
+  return predictWindows(sentences, [tokenizer], roomOf(model), options, async (windows) => {
+    const inputs = windows.map(({ sentence, tokens }) => {
+      const encoded = unlessRefused(refused, sentence, () =>
+        encodeSentence(tokens, tokenizer, encoder, what(sentence)),
+      );
+      return encoded && { sentence, encoded };
+    });
+    const found = await byLength(
+      inputs.filter((one) => one !== undefined),
       ({ encoded: { ids } }) => ids.length,
       options,
       { what: 'sentences', of: ({ sentence }) => sentence },
@@ -50,8 +53,22 @@ export async function predict(
           policy,
         ),
     );
+    let next = 0;
+    return inputs.map((one): Prediction => (one ? found[next++] : { entities: [], relations: [] }));
   });
 }
+
+/** Word pieces that a window takes, between [CLS] and [SEP]. */
+const roomOf = ({ config }: SpanModel): number => config.encoder.maxPositions - 2;
+
+/** A note on the sentences that the model cannot take, in windows or not. Errors: those of `windowNotes`. */
+export const sentenceNotes = (
+  { model, tokenizer }: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+  corpus: SpanCorpus,
+): string[] =>
+  windowNotes(corpus, [tokenizer], roomOf(model), (tokens, what) =>
+    encodeSentence(tokens, tokenizer, model.config.encoder, what),
+  );
 
 async function predictBatch(
   model: SpanModel,

@@ -106,8 +106,8 @@ export async function trainModel<T extends Types>(
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(given.recipe as object) }, 'recipe');
   const input = { ...given, recipe };
   const { model } = input;
-  for (const corpus of [input.train, ...(input.dev ? [input.dev] : [])])
-    definition.check(corpus, model.config);
+  definition.check(input.train, model.config);
+  if (input.dev) definition.check(input.dev, model.config, 'scored');
   const epochs = definition.epochs(input);
   const fresh = freshState(definition, recipe, await fingerprint(input, epochs.identity));
   const optimizer = new AdamW(model.parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });

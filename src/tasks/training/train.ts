@@ -65,7 +65,8 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   const chosen = recipeOf<T['recipe']>(definition.recipe, (key) => start.recipe?.[key], base);
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(chosen as object) }, 'recipe');
   const notes = definition.checkStart?.(recipe, state) ?? [];
-  for (const corpus of [train, ...(dev ? [dev] : [])]) definition.check(corpus, config);
+  definition.check(train, config);
+  if (dev) definition.check(dev, config, 'scored');
   return {
     ...{ definition, train, dev, config, recipe, resume: false },
     notes: [
