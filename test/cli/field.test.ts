@@ -72,6 +72,7 @@ test('eval: labels that the model lacks count as missed, bad rows can be left ou
   const expected = [
     /^bad rows, left out: 1 \(row 4: entities\[0\]\.end is 2, but the sentence has 1 tokens\)$/,
     /^sentences without a word, left out: 1$/,
+    /^words unknown to the vocabulary: 2 of 5 words, 40\.0 %/,
     /^bad rows, left out: 1 \(row 5: 1 words make 72 word pieces/,
     /^entities of types that the model does not have \(SHIP\): 1; counted as missed$/,
   ];
