@@ -233,23 +233,19 @@ function strangeLabel({ entities, relations }: Annotation, labels: LabelSets): s
   return undefined;
 }
 
-/** Errors: InputError for a corpus that holds no sentence. */
-export function needSentences(sentences: readonly Sentence[], file: string): void {
-  if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
-}
-
 /**
  * Errors: InputError naming file, row and field of every sentence that has a label outside `labels`; one for a corpus
  * that holds no sentence.
- * @param places where each sentence stands in the file; row i + 1 when absent
+ * @param corpus `places`: where each sentence stands in the file; row i + 1 when absent
+ * @param use `scored`: labels of any kind are taken, and count as missed
  */
 export function checkLabels(
-  sentences: readonly Sentence[],
+  { sentences, file, places }: { sentences: readonly Sentence[]; file: string; places?: readonly string[] },
   labels: LabelSets,
-  file: string,
-  places?: readonly string[],
+  use: 'trained' | 'scored' = 'trained',
 ): void {
-  needSentences(sentences, file);
+  if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
+  if (use === 'scored') return;
   const bad = new BadRows(file);
   sentences.forEach((sentence, s) => {
     const complaint = strangeLabel(sentence, labels);

@@ -3,32 +3,26 @@ import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../models/config.ts';
 import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
-import { withDefaults } from '../complete.ts';
-import { checkLabels, labelSets, needSentences, type Sentence } from '../dataset.ts';
+import { withSentences } from '../complete.ts';
+import { checkLabels, type Sentence } from '../dataset.ts';
 import { placeOf, type Definition } from '../definition.ts';
 import { overlapOption, vocabularyOf, wordReading, wordsOption } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
-import { wordNotes, wordsOf } from '../text/word-rules.ts';
+import { corpusNotes } from '../spans/notes.ts';
+import { wordNotes } from '../text/word-rules.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict, scoredNotes } from './predict.ts';
-import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
+import { goldNotes, ownGold } from './rows.ts';
+import { epochs, laiLosses, pack, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
 
 /** A configuration with the labels of the training sentences. */
 const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
-  parseLaiConfig(
-    withDefaults(
-      { ...given, ...wordsOf(given, sentences) },
-      what,
-      { model: 'lai', ...labelSets(sentences) },
-      vocabSize,
-    ),
-    what,
-  );
+  parseLaiConfig(withSentences(given, what, { model: 'lai', sentences }, vocabSize), what);
 
 /** Errors: InputError for models that are not of the stages that they are asked for; `what` names the second. */
 function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 'relations'): void {
@@ -60,11 +54,8 @@ export const lai: Definition<LaiTypes> = {
     return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
   },
   complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
-  check({ sentences, file, places }, config, use) {
-    if (use === 'scored') return needSentences(sentences, file);
-    const others = config.stage === 'entities' ? { relations: [] } : { entities: [] };
-    const own = sentences.map((sentence) => ({ ...sentence, ...others }));
-    checkLabels(own, config, file, places);
+  check(corpus, config, use) {
+    checkLabels({ ...corpus, sentences: ownGold(corpus.sentences, config) }, config, use);
   },
 
   recipe: {
@@ -80,10 +71,9 @@ export const lai: Definition<LaiTypes> = {
   parts: ['filter', 'span', 'relation'],
   counted: ['candidates'],
   epochs(input) {
-    const { dev } = input;
     const found = epochs(input);
-    const ofDev = dev ? scoredNotes(input, dev).map((note) => `${dev.file}: ${note}`) : [];
-    return { ...found, notes: [...found.notes, ...ofDev] };
+    const notes = corpusNotes(input, (corpus) => scoredNotes(input, corpus));
+    return { ...found, notes: [...found.notes, ...notes] };
   },
   losses: laiLosses,
   traceBatch(loaded, text, file) {
@@ -122,10 +112,7 @@ export const lai: Definition<LaiTypes> = {
     const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
     const scores = evaluate(sentences, predictions, (other ?? config).symmetric);
     const { re, rePlus, byTextLength, ...entities } = scores;
-    const own = {
-      sentences: sentences.length,
-      notes: [...notes, ...wordNotes(sentences, config)],
-    };
+    const own = { sentences: sentences.length, notes: [...notes, ...wordNotes(sentences, config)] };
     if (gold) return { ...own, entities: 'gold', re };
     return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
   },

@@ -8,7 +8,7 @@ import type { Prediction } from '../spans/decode.ts';
 import type { SpanCorpus } from '../spans/model.ts';
 import { entitiesWithin, predictWindows, windowNotes, type Window } from '../spans/windows.ts';
 import { Packer, type Instance } from './packing.ts';
-import { entitiesOf, relationsOf } from './rows.ts';
+import { entitiesOf, ownGold, relationsOf } from './rows.ts';
 import type { LaiOptions, LaiStage, LaiTypes } from './training.ts';
 
 /**
@@ -72,20 +72,11 @@ export function scoredNotes(
   options: Pick<LaiOptions, 'relations'> = {},
 ): string[] {
   const { stages, packers, tokenizers, room } = stagesOf(loaded, options);
-  const labels = stages.map(({ model }) => model.config);
-  // A model of relations by itself is given the gold's entities; one of entities finds no relations.
-  const has = (stage: string): boolean => labels.some((config) => config.stage === stage);
-  const asked = corpus.sentences.map(({ entities, relations }) => ({
-    entities: has('entities') ? entities : [],
-    relations: has('relations') ? relations : [],
-  }));
-  const { entityTypes } = labels[0];
-  const { relationTypes } = labels[labels.length - 1];
   return [
     ...windowNotes(corpus, tokenizers, room, (tokens, what) =>
       packers.forEach((packer) => packer.encode(tokens, what)),
     ),
-    ...strangerNotes(asked, { entityTypes, relationTypes }),
+    ...stages.flatMap(({ model: { config } }) => strangerNotes(ownGold(corpus.sentences, config), config)),
   ];
 }
 

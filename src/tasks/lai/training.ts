@@ -4,12 +4,11 @@
  */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
-import { relationClasses, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';
+import { relationClasses, type LaiBatch } from '../../models/lai-config.ts';
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import { BadRows } from '../bad-rows.ts';
-import type { Sentence } from '../dataset.ts';
 import {
   placeOf,
   type Epochs,
@@ -22,14 +21,13 @@ import {
 } from '../definition.ts';
 import { IGNORED, sumOfParts } from '../losses.ts';
 import { withoutPadding } from '../padding.ts';
-import { keptAnnotation, spanNotes } from '../spans/enumerate.ts';
+import { keptAnnotation } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
 import type { SpanCorpus, SpanOptions } from '../spans/model.ts';
-import { wordNotes } from '../text/word-rules.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { Packer, type Instance } from './packing.ts';
-import { keptTargets, targetsOf, widestOf } from './rows.ts';
+import { goldNotes, keptTargets, targetsOf, widestOf } from './rows.ts';
 
 export interface LaiRecipe extends TrainingRecipe {
   /** Epochs in which the gold alone is kept, whatever the filter says. */
@@ -95,13 +93,6 @@ export function pack({ model: { config }, tokenizer }: LaiStage, corpus: SpanCor
   return { instances, taskOf, notes };
 }
 
-/** What of the gold the stage cannot express. */
-export const goldNotes = (sentences: readonly Sentence[], config: LaiConfig): string[] =>
-  spanNotes(
-    sentences.map((s) => (config.stage === 'entities' ? { ...s, relations: [] } : s)),
-    widestOf(config),
-  );
-
 /** Shuffled instances. */
 export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
   const { model, train, dev, recipe } = input;
@@ -112,11 +103,7 @@ export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
       instances: instances.length,
       dev: dev?.sentences.length ?? 0,
     },
-    notes: [
-      ...notes,
-      ...goldNotes(train.sentences, model.config),
-      ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, model.config, c.file)),
-    ],
+    notes: [...notes, ...goldNotes(train.sentences, model.config)],
     identity: { train: train.sentences, dev: dev?.sentences },
     ...shuffledEpochs(instances.length, recipe, (chosen, epoch, regularisation) => {
       const task = taskOf(chosen.map((i) => instances[i]));

@@ -2,7 +2,7 @@
 import { wordRules } from '../../models/word-rule.ts';
 import { BadRows } from '../bad-rows.ts';
 import { parseSentences } from '../corpus/sentences.ts';
-import { checkLabels, needSentences, strangerNotes, type Sentence } from '../dataset.ts';
+import { checkLabels, strangerNotes, type Sentence } from '../dataset.ts';
 import { placeOf, type Epochs, type Loaded, type TrainingInput } from '../definition.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -16,6 +16,7 @@ import { spanNotes } from './enumerate.ts';
 import { evaluate } from './evaluate.ts';
 import { extractWords } from './extract.ts';
 import { spanLosses } from './losses.ts';
+import { corpusNotes } from './notes.ts';
 import type {
   SpanBatch,
   SpanConfig,
@@ -92,8 +93,7 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
       ...notes,
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
-      ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, config, c.file)),
-      ...(dev ? scoredNotes(input, dev).map((note) => `${dev.file}: ${note}`) : []),
+      ...corpusNotes(input, (corpus) => scoredNotes(input, corpus)),
     ],
     identity: { train: sentences, dev: dev?.sentences },
     ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, regularisation) => {
@@ -148,17 +148,16 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   configOptions: { words: wordsOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
   ...wordReading,
-  check({ sentences, file, places }, config, use) {
+  check(corpus, config, use) {
     own.checkConfig?.(config, 'config');
-    if (use === 'scored') needSentences(sentences, file);
-    else checkLabels(sentences, config, file, places);
+    checkLabels(corpus, config, use);
   },
   counted: ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs'],
   epochs,
   losses: spanLosses,
   traceBatch({ model: { config }, tokenizer }, text, file) {
     const corpus = wordReading.read(text, file);
-    checkLabels(corpus.sentences, config, file, corpus.places);
+    checkLabels(corpus, config);
     const { sentences, encoded } = encodeAll(corpus, config, tokenizer);
     return {
       batch: makeWordBatch(encoded, tokenizer.padId),
