@@ -14,7 +14,7 @@ import {
   type Params,
   type Port,
 } from './plan.ts';
-import { LANES, listOf, runTable } from './shared/runs.ts';
+import { LANES, runTable } from './shared/runs.ts';
 
 /** Per element: m 3, v 4, denominator 3, quotient 1, decay, step and both sums 4; and the gradient's scale. */
 const FLOPS = 15;
@@ -50,8 +50,11 @@ function runsOf(params: Params, size: number): readonly AdamWRun[] {
     const step = integerParam('adamw', params, 'step', undefined, 1);
     return [{ first: 0, size, step, weightDecay: numberParam('adamw', params, 'weightDecay', 0.01) }];
   }
+  const { runs } = params;
+  if (!Array.isArray(runs) || runs.some((run) => typeof run !== 'object' || run === null))
+    throw new InputError('adamw: parameter "runs" must be a list of objects');
   let end = 0;
-  return listOf('adamw', params, 'runs').map((run) => {
+  return (runs as readonly Params[]).map((run) => {
     const [first, count] = ['first', 'size'].map((name) => integerParam('adamw', run, name));
     if (first < end || first + count > size)
       throw new InputError(`adamw: parameter "runs": ${count} elements from ${first} on are none of ${size}`);

@@ -2,9 +2,10 @@
 import { InputError } from './errors.ts';
 import {
   ceilDiv,
+  expectShape,
   f32,
   foldGrid,
-  integerParam,
+  hostOf,
   numberParam,
   sizeOf,
   spec,
@@ -13,22 +14,13 @@ import {
   type PlanRequest,
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
-import { LANES, listOf, runTable, type Run } from './shared/runs.ts';
+import { LANES, runTable, type Run } from './shared/runs.ts';
 
 /** Elements that one workgroup squares and sums: 256 a lane. */
 const GROUP_ELEMENTS = LANES * 256;
 
-/** A part of an input's elements: a gradient, where several lie in one tensor. */
-export interface GradientRun {
-  /** i of `grad<i>`. */
-  grad: number;
-  /** First element, and how many. */
-  first: number;
-  size: number;
-}
-
 /** The sizes of grad0, grad1, … Errors: a gap between the numbers. */
-function sizesOf({ shapes }: PlanRequest): number[] {
+function sizesOf({ shapes: { runs: _, ...shapes } }: PlanRequest): number[] {
   return Object.keys(shapes).map((_, i) => {
     const name = `grad${i}`;
     if (!Object.hasOwn(shapes, name))
@@ -39,27 +31,29 @@ function sizesOf({ shapes }: PlanRequest): number[] {
   });
 }
 
-/** The runs of a request: those of the parameter `runs`, else all of every input. Errors: a run of no input, past its end. */
-function runsOf({ params }: PlanRequest, sizes: readonly number[]): readonly GradientRun[] {
-  if (params.runs === undefined) return sizes.map((size, grad) => ({ grad, first: 0, size }));
-  return listOf('clip-grad-norm', params, 'runs').map((run) => {
-    const [grad, first, size] = ['grad', 'first', 'size'].map((name) =>
-      integerParam('clip-grad-norm', run, name),
-    );
-    if (!(first + size <= sizes[grad]))
+/** (i of grad i, first element, size) of the runs of a request: all of every input where it has none. Errors: a run outside. */
+function runsOf(
+  request: PlanRequest,
+  sizes: readonly number[],
+): [grad: number, first: number, size: number][] {
+  if (!request.shapes.runs) return sizes.map((size, grad) => [grad, 0, size]);
+  const values = hostOf('clip-grad-norm', request, 'runs');
+  expectShape('clip-grad-norm', 'runs', request.shapes.runs, [Math.ceil(values.length / 3), 3]);
+  return Array.from({ length: values.length / 3 }, (_, row) => {
+    const [grad, first, size] = values.subarray(3 * row, 3 * row + 3);
+    if (!(grad >= 0 && first >= 0 && size >= 0 && first + size <= sizes[grad]))
       throw new InputError(
-        `clip-grad-norm: parameter "runs": grad${grad} has no ${size} elements from ${first} on`,
+        `clip-grad-norm: runs row ${row} = (${grad}, ${first}, ${size}) is no part of grad${grad}`,
       );
-    return { grad, first, size };
+    return [grad, first, size];
   });
 }
 
 /**
  * norm = √(Σ over all gradients g²), scale = min(1, maxNorm / (norm + 1e-6)): PyTorch's clip_grad_norm_, whose factor
  * `adamw` takes as `grad_scale`, so the gradients are not written again. Inputs: `grad0`, `grad1`, … of any shapes,
- * numbered without a gap; with none the norm is 0. `runs`, a list of {grad, first, size}, takes parts of them, each of
- * which may be a gradient: the bits are those of as many inputs in the list's order. Additions have a fixed order. It has
- * no gradient.
+ * numbered without a gap; with none the norm is 0. `runs` i32[R, 3], rows of (i, first, size), takes those elements of
+ * `grad<i>` alone: the bits are those of as many inputs in that order. Additions have a fixed order. It has no gradient.
  */
 export const clipGradNorm: Kernel = {
   name: 'clip-grad-norm',
@@ -72,15 +66,13 @@ export const clipGradNorm: Kernel = {
       optional: true,
       repeated: true,
     },
+    { name: 'runs', dtype: 'i32', shape: '[R, 3]', optional: true, host: true },
   ],
   outputs: [
     { name: 'norm', dtype: 'f32', shape: '[1]' },
     { name: 'scale', dtype: 'f32', shape: '[1]' },
   ],
-  params: [
-    { name: 'maxNorm', doc: 'the largest norm that is left alone' },
-    { name: 'runs', doc: 'list of {grad, first, size}: what of the inputs counts, all when absent' },
-  ],
+  params: [{ name: 'maxNorm', doc: 'the largest norm that is left alone' }],
   plan(request) {
     const { caps } = request;
     const maxNorm = numberParam('clip-grad-norm', request.params, 'maxNorm');
@@ -89,7 +81,7 @@ export const clipGradNorm: Kernel = {
     const sizes = sizesOf(request);
     const ofInput = sizes.map((): Run[] => []);
     let rows = 0;
-    for (const { grad, first, size } of runsOf(request, sizes)) {
+    for (const [grad, first, size] of runsOf(request, sizes)) {
       ofInput[grad].push({ first, size, more: [rows] });
       rows += ceilDiv(size, GROUP_ELEMENTS);
     }

@@ -1,6 +1,5 @@
 /** Kernels over runs of a tensor's elements, one dispatch for all of them (shaders/common/runs.wgsl). */
-import { InputError } from '../errors.ts';
-import { ceilDiv, type Params, type Uniform } from '../plan.ts';
+import { ceilDiv, type Uniform } from '../plan.ts';
 
 /** Lanes of a workgroup. */
 export const LANES = 64;
@@ -35,12 +34,4 @@ export function runTable(
     groups += ceilDiv(size, perGroup);
   });
   return { data, count: some.length, groups };
-}
-
-/** A parameter that is a list of objects. Errors: InputError naming kernel and parameter. */
-export function listOf(kernel: string, params: Params, name: string): readonly Params[] {
-  const list = params[name];
-  if (!Array.isArray(list) || list.some((item) => typeof item !== 'object' || item === null))
-    throw new InputError(`${kernel}: parameter "${name}" must be a list of objects`);
-  return list as Params[];
 }

@@ -1,7 +1,7 @@
-import type { GradientRun } from '../../kernels/clip-grad-norm.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { Parameters } from '../nn/parameters.ts';
+import { hostInts } from '../ops/index.ts';
 
 /**
  * The factor min(1, maxNorm / (‖g‖₂ + 1e-6)) over all gradients together (PyTorch's clip_grad_norm_), left on the
@@ -12,7 +12,7 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
   const { runtime } = parameters;
   const tensors: Tensor[] = [];
   const indices = new Map<Tensor, number>();
-  const runs: GradientRun[] = [];
+  const runs: number[] = [];
   /** The number of an input. */
   const indexOf = (tensor: Tensor): number => {
     const known = indices.get(tensor) ?? tensors.push(tensor) - 1;
@@ -23,17 +23,14 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
     const { grad, size } = tensor;
     if (!grad) continue;
     const together = slot.chunk.holds(grad, slot);
-    runs.push({
-      grad: indexOf(together ? slot.chunk.gradients : grad),
-      first: together ? slot.first : 0,
-      size,
-    });
+    runs.push(indexOf(together ? slot.chunk.gradients : grad), together ? slot.first : 0, size);
   }
   const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
     const { scale, norm } = runtime.kernel(kernelNamed('clip-grad-norm'), inputs, {
-      params: { maxNorm, runs },
+      params: { maxNorm },
+      host: { runs: hostInts(Int32Array.from(runs), [runs.length / 3, 3]) },
       label: 'scratch',
     });
     return { scale, norm };
