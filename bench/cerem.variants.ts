@@ -2,13 +2,8 @@
 import { InputError } from '../kernels/errors.ts';
 import type { Arguments, Command } from '../src/cli/command.ts';
 import type { PieceBatch } from '../src/models/bert.ts';
-import {
-  Cerem,
-  ceremBase,
-  ceremConfigJson,
-  parseCeremConfig,
-  type CeremConfig,
-} from '../src/models/cerem.ts';
+import { Cerem, ceremBase, parseCeremConfig, type CeremConfig } from '../src/models/cerem.ts';
+import { configJson } from '../src/models/config.ts';
 import { stream } from '../src/nn/random.ts';
 import { Parameters, type Init, type Source } from '../src/nn/parameters.ts';
 import type { Runtime } from '../src/node.ts';
@@ -38,7 +33,7 @@ export const variantOptions: Command['options'] = {
 export function baseConfig(args: Arguments): CeremConfig {
   const file = args.optional('config');
   if (file === undefined) return ceremBase;
-  return parseCeremConfig({ ...ceremConfigJson(ceremBase), ...readJsonFile(file, 'config') }, file);
+  return parseCeremConfig({ ...configJson('cerem', ceremBase), ...readJsonFile(file, 'config') }, file);
 }
 
 /** `--tokens`, at most what the model takes; undefined where it is not given. */

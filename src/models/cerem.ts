@@ -58,13 +58,6 @@ export function parseCeremConfig(json: Json, what: string): CeremConfig {
   return config;
 }
 
-/** The config as a checkpoint stores it. */
-export const ceremConfigJson = (config: CeremConfig): Json => ({
-  model: 'cerem',
-  ...config,
-  encoder: config.encoder.json,
-});
-
 /** The paper's attention: windows up to 6 tokens, 8 heads of 128. */
 export const ceremAttention = { scales: [2, 3, 4, 5, 6], heads: 8, headSize: 128 };
 

@@ -4,6 +4,13 @@ import type { Json } from '../io/json.ts';
 
 export type { Json };
 
+/** A model's configuration as a checkpoint stores it: its name, its own keys, its encoder's as they were read. */
+export const configJson = (model: string, config: { readonly encoder: { readonly json: Json } }): Json => ({
+  model,
+  ...config,
+  encoder: config.encoder.json,
+});
+
 /** Typed access to the keys of a configuration. */
 export class Fields {
   readonly #json: Json;

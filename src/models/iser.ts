@@ -7,11 +7,19 @@ import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { BiRecurrent, Embedding, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
-import { add, attention, concat, contextAttention, embedding, hostInts, reshape } from '../ops/index.ts';
+import { add, attention, concat, contextAttention, hostInts, reshape } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
-import { gatherRanges, inGroups, ofSentences, poolRanges, rowsOf, takeRows } from './span-rows.ts';
+import {
+  gatherRanges,
+  inGroups,
+  ofSentences,
+  poolRanges,
+  rowsOf,
+  sideBySide,
+  takeRows,
+} from './span-rows.ts';
 import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
 export const spanContexts = ['sea', 'gru', 'cls'] as const;
@@ -66,13 +74,6 @@ export function parseIserConfig(json: Json, what: string): IserConfig {
   return config;
 }
 
-/** The config as a checkpoint stores it. */
-export const iserConfigJson = (config: IserConfig): Json => ({
-  model: 'iser',
-  ...config,
-  encoder: config.encoder.json,
-});
-
 /** What a batch's sentences are to the heads; d the hidden size, n the longest sentence. */
 export interface IserStates {
   /** H_e and H_r [B, n, d], one tensor where they are fused. */
@@ -108,8 +109,7 @@ class SpanContext {
     const ends = Int32Array.from({ length: 2 * count }, (_, i) =>
       i % 2 === 0 ? (i + 2) * length - 2 : (i - 1) * length + 1,
     );
-    const last = embedding(hostInts(ends, [count, 2]), reshape(out, [2 * count * length, d / 2]));
-    return reshape(last, [count, d]);
+    return sideBySide(reshape(out, [2 * count * length, d / 2]), ends, [count], 2);
   }
 }
 

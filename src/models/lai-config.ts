@@ -107,13 +107,6 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
   return config;
 }
 
-/** The config as a checkpoint stores it. */
-export const laiConfigJson = (config: LaiConfig): Json => ({
-  model: 'lai',
-  ...config,
-  encoder: config.encoder.json,
-});
-
 /** B instances as the model takes them; L tokens, C candidates at most, T labels (0 without annotations). */
 export interface LaiBatch {
   /** With positions: markers have those of the text they mark. */

@@ -30,6 +30,10 @@ export function gatherRanges(x: Tensor, ranges: Int32Array, length: number, hole
   return embedding(hostInts(ids, [rows, length]), reshape(x, [batch * columns, d]), holes !== undefined);
 }
 
+/** Rows of x [R, d], `width` of them side by side: `rows` i32[…shape, width] → […shape, width·d]. */
+export const sideBySide = (x: Tensor, rows: Int32Array, shape: readonly number[], width: number): Tensor =>
+  reshape(embedding(hostInts(rows, [...shape, width]), x), [...shape, width * x.shape[1]]);
+
 /** Row b of x [B, d] for every (b, start, end) of `triples` → [R, d]. */
 export const ofSentences = (x: Tensor, triples: Int32Array): Tensor =>
   embedding(hostInts(triples.filter((_, i) => i % 3 === 0)), x);

@@ -79,13 +79,6 @@ function parsePlugIn(json: Json, what: string): SegmentAttentionConfig {
   return config;
 }
 
-/** The config as a checkpoint stores it. */
-export const stsnConfigJson = (config: StsnConfig): Json => ({
-  model: 'stsn',
-  ...config,
-  encoder: config.encoder.json,
-});
-
 /** X = LayerNorm(Q + MHA(Q, M, M)); LayerNorm(X + FFN(X)), FFN d→d→d with ReLU (the paper's eq. 4 to 7). */
 class Unit {
   readonly #attention: MultiHeadAttention;

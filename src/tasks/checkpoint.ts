@@ -9,7 +9,7 @@ import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.t
 import { ifAny, needed, tensorsOf, type Source } from '../io/source.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { hasPooler, mapBertNames, parseBertConfig } from '../models/bert.ts';
-import { Fields, type Json } from '../models/config.ts';
+import { configJson, Fields, type Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
 import type { Definition, Loaded, Opened, Types } from './definition.ts';
 import { definitionNamed, definitions } from './registry.ts';
@@ -139,7 +139,7 @@ export async function checkpointFiles<T extends Types>(
   const { extra: file } = definition;
   const text = (json: Json): string => `${JSON.stringify(json, null, 2)}\n`;
   return {
-    [CONFIG]: text(definition.configJson(model.config)),
+    [CONFIG]: text(configJson(definition.name, model.config)),
     [WEIGHTS]: serializeSafetensorsPieces(await model.parameters.read()),
     ...tokenizerFiles(tokenizer),
     ...(file && extra ? { [file.file]: text(file.json(extra)) } : {}),

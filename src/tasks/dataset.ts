@@ -176,8 +176,9 @@ export function labelSets(sentences: readonly Annotation[]): LabelSets {
   };
 }
 
-/** Throws an InputError naming file, row (from 1) and field where a sentence has a label outside `labels`. */
+/** Throws an InputError naming file, row (from 1) and field where a sentence has a label outside `labels`, or there is none. */
 export function checkLabels(sentences: readonly Sentence[], labels: LabelSets, file: string): void {
+  if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
   const check = (items: readonly { type: string }[], known: Set<string>, row: number, field: string): void =>
     items.forEach(({ type }, i) => {
       if (known.has(type)) return;

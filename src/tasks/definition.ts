@@ -189,8 +189,6 @@ export interface Definition<T extends Types = Types> {
 
   /** Errors: InputError naming `what` and the key, unknown keys included. */
   parseConfig(json: Json, what: string): T['model']['config'];
-  /** The configuration as a checkpoint stores it. */
-  configJson(config: T['model']['config']): Json;
   /**
    * @param options `pooler`: the weights hold the encoder's pooler; `recipe`: the model is new, and the recipe says what
    *   it starts from

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
-import { ceremBase, ceremConfigJson, countParameters, parseCeremConfig } from '../../src/models/cerem.ts';
-import type { Json } from '../../src/models/config.ts';
+import { ceremBase, countParameters, parseCeremConfig } from '../../src/models/cerem.ts';
+import { configJson, type Json } from '../../src/models/config.ts';
 import { SegmentInformationAttention } from '../../src/models/segment-information-attention.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { loadModel, openRuntime } from '../../src/node.ts';
@@ -93,7 +93,7 @@ test('CEREM: inference holds no more than it is working with', async (t) => {
   const [tokens, size, inner] = [64, 64, 128];
   const encoder = { ...ceremBase.encoder.json, vocab_size: 50, hidden_size: size, num_attention_heads: 4 };
   const peakOf = async (layers: number, more: Json): Promise<number> => {
-    const json = { ...ceremConfigJson(ceremBase), headSize: inner / 8, ...more };
+    const json = { ...configJson('cerem', ceremBase), headSize: inner / 8, ...more };
     const of = { ...encoder, num_hidden_layers: layers, intermediate_size: 2 * size };
     const config = parseCeremConfig({ ...json, encoder: of }, 'mid-size');
     const model = cerem.build(new Parameters(runtime, randomSource(1)), config, { pooler: false });
@@ -189,7 +189,7 @@ test('CEREM configs', (t) => {
     ['per-scale', 'global', 0.5, 16, true, true],
     'defaults',
   );
-  t.deepEqual(parseCeremConfig(ceremConfigJson(plain), 'again'), plain);
+  t.deepEqual(parseCeremConfig(configJson('cerem', plain), 'again'), plain);
   t.doesNotThrow(() => parse({ sia: false, branches: false, scales: undefined, heads: undefined }));
   const wrong: [Record<string, unknown>, RegExp][] = [
     [{ scales: [] }, /^InputError: c\.json: "scales" must be a list of integers/],

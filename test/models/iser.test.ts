@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
-import type { Json } from '../../src/models/config.ts';
-import { Iser, iserConfigJson, parseIserConfig } from '../../src/models/iser.ts';
+import { configJson, type Json } from '../../src/models/config.ts';
+import { Iser, parseIserConfig } from '../../src/models/iser.ts';
 import { inGroups } from '../../src/models/span-rows.ts';
 import { openRuntime } from '../../src/node.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
@@ -149,6 +149,6 @@ test('bad configurations of ISER', (t) => {
   t.throws(parse({ relationContext: 'none' }), /"relationContext" must be one of local, local-attention/);
   t.throws(parse({ layers: 2 }), /c.json: unknown key "layers"/);
   const config = parseIserConfig(small, 'c.json');
-  t.deepEqual(parseIserConfig(iserConfigJson(config), 'c.json'), config, 'a config comes back');
+  t.deepEqual(parseIserConfig(configJson('iser', config), 'c.json'), config, 'a config comes back');
   t.end();
 });

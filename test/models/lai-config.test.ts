@@ -1,5 +1,6 @@
 import test from 'tape';
-import { hasGraph, labelsOf, laiConfigJson, parseLaiConfig } from '../../src/models/lai-config.ts';
+import { configJson } from '../../src/models/config.ts';
+import { hasGraph, labelsOf, parseLaiConfig } from '../../src/models/lai-config.ts';
 import { tinyConfig } from '../tasks/lai/tiny.ts';
 
 test('LAI-Net: defaults, and a configuration that survives its JSON', (t) => {
@@ -16,7 +17,7 @@ test('LAI-Net: defaults, and a configuration that survives its JSON', (t) => {
       },
     },
   );
-  t.deepEqual(parseLaiConfig(laiConfigJson(config), 'again'), config);
+  t.deepEqual(parseLaiConfig(configJson('lai', config), 'again'), config);
   t.equal(tinyConfig({ markers: { end: '<e>' } }).markers.start, '[unused1]', 'each marker by itself');
   t.deepEqual(labelsOf(tinyConfig({ stage: 'relations' })), ['lives', 'spouse']);
   t.ok(hasGraph(config));

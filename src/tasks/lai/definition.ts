@@ -1,7 +1,7 @@
 /** LAI-Net as a `Definition` (docs/lai.md): a model for each stage, which extract together. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../models/config.ts';
-import { laiConfigJson, parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
+import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
 import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
@@ -34,7 +34,6 @@ export const lai: Definition<LaiTypes> = {
   name: 'lai',
   title: 'LAI-Net',
   parseConfig: parseLaiConfig,
-  configJson: laiConfigJson,
   build: (parameters, config, { pooler }) => new Lai(parameters, config, pooler),
   small,
   pretrained: {},
@@ -52,13 +51,9 @@ export const lai: Definition<LaiTypes> = {
   },
   complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
   check({ sentences, file }, config) {
-    if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
     const others = config.stage === 'entities' ? { relations: [] } : { entities: [] };
-    checkLabels(
-      sentences.map((sentence) => ({ ...sentence, ...others })),
-      config,
-      file,
-    );
+    const own = sentences.map((sentence) => ({ ...sentence, ...others }));
+    checkLabels(own, config, file);
   },
 
   recipe: {

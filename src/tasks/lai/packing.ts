@@ -83,10 +83,11 @@ export class Packer {
         const part = spans.slice(2 * first, 2 * (first + maxCandidates));
         return { sentence, encoded, row: row + first, spans: part, subject };
       });
+    const all = enumerateSpans([encoded.words.length / 2], maxSpanWidth);
     if (stage === 'entities')
       return runs(
         0,
-        enumerateSpans([encoded.words.length / 2], maxSpanWidth).filter((_, i) => i % 3 > 0),
+        all.filter((_, i) => i % 3 > 0),
       );
     return entities.flatMap((subject, s) => {
       const others = entities.flatMap(({ start, end }, o) => (o === s ? [] : [start, end]));
@@ -125,10 +126,7 @@ export class Packer {
       ids.set(this.#annotation, annotation);
       for (let row = at; row < markers; row++) positions[row] = row - at;
       kindOf.fill(kinds.annotation, annotation, markers).fill(kinds.marker, markers, at + lengths[b]);
-      labels.set(
-        this.#labels.map((row) => annotation + row),
-        b * this.#labels.length,
-      );
+      this.#labels.forEach((row, i) => (labels[b * this.#labels.length + i] = annotation + row));
       for (let c = 0; c < counts[b]; c++) {
         const ends = pieces(spans[2 * c], spans[2 * c + 1]).map(moved);
         const own = [markers + c, markers + counts[b] + c];

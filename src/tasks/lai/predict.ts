@@ -4,7 +4,7 @@ import { byLength } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import { joinRows, rowsWithin } from '../padding.ts';
 import type { Prediction } from '../spans/decode.ts';
-import { predictWindows, type Window } from '../spans/windows.ts';
+import { entitiesWithin, predictWindows } from '../spans/windows.ts';
 import { Packer, type Instance } from './packing.ts';
 import { entitiesOf, relationsOf } from './rows.ts';
 import type { LaiOptions, LaiStage, LaiTypes } from './training.ts';
@@ -50,11 +50,6 @@ export function predict(
     return found;
   });
 }
-
-const entitiesWithin = ({ from, tokens }: Window, entities: readonly Entity[]): Prediction['entities'] =>
-  entities
-    .map(({ type, start, end }) => ({ type, start: start - from, end: end - from, score: 1 }))
-    .filter(({ start, end }) => start >= 0 && end <= tokens.length);
 
 /** By sentence the logits of its candidates: of the classes, and of the filter where there is one. */
 async function logitsOf(

@@ -5,19 +5,13 @@
 import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import { inverseClasses, relationClasses, type LaiConfig } from '../../models/lai-config.ts';
 import type { Sentence } from '../dataset.ts';
+import { IGNORED } from '../losses.ts';
 import { bestClasses, decodeEntities, type ScoredEntity, type ScoredRelation } from '../spans/decode.ts';
-import { enumerateSpans, keptAnnotation, labelIndex, spanLabels } from '../spans/enumerate.ts';
-
-/** Target of a row that does not count. */
-export const IGNORED = -100;
+import { enumerateSpans, keptAnnotation, labelIndex, pairRow, spanLabels } from '../spans/enumerate.ts';
 
 /** Words of the widest entity that a stage takes: entities of every width are related. */
 export const widestOf = ({ stage, maxSpanWidth }: LaiConfig): number =>
   stage === 'entities' ? maxSpanWidth : Infinity;
-
-/** The row of an ordered pair of n entities: by subject, then by object. */
-export const pairRow = (n: number, subject: number, object: number): number =>
-  subject * (n - 1) + object - Number(object > subject);
 
 /**
  * The targets of a sentence: i32[S], 0 for none, of its spans; or i32[n·(n−1), classes] of its pairs.

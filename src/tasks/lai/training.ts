@@ -9,25 +9,16 @@ import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
-import type {
-  Epochs,
-  Evaluated,
-  Loaded,
-  Logits,
-  Losses,
-  TrainingInput,
-  Types,
-  UseOptions,
-} from '../definition.ts';
-import { sumOfParts } from '../losses.ts';
+import type { Epochs, Evaluated, Loaded, Logits, Losses, TrainingInput, Types } from '../definition.ts';
+import { IGNORED, sumOfParts } from '../losses.ts';
 import { withoutPadding } from '../padding.ts';
 import { keptAnnotation, spanNotes } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
-import type { SpanCorpus } from '../spans/model.ts';
+import type { SpanCorpus, SpanOptions } from '../spans/model.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { Packer, type Instance } from './packing.ts';
-import { IGNORED, keptTargets, targetsOf, widestOf } from './rows.ts';
+import { keptTargets, targetsOf, widestOf } from './rows.ts';
 
 export interface LaiRecipe extends TrainingRecipe {
   /** Epochs in which the gold alone is kept, whatever the filter says. */
@@ -47,11 +38,9 @@ export interface LaiTask {
 
 export type LaiStage = Pick<Loaded<LaiTypes>, 'model' | 'tokenizer' | 'what'>;
 
-export interface LaiOptions extends UseOptions {
+export interface LaiOptions extends Omit<SpanOptions, 'pairChunk' | 'policy'> {
   /** The model of the relations stage. */
   relations?: LaiStage;
-  /** Word pieces that the windows of a long sentence share; see `wordWindows`. */
-  overlap?: number;
 }
 
 export interface LaiTypes extends Types {
@@ -109,14 +98,11 @@ export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
     },
     notes: goldNotes(train.sentences, model.config),
     identity: { train: train.sentences, dev: dev?.sentences },
-    ...shuffledEpochs(instances.length, recipe, (chosen, epoch, step) => {
+    ...shuffledEpochs(instances.length, recipe, (chosen, epoch, regularisation) => {
       const task = taskOf(chosen.map((i) => instances[i]));
       return {
         counts: { candidates: task.batch.counts.reduce((sum, count) => sum + count, 0) },
-        batch: {
-          ...{ ...task, filtered: epoch >= recipe.coldStart },
-          regularisation: { p: recipe.dropout, seed: recipe.seed, offset: step },
-        },
+        batch: { ...task, filtered: epoch >= recipe.coldStart, regularisation },
       };
     }),
   };

@@ -1,6 +1,6 @@
 /** CEREM as a `Definition` (docs/cerem.md). */
 import { InputError } from '../../../kernels/errors.ts';
-import { Cerem, ceremAttention, ceremConfigJson, parseCeremConfig } from '../../models/cerem.ts';
+import { Cerem, ceremAttention, parseCeremConfig } from '../../models/cerem.ts';
 import type { Json } from '../../models/config.ts';
 import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
@@ -38,7 +38,6 @@ export const cerem: Definition<CeremTypes> = {
   name: 'cerem',
   title: 'CEREM',
   parseConfig: parseCeremConfig,
-  configJson: ceremConfigJson,
   build: (parameters, config, { pooler, recipe }) =>
     new Cerem(parameters, config, { pooler, ...(recipe && { mixInit: { constant: recipe.mixInit } }) }),
   extra: {

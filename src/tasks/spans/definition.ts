@@ -1,5 +1,4 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { InputError } from '../../../kernels/errors.ts';
 import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
 import type { Epochs, TrainingInput } from '../definition.ts';
 import type { Option } from '../options.ts';
@@ -21,16 +20,7 @@ import { tagNotes } from './tags.ts';
 /** What a model of spans brings of its own. */
 export type OwnDefinition<M extends SpanModel> = Pick<
   SpanDefinition<M>,
-  | 'name'
-  | 'title'
-  | 'parseConfig'
-  | 'configJson'
-  | 'build'
-  | 'small'
-  | 'complete'
-  | 'recipe'
-  | 'demo'
-  | 'attention'
+  'name' | 'title' | 'parseConfig' | 'build' | 'small' | 'complete' | 'recipe' | 'demo' | 'attention'
 > & { parts: SpanDefinition['parts']; checkConfig?(config: M['config'], what: string): void };
 
 /** The fields of a recipe for models of spans. */
@@ -79,7 +69,7 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
     ],
     identity: { train: sentences, dev: dev?.sentences },
-    ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, step) => {
+    ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, regularisation) => {
       const samples = joinSamples(
         chosen.map((i) => sampleSentence(sentences[i], sampling, { seed, epoch, sentence: i })),
       );
@@ -92,7 +82,7 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
           ),
           sentences: chosen.map((i) => sentences[i]),
           samples,
-          regularisation: { p: recipe.dropout, seed, offset: step },
+          regularisation,
         },
       };
     }),
@@ -121,7 +111,6 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
   ...spertReading,
   check({ sentences, file }, config) {
-    if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
     own.checkConfig?.(config, 'config');
     checkLabels(sentences, config, file);
   },

@@ -134,6 +134,10 @@ export function spanLabels(
   return labels;
 }
 
+/** The row of an ordered pair of n entities among those of their sentence, as `entityPairs` lists them. */
+export const pairRow = (n: number, head: number, tail: number): number =>
+  head * (n - 1) + tail - Number(tail > head);
+
 /** Ordered pairs of distinct entities of a batch, one row a pair, by sentence, head, tail. */
 export interface EntityPairs {
   /** i32[P,3] = (b, head, tail), indices into the entities of sentence b. */

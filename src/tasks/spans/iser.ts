@@ -1,6 +1,6 @@
 /** ISER as a `Definition` (docs/iser.md). */
 import type { Json } from '../../models/config.ts';
-import { Iser, iserConfigJson, parseIserConfig } from '../../models/iser.ts';
+import { Iser, parseIserConfig } from '../../models/iser.ts';
 import { withDefaults } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
@@ -12,7 +12,6 @@ export const iser = spanDefinition<Iser>({
   name: 'iser',
   title: 'ISER',
   parseConfig: parseIserConfig,
-  configJson: iserConfigJson,
   build: (parameters, config, { pooler }) => new Iser(parameters, config, pooler),
   small,
   complete: (given, what, { sentences }, { vocabSize }) =>

@@ -2,13 +2,10 @@
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
 import type { Losses } from '../definition.ts';
-import { sumOfParts } from '../losses.ts';
+import { IGNORED, sumOfParts } from '../losses.ts';
 import { withoutPadding } from '../padding.ts';
 import type { SpanBatch, SpanModel } from './model.ts';
 import { encodeTags } from './tags.ts';
-
-/** Target of a padded word. */
-const IGNORED = -100;
 
 /** i32[B · n] tag of every word, −100 past a sentence's end. */
 export function tagTargets(

@@ -1,7 +1,7 @@
 /** STSN as a `Definition` (docs/stsn.md). */
 import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
-import { parseStsnConfig, Stsn, stsnConfigJson, type StsnConfig } from '../../models/stsn.ts';
+import { parseStsnConfig, Stsn, type StsnConfig } from '../../models/stsn.ts';
 import { withDefaults } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
@@ -24,7 +24,6 @@ export const stsn = spanDefinition<Stsn>({
   name: 'stsn',
   title: 'STSN',
   parseConfig: parseStsnConfig,
-  configJson: stsnConfigJson,
   build: (parameters, config, { pooler }) => new Stsn(parameters, config, pooler),
   small,
   complete(given, what, { sentences }, { vocabSize }) {

@@ -86,6 +86,15 @@ export interface Window {
   tokens: string[];
 }
 
+/** The entities of a sentence that lie within a window, in its words: as sure as gold. */
+export const entitiesWithin = (
+  { from, tokens }: Window,
+  entities: readonly Entity[],
+): Prediction['entities'] =>
+  entities
+    .map(({ type, start, end }) => ({ type, start: start - from, end: end - from, score: 1 }))
+    .filter(({ start, end }) => start >= 0 && end <= tokens.length);
+
 /**
  * Predicts sentences of any length: `predictAll` is given their windows, one of each short sentence, and answers in that
  * order.

@@ -1,13 +1,7 @@
 import test from 'tape';
 import { inverseClasses, relationClasses, visibleKinds } from '../../../src/models/lai-config.ts';
-import {
-  entitiesOf,
-  keptTargets,
-  pairRow,
-  relationsOf,
-  targetsOf,
-  widestOf,
-} from '../../../src/tasks/lai/rows.ts';
+import { entitiesOf, keptTargets, relationsOf, targetsOf, widestOf } from '../../../src/tasks/lai/rows.ts';
+import { pairRow } from '../../../src/tasks/spans/enumerate.ts';
 import { sentence, tinyConfig } from './tiny.ts';
 
 const relational = tinyConfig({ stage: 'relations' });

@@ -2,8 +2,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import type { Json } from '../../../src/models/config.ts';
-import { parseStsnConfig, stsnConfigJson } from '../../../src/models/stsn.ts';
+import { configJson, type Json } from '../../../src/models/config.ts';
+import { parseStsnConfig } from '../../../src/models/stsn.ts';
 import { loadModel, openRuntime } from '../../../src/node.ts';
 import { checkpointFiles } from '../../../src/tasks/checkpoint.ts';
 import { predict } from '../../../src/tasks/spans/predict.ts';
@@ -31,7 +31,7 @@ test('the key and its defaults', (t) => {
   t.notOk('segmentAttention' in parse({}), 'absent unless asked for');
   const config = parse({ segmentAttention });
   t.deepEqual(config.segmentAttention, { ...segmentAttention, projections: 'per-scale', mix: 'global' });
-  const stored = JSON.parse(JSON.stringify(stsnConfigJson(config))) as Json;
+  const stored = JSON.parse(JSON.stringify(configJson('stsn', config))) as Json;
   t.deepEqual(parseStsnConfig(stored, 'again'), config, 'comes back from a checkpoint');
   const wrong: [unknown, RegExp][] = [
     [true, /^InputError: config: "segmentAttention" must be an object; it is true$/],
@@ -78,7 +78,7 @@ for (const projections of ['per-scale', 'shared'])
     t.deepEqual(await predict(loaded, words, String), found, 'the same predictions');
     loaded.release();
 
-    const plain = { ...stsnConfigJson(model.config), segmentAttention: undefined };
+    const plain = { ...configJson('stsn', model.config), segmentAttention: undefined };
     writeFileSync(join(copy, 'config.json'), JSON.stringify(plain));
     t.match(
       await inputError(() => loadModel(runtime, copy, stsn)),
