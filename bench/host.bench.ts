@@ -42,9 +42,10 @@ async function heapBytes(body: () => Promise<void>): Promise<number> {
 }
 
 /** Step by step in turn with its floor, so that what slows the machine for a while slows both. */
-async function measure(runtime: Runtime, { name, warmUp, step }: HostCase): Promise<BenchRow> {
+async function measure(runtime: Runtime, { name, warmUp, prepare, step }: HostCase): Promise<BenchRow> {
   const { meter } = runtime;
   let i = 0;
+  prepare(warmUp + 2 * STEPS);
   while (i < warmUp) await step(i++);
   await runtime.finish();
   meter.reset();

@@ -7,6 +7,7 @@ import { AdamW } from '../src/optim/index.ts';
 import { readSplits } from '../src/tasks/corpus-file.ts';
 import type { Definition, MicroBatch, Model, Types } from '../src/tasks/definition.ts';
 import { cerem } from '../src/tasks/prompts/cerem.ts';
+import type { SpanBatch } from '../src/tasks/spans/model.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
 import { stsn } from '../src/tasks/spans/stsn.ts';
 import { startStep, type StartedStep } from '../src/tasks/training/step.ts';
@@ -18,6 +19,8 @@ export interface HostCase {
   name: string;
   /** Steps before those that are measured. */
   warmUp: number;
+  /** Makes the batches of the steps before `end`, which is no part of what is measured. */
+  prepare(end: number): void;
   /** The step i, from 0, and the read of losses: a pass's own, a training step's of the one before. */
   step(i: number): Promise<void>;
   release(): void;
@@ -27,6 +30,7 @@ export interface HostCase {
 interface Subject<T extends Types = Types> {
   definition: Definition<T>;
   model: T['model'] & Model;
+  /** The batch of step i, made once. */
   batch(i: number): MicroBatch<T['batch']>[];
   warmUp: number;
 }
@@ -44,7 +48,8 @@ async function stsnSubject(runtime: Runtime, fixed: boolean): Promise<Subject> {
   });
   const loaded = await planned.model(runtime);
   const { batches, epoch } = stsn.epochs({ ...loaded, train, recipe: planned.recipe });
-  const nth = (i: number) => epoch(Math.floor(i / batches), -1).batch(i % batches, i);
+  const made: MicroBatch<SpanBatch>[][] = [];
+  const nth = (i: number) => (made[i] ??= epoch(Math.floor(i / batches), -1).batch(i % batches, i));
   const first = nth(0);
   return {
     ...{ definition: stsn as unknown as Definition, model: loaded.model },
@@ -128,7 +133,13 @@ export async function eachCase(
       for (const [pass, steps] of chosen) {
         const made = steps(subject);
         try {
-          await body({ name: `${stem}-${pass}`, warmUp: subject.warmUp, ...made });
+          await body({
+            ...{ name: `${stem}-${pass}`, warmUp: subject.warmUp },
+            prepare: (end) => {
+              for (let i = 0; i < end; i++) subject.batch(i);
+            },
+            ...made,
+          });
         } finally {
           made.release();
         }

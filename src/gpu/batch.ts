@@ -129,6 +129,7 @@ export class BatchEncoder {
       this.#tables = this.#device.createBuffer({ size, usage: TABLE_USAGE, label: 'host tables' });
       this.#memory.hold(size);
     }
-    this.#device.queue.writeBuffer(this.#tables, 0, tables.join().buffer);
+    const { offset, data } = tables.join();
+    this.#device.queue.writeBuffer(this.#tables, offset, data.buffer);
   }
 }

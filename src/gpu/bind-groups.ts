@@ -14,8 +14,8 @@ const MOST = 8192;
 export interface Bound {
   /** By place. */
   readonly blocks: readonly (Block | undefined)[];
-  /** By place, of tensors that have a part of their block alone; absent where none of them does. */
-  readonly parts: readonly (Place | undefined)[] | undefined;
+  /** By place, of tensors that have a part of their block alone; as long as the last of them is far. */
+  readonly parts: readonly (Place | undefined)[];
   /** Of the plan's tables, by their index. */
   readonly tables: readonly Place[];
 }
@@ -64,7 +64,7 @@ export class BindGroups {
     for (const place of ready.operands) {
       if (place >= 0) {
         const { id } = bound.blocks[place] as Block;
-        const part = bound.parts?.[place];
+        const part = place < bound.parts.length ? bound.parts[place] : undefined;
         if (part) {
           key[count++] = -2;
           key[count++] = part.offset;
@@ -112,7 +112,7 @@ export class BindGroups {
       if (place < 0)
         return { binding, resource: { buffer: tables as GPUBuffer, ...bound.tables[-1 - place] } };
       const { buffer, boundSize } = bound.blocks[place] as Block;
-      const { offset, size } = bound.parts?.[place] ?? { offset: 0, size: boundSize };
+      const { offset, size } = bound.parts[place] ?? { offset: 0, size: boundSize };
       return { binding, resource: { buffer, offset, size } };
     });
     if (dispatch.uniforms.length)

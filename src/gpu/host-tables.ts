@@ -11,18 +11,71 @@ export interface Place {
   readonly size: number;
 }
 
-export class HostTables {
+/** Up to this many bytes a table has a place for the next power of two. */
+const MOST_ROUNDED = 2 ** 20;
+/** A layout of more than so many times the bytes that a batch has, and some, is given up. */
+const MOST_WASTE = 4;
+const SOME_BYTES = 2 ** 16;
+
+/**
+ * Where tables lie, from batch to batch: the first of a size always at the same place, the second likewise, so that bind
+ * groups hold where batches are only nearly alike.
+ */
+export class TableLayout {
   readonly #caps: Caps;
-  readonly #places = new Map<Int32Array, Place>();
-  #bytes = 0;
+  #places = new Map<number, Place[]>();
+  #end = 0;
 
   constructor(caps: Caps) {
     this.#caps = caps;
   }
 
+  /** The bytes that are set aside for a table. */
+  sizeOf(table: Int32Array): number {
+    const bytes = boundBytes(table.byteLength);
+    const exact = bytes <= this.#caps.minStorageBufferOffsetAlignment || bytes > MOST_ROUNDED;
+    return exact ? bytes : 2 ** Math.ceil(Math.log2(bytes));
+  }
+
+  /** The place of the n-th table of a size, from 0. */
+  at(size: number, n: number): Place {
+    let places = this.#places.get(size);
+    if (!places) this.#places.set(size, (places = []));
+    if (n === places.length) {
+      const align = this.#caps.minStorageBufferOffsetAlignment;
+      const offset = Math.ceil(this.#end / align) * align;
+      places.push({ offset, size });
+      this.#end = offset + size;
+    }
+    return places[n];
+  }
+
+  /** After a batch that had `bytes` of tables: begins anew where most of the places were of no use to it. */
+  review(bytes: number): void {
+    if (this.#end <= MOST_WASTE * bytes + SOME_BYTES) return;
+    this.#places = new Map();
+    this.#end = 0;
+  }
+}
+
+export class HostTables {
+  readonly #maxBufferSize: number;
+  readonly #layout: TableLayout;
+  readonly #placed = new Map<Int32Array, Place>();
+  /** By size, how many there are. */
+  readonly #counts = new Map<number, number>();
+  #start = Infinity;
+  #end = 0;
+  #bytes = 0;
+
+  constructor({ maxBufferSize }: Caps, layout: TableLayout) {
+    this.#maxBufferSize = maxBufferSize;
+    this.#layout = layout;
+  }
+
   /** Bytes that the table buffer needs. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#end;
   }
 
   /**
@@ -31,25 +84,35 @@ export class HostTables {
    * @throws OutOfMemoryError for tables of one batch over the device's buffer size
    */
   place(table: Int32Array, kernel: string): Place {
-    const known = this.#places.get(table);
+    const known = this.#placed.get(table);
     if (known) return known;
-    const { maxBufferSize, minStorageBufferOffsetAlignment: align } = this.#caps;
-    const place = { offset: Math.ceil(this.#bytes / align) * align, size: boundBytes(table.byteLength) };
-    const bytes = place.offset + place.size;
-    if (bytes > maxBufferSize)
+    const size = this.#layout.sizeOf(table);
+    const count = this.#counts.get(size) ?? 0;
+    const place = this.#layout.at(size, count);
+    const end = Math.max(this.#end, place.offset + size);
+    if (end > this.#maxBufferSize)
       throw new OutOfMemoryError(
-        `${kernel}: with a host table of ${table.byteLength} bytes this batch has ${bytes} bytes of tables, over the ` +
-          `device's maxBufferSize of ${maxBufferSize}: flush more often`,
+        `${kernel}: with a host table of ${table.byteLength} bytes this batch has ${end} bytes of tables, over the ` +
+          `device's maxBufferSize of ${this.#maxBufferSize}: flush more often`,
       );
-    this.#bytes = bytes;
-    this.#places.set(table, place);
+    this.#counts.set(size, count + 1);
+    this.#placed.set(table, place);
+    this.#start = Math.min(this.#start, place.offset);
+    this.#end = end;
+    this.#bytes += size;
     return place;
   }
 
-  /** All tables at their places. */
-  join(): Int32Array<ArrayBuffer> {
-    const all = new Int32Array(this.#bytes / 4);
-    for (const [table, { offset }] of this.#places) all.set(table, offset / 4);
-    return all;
+  /** All is placed: the next batch's tables follow. */
+  close(): void {
+    this.#layout.review(this.#bytes);
+  }
+
+  /** All tables at their places, from the first of them on. */
+  join(): { offset: number; data: Int32Array<ArrayBuffer> } {
+    const offset = this.#start;
+    const data = new Int32Array((this.#end - offset) / 4);
+    for (const [table, place] of this.#placed) data.set(table, (place.offset - offset) / 4);
+    return { offset, data };
   }
 }

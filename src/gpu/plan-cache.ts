@@ -2,7 +2,7 @@
  * Plans kept by kernel, parameters, shapes and host values, compared exactly and without a string: what runs again is not
  * planned again. A plan that a step uses is usually the one behind the one before it, as it was in the last step.
  */
-import { backwardRequest, visibleOutputs } from '../../kernels/backward-request.ts';
+import { backwardRequest } from '../../kernels/backward-request.ts';
 import { InputError } from '../../kernels/errors.ts';
 import {
   checkParams,
@@ -72,11 +72,7 @@ export class KernelPlan {
     this.wanted = request.wanted;
     this.add = request.add;
     this.ready = ready;
-    const seen = visibleOutputs(
-      request.kernel,
-      Object.fromEntries(ready.outputs.map((output) => [output.name, output])),
-    );
-    this.visible = ready.outputs.map(({ name }) => seen.includes(name));
+    this.visible = ready.outputs.map(({ name }) => !portOf(request.kernel.outputs, name)?.saved);
   }
 
   matches({ kernel, names, given, params, wanted, add }: Asked): boolean {

@@ -9,7 +9,7 @@ import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Run } from './batch.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { HostTables, type Place } from './host-tables.ts';
+import { HostTables, TableLayout, type Place } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
 import { Pipelines, type Pipeline } from './pipelines.ts';
@@ -48,6 +48,7 @@ export class Runtime implements TensorRuntime {
   #runs: Run[] = [];
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
+  readonly #layout: TableLayout;
   #tables: HostTables;
   /** Settles when every error scope so far has been popped. */
   #checked: Promise<unknown> = Promise.resolve();
@@ -77,7 +78,8 @@ export class Runtime implements TensorRuntime {
     });
     // On an injected device others make mistakes too; all that is done here runs under error scopes.
     this.#ownsDevice = opened.owned;
-    this.#tables = new HostTables(opened.caps);
+    this.#layout = new TableLayout(opened.caps);
+    this.#tables = new HostTables(opened.caps, this.#layout);
     if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
 
@@ -268,20 +270,9 @@ export class Runtime implements TensorRuntime {
     into?: readonly (Tensor | undefined)[],
   ): Tensor[] {
     const blocks = new Array<Block | undefined>(plan.inputs + plan.outputs.length + plan.scratch.length);
-    let parts: (Place | undefined)[] | undefined;
-    const bind = (at: number, tensor: Tensor, kernel: string, name: string): void => {
-      if (tensor.runtime !== this) throw new InputError(`${kernel}: "${name}" is of another runtime`);
-      if (tensor.released) throw new SpanwiseError(`${kernel}: "${name}" [${tensor.shape}] was released`);
-      const { block, part } = tensor;
-      block.lastUse = this.#batch;
-      blocks[at] = block;
-      if (!part) return;
-      if (part.offset % this.caps.minStorageBufferOffsetAlignment !== 0)
-        throw new SpanwiseError(`${kernel}: "${name}" begins at byte ${part.offset} of a buffer`);
-      (parts ??= [])[at] = part;
-    };
+    const parts: (Place | undefined)[] = [];
     for (const { place, label: kernel, name } of plan.bound)
-      bind(place, given[place] as Tensor, kernel, name);
+      this.#bind(blocks, parts, place, given[place] as Tensor, kernel, name);
     const outputs: Tensor[] = [];
     let at = plan.inputs;
     for (let i = 0; i < plan.outputs.length; i++, at++) {
@@ -289,7 +280,7 @@ export class Runtime implements TensorRuntime {
       const place = into?.[i];
       if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
       else if (place) {
-        bind(at, place, label, name);
+        this.#bind(blocks, parts, at, place, label, name);
         outputs.push(place);
       } else {
         const block = (blocks[at] = this.memory.take(bytes, label));
@@ -312,6 +303,26 @@ export class Runtime implements TensorRuntime {
     return outputs;
   }
 
+  /** Takes a tensor's memory to a place of a run. Errors: it is of another runtime, or was released. */
+  #bind(
+    blocks: (Block | undefined)[],
+    parts: (Place | undefined)[],
+    at: number,
+    tensor: Tensor,
+    kernel: string,
+    name: string,
+  ): void {
+    if (tensor.runtime !== this) throw new InputError(`${kernel}: "${name}" is of another runtime`);
+    if (tensor.released) throw new SpanwiseError(`${kernel}: "${name}" [${tensor.shape}] was released`);
+    const { block, part } = tensor;
+    block.lastUse = this.#batch;
+    blocks[at] = block;
+    if (!part) return;
+    if (part.offset % this.caps.minStorageBufferOffsetAlignment !== 0)
+      throw new SpanwiseError(`${kernel}: "${name}" begins at byte ${part.offset} of a buffer`);
+    parts[at] = part;
+  }
+
   /** A new block is used by the batch that is being recorded. */
   #use(block: Block, bytes: number): void {
     block.lastUse = this.#batch;
@@ -324,7 +335,7 @@ export class Runtime implements TensorRuntime {
     const whole = { dispatches: [dispatch], scratch: {}, outputs: {}, data: {} };
     const plan = readyPlan(whole, [{ name: 'out', shape: [size] }], this.#pipelines, this.caps);
     block.lastUse = this.#batch;
-    this.#runs.push({ plan, blocks: [block], parts: undefined, tables: [], phase: this.meter.phase });
+    this.#runs.push({ plan, blocks: [block], parts: [], tables: [], phase: this.meter.phase });
     this.meter.record(plan.works);
   }
 
@@ -341,7 +352,8 @@ export class Runtime implements TensorRuntime {
     if (this.#runs.length === 0 && !copies) return this.#flushing;
     const batch = { number: this.#batch++, runs: this.#runs, tables: this.#tables, copies };
     this.#runs = [];
-    this.#tables = new HostTables(this.caps);
+    this.#tables.close();
+    this.#tables = new HostTables(this.caps, this.#layout);
     this.#flushing = this.#flushing.then(() => this.#submit(batch));
     return this.#flushing;
   }
