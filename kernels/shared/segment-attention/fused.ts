@@ -209,8 +209,8 @@ class FusedSegments {
     const { headSize, batches, heads, keys, weights } = this.problem;
     const most = KEY_ROWS - 2 * this.#halo;
     const busy = ceilDiv(BUSY_LANES, WORKGROUP * batches * heads);
-    const blocks = Math.max(ceilDiv(keys, most), Math.min(ceilDiv(2 * keys, most), busy));
-    const blockRows = ceilDiv(keys, blocks);
+    const blocks = Math.max(1, ceilDiv(keys, most), Math.min(ceilDiv(2 * keys, most), busy));
+    const blockRows = Math.max(1, ceilDiv(keys, blocks));
     const pairs = this.#pairs(blockRows, this.#halo, this.#halo);
     const given = this.#pairs(blockRows, 0, 0);
     const macs = ((1 + K) * pairs + (V + K) * given) * headSize;
