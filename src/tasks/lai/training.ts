@@ -15,7 +15,7 @@ import { withoutPadding } from '../padding.ts';
 import { keptAnnotation, spanNotes } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
 import type { SpanCorpus, SpanOptions } from '../spans/model.ts';
-import { wordNotes } from '../text/word-rules.ts';
+import { ruleNotes, wordNotes } from '../text/word-rules.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { Packer, type Instance } from './packing.ts';
@@ -99,6 +99,7 @@ export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
     },
     notes: [
       ...goldNotes(train.sentences, model.config),
+      ...ruleNotes(model.config),
       ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, model.config, c.file)),
     ],
     identity: { train: train.sentences, dev: dev?.sentences },

@@ -6,7 +6,7 @@ import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
-import { wordNotes } from '../text/word-rules.ts';
+import { ruleNotes, wordNotes } from '../text/word-rules.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
@@ -69,6 +69,7 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
     notes: [
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
+      ...ruleNotes(config),
       ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, config, c.file)),
     ],
     identity: { train: sentences, dev: dev?.sentences },
