@@ -2,6 +2,7 @@
 import type { Dispatch } from '../../kernels/plan.ts';
 import { wgslOf } from '../../kernels/wgsl.ts';
 import { ShaderError } from './errors.ts';
+import type { GPUBindGroupLayout, GPUComputePipeline, GPUDevice } from './webgpu.ts';
 
 const COMPUTE = 0x4;
 

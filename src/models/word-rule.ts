@@ -8,6 +8,8 @@ export interface WordRule {
   rule: (typeof wordRules)[number];
   /** Words of the training data that the rule would part, and that stay whole. */
   whole: readonly string[];
+  /** Brackets are spelt -LRB-, -RRB- and so on, as in the Penn Treebank's files. */
+  escaped?: true;
 }
 
 /** Of a configuration without the key. */
@@ -19,10 +21,13 @@ export function parseWordRule(fields: Fields): WordRule {
   if (typeof fields.value('words') === 'string') return { rule: fields.oneOf('words', wordRules), whole: [] };
   const own = fields.fields('words');
   const words = { rule: own.oneOf('rule', wordRules), whole: own.strings('whole', []) };
+  const escaped = own.boolean('escaped', false);
   own.rejectUnknown();
-  return words;
+  return { ...words, ...(escaped && { escaped }) };
 }
 
 /** The key as a checkpoint stores it: none where it says no more than none does. */
-export const wordRuleJson = ({ rule, whole }: WordRule): Json =>
-  rule === 'basic' && whole.length === 0 ? {} : { words: { rule, ...(whole.length > 0 && { whole }) } };
+export const wordRuleJson = ({ rule, whole, escaped }: WordRule): Json =>
+  rule === 'basic' && whole.length === 0
+    ? {}
+    : { words: { rule, ...(whole.length > 0 && { whole }), ...(escaped && { escaped }) } };

@@ -2,7 +2,7 @@
 import type { Json } from '../../io/json.ts';
 import { basicWords, wordRuleJson, wordRules, type WordRule } from '../../models/word-rule.ts';
 import type { Sentence } from '../dataset.ts';
-import { wordSplitter } from './words.ts';
+import { escapes, wordSplitter } from './words.ts';
 
 /** Most words that stay whole: those beyond are told as missed. */
 const MOST_WHOLE = 2000;
@@ -77,7 +77,16 @@ export function chooseWordRule(
     .sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1))
     .slice(0, MOST_WHOLE)
     .map(([word]) => word);
-  return { rule: best.rule, whole };
+  return { rule: best.rule, whole, ...(best.rule === 'penn' && isEscaped(sentences) && { escaped: true }) };
+}
+
+/** Whether the words of a corpus spell brackets as the Penn Treebank's files do, and never as they are. */
+function isEscaped(sentences: readonly Pick<Sentence, 'tokens'>[]): boolean {
+  const words = new Set(sentences.flatMap(({ tokens }) => tokens));
+  return (
+    Object.values(escapes).some((word) => words.has(word)) &&
+    !Object.keys(escapes).some((bracket) => words.has(bracket))
+  );
 }
 
 /**
@@ -88,6 +97,13 @@ export function wordsOf(given: Json, sentences: readonly Pick<Sentence, 'tokens'
   const rule = wordRules.find((name) => name === given.words);
   return rule || given.words === undefined ? wordRuleJson(chooseWordRule(sentences, rule)) : {};
 }
+
+/** A line on the rule of a new model, where it is not the plain one. */
+export const ruleNotes = ({ words }: { words?: WordRule }): string[] => {
+  if (!words) return [];
+  const kept = words.whole.length > 0 ? `, which leaves ${words.whole.length} words of the data whole` : '';
+  return [`extract will part plain text as the training words were: rule ${words.rule}${kept}`];
+};
 
 /**
  * A line on the words of annotated sentences that the rule of a model parts otherwise in plain text, and on the entities that

@@ -127,12 +127,23 @@ function basicWhole(text: string, whole: ReadonlySet<string>): SourceChar[] {
   );
 }
 
+/** How the Penn Treebank's files spell brackets. */
+export const escapes: Readonly<Record<string, string>> = {
+  '(': '-LRB-',
+  ')': '-RRB-',
+  '[': '-LSB-',
+  ']': '-RSB-',
+  '{': '-LCB-',
+  '}': '-RCB-',
+};
+
 /** A function that parts texts by a rule: words in order, with UTF-16 ranges [start, end) of the text. */
-export function wordSplitter({ rule, whole }: WordRule): (text: string) => SourceChar[] {
+export function wordSplitter({ rule, whole, escaped }: WordRule): (text: string) => SourceChar[] {
   const kept = new Set(whole);
   if (rule === 'characters') return charactersOf;
   if (rule === 'basic') return kept.size === 0 ? basicSplit : (text) => basicWhole(text, kept);
-  return (text) => pennSplit(text, kept);
+  if (!escaped) return (text) => pennSplit(text, kept);
+  return (text) => pennSplit(text, kept).map((word) => ({ ...word, text: escapes[word.text] ?? word.text }));
 }
 
 /** The words of a text that comes without them: as BERT's BasicTokenizer parts it, or by a rule. */

@@ -152,7 +152,7 @@ test('what does not go together is refused in one line', async (t) => {
   );
   t.match(
     await inputError(plan({ stage: 'entities', entityTypes: ['Ship'] })),
-    /^train.json: row 1: entities\[\d\].type is "\w+", not among the model's entity types \(Ship\)/,
+    /^train.json: \d bad rows \(.*\): row 1: entities\[\d\].type is "\w+", not among the model's entity types \(Ship\)/,
   );
   t.equal(
     typeof plan({ stage: 'relations', entityTypes: ['Ship'] })(),

@@ -4,7 +4,7 @@ import test from 'tape';
 import { Fields } from '../../../src/models/config.ts';
 import { parseWordRule, wordRuleJson, wordRules, type WordRule } from '../../../src/models/word-rule.ts';
 import { parseSpertJson, type Sentence } from '../../../src/tasks/dataset.ts';
-import { chooseWordRule, wordNotes, wordsOf } from '../../../src/tasks/text/word-rules.ts';
+import { chooseWordRule, ruleNotes, wordNotes, wordsOf } from '../../../src/tasks/text/word-rules.ts';
 import { splitWords } from '../../../src/tasks/text/words.ts';
 import { randomTexts } from './random.ts';
 
@@ -117,6 +117,22 @@ test('the rule that gives the training words back is chosen, and what it parts s
     whole: ['Ave.', 'Nyl.', '$100'],
   });
   t.deepEqual(chooseWordRule(charCorpus), { rule: 'characters', whole: [] });
+  const escaped = [...pennCorpus, sentence('The pump -LRB- type X-200 -RRB- failed .')];
+  t.equal(chooseWordRule(escaped).escaped, true, 'brackets as their file spells them');
+  t.deepEqual(
+    splitWords('pump (X-200)', chooseWordRule(escaped)).map(({ text, start, end }) => [text, start, end]),
+    [
+      ['pump', 0, 4],
+      ['-LRB-', 5, 6],
+      ['X-200', 6, 11],
+      ['-RRB-', 11, 12],
+    ],
+  );
+  t.equal(
+    chooseWordRule([...escaped, sentence('A pump ( old ) runs .')]).escaped,
+    undefined,
+    'unless not always',
+  );
   t.equal(chooseWordRule(pennCorpus, 'basic').rule, 'basic', 'unless one is given');
   t.deepEqual(wordNotes(pennCorpus, { words: chooseWordRule(pennCorpus) }), [], 'nothing is missed');
   t.deepEqual(wordNotes(pennCorpus, { words: chooseWordRule(pennCorpus, 'basic') }), []);
@@ -136,12 +152,25 @@ test('words and entities that are parted otherwise are counted', (t) => {
   t.end();
 });
 
+test('the rule of a new model is told where it is not the plain one', (t) => {
+  t.deepEqual(ruleNotes({}), []);
+  t.deepEqual(ruleNotes({ words: { rule: 'characters', whole: [] } }), [
+    'extract will part plain text as the training words were: rule characters',
+  ]);
+  t.match(
+    ruleNotes({ words: { rule: 'penn', whole: ['Ave.', '$1'] } })[0],
+    /rule penn, which leaves 2 words of the/,
+  );
+  t.end();
+});
+
 test('the key of a configuration', (t) => {
   const parse = (words: unknown) => parseWordRule(new Fields({ words }, 'config.json'));
   const rules: WordRule[] = [
     { rule: 'basic', whole: [] },
     { rule: 'basic', whole: ['x-1'] },
     { rule: 'penn', whole: ['Dr.'] },
+    { rule: 'penn', whole: [], escaped: true },
     { rule: 'characters', whole: [] },
   ];
   for (const rule of rules)
