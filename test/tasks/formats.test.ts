@@ -115,6 +115,11 @@ test('CoNLL columns: any number of them, -DOCSTART-, comments, blanks after the 
   t.deepEqual(found, ['P Ilse Korn; L Tolm', 'L Norvia']);
   t.deepEqual([notes, ids], [['read as CoNLL columns: 4 columns, BIO tags'], ['a-7', undefined]]);
   t.deepEqual(said('# text = Ilse  Korn\nIlse B-P\nKorn I-P\n').lines, ['P Ilse  Korn'], 'its own text');
+  t.deepEqual(said('# text = Another\nIlse B-P\n'), {
+    lines: ['P Ilse'],
+    notes: ['read as CoNLL columns: 2 columns, BIO tags', 'texts that are not their tokens, left aside: 1'],
+    ids: [undefined],
+  });
   t.deepEqual(said('1\tIlse\tNNP\tB-P\n2\tKorn\tNNP\tI-P\n').lines, ['P Ilse Korn'], 'numbered tokens');
   t.deepEqual(
     said('Ilse B-crew member\n'.replace(' B', '\tB')).lines,

@@ -7,6 +7,7 @@ import type { Format, JsonFormat } from './formats/format.ts';
 import { CODE_POINTS, settleOffsets, UTF16 } from './offsets.ts';
 import { Reading, type ReadOptions } from './reading.ts';
 import type { Files, FoundRow, Row } from './row.ts';
+import { joinedText, tokenOffsets } from './tokens.ts';
 
 /** Formats whose name tells a reader of the documentation nothing new: they are Spanwise's own. */
 const OWN = ['spert', 'text'];
@@ -80,12 +81,19 @@ function readJson(content: string, reading: Reading, forced?: JsonFormat): Found
   }));
 }
 
-/** Where a text says no more than its tokens, and these are single characters, it is the characters side by side. */
-function withText(rows: readonly FoundRow[], { name }: Format): readonly FoundRow[] {
-  // SpERT's JSON has always been words.
+/** Rows whose text, if their format gives one, is their tokens; single characters that have none stand side by side. */
+function withText({ format, rows }: Found, { counts }: Reading): FoundRow[] {
+  // SpERT's JSON has always been words, and a text of its own there is a claim.
+  if (format.name === 'spert') return rows;
   const all = rows.flatMap(({ tokens = [] }) => tokens);
-  if (name === 'spert' || all.length === 0 || !all.every((token) => [...token].length === 1)) return rows;
-  return rows.map((row) => (row.tokens ? { ...row, text: row.text ?? row.tokens.join('') } : row));
+  const characters = all.length > 0 && all.every((token) => [...token].length === 1);
+  return rows.map(({ text, ...row }) => {
+    if (!row.tokens) return { ...row, text };
+    const agrees = text === undefined || typeof tokenOffsets(row.tokens, text) !== 'number';
+    counts.add('texts that are not their tokens, left aside', agrees ? 0 : 1);
+    if (agrees && text !== undefined) return { ...row, text };
+    return characters ? { ...row, text: joinedText(row.tokens, true) } : row;
+  });
 }
 
 function readText(content: string, reading: Reading): Found[] {
@@ -147,7 +155,7 @@ export function readRows<T>(
   const items: T[] = [];
   const places: string[] = [];
   for (const run of found)
-    for (const row of settled({ ...run, rows: [...withText(run.rows, run.format)] }, reading)) {
+    for (const row of settled({ ...run, rows: withText(run, reading) }, reading)) {
       const item = row && bad.attempt(() => convert(row, reading));
       if (!row || item === undefined) continue;
       items.push(item);

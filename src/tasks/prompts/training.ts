@@ -148,7 +148,7 @@ function withRoom(
 }
 
 /** A note on entities that begin or end within a word piece, which no answer can. */
-function pieceNotes({ documents }: PromptCorpus, tokenizer: PieceSource): string[] {
+export function pieceNotes({ documents }: PromptCorpus, tokenizer: PieceSource): string[] {
   let [within, all] = [0, 0];
   for (const { text, entities } of documents) {
     const pieces = tokenizer.encode(text);

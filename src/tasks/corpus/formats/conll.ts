@@ -118,8 +118,6 @@ export const conll: LineFormat = {
     const rows = sentences.flatMap(
       (lines, i) => reading.bad.attempt(() => rowOf(lines, i, word, tags, reading)) ?? [],
     );
-    const characters = rows.every(({ tokens = [] }) => tokens.every((token) => [...token].length === 1));
-    for (const row of rows) if (characters) row.text ??= row.tokens!.join('');
     reading.notes.push(...tags.notes());
     return { rows, about: `${width} columns, ${tags.scheme.toUpperCase()} tags` };
   },
