@@ -4,7 +4,7 @@
  */
 export const matmulForms = [
   ...(['default', 'direct-4', 'direct-8', 'direct-16', 'quads-16', 'quads-32'] as const),
-  ...(['tiled-32', 'tiled-64'] as const),
+  ...(['tiled-32', 'split-32', 'tiled-64', 'tiled-128'] as const),
 ];
 export type MatmulForm = (typeof matmulForms)[number];
 

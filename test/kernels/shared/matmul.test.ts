@@ -23,7 +23,9 @@ const variants: Readonly<Record<string, (shape: MatmulShape) => MatmulVariant>> 
   'quads, tile of 16': (shape) => quadVariant(shape, 16),
   'quads, tile of 32': (shape) => quadVariant(shape, 32),
   'tile of 32': (shape) => tiledVariant(shape, 32),
+  'tile of 32, k split': (shape) => tiledVariant(shape, 32, 4),
   'tile of 64': (shape) => tiledVariant(shape, 64),
+  'tile of 128': (shape) => tiledVariant(shape, 128),
 };
 
 interface Product {
@@ -116,7 +118,7 @@ const products: [product: Product, layouts: readonly Layout[]][] = [
   [{ m: 1, n: 1, k: 1 }, all],
   [{ m: 31, n: 33, k: 7 }, all],
   [{ m: 65, n: 63, k: 33, gap: 2 }, all],
-  [{ m: 130, n: 70, k: 50 }, all],
+  [{ m: 130, n: 70, k: 50, gap: 2 }, all],
   [{ m: 32, n: 32, k: 32 }, all],
   [{ m: 64, n: 64, k: 16 }, all],
   [{ m: 68, n: 36, k: 44, gap: 4 }, all], // vec4 loads in every layout
@@ -132,12 +134,13 @@ const products: [product: Product, layouts: readonly Layout[]][] = [
   [{ m: 36, n: 20, k: 48, gap: 4, outer: 3, inner: 2, limits: [18, 48, 0], alpha: -2 }, ['NN', 'NT']],
 ];
 
-/** The same WGSL as with tiles of 16, so what is left to show is its second 16 rows and columns. */
+/** What is left to show of those whose WGSL a smaller tile has shown: rows and columns past those of the smaller one. */
 const few = products.filter(([{ gap }]) => gap !== undefined);
+const larger = ['quads, tile of 32', 'tile of 64', 'tile of 128'];
 
 for (const [name, choose] of Object.entries(variants))
   test(`matmul: ${name}`, async (t) => {
-    const cases = (name === 'quads, tile of 32' ? few : products).flatMap(([product, layouts]) =>
+    const cases = (larger.includes(name) ? few : products).flatMap(([product, layouts]) =>
       layouts.map((layout) => {
         const { m, n, k } = product;
         return { what: `${layout} ${m} x ${n} x ${k}`, product, ...problem(product, layout) };
@@ -190,19 +193,21 @@ test('matmul: the variant follows from shape and device', (t) => {
   const chosen = (m: number, n: number, k: number, caps = gpu, batches = 1): string => {
     const aligned = { alignedA: true, alignedB: true, alignedC: true };
     const variant = chooseMatmul({ m, n, k, batches, ...aligned }, caps);
-    const { TM, TN, WG_X, WG_Y, TILE } = variant.constants;
+    const { TM, TN, WG_X, WG_Y, TILE, SPLIT } = variant.constants;
     if (TILE === undefined) return `direct ${TM}x${TN}, ${WG_X}x${WG_Y}`;
-    return `${variant.shader === 'matmul-quads' ? 'quads' : 'tile'} ${TILE}`;
+    if (variant.shader === 'matmul-quads') return `quads ${TILE}`;
+    return `tile ${TILE}${SPLIT > 1 ? `, k in ${SPLIT}` : ''}`;
   };
   const table: [m: number, n: number, k: number, software: string, gpu: string, batches?: number][] = [
-    [512, 512, 512, 'direct 16x16, 2x2', 'tile 32'],
-    [2048, 1024, 512, 'direct 16x16, 2x2', 'tile 64'],
-    [256, 64, 96, 'direct 8x8, 8x4', 'tile 32'],
-    [256, 256, 96, 'direct 16x16, 2x2', 'tile 64', 64],
+    [512, 512, 512, 'direct 16x16, 2x2', 'tile 32, k in 4'],
+    [2048, 1024, 512, 'direct 16x16, 2x2', 'tile 128'],
+    [2048, 512, 512, 'direct 16x16, 2x2', 'tile 64'],
+    [256, 64, 96, 'direct 8x8, 8x4', 'tile 32, k in 4'],
+    [256, 256, 96, 'direct 16x16, 2x2', 'tile 128', 64],
     [2048, 1024, 31, 'direct 16x16, 2x2', 'direct 8x8, 8x8'], // less than a tile's steps of k
     [4096, 10, 768, 'direct 16x16, 1x4', 'direct 4x4, 4x16'], // fewer columns than a tile
     [64, 64, 32, 'direct 8x8, 8x1', 'direct 4x4, 8x4'], // the operands stay in the cache
-    [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'],
+    [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'], // too few steps to split
     [512, 512, 16, 'direct 16x16, 2x2', 'direct 4x4, 8x8'], // as large as it takes
     [512, 511, 16, 'direct 8x8, 8x8', 'direct 4x4, 8x8'],
     [44, 16, 44, 'direct 16x16, 1x4', 'direct 8x8, 2x16', 2560], // 64 x 16 elements of C for 44 x 16
