@@ -119,8 +119,8 @@ test('what does not fit is refused by name', (t) => {
     (markers: Record<string, string>, stage = 'relations') =>
     () =>
       new Packer(tinyConfig({ stage, markers }), tokenizer);
-  t.throws(marked({ end: '<e>' }), /^InputError: marker "end": token "<e>" is not in the vocabulary$/);
-  t.throws(marked({ subjectStart: '<s>' }), /^InputError: marker "subjectStart": token "<s>" is not/);
+  t.throws(marked({ end: '<e>' }), /^InputError: markers.end: token "<e>" is not in the vocabulary$/);
+  t.throws(marked({ subjectStart: '<s>' }), /^InputError: markers.subjectStart: token "<s>" is not/);
   t.doesNotThrow(marked({ subjectStart: '<s>' }, 'entities'), 'the entities stage has no solid markers');
   const encoder = { ...tinyConfig().encoder.json, vocab_size: 21 };
   t.throws(

@@ -151,11 +151,11 @@ test('what does not go together is refused in one line', async (t) => {
     /^recipe: "coldStart" must be a whole number/,
   );
   t.match(
-    await inputError(plan({ stage: 'entities', entityTypes: ['Ship'] })),
+    await inputError(plan({ stage: 'entities', entityTypes: ['Ship'], annotations: {} })),
     /^train.json: \d bad rows \(.*\): row 1: entities\[\d\].type is "\w+", not among the model's entity types \(Ship\)/,
   );
   t.equal(
-    typeof plan({ stage: 'relations', entityTypes: ['Ship'] })(),
+    typeof plan({ stage: 'relations', entityTypes: ['Ship'], annotations: {} })(),
     'object',
     'which the other stage does not mind',
   );
