@@ -10,6 +10,7 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { Parameters } from '../nn/parameters.ts';
+import type { Judgement } from './errors/judged.ts';
 import type { Extraction } from './extraction.ts';
 import type { Option } from './options.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -41,6 +42,8 @@ export interface UseOptions {
   batchSize?: number;
   /** Told how far it is: `what` names the things counted. */
   progress?: (what: string, done: number, total: number) => void;
+  /** Receives what an evaluation compares: the texts with their gold and what was predicted. */
+  onJudged?: (judgement: Judgement) => void;
 }
 
 /** The types that a definition is about. */

@@ -6,6 +6,7 @@ import { Lai } from '../../models/lai.ts';
 import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
 import type { Definition } from '../definition.ts';
+import { judgedSentences } from '../errors/judged.ts';
 import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
@@ -101,7 +102,14 @@ export const lai: Definition<LaiTypes> = {
       config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
     const words = sentences.map(({ tokens }) => tokens);
     const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
-    const scores = evaluate(sentences, predictions, (other ?? config).symmetric);
+    const { symmetric } = other ?? config;
+    const scores = evaluate(sentences, predictions, symmetric);
+    // What no stage looks for is not judged.
+    const asked = other || gold ? sentences : sentences.map((s) => ({ ...s, relations: [] }));
+    options.onJudged?.({
+      ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
+      ...(gold && { given: true }),
+    });
     const { re, rePlus, byTextLength, ...entities } = scores;
     const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
     if (gold) return { ...own, entities: 'gold', re };

@@ -4,7 +4,6 @@ import { Cerem, ceremAttention, parseCeremConfig } from '../../models/cerem.ts';
 import type { Json } from '../../models/config.ts';
 import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
-import { documentsJson } from '../corpus/tokens.ts';
 import type { Definition } from '../definition.ts';
 import { extraction } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
@@ -16,6 +15,7 @@ import { attentionSvg } from './attention-svg.ts';
 import { encodeText, makePromptBatch, parsePromptedJson, pointerTargets } from './batch.ts';
 import { evaluateCerem } from './evaluate.ts';
 import { effortNotes, effortText, extractDocuments } from './extract.ts';
+import { judgedDocuments } from './judged.ts';
 import { promptLosses } from './losses.ts';
 import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
 import { scoreNames } from './scores.ts';
@@ -142,19 +142,13 @@ export const cerem: Definition<CeremTypes> = {
       value: 'N',
       doc: 'subjects of a document that relations are asked about, the best first (default 100)',
     },
-    out: {
-      kind: 'output',
-      value: 'F',
-      doc: 'predictions to write, a corpus in the form of --data',
-      commands: ['eval'],
-    },
   },
   async evaluate(loaded, { documents, file }, options = {}) {
-    const { schema = neededSchema(loaded), out, ...rest } = options;
+    const { schema = neededSchema(loaded), onJudged, ...rest } = options;
     return evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
       ...rest,
       what: (i) => `${file}: document ${i + 1}`,
-      onPredicted: (predicted) => out?.(documentsJson(predicted)),
+      onPredicted: (predicted) => onJudged?.(judgedDocuments(documents, predicted, schema)),
     });
   },
   best: ({ score }) => score,

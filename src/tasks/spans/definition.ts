@@ -1,6 +1,7 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
 import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
 import type { Epochs, TrainingInput } from '../definition.ts';
+import { judgedSentences } from '../errors/judged.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
@@ -146,6 +147,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
       options,
     );
     const notes = spanNotes(sentences, loaded.model.config.maxSpanWidth);
+    options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric: [], typedEnds: true });
     return { ...evaluate(sentences, predictions), notes };
   },
   /** Mean of NER and RE+ micro F1; NER alone without relation types. */
