@@ -2,59 +2,18 @@
 import { InputError } from '../kernels/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
-import {
-  escapeHtml,
-  lightPalette,
-  plotStyle,
-  svgOf,
-  valueText,
-  type Palette,
-  type Plot,
-} from '../src/plots/plot.ts';
+import { pageStyle, tableHtml } from '../src/plots/page.ts';
+import { escapeHtml, svgOf, valueText, type Plot } from '../src/plots/plot.ts';
 import { readJsonFile } from '../src/tasks/folder.ts';
 import type { Bench, BenchDocument } from './harness.ts';
 import { plotsOf } from './report.plots.ts';
 
-/** The same hues as `lightPalette`, lighter. */
-const darkPalette: Palette = {
-  paper: '#15171a',
-  ink: '#e8e8e8',
-  soft: '#a3a8ae',
-  rule: '#32363b',
-  series: ['#56b4e9', '#f0903c', '#2fc39b', '#d7a0c8', '#d8c25a'],
-};
-
-const variables = ({ series, ...colours }: Palette): string =>
-  [...Object.entries(colours), ...series.map((colour, i) => [`s${i}`, colour])]
-    .map(([name, colour]) => `--${name}: ${colour};`)
-    .join(' ');
-
-/** The palette by name: a reader's light or dark mode chooses. */
-const named: Palette = {
-  ...{ paper: 'var(--paper)', ink: 'var(--ink)', soft: 'var(--soft)', rule: 'var(--rule)' },
-  series: lightPalette.series.map((_, i) => `var(--s${i})`),
-};
-
-const STYLE = `
-:root { color-scheme: light dark; ${variables(lightPalette)} }
-@media (prefers-color-scheme: dark) { :root { ${variables(darkPalette)} } }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto;
-  max-width: 90rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .2rem; } h3 { font-size: 1rem; margin: 0; }
-p { margin: .2rem 0; color: var(--soft); }
+const STYLE = `${pageStyle}
+body { max-width: 90rem; } h2 { margin-top: 2.5rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(34rem, 100%), 1fr)); gap: 2rem; }
 figure { margin: 1rem 0 0; min-width: 0; } svg { width: 100%; height: auto; }
-${plotStyle(named)}details { margin-top: .5rem; overflow-x: auto; } summary { cursor: pointer; color: var(--soft); }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-td, th { padding: .15rem .7rem .15rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
-td:first-child, th:first-child { text-align: left; } .fails { color: var(--s1); font-weight: 600; }
+details { margin-top: .5rem; overflow-x: auto; } .fails { color: var(--s1); font-weight: 600; }
 `;
-
-const row = (cells: readonly string[], tag: 'td' | 'th'): string =>
-  `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
-
-const tableHtml = ([head, ...body]: readonly (readonly string[])[]): string =>
-  `<table><thead>${row(head, 'th')}</thead><tbody>${body.map((cells) => row(cells, 'td')).join('\n')}</tbody></table>`;
 
 /** The numbers of a line plot; those of a scatter plot are the document's rows. */
 function plotTable({ series, x, y, kind }: Plot): string {

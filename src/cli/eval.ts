@@ -1,10 +1,13 @@
 /** `spanwise eval`: the scores of a model on annotated texts. */
 import { readCorpus } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
+import type { Analysis } from '../tasks/errors/analysis.ts';
+import { analysisText } from '../tasks/errors/words.ts';
 import { unknownNotes } from '../tasks/text/unknown.ts';
 import type { Score, TypedScores } from '../tasks/metrics.ts';
 import { json, type Command } from './command.ts';
 import { withDevice } from './device.ts';
+import { givenJudging, judgingOptions } from './errors.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
@@ -35,6 +38,9 @@ function scoreTable(scores: readonly [string, TypedScores][]): string {
   return table([['', 'P', 'R', 'F1', 'gold', 'predicted'], ...rows]);
 }
 
+/** An analysis without its texts. */
+const summary = ({ rightTexts, entities, relations }: Analysis) => ({ rightTexts, entities, relations });
+
 export const evaluateCommand: Command = {
   name: 'eval',
   summary: 'Scores a model on annotated texts',
@@ -42,6 +48,7 @@ export const evaluateCommand: Command = {
     model: modelOption,
     data: { value: 'F', doc: 'annotated texts, in any format of docs/formats.md', required: true },
     ...useOptions('eval'),
+    ...judgingOptions,
     ...readingOptions,
     batch: batchOption,
     json,
@@ -52,6 +59,7 @@ export const evaluateCommand: Command = {
   async run(args) {
     const data = args.text('data');
     const progress = new Progress();
+    const judging = givenJudging(args, args.text('model'), data);
     const { definition, evaluation, notes } = await withDevice(
       async () => {
         const asked = await askedModel(args, 'eval');
@@ -66,6 +74,7 @@ export const evaluateCommand: Command = {
         const evaluation = await definition
           .evaluate(model, corpus, {
             ...options,
+            ...(judging && { onJudged: judging.onJudged }),
             progress: (what, done, total) => progress.show(`eval: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());
@@ -73,8 +82,14 @@ export const evaluateCommand: Command = {
         return { definition, evaluation, notes: [...corpus.notes, ...unknown, ...evaluation.notes] };
       },
     );
-    if (args.flag('json')) return printJson({ ...evaluation, notes });
-    const lines = [...definition.remarks(evaluation), ...notes.map((note) => `note: ${note}`)];
+    const analysis = judging?.analysis;
+    if (args.flag('json'))
+      return printJson({ ...evaluation, notes, ...(analysis && { errors: summary(analysis) }) });
+    const lines = [
+      ...definition.remarks(evaluation),
+      ...notes.map((note) => `note: ${note}`),
+      ...(analysis ? [...analysisText(analysis), `see ${args.text('errors')}`] : []),
+    ];
     await print(
       `${scoreTable(scoresOf(definition, evaluation))}\n${lines.map((line) => `${line}\n`).join('')}`,
     );

@@ -1,12 +1,10 @@
 /** The definitions' tables as options of commands: flags and help out of them, plain data from what was given. */
-import { writeFileAtomic } from '../io/files.ts';
 import type { Definition, Types } from '../tasks/definition.ts';
 import { readJsonFile } from '../tasks/folder.ts';
 import { flagOf, type Option as TableOption } from '../tasks/options.ts';
 import { definitions } from '../tasks/registry.ts';
 import { complaint, type NumberField } from '../tasks/training/recipe.ts';
 import type { Arguments, Command, Option } from './command.ts';
-import { checkWritable } from './device.ts';
 
 type Options = Command['options'];
 type Table = Readonly<Record<string, TableOption & { commands?: readonly string[] }>>;
@@ -113,10 +111,6 @@ export function givenUse(args: Arguments, definition: Definition, command: strin
     if (option.kind === 'integer') given[key] = args.integer(flag, option.min, option.min);
     if (option.kind === 'choice') given[key] = args.oneOf(flag, option.choices, text);
     if (option.kind === 'json') given[key] = option.parse(readJsonFile(text, flag), text);
-    if (option.kind === 'output') {
-      checkWritable(text);
-      given[key] = (content: string) => writeFileAtomic(text, content);
-    }
   }
   if (args.optional('batch') !== undefined) given.batchSize = args.integer('batch', 1, 1);
   return given;

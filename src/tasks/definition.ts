@@ -13,6 +13,7 @@ import type { Parameters } from '../nn/parameters.ts';
 import type { OnBad } from './bad-rows.ts';
 import type { ReadOptions } from './corpus/reading.ts';
 import type { Files } from './corpus/row.ts';
+import type { Judgement } from './errors/judged.ts';
 import type { Asked, Extraction } from './extraction.ts';
 import type { Option } from './options.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -54,6 +55,8 @@ export interface UseOptions {
   progress?: (what: string, done: number, total: number) => void;
   /** `skip`: `extract` gives nothing but an `error` for a text that the model cannot take. `stop` when absent: it throws. */
   onBad?: OnBad;
+  /** Receives what an evaluation compares: the texts with their gold and what was predicted. */
+  onJudged?: (judgement: Judgement) => void;
 }
 
 /** The types that a definition is about. */

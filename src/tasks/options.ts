@@ -12,8 +12,6 @@ export type Option =
   | (Described & { kind: 'choice'; choices: readonly string[] })
   /** The content of a JSON file. Errors of `parse`: InputError naming `what` and the key. */
   | (Described & { kind: 'json'; parse(json: Json, what: string): unknown })
-  /** A file that is written. */
-  | (Described & { kind: 'output' })
   /** Another model: its folder on the command line, else what `loadModel` gives. */
   | (Described & { kind: 'model' });
 

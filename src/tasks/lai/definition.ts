@@ -6,6 +6,7 @@ import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
 import { checkLabels, type Sentence } from '../dataset.ts';
 import { placeOf, type Definition } from '../definition.ts';
+import { judgedSentences } from '../errors/judged.ts';
 import { overlapOption, vocabularyOf, wordReading, wordsOption } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
@@ -110,7 +111,14 @@ export const lai: Definition<LaiTypes> = {
     const words = sentences.map(({ tokens }) => tokens);
     const skipping = { ...options, refused: () => undefined };
     const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
-    const scores = evaluate(sentences, predictions, (other ?? config).symmetric);
+    const { symmetric } = other ?? config;
+    const scores = evaluate(sentences, predictions, symmetric);
+    // What no stage looks for is not judged.
+    const asked = other || gold ? sentences : sentences.map((s) => ({ ...s, relations: [] }));
+    options.onJudged?.({
+      ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
+      ...(gold && { given: true }),
+    });
     const { re, rePlus, byTextLength, ...entities } = scores;
     const own = { sentences: sentences.length, notes: [...notes, ...wordNotes(sentences, config)] };
     if (gold) return { ...own, entities: 'gold', re };

@@ -5,7 +5,6 @@ import type { Json } from '../../models/config.ts';
 import { BadRows } from '../bad-rows.ts';
 import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
-import { documentsJson } from '../corpus/tokens.ts';
 import { placeOf, type Definition } from '../definition.ts';
 import { extraction, inWords, joinWords } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
@@ -17,6 +16,7 @@ import { attentionSvg } from './attention-svg.ts';
 import { encodeText, makePromptBatch, parsePromptedJson, pointerTargets } from './batch.ts';
 import { evaluateCerem } from './evaluate.ts';
 import { effortNotes, effortText, extractDocuments } from './extract.ts';
+import { judgedDocuments } from './judged.ts';
 import { promptLosses } from './losses.ts';
 import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
 import { scoreNames } from './scores.ts';
@@ -149,21 +149,16 @@ export const cerem: Definition<CeremTypes> = {
       value: 'N',
       doc: 'subjects of a document that relations are asked about, the best first (default 100)',
     },
-    out: {
-      kind: 'output',
-      value: 'F',
-      doc: 'predictions to write, a corpus in the form of the data',
-      commands: ['eval'],
-    },
   },
   async evaluate(loaded, corpus, options = {}) {
-    const { schema = neededSchema(loaded), out, ...rest } = options;
+    const { schema = neededSchema(loaded), onJudged, ...rest } = options;
     const bad = new BadRows(corpus.file, corpus.onBad);
-    const evaluation = await evaluateCerem(loaded.model, loaded.tokenizer, corpus.documents, schema, {
+    const { documents } = corpus;
+    const evaluation = await evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
       ...rest,
       ...(corpus.onBad === 'skip' && { refused: (_, error) => bad.add(error) }),
       what: (i) => placeOf(corpus, i),
-      onPredicted: (predicted) => out?.(documentsJson(predicted)),
+      onPredicted: (predicted) => onJudged?.(judgedDocuments(documents, predicted, schema)),
     });
     return { ...evaluation, notes: [...bad.settle(), ...evaluation.notes] };
   },

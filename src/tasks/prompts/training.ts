@@ -58,8 +58,6 @@ export interface PromptBatch {
 export interface CeremOptions extends UseOptions, Omit<EvaluateOptions, 'progress' | 'what' | 'onPredicted'> {
   /** What to look for, where not the model's own schema. */
   schema?: Schema;
-  /** Receives what was predicted, a corpus as JSON. */
-  out?: (text: string) => void;
 }
 
 export interface CeremTypes extends Types {

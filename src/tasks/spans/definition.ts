@@ -4,6 +4,7 @@ import { BadRows } from '../bad-rows.ts';
 import { parseSentences } from '../corpus/sentences.ts';
 import { checkLabels, strangerNotes, type Sentence } from '../dataset.ts';
 import { placeOf, type Epochs, type Loaded, type TrainingInput } from '../definition.ts';
+import { judgedSentences } from '../errors/judged.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
@@ -191,6 +192,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
       (i) => placeOf(corpus, i),
       { ...options, refused: () => undefined },
     );
+    options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric: [], typedEnds: true });
     return { ...evaluate(sentences, predictions), notes };
   },
   /** Mean of NER and RE+ micro F1; NER alone without relation types. */

@@ -1,0 +1,74 @@
+/** What a model was to find in texts and what it found, in one form whatever the model: what an analysis of errors reads. */
+import { documentsJson } from '../corpus/tokens.ts';
+import type { Annotation, Entity, Relation, Sentence } from '../dataset.ts';
+import type { Document } from '../document.ts';
+import type { Prediction } from '../spans/decode.ts';
+
+/** An entity, with a score where it is predicted. */
+export interface JudgedEntity extends Entity {
+  score?: number;
+  /** It stands there as the end of a relation alone, and is no entity in the scores. */
+  objectOnly?: true;
+}
+
+export interface JudgedRelation extends Relation {
+  score?: number;
+}
+
+/** Offsets are UTF-16 code units of the text they come with. */
+export interface JudgedAnnotation extends Annotation {
+  entities: JudgedEntity[];
+  relations: JudgedRelation[];
+}
+
+/** A text with its gold, which holds only what is scored, and with what a model found in it. */
+export interface Judged extends Pick<Document, 'text' | 'tokens' | 'id'> {
+  gold: JudgedAnnotation;
+  predicted: JudgedAnnotation;
+}
+
+/** The texts of a corpus, and what counts as right. */
+export interface Judgement {
+  texts: readonly Judged[];
+  /** Relation types of which either end may be the head. */
+  symmetric: readonly string[];
+  /** A relation is right only if the types of its ends are. */
+  typedEnds: boolean;
+  /** The entities were given to the model, and are not judged. */
+  given?: true;
+}
+
+/** Offsets in tokens as offsets in the tokens joined with spaces; whatever else the entities hold is kept. */
+function inCharacters<E extends Entity>(entities: readonly E[], tokens: readonly string[]): E[] {
+  let next = 0;
+  const starts = tokens.map((token) => {
+    const start = next;
+    next += token.length + 1;
+    return start;
+  });
+  return entities.map((entity) => ({
+    ...entity,
+    start: starts[entity.start],
+    end: starts[entity.end - 1] + tokens[entity.end - 1].length,
+  }));
+}
+
+/** Sentences of words with what was predicted of each, in tokens both. */
+export const judgedSentences = (
+  sentences: readonly Sentence[],
+  predictions: readonly Prediction[],
+): Judged[] =>
+  sentences.map(({ tokens, id, entities, relations }, i) => ({
+    text: tokens.join(' '),
+    tokens,
+    ...(id === undefined ? {} : { id }),
+    gold: { entities: inCharacters(entities, tokens), relations },
+    predicted: {
+      entities: inCharacters(predictions[i].entities, tokens),
+      relations: predictions[i].relations,
+    },
+  }));
+
+/** What was predicted, as a corpus that can be read again: see `documentsJson`. */
+export const predictionsJson = ({ texts }: Judgement): string =>
+  documentsJson(texts.map(({ text, tokens, id, predicted }) => ({ text, tokens, id, ...predicted })));
