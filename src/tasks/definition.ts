@@ -260,8 +260,15 @@ export interface Definition<T extends Types = Types> {
   readonly shown?: readonly string[];
   /** The options that `evaluate` and `extract` take beside those of every model. */
   readonly options: Readonly<Record<string, Option & { commands?: readonly string[] }>>;
-  /** Errors: InputError for other models among the options that do not go with the model of this configuration. */
-  checkOptions?(config: T['model']['config'], models: Readonly<Record<string, Opened>>): void;
+  /**
+   * Before anything is read or loaded for a command: InputError for what it cannot do with this model, or with it and the
+   * other models among the options.
+   */
+  checkOptions?(
+    opened: Pick<Opened<T>, 'config' | 'what'>,
+    models: Readonly<Record<string, Opened>>,
+    command: 'eval' | 'extract',
+  ): void;
   /** Scores the model on a corpus, from its texts alone. */
   evaluate(loaded: Loaded<T>, corpus: T['corpus'], options?: T['options']): Promise<T['evaluation']>;
   /** What "best" means: higher is better. */

@@ -121,7 +121,7 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
     evaluate(
       corpus('wide.json', ...[2, 70, 3, 80].map((n) => ({ tokens: ['2'.repeat(n), 'rain'], entities: [] }))),
     ),
-    /wide\.json: 2 bad rows .*: row 2: 1 words make 72 word pieces.*; row 4: 1 words make 82 word pieces/,
+    /wide\.json: 2 bad rows .*: row 2: 1 word makes 72 word pieces.*; row 4: 1 word makes 82 word pieces/,
   ],
   [
     'a format that there is not',
@@ -241,7 +241,7 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
   [
     'a word of 70 pieces',
     ['extract', '--model', model, '--on-bad', 'stop'],
-    /standard input: line 2: 1 words make 72 word pieces, more than the encoder's 64 positions/,
+    /standard input: line 2: 1 word makes 72 word pieces, more than the encoder's 64 positions/,
     `Rain\n${'2'.repeat(70)} rain\n`,
   ],
   [

@@ -30,7 +30,7 @@ test('extract: a line that is too long gives an error field, and the lines besid
   );
   const { text: _, ...second } = rows[1];
   t.deepEqual({ ...second, error: undefined }, { entities: [], relations: [], error: undefined });
-  t.match(String(second.error), /^standard input: line 2: 1 words make 72 word pieces/);
+  t.match(String(second.error), /^standard input: line 2: 1 word makes 72 word pieces/);
   t.deepEqual(
     rows.map((row) => 'error' in row),
     [false, true, false, false],
@@ -73,7 +73,7 @@ test('eval: labels that the model lacks count as missed, bad rows can be left ou
     /^bad rows, left out: 1 \(row 4: entities\[0\]\.end is 2, but the sentence has 1 tokens\)$/,
     /^sentences without a word, left out: 1$/,
     /^words unknown to the vocabulary: 2 of 5 words, 40\.0 %/,
-    /^bad rows, left out: 1 \(row 5: 1 words make 72 word pieces/,
+    /^bad rows, left out: 1 \(row 5: 1 word makes 72 word pieces/,
     /^entities of types that the model does not have \(SHIP\): 1; counted as missed$/,
   ];
   t.equal(notes.length, expected.length, notes.join('; '));

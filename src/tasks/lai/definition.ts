@@ -33,6 +33,14 @@ function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 're
     throw new InputError(`${what}: a model of stage ${second.stage}, where one of relations is needed`);
 }
 
+/** Errors: InputError where the model finds nothing in plain text. */
+function checkFinds({ stage }: LaiConfig, what: string): void {
+  if (stage === 'relations')
+    throw new InputError(
+      `${what}: a model of stage relations finds no entities, but relates those of another`,
+    );
+}
+
 export const lai: Definition<LaiTypes> = {
   ...wordReading,
   name: 'lai',
@@ -93,12 +101,13 @@ export const lai: Definition<LaiTypes> = {
     },
     overlap: overlapOption,
   },
-  checkOptions(config, { relations }) {
-    if (!relations) return;
-    const { definition, what } = relations;
-    if (definition.name !== 'lai')
-      throw new InputError(`${what}: a model of kind ${definition.title}, where a LAI-Net is needed`);
-    checkStages(config, relations.config as LaiConfig, what);
+  checkOptions({ config, what }, { relations }, command) {
+    if (relations && relations.definition.name !== 'lai')
+      throw new InputError(
+        `${relations.what}: a model of kind ${relations.definition.title}, where a LAI-Net is needed`,
+      );
+    checkStages(config, relations?.config as LaiConfig | undefined, relations?.what);
+    if (command === 'extract') checkFinds(config, what);
   },
   async evaluate(loaded, corpus, options = {}) {
     const { sentences } = corpus;
@@ -132,12 +141,9 @@ export const lai: Definition<LaiTypes> = {
   async extract(loaded, asked, what, options = {}) {
     const { config } = loaded.model;
     checkStages(config, options.relations?.model.config, options.relations?.what);
-    if (config.stage === 'entities')
-      return extractWords(asked, config.words, what, options.onBad, (words, names, refused) =>
-        predict(loaded, words, names, { ...options, refused }),
-      );
-    throw new InputError(
-      `${loaded.what}: a model of stage relations finds no entities, but relates those of another`,
+    checkFinds(config, loaded.what);
+    return extractWords(asked, config.words, what, options.onBad, (words, names, refused) =>
+      predict(loaded, words, names, { ...options, refused }),
     );
   },
   demo: {

@@ -201,7 +201,7 @@ test('data and recipes that are refused before the first step', async (t) => {
   // Longer sentences are scored in windows, but no window holds half a word.
   const narrow = { encoder: { ...tinyEncoder, max_position_embeddings: 84 } };
   const wide = plain('e'.repeat(90));
-  await refused(() => ({ dev: corpus(long, wide) }), /^a\.json: row 2: 1 words make 92 word pieces/, narrow);
+  await refused(() => ({ dev: corpus(long, wide) }), /^a\.json: row 2: 1 word makes 92 word pieces/, narrow);
   for (const [key, value] of Object.entries({
     ...{ epochs: 0, lr: -1, batch: 1.5, seed: 2 ** 32, weightDecay: NaN, warmup: 2, dropout: 1, clip: 0 },
     ...{ negativeSpans: Infinity, negativePairs: -1 },
