@@ -99,14 +99,10 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
     ...(fields.has('words') && { words: parseWordRule(fields) }),
   };
   for (const each of [fields, markers]) each.rejectUnknown();
-  const { stage, entityTypes, relationTypes, symmetric, annotations, views } = config;
+  const { stage, relationTypes, symmetric, views } = config;
   const unknown = symmetric.find((type) => !relationTypes.includes(type));
   if (unknown !== undefined)
     throw fields.error('symmetric', `may list relationTypes alone (${relationTypes.join(', ')})`, unknown);
-  const labels = [...entityTypes, ...relationTypes];
-  const nothing = Object.keys(annotations).find((key) => !labels.includes(key));
-  if (nothing !== undefined)
-    throw new InputError(`${what}: annotations: "${nothing}" is no label (labels: ${labels.join(', ')})`);
   if (labelsOf(config).length === 0)
     throw new InputError(`${what}: no label of stage ${stage}: "${labelKeys[stage]}" is empty`);
   const width = config.encoder.hiddenSize * (stage === 'entities' ? 1 : 2);

@@ -34,21 +34,16 @@ test('LAI-Net: every mistake is one line that names the key', (t) => {
     [{ symmetric: ['owns'] }, /"symmetric" may list relationTypes alone \(lives, spouse\); it is "owns"/],
     [{ annotations: { PER: ' ' } }, /config: annotations: "PER" must be a text; it is " "/],
     [{ annotations: ['person'] }, /"annotations" must/],
-    [
-      { annotations: { PER: 'person', live: 'lives in' } },
-      /config: annotations: "live" is no label \(labels: PER, LOC, lives, spouse\)$/,
-    ],
     [{ markers: { begin: '[unused1]' } }, /markers: unknown key "begin" \(known: start, end, subjectStart/],
     [{ markers: { start: 1 } }, /config: markers: "start" must be a text; it is 1/],
     [{ views: 3 }, /"views" 3 does not divide the graph's width 16/],
     [{ views: 64, stage: 'relations' }, /"views" 64 does not divide the graph's width 32/],
     [{ maxCandidates: 0 }, /"maxCandidates" must be an integer of at least 1/],
-    [{ entityTypes: [], annotations: {} }, /"entityTypes" is empty/],
+    [{ entityTypes: [] }, /"entityTypes" is empty/],
     [{ visibility: 'none' }, /"visibility" must be one of invisible, visible, full/],
     [{ spanWidth: 3 }, /unknown key "spanWidth"/],
   ];
   for (const [given, message] of wrong) t.throws(() => tinyConfig(given), message, String(message));
-  t.doesNotThrow(() => tinyConfig({ annotations: { lives: 'lives in' } }), 'a label of the other stage');
   t.doesNotThrow(() => tinyConfig({ views: 3, graphLayers: 0 }), 'views without a graph are unused');
   t.doesNotThrow(() => tinyConfig({ views: 32, stage: 'relations' }), 'relations are twice as wide');
   t.end();
