@@ -9,9 +9,6 @@ import { Reading, type ReadOptions } from './reading.ts';
 import type { Files, FoundRow, Row } from './row.ts';
 import { joinedText, tokenOffsets } from './tokens.ts';
 
-/** Formats whose name tells a reader of the documentation nothing new: they are Spanwise's own. */
-const OWN = ['spert', 'text'];
-
 interface Found {
   format: Format;
   rows: FoundRow[];
@@ -83,8 +80,7 @@ function readJson(content: string, reading: Reading, forced?: JsonFormat): Found
 
 /** Rows whose text, if their format gives one, is their tokens; single characters that have none stand side by side. */
 function withText({ format, rows }: Found, { counts }: Reading): FoundRow[] {
-  // SpERT's JSON has always been words, and a text of its own there is a claim.
-  if (format.name === 'spert') return rows;
+  if (format.kind === 'json' && format.wordsAlways) return rows;
   const all = rows.flatMap(({ tokens = [] }) => tokens);
   const characters = all.length > 0 && all.every((token) => [...token].length === 1);
   return rows.map(({ text, ...row }) => {
@@ -150,7 +146,7 @@ export function readRows<T>(
     typeof content === 'string'
       ? readText(content, reading)
       : [{ format: brat, rows: brat.read(content, reading) }];
-  const told = found.filter(({ format }) => !OWN.includes(format.name));
+  const told = found.filter(({ format }) => !format.usual);
   const names = told.map(({ format, about }) => `read as ${format.title}${about ? `: ${about}` : ''}`);
   const items: T[] = [];
   const places: string[] = [];

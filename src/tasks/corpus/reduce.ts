@@ -94,8 +94,9 @@ export function reduceRows(rows: readonly Row[], format: Format, file: string, l
   const filled = all.filter(({ tokens }) => tokens.length > 0);
   losses.add('rows without a token', all.length - filled.length);
   // What a reader of the format makes of the tokens where it is given no text.
+  const wordsAlways = format.kind === 'json' && format.wordsAlways;
   const characters =
-    format.name !== 'spert' && filled.every(({ tokens }) => tokens.every((token) => [...token].length === 1));
+    !wordsAlways && filled.every(({ tokens }) => tokens.every((token) => [...token].length === 1));
   return filled.map((row) => {
     const { text, tokens } = row;
     const kept = within(row, holds, losses);

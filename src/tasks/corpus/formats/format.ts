@@ -27,6 +27,8 @@ interface Described {
   readonly name: string;
   /** As notes call it. */
   readonly title: string;
+  /** What a corpus is in where nothing else is said: no note tells of it. */
+  readonly usual?: true;
   readonly holds: Holds;
   /**
    * @param rows reduced to what the format holds (see `reduceRows`)
@@ -41,6 +43,8 @@ export interface JsonFormat extends Described {
   readonly kind: 'json';
   /** How offsets of rows without tokens count; UTF-16 code units when absent. */
   readonly counting?: Counting;
+  /** Tokens are words, single characters too, and stand between spaces; a text beside them must be theirs. */
+  readonly wordsAlways?: true;
   is(record: unknown): boolean;
   /**
    * The rows of one record.

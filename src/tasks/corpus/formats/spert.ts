@@ -16,6 +16,8 @@ export const spert: JsonFormat = {
   kind: 'json',
   name: 'spert',
   title: 'SpERT JSON',
+  usual: true,
+  wordsAlways: true,
   holds: { unit: 'token', text: true, ids: true, overlaps: true, relations: true },
   is: (record) => isObject(record) && record.tokens !== undefined,
   read(record, row, reading) {

@@ -18,6 +18,7 @@ export const text: JsonFormat = {
   kind: 'json',
   name: 'text',
   title: 'JSON of texts',
+  usual: true,
   holds: { unit: 'character', ids: true, overlaps: true, relations: true },
   counting: UTF16,
   is: (record) => isObject(record) && typeof record.text === 'string' && record.entities !== undefined,
