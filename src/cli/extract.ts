@@ -7,6 +7,7 @@ import { askedModel, batchOption, modelOption } from './model.ts';
 import { print } from './print.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
+import { givenThreshold, thresholdOption } from './threshold.ts';
 
 async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
@@ -29,6 +30,7 @@ export const extractCommand: Command = {
     in: { value: 'FILE', doc: 'text, one sentence or document a line (default: standard input)' },
     out: { value: 'FILE', doc: 'where to write (default: standard output)' },
     ...useOptions('extract'),
+    threshold: thresholdOption,
     batch: batchOption,
   },
   notes:
@@ -42,6 +44,7 @@ export const extractCommand: Command = {
     if (output !== undefined) checkWritable(output);
     const file = input ?? 'standard input';
     const progress = new Progress();
+    const threshold = givenThreshold(args);
     const { results, remarks } = await withDevice(
       async () => {
         const asked = await askedModel(args, 'extract');
@@ -53,6 +56,7 @@ export const extractCommand: Command = {
         return model.definition
           .extract(model, lines, (i) => `${file}: line ${i + 1}`, {
             ...options,
+            ...(threshold !== undefined && { threshold }),
             progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
           })
           .finally(() => progress.clear());

@@ -1,6 +1,6 @@
 /** What a model gets wrong in a corpus, counted: by type, by kind of error, by what is told most often. */
 import { scoreOf, type Score } from '../metrics.ts';
-import { calibrationOf, type Calibration, type Scored } from './calibration.ts';
+import { calibrationOf, cutsOf, type Calibration, type Cut, type Scored } from './calibration.ts';
 import { matchEntities, type EntityMatch, type EntityVerdict } from './entities.ts';
 import type { Judged, JudgedAnnotation, Judgement } from './judged.ts';
 import { matchRelations, type RelationMatch, type RelationVerdict } from './relations.ts';
@@ -14,6 +14,7 @@ export interface KindErrors<V extends string> {
   perType: Record<string, Score & { verdicts: Partial<Record<V, number>> }>;
   /** Of predictions that have a score. */
   calibration?: Calibration;
+  cuts: Cut[];
 }
 
 /** How often something of one text and one kind went wrong in one way. */
@@ -106,6 +107,7 @@ function kindErrors<V extends string>(
         .map(([type, of]) => [type, { ...score(of), verdicts: of.verdicts }]),
     ),
     ...(calibration && { calibration }),
+    cuts: cutsOf(scored, sums.gold),
   };
 }
 

@@ -5,12 +5,13 @@ import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.
 import { Lai } from '../../models/lai.ts';
 import { withDefaults } from '../complete.ts';
 import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
-import type { Definition } from '../definition.ts';
+import type { Definition, Loaded } from '../definition.ts';
 import { judgedSentences } from '../errors/judged.ts';
-import { overlapOption, spertReading, vocabularyOf } from '../spans/definition.ts';
+import { overlapOption, spertReading, symmetricOption, vocabularyOf } from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
+import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict } from './predict.ts';
 import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
@@ -30,6 +31,33 @@ function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 're
     throw new InputError(`${what}: a model of stage ${second.stage}, where one of relations is needed`);
 }
 
+async function evaluateLai(
+  loaded: Loaded<LaiTypes>,
+  { sentences, file, notes }: LaiTypes['corpus'],
+  options: LaiTypes['options'] = {},
+): Promise<LaiTypes['evaluation']> {
+  const { config } = loaded.model;
+  const other = options.relations?.model.config;
+  checkStages(config, other, options.relations?.what);
+  if (other) lai.check({ sentences, file, notes }, other);
+  const gold =
+    config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
+  const words = sentences.map(({ tokens }) => tokens);
+  const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
+  const { symmetric } = other ?? config;
+  const scores = evaluate(sentences, predictions, symmetric);
+  // What no stage looks for is not judged.
+  const asked = other || gold ? sentences : sentences.map((s) => ({ ...s, relations: [] }));
+  options.onJudged?.({
+    ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
+    ...(gold && { given: true }),
+  });
+  const { re, rePlus, byTextLength, ...entities } = scores;
+  const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
+  if (gold) return { ...own, entities: 'gold', re };
+  return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
+}
+
 export const lai: Definition<LaiTypes> = {
   ...spertReading,
   name: 'lai',
@@ -43,6 +71,7 @@ export const lai: Definition<LaiTypes> = {
       ...{ kind: 'choice', choices: stages, value: stages.join('|') },
       doc: 'what the model finds: a system has one of each',
     },
+    symmetric: symmetricOption,
   },
   vocabulary({ sentences }, _extra, given, what) {
     const { entityTypes, relationTypes, annotations, markers } = complete(given, what, sentences, 1);
@@ -93,28 +122,8 @@ export const lai: Definition<LaiTypes> = {
     if (definition.name !== 'lai') throw new InputError(`${what}: a ${definition.title}, not a LAI-Net`);
     checkStages(config, relations.config as LaiConfig, what);
   },
-  async evaluate(loaded, { sentences, file, notes }, options = {}) {
-    const { config } = loaded.model;
-    const other = options.relations?.model.config;
-    checkStages(config, other, options.relations?.what);
-    if (other) lai.check({ sentences, file, notes }, other);
-    const gold =
-      config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
-    const words = sentences.map(({ tokens }) => tokens);
-    const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
-    const { symmetric } = other ?? config;
-    const scores = evaluate(sentences, predictions, symmetric);
-    // What no stage looks for is not judged.
-    const asked = other || gold ? sentences : sentences.map((s) => ({ ...s, relations: [] }));
-    options.onJudged?.({
-      ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
-      ...(gold && { given: true }),
-    });
-    const { re, rePlus, byTextLength, ...entities } = scores;
-    const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
-    if (gold) return { ...own, entities: 'gold', re };
-    return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
-  },
+  evaluate: evaluateLai,
+  threshold: relationTuning<LaiTypes>(evaluateLai, (loaded, options) => options.relations ?? loaded),
   /** Of a model by itself, as it trains. */
   best: ({ ner, re }) => (ner ?? re)!.micro.f1,
   remarks: ({ sentences, entities }) => [

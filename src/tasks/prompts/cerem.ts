@@ -9,6 +9,7 @@ import { extraction } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
+import { bestOfGrid } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { attentionJson, attentionMap, attentionTable } from './attention-map.ts';
 import { attentionSvg } from './attention-svg.ts';
@@ -16,10 +17,12 @@ import { encodeText, makePromptBatch, parsePromptedJson, pointerTargets } from '
 import { evaluateCerem } from './evaluate.ts';
 import { effortNotes, effortText, extractDocuments } from './extract.ts';
 import { judgedDocuments } from './judged.ts';
+import { answerLimits } from './limits.ts';
 import { promptLosses } from './losses.ts';
+import type { SeenInputs } from './predict.ts';
 import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
 import { scoreNames } from './scores.ts';
-import { checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
+import { askedSchema, checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
 
 /** The file of a checkpoint that holds what its model was trained to be asked. */
 export const SCHEMA = 'schema.json';
@@ -64,8 +67,11 @@ export const cerem: Definition<CeremTypes> = {
     const vocab = buildVocab([...texts, ...prompts], { doLowerCase: false, minCount: Infinity });
     return createWordPieceTokenizer({ vocab, doLowerCase: false });
   },
-  complete: (given, what, _train, { vocabSize }) =>
-    parseCeremConfig(withDefaults(given, what, { model: 'cerem' }, vocabSize), what),
+  complete: (given, what, { documents }, { vocabSize }) =>
+    parseCeremConfig(
+      withDefaults(given, what, { model: 'cerem', answers: answerLimits(documents) }, vocabSize),
+      what,
+    ),
   texts: ({ documents }) => documents.map(({ text }) => text),
   read: (text, file) => ({ ...parseDocuments(text, file), file }),
   check: checkSpans,
@@ -136,6 +142,12 @@ export const cerem: Definition<CeremTypes> = {
       value: 'N',
       doc: 'word pieces that the windows of a long text share (default 64)',
     },
+    maxAnswer: {
+      kind: 'integer',
+      min: 0,
+      value: 'N',
+      doc: 'characters of the longest answer (default: as long as in training, by type; 0: no limit)',
+    },
     maxSubjects: {
       kind: 'integer',
       min: 0,
@@ -144,12 +156,24 @@ export const cerem: Definition<CeremTypes> = {
     },
   },
   async evaluate(loaded, { documents, file }, options = {}) {
-    const { schema = neededSchema(loaded), onJudged, ...rest } = options;
+    const { schema: given, onJudged, ...rest } = options;
+    const schema = askedSchema(loaded, given);
     return evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
       ...rest,
       what: (i) => `${file}: document ${i + 1}`,
       onPredicted: (predicted) => onJudged?.(judgedDocuments(documents, predicted, schema)),
     });
+  },
+  threshold: {
+    ...{ key: 'threshold', of: 'answers', model: (loaded) => loaded },
+    async tune(loaded, corpus, options) {
+      const seen: SeenInputs = new Map();
+      const { threshold: present = loaded.model.config.threshold } = options;
+      return bestOfGrid(present, async (threshold) => {
+        const asked = { ...options, threshold, seen, onJudged: undefined, bootstrap: { draws: 1 } };
+        return (await cerem.evaluate(loaded, corpus, asked)).score;
+      });
+    },
   },
   best: ({ score }) => score,
   devOptions: ({ documents }, extra) => ({
@@ -180,7 +204,8 @@ export const cerem: Definition<CeremTypes> = {
     ],
   },
   async extract({ model, tokenizer, ...loaded }, texts, what, options = {}) {
-    const { schema = neededSchema(loaded), ...rest } = options;
+    const { schema: given, ...rest } = options;
+    const schema = askedSchema(loaded, given);
     const asked = texts.map((text) => ({ text }));
     const { documents, report } = await extractDocuments(model, tokenizer, asked, schema, what, rest);
     return {

@@ -1,19 +1,29 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
 import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
-import type { Epochs, TrainingInput } from '../definition.ts';
+import type { Epochs, Loaded, TrainingInput } from '../definition.ts';
 import { judgedSentences } from '../errors/judged.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
+import { relationTuning } from '../threshold.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
 import { spanNotes } from './enumerate.ts';
 import { evaluate } from './evaluate.ts';
 import { extractWords } from './extract.ts';
 import { spanLosses } from './losses.ts';
-import type { SpanBatch, SpanConfig, SpanDefinition, SpanModel, SpanRecipe, SpanTypes } from './model.ts';
+import type {
+  SpanBatch,
+  SpanConfig,
+  SpanCorpus,
+  SpanDefinition,
+  SpanModel,
+  SpanOptions,
+  SpanRecipe,
+  SpanTypes,
+} from './model.ts';
 import { predict } from './predict.ts';
 import { allSamples, joinSamples, sampleSentence } from './sampling.ts';
 import { tagNotes } from './tags.ts';
@@ -97,18 +107,41 @@ export const overlapOption: Option = {
   doc: 'word pieces that the windows of a long text share (default 64)',
 };
 
+export const symmetricOption: Option = {
+  kind: 'list',
+  value: 'A,B',
+  doc: 'relation types of which either end may be the head',
+};
+
 /** Corpora in the SpERT style, for every model that reads them. */
 export const spertReading: Pick<SpanDefinition, 'texts' | 'read'> = {
   texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
   read: (text, file) => ({ sentences: parseSpertJson(text, file), file, notes: [] }),
 };
 
+async function evaluateSpans(
+  loaded: Loaded<SpanTypes>,
+  { sentences, file }: SpanCorpus,
+  options: SpanOptions = {},
+): Promise<SpanTypes['evaluation']> {
+  const predictions = await predict(
+    loaded,
+    sentences.map(({ tokens }) => tokens),
+    (i) => `${file}: row ${i + 1}`,
+    options,
+  );
+  const { maxSpanWidth, symmetric = [] } = loaded.model.config;
+  const notes = spanNotes(sentences, maxSpanWidth);
+  options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric, typedEnds: true });
+  return { ...evaluate(sentences, predictions, symmetric), notes };
+}
+
 /** The definition of a model of spans. */
 export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): SpanDefinition<M> => ({
   ...own,
   pretrained: {},
   pretrainedRecipe: () => ({}),
-  configOptions: {},
+  configOptions: { symmetric: symmetricOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
   ...spertReading,
   check({ sentences, file }, config) {
@@ -139,17 +172,8 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
     },
     overlap: overlapOption,
   },
-  async evaluate(loaded, { sentences, file }, options = {}) {
-    const predictions = await predict(
-      loaded,
-      sentences.map(({ tokens }) => tokens),
-      (i) => `${file}: row ${i + 1}`,
-      options,
-    );
-    const notes = spanNotes(sentences, loaded.model.config.maxSpanWidth);
-    options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric: [], typedEnds: true });
-    return { ...evaluate(sentences, predictions), notes };
-  },
+  evaluate: evaluateSpans,
+  threshold: relationTuning<SpanTypes<M>>(evaluateSpans, (loaded) => loaded),
   /** Mean of NER and RE+ micro F1; NER alone without relation types. */
   best: ({ ner, rePlus }, { relationTypes }) =>
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,

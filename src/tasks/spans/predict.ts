@@ -4,6 +4,7 @@ import {
   bestClasses,
   decodeEntities,
   decodeRelations,
+  withoutOrder,
   type DecodePolicy,
   type Prediction,
 } from './decode.ts';
@@ -28,7 +29,7 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy } = options;
+  const { pairChunk = 4096, policy, threshold = model.config.relationThreshold } = options;
   checkCounts({ pairChunk });
   const { encoder } = model.config;
   return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
@@ -40,7 +41,7 @@ export async function predict(
       ({ ids }) => ids.length,
       options,
       'sentences',
-      (batch) => predictBatch(model, batch, tokenizer.padId, pairChunk, policy),
+      (batch) => predictBatch(model, batch, tokenizer.padId, { pairChunk, policy, threshold }),
     );
   });
 }
@@ -49,11 +50,10 @@ async function predictBatch(
   model: SpanModel,
   sentences: readonly EncodedSentence[],
   padId: number,
-  pairChunk: number,
-  policy: DecodePolicy | undefined,
+  { pairChunk, policy, threshold }: { pairChunk: number; policy?: DecodePolicy; threshold: number },
 ): Promise<Prediction[]> {
   const { runtime } = model.parameters;
-  const { entityTypes, relationTypes, maxSpanWidth, relationThreshold } = model.config;
+  const { entityTypes, relationTypes, maxSpanWidth, symmetric } = model.config;
   return runtime.scope(async () => {
     const batch = makeWordBatch(sentences, padId);
     const states = model.states(batch);
@@ -70,9 +70,10 @@ async function predictBatch(
         Float64Array.from(logits, sigmoid),
         sentences.length,
         relationTypes,
-        relationThreshold,
+        threshold,
       ).forEach((found, b) => predictions[b].relations.push(...found));
     }
+    for (const found of predictions) found.relations = withoutOrder(found.relations, symmetric);
     return predictions;
   });
 }

@@ -42,6 +42,8 @@ export interface Planned<T extends Types = Types> {
   recipe: T['recipe'];
   notes: string[];
   resume: boolean;
+  /** No weight of the model has learnt anything yet. */
+  random: boolean;
   /** Makes or loads the model. */
   model(runtime: Runtime): Promise<Loaded<T>>;
 }
@@ -66,7 +68,7 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   const notes = definition.checkStart?.(recipe, state) ?? [];
   for (const corpus of [train, ...(dev ? [dev] : [])]) definition.check(corpus, config);
   return {
-    ...{ definition, train, dev, config, recipe, resume: false },
+    ...{ definition, train, dev, config, recipe, resume: false, random: !encoder },
     notes: [...(encoder?.notes ?? []), ...notes],
     model: (runtime) =>
       Promise.resolve({
@@ -95,7 +97,7 @@ export async function planResume<T extends Types>(
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
   const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
   return {
-    ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true },
+    ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true, random: false },
     model: (runtime) => opened.load(runtime),
   };
 }
@@ -108,6 +110,19 @@ export async function refuseModel(storage: Storage, advice: string): Promise<voi
 
 /** Trains what was planned. The model as it is after the last epoch is released; the best is in the storage. */
 export async function runTraining<T extends Types>(
+  runtime: Runtime,
+  planned: Planned<T>,
+  options: RunOptions<T>,
+): Promise<{ report: TrainingReport<T['evaluation']>; parameters: number }> {
+  const unlock = options.storage.lock?.();
+  try {
+    return await runUnlocked(runtime, planned, options);
+  } finally {
+    unlock?.();
+  }
+}
+
+async function runUnlocked<T extends Types>(
   runtime: Runtime,
   planned: Planned<T>,
   options: RunOptions<T>,
