@@ -2,6 +2,7 @@
 import { ceremBench } from './cerem.bench.ts';
 import { contextAttentionBench } from './context-attention.bench.ts';
 import type { Bench } from './harness.ts';
+import { hostBench } from './host.bench.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
 import { modelsBench } from './models.bench.ts';
@@ -19,6 +20,7 @@ export type { Bench, BenchDocument, BenchOptions } from './harness.ts';
 export const benches: Readonly<Record<string, Bench>> = {
   linear: linearBench,
   kernels: kernelsBench,
+  host: hostBench,
   'span-score': spanScoreBench,
   'context-attention': contextAttentionBench,
   sia: siaBench,

@@ -11,7 +11,7 @@ import { loadModel, type Runtime } from '../src/node.ts';
 import { readEncoder } from '../src/tasks/checkpoint.ts';
 import { corpusExtra, readSplits, type Splits } from '../src/tasks/corpus-file.ts';
 import type { Corpus, Definition, Evaluated } from '../src/tasks/definition.ts';
-import { folderSource } from '../src/tasks/folder.ts';
+import { encoderSource } from '../src/tasks/folder.ts';
 import type { LoadedModel } from '../src/tasks/model.ts';
 import { definitions } from '../src/tasks/registry.ts';
 import { f1Scores } from '../src/tasks/training/run.ts';
@@ -82,7 +82,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
   const chosen = choose(args.optional('only'));
   const seeds = parseSeeds('models', args.optional('seeds') ?? (full ? FULL_SEEDS : '1'));
   const path = args.optional('encoder');
-  const encoder = path === undefined ? undefined : await readEncoder(folderSource(path), path);
+  const encoder = path === undefined ? undefined : await readEncoder(encoderSource(path), path);
   const common = { ...(encoder ? {} : RECIPE), ...(full && { epochs: FULL_EPOCHS }) };
   const refused: InputError[] = [];
   const systems = chosen.flatMap((definition): System[] => {
@@ -109,7 +109,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
         }),
       ),
     }));
-    for (const { config } of plans[0].planned) definition.check(scored, config);
+    for (const { config } of plans[0].planned) definition.check(scored, config, 'scored');
     return [{ definition, parts, scored, plans }];
   });
   if (systems.length === 0) throw refused[0];

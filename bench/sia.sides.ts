@@ -3,7 +3,7 @@ import { attention } from '../kernels/attention.ts';
 import { add } from '../kernels/elementwise.ts';
 import type { Caps, Kernel, PlanRequest } from '../kernels/plan.ts';
 import {
-  chooseSegmentAttention,
+  chooseSegmentForm,
   planSegmentAttention,
   planSegmentAttentionBackward,
   segmentAttention,
@@ -177,7 +177,7 @@ export function otherForms(
   scales: readonly number[],
   caps: Caps,
 ): Readonly<Record<string, SegmentForm>> {
-  const chosen = chooseSegmentAttention({ tokens, scales }, caps);
+  const chosen = chooseSegmentForm({ tokens, scales }, caps);
   const { registers } = chosen;
   return {
     flash: { ...chosen, tileKeys: 64 },

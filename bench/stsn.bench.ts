@@ -8,7 +8,7 @@ import type { Runtime } from '../src/node.ts';
 import { record } from '../src/ops/index.ts';
 import { AdamW, clipGradNorm } from '../src/optim/index.ts';
 import { newModel, readEncoder, type PretrainedEncoder } from '../src/tasks/checkpoint.ts';
-import { folderSource, readJsonFile } from '../src/tasks/folder.ts';
+import { encoderSource, readJsonFile } from '../src/tasks/folder.ts';
 import { smallEncoder } from '../src/tasks/small-encoder.ts';
 import type { SpanCorpus, SpanRecipe, SpanTypes } from '../src/tasks/spans/model.ts';
 import { stsn } from '../src/tasks/spans/stsn.ts';
@@ -94,7 +94,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
   const [folder, vocab, file] = ['encoder', 'vocab', 'config'].map((name) => args.optional(name));
   if (folder !== undefined && vocab !== undefined)
     args.fail('--vocab does not go with --encoder, which has its own');
-  const encoder = folder === undefined ? undefined : await readEncoder(folderSource(folder), folder);
+  const encoder = folder === undefined ? undefined : await readEncoder(encoderSource(folder), folder);
   const tokenizer =
     encoder?.tokenizer ??
     (vocab === undefined ? stsn.vocabulary(train, undefined, {}, 'config') : await loadTokenizer(vocab));
@@ -107,7 +107,7 @@ async function setUp(args: Arguments, { data, full }: BenchOptions): Promise<Set
     const config = stsn.complete({ ...json, encoder: own }, file ?? 'config', train, tokenizer);
     return { json: encoder ? json : { ...json, encoder: own }, config };
   };
-  for (const corpus of [dev, test]) if (corpus) stsn.check(corpus, configOf({}).config);
+  for (const corpus of [dev, test]) if (corpus) stsn.check(corpus, configOf({}).config, 'scored');
   const recipe = encoder ? defaultRecipe(stsn.recipe) : randomRecipe;
   return {
     ...{ splits, scored, tokenizer, encoder, configOf },

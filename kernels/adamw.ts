@@ -1,7 +1,6 @@
-/** `adamw`: one step of AdamW (Loshchilov & Hutter 2019, as PyTorch computes it), in place. */
+/** `adamw`: one step of AdamW (Loshchilov & Hutter 2019, as PyTorch computes it), in place, on runs of elements. */
 import { InputError } from './errors.ts';
 import {
-  ceilDiv,
   expectShape,
   f32,
   foldGrid,
@@ -15,6 +14,7 @@ import {
   type Params,
   type Port,
 } from './plan.ts';
+import { LANES, runTable } from './shared/runs.ts';
 
 /** Per element: m 3, v 4, denominator 3, quotient 1, decay, step and both sums 4; and the gradient's scale. */
 const FLOPS = 15;
@@ -32,10 +32,43 @@ function rate(params: Params, name: string, fallback: number): number {
   return value;
 }
 
+/** A part of the elements that share a step's number and decay: several parameters side by side, for one. */
+export interface AdamWRun {
+  /** First element, and how many. */
+  first: number;
+  size: number;
+  step: number;
+  weightDecay: number;
+}
+
+/** Values that a lane updates. */
+const PER = 4;
+
+/** The runs of a request: those of the parameter `runs`, else one of all elements. Errors: a run past the end or back. */
+function runsOf(params: Params, size: number): readonly AdamWRun[] {
+  if (params.runs === undefined) {
+    const step = integerParam('adamw', params, 'step', undefined, 1);
+    return [{ first: 0, size, step, weightDecay: numberParam('adamw', params, 'weightDecay', 0.01) }];
+  }
+  const { runs } = params;
+  if (!Array.isArray(runs) || runs.some((run) => typeof run !== 'object' || run === null))
+    throw new InputError('adamw: parameter "runs" must be a list of objects');
+  let end = 0;
+  return (runs as readonly Params[]).map((run) => {
+    const [first, count] = ['first', 'size'].map((name) => integerParam('adamw', run, name));
+    if (first < end || first + count > size)
+      throw new InputError(`adamw: parameter "runs": ${count} elements from ${first} on are none of ${size}`);
+    end = first + count;
+    const step = integerParam('adamw', run, 'step', undefined, 1);
+    return { first, size: count, step, weightDecay: numberParam('adamw', run, 'weightDecay', 0.01) };
+  });
+}
+
 /**
  * m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², param ← param·(1 − lr·weightDecay) − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + eps)
  * with g = grad · grad_scale (1 where absent). param, grad, m, v of one shape; param, m and v are written in place.
- * The bias corrections are computed here, in double precision. It has no gradient.
+ * `runs`, a list of {first, size, step, weightDecay} in their order, takes the place of `step` and `weightDecay`; elements in
+ * no run stay as they are. The bias corrections are computed here, in double precision. It has no gradient.
  */
 export const adamw: Kernel = {
   name: 'adamw',
@@ -49,12 +82,16 @@ export const adamw: Kernel = {
   ],
   outputs: state,
   params: [
-    { name: 'lr', doc: 'learning rate' },
-    { name: 'step', doc: 'number of this step, from 1' },
+    { name: 'lr', doc: 'learning rate', live: true },
+    { name: 'step', doc: 'number of this step, from 1; required without runs', live: true },
     { name: 'beta1', doc: 'decay rate of the first moment', default: 0.9 },
     { name: 'beta2', doc: 'decay rate of the second moment', default: 0.999 },
     { name: 'eps', doc: 'added to the denominator', default: 1e-8 },
     { name: 'weightDecay', doc: 'decoupled weight decay, times lr', default: 0.01 },
+    {
+      name: 'runs',
+      doc: 'list of {first, size, step, weightDecay}: the elements of a step, all when absent',
+    },
   ],
   plan(request) {
     const shape = shapeOf('adamw', request, 'param');
@@ -62,16 +99,26 @@ export const adamw: Kernel = {
     const scaled = request.shapes.grad_scale !== undefined;
     if (scaled) expectShape('adamw', 'grad_scale', request.shapes.grad_scale, [1]);
     const lr = numberParam('adamw', request.params, 'lr');
-    const step = integerParam('adamw', request.params, 'step', undefined, 1);
     const beta1 = rate(request.params, 'beta1', 0.9);
     const beta2 = rate(request.params, 'beta2', 0.999);
     const eps = numberParam('adamw', request.params, 'eps', 1e-8);
-    const weightDecay = numberParam('adamw', request.params, 'weightDecay', 0.01);
+    const runs = runsOf(request.params, sizeOf(shape));
 
-    const size = sizeOf(shape);
-    const vec = size % 4 === 0;
-    const invocations = vec ? size / 4 : size;
+    const size = runs.reduce((sum, run) => sum + run.size, 0);
+    const vec = runs.every((run) => run.first % 4 === 0 && run.size % 4 === 0);
+    const width = vec ? 4 : 1;
+    const table = runTable(
+      runs.map((run) => ({
+        first: run.first / width,
+        size: run.size / width,
+        more: [lr / (1 - beta1 ** run.step), 1 / Math.sqrt(1 - beta2 ** run.step), lr * run.weightDecay].map(
+          f32,
+        ),
+      })),
+      LANES * PER,
+    );
     const bindings: Binding[] = [
+      { name: 'runs', access: 'read', tensor: 'runs' },
       { name: 'param', access: 'read_write', tensor: 'param' },
       { name: 'grad', access: 'read', tensor: 'grad' },
       { name: 'm', access: 'read_write', tensor: 'm' },
@@ -79,34 +126,27 @@ export const adamw: Kernel = {
     ];
     if (scaled) bindings.push({ name: 'grad_scale', access: 'read', tensor: 'grad_scale' });
     return {
-      dispatches: [
-        {
-          label: 'adamw',
-          shader: 'adamw',
-          entryPoint: 'main',
-          constants: { VEC: Number(vec), SCALED: Number(scaled) },
-          bindings,
-          uniforms: [
-            invocations,
-            f32(beta1),
-            f32(1 - beta1),
-            f32(beta2),
-            f32(1 - beta2),
-            f32(lr / (1 - beta1 ** step)),
-            f32(1 / Math.sqrt(1 - beta2 ** step)),
-            f32(eps),
-            f32(lr * weightDecay),
-          ],
-          workgroups: foldGrid(ceilDiv(invocations, 64), request.caps),
-          macs: 0,
-          flops: size * (FLOPS + Number(scaled)),
-          bytesRead: 4 * (4 * size + Number(scaled)),
-          bytesWritten: 12 * size,
-        },
-      ],
+      dispatches:
+        size === 0
+          ? []
+          : [
+              {
+                label: 'adamw',
+                shader: 'adamw',
+                entryPoint: 'main',
+                constants: { VEC: Number(vec), SCALED: Number(scaled), PER },
+                bindings,
+                uniforms: [table.count, table.groups, ...[beta1, 1 - beta1, beta2, 1 - beta2, eps].map(f32)],
+                workgroups: foldGrid(table.groups, request.caps),
+                macs: 0,
+                flops: size * (FLOPS + Number(scaled)),
+                bytesRead: 4 * (4 * size + Number(scaled)) + table.data.byteLength,
+                bytesWritten: 12 * size,
+              },
+            ],
       scratch: {},
       outputs: { param: spec(shape), m: spec(shape), v: spec(shape) },
-      data: {},
+      data: { runs: table.data },
       inPlace: { param: 'param', m: 'm', v: 'v' },
     };
   },

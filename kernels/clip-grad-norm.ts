@@ -1,16 +1,59 @@
 /** `clip-grad-norm`: the L2 norm of all gradients together, and the factor that brings it down to a maximum. */
 import { InputError } from './errors.ts';
-import { ceilDiv, f32, foldGrid, numberParam, sizeOf, spec, type Dispatch, type Kernel } from './plan.ts';
+import {
+  ceilDiv,
+  expectShape,
+  f32,
+  foldGrid,
+  hostOf,
+  numberParam,
+  sizeOf,
+  spec,
+  type Dispatch,
+  type Kernel,
+  type PlanRequest,
+} from './plan.ts';
 import { columnSum } from './column-sum.ts';
+import { LANES, runTable, type Run } from './shared/runs.ts';
 
-const LANES = 64;
 /** Elements that one workgroup squares and sums: 256 a lane. */
 const GROUP_ELEMENTS = LANES * 256;
+
+/** The sizes of grad0, grad1, … Errors: a gap between the numbers. */
+function sizesOf({ shapes: { runs: _, ...shapes } }: PlanRequest): number[] {
+  return Object.keys(shapes).map((_, i) => {
+    const name = `grad${i}`;
+    if (!Object.hasOwn(shapes, name))
+      throw new InputError(
+        `clip-grad-norm: inputs must be grad0, grad1, … without a gap; "${name}" is missing`,
+      );
+    return sizeOf(shapes[name]);
+  });
+}
+
+/** (i of grad i, first element, size) of the runs of a request: all of every input where it has none. Errors: a run outside. */
+function runsOf(
+  request: PlanRequest,
+  sizes: readonly number[],
+): [grad: number, first: number, size: number][] {
+  if (!request.shapes.runs) return sizes.map((size, grad) => [grad, 0, size]);
+  const values = hostOf('clip-grad-norm', request, 'runs');
+  expectShape('clip-grad-norm', 'runs', request.shapes.runs, [Math.ceil(values.length / 3), 3]);
+  return Array.from({ length: values.length / 3 }, (_, row) => {
+    const [grad, first, size] = values.subarray(3 * row, 3 * row + 3);
+    if (!(grad >= 0 && first >= 0 && size >= 0 && first + size <= sizes[grad]))
+      throw new InputError(
+        `clip-grad-norm: runs row ${row} = (${grad}, ${first}, ${size}) is no part of grad${grad}`,
+      );
+    return [grad, first, size];
+  });
+}
 
 /**
  * norm = √(Σ over all gradients g²), scale = min(1, maxNorm / (norm + 1e-6)): PyTorch's clip_grad_norm_, whose factor
  * `adamw` takes as `grad_scale`, so the gradients are not written again. Inputs: `grad0`, `grad1`, … of any shapes,
- * numbered without a gap; with none the norm is 0. Additions have a fixed order. It has no gradient.
+ * numbered without a gap; with none the norm is 0. `runs` i32[R, 3], rows of (i, first, size), takes those elements of
+ * `grad<i>` alone: the bits are those of as many inputs in that order. Additions have a fixed order. It has no gradient.
  */
 export const clipGradNorm: Kernel = {
   name: 'clip-grad-norm',
@@ -23,6 +66,7 @@ export const clipGradNorm: Kernel = {
       optional: true,
       repeated: true,
     },
+    { name: 'runs', dtype: 'i32', shape: '[R, 3]', optional: true, host: true },
   ],
   outputs: [
     { name: 'norm', dtype: 'f32', shape: '[1]' },
@@ -30,39 +74,42 @@ export const clipGradNorm: Kernel = {
   ],
   params: [{ name: 'maxNorm', doc: 'the largest norm that is left alone' }],
   plan(request) {
-    const { caps, shapes } = request;
+    const { caps } = request;
     const maxNorm = numberParam('clip-grad-norm', request.params, 'maxNorm');
     if (maxNorm < 0)
       throw new InputError(`clip-grad-norm: parameter "maxNorm" must be at least 0, got ${maxNorm}`);
-    const dispatches: Dispatch[] = [];
+    const sizes = sizesOf(request);
+    const ofInput = sizes.map((): Run[] => []);
     let rows = 0;
-    for (let i = 0; i < Object.keys(shapes).length; i++) {
-      const name = `grad${i}`;
-      if (!Object.hasOwn(shapes, name))
-        throw new InputError(
-          `clip-grad-norm: inputs must be grad0, grad1, … without a gap; "${name}" is missing`,
-        );
-      const size = sizeOf(shapes[name]);
-      const groups = ceilDiv(size, GROUP_ELEMENTS);
-      if (groups === 0) continue;
+    for (const [grad, first, size] of runsOf(request, sizes)) {
+      ofInput[grad].push({ first, size, more: [rows] });
+      rows += ceilDiv(size, GROUP_ELEMENTS);
+    }
+    const dispatches: Dispatch[] = [];
+    const data: Record<string, Int32Array> = {};
+    ofInput.forEach((runs, i) => {
+      const table = runTable(runs, GROUP_ELEMENTS);
+      if (table.groups === 0) return;
+      data[`runs${i}`] = table.data;
+      const size = runs.reduce((sum, run) => sum + run.size, 0);
       dispatches.push({
         label: 'clip-grad-norm',
         shader: 'clip-grad-norm',
         entryPoint: 'main',
         constants: { STAGE: 0, GROUP_ELEMENTS },
         bindings: [
-          { name: 'grad', access: 'read', tensor: name },
+          { name: 'runs', access: 'read', tensor: `runs${i}` },
+          { name: 'grad', access: 'read', tensor: `grad${i}` },
           { name: 'partials', access: 'read_write', tensor: 'partials' },
         ],
-        uniforms: [size, rows, groups],
-        workgroups: foldGrid(groups, caps),
+        uniforms: [table.count, table.groups],
+        workgroups: foldGrid(table.groups, caps),
         macs: size,
         flops: 2 * size,
-        bytesRead: 4 * size,
-        bytesWritten: 4 * LANES * groups,
+        bytesRead: 4 * size + table.data.byteLength,
+        bytesWritten: 4 * LANES * table.groups,
       });
-      rows += groups;
-    }
+    });
     const sums = columnSum('clip-grad-norm', 'partials', rows, LANES, 'lane_sums', 'partial_sums', caps);
     dispatches.push(...sums.dispatches, {
       label: 'clip-grad-norm',
@@ -85,7 +132,7 @@ export const clipGradNorm: Kernel = {
       dispatches,
       scratch: { partials: spec([rows, LANES]), lane_sums: spec([LANES]), ...sums.scratch },
       outputs: { norm: spec([1]), scale: spec([1]) },
-      data: {},
+      data,
     };
   },
 };

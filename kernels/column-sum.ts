@@ -12,11 +12,17 @@ import {
 } from './plan.ts';
 import { fill } from './elementwise.ts';
 
+/** Rows that a lane adds up; slabs that a workgroup adds up, each a lane, and columns of such a workgroup. */
 const SLAB = 64;
+const MOST_SLABS = 16;
+const COLS = 16;
+
+const powerOfTwoFrom = (count: number): number => 2 ** Math.ceil(Math.log2(count));
 
 /**
  * Dispatches that write out[n] = Σ_m x[m, n], and the scratch tensor they need (named `scratch`).
- * Rows are added in order within slabs of 64, slabs likewise, until one is left: the same bits on every run.
+ * Rows are added in order within slabs of 64, slabs likewise, until one is left: the same bits on every run. Up to 1,024
+ * rows take one dispatch, up to 65,536 two.
  * @param offset elements of `x` before its first row.
  */
 export function columnSum(
@@ -37,25 +43,29 @@ export function columnSum(
   let rows = m;
   for (let level = 0; ; level++) {
     const slabs = ceilDiv(rows, SLAB);
-    const last = slabs === 1;
+    const last = slabs <= MOST_SLABS;
     const to = last ? out : `${scratch}${level}`;
     if (!last) buffers[to] = spec([slabs, n]);
-    const blocks = ceilDiv(n, 64);
+    // Powers of two: ever new numbers of rows share a few pipelines.
+    const SLABS = last ? powerOfTwoFrom(slabs) : 1;
+    const columns = SLABS === 1 ? 64 : Math.min(COLS, powerOfTwoFrom(n));
+    const parts = last ? 1 : slabs;
+    const blocks = ceilDiv(n, columns);
     dispatches.push({
       label,
       shader: 'column-sum',
       entryPoint: 'main',
-      constants: {},
+      constants: { SLABS, COLS: columns },
       bindings: [
         { name: 'x', access: 'read', tensor: from },
         { name: 'out', access: 'read_write', tensor: to },
       ],
-      uniforms: [rows, n, blocks, slabs * blocks, SLAB, level === 0 ? offset : 0],
-      workgroups: foldGrid(slabs * blocks, caps),
+      uniforms: [rows, n, blocks, parts * blocks, SLAB, level === 0 ? offset : 0],
+      workgroups: foldGrid(parts * blocks, caps),
       macs: 0,
-      flops: rows * n,
+      flops: (rows + (SLABS > 1 ? slabs : 0)) * n,
       bytesRead: 4 * rows * n,
-      bytesWritten: 4 * slabs * n,
+      bytesWritten: 4 * parts * n,
     });
     if (last) return { dispatches, scratch: buffers };
     from = to;

@@ -4,6 +4,7 @@ import {
   ceilDiv,
   expectShape,
   foldGrid,
+  isAdded,
   isWanted,
   shapeOf,
   spec,
@@ -34,6 +35,8 @@ export interface Columns {
   /** First column in the joined matrix, and number of columns. */
   start: number;
   width: number;
+  /** Added to what the tensor holds. */
+  add?: boolean;
 }
 
 interface Part {
@@ -84,6 +87,7 @@ export function copyColumns(
   if (moved.length === 0) return [];
   const lanes = lanesFor(total, ...moved.flatMap(({ start, width }) => [start, width]));
   const copied = rows * moved.reduce((sum, { width }) => sum + width, 0);
+  const added = rows * moved.reduce((sum, { width, add }) => sum + (add ? width : 0), 0);
   const [read, write] = ['read', 'read_write'] as const;
   const sides: Binding[] = moved.map(({ tensor }, i) =>
     apart ? { name: `grad_x${i}`, access: write, tensor } : { name: `x${i}`, access: read, tensor },
@@ -98,6 +102,7 @@ export function copyColumns(
         BACKWARD: Number(apart),
         COUNT: moved.length,
         PARTS: moved.map((_, i) => i),
+        ADD: moved.map(({ add }) => Number(add ?? false)),
       },
       bindings: apart
         ? [{ name: 'grad_out', access: read, tensor: joined }, ...sides]
@@ -109,8 +114,8 @@ export function copyColumns(
       ],
       workgroups: foldGrid(ceilDiv((rows * total) / lanes, 64), caps),
       macs: 0,
-      flops: 0,
-      bytesRead: 4 * copied,
+      flops: added,
+      bytesRead: 4 * (copied + added),
       bytesWritten: 4 * copied,
     },
   ];
@@ -142,6 +147,7 @@ export const concat: Kernel = {
     doc: 'grad_x0, grad_x1, … = the columns of grad_out that each input filled',
     inputs: [...inputs, { name: 'grad_out', dtype: 'f32', shape: '[..., n0+n1+…]' }],
     outputs: inputs.map((port) => ({ ...port, name: `grad_${port.name}` })),
+    adds: names.map((name) => `grad_${name}`),
     params: [],
     plan(request) {
       const name = 'concat-backward';
@@ -149,6 +155,7 @@ export const concat: Kernel = {
       expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), bound.outShape);
       const parts = bound.parts
         .map((part) => ({ ...part, tensor: `grad_${part.name}` }))
+        .map((part) => ({ ...part, add: isAdded(request, part.tensor) }))
         .filter(({ tensor }) => isWanted(request, tensor));
       return {
         dispatches: copyColumns(name, 'grad_out', bound.rows, bound.total, parts, true, request.caps),

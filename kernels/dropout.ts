@@ -19,7 +19,11 @@ import { lanesFor } from './shared/lanes.ts';
 const params = [
   { name: 'p', doc: 'probability of dropping an element, 0 to 1' },
   { name: 'seed', doc: 'first word of the Philox key, u32' },
-  { name: 'offset', doc: 'second word of the Philox counter, u32: a fresh one for every use of the seed' },
+  {
+    name: 'offset',
+    doc: 'second word of the Philox counter, u32: a fresh one for every use of the seed',
+    live: true,
+  },
 ];
 
 function wordParam(kernel: string, request: PlanRequest, name: string): number {

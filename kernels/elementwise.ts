@@ -16,7 +16,7 @@ import {
   type Port,
 } from './plan.ts';
 
-const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4, scaleAndAdd: 5 };
+const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4, scaleAndAdd: 5, copyTwice: 6 };
 
 function elementwise(
   label: string,
@@ -39,7 +39,7 @@ function elementwise(
     uniforms: [size, f32(factor), f32(offset)],
     workgroups: foldGrid(ceilDiv(size, 64), caps),
     macs: 0,
-    flops: { [op.fill]: 0, [op.scaleAndAdd]: 2 * size }[code] ?? size,
+    flops: { [op.fill]: 0, [op.copyTwice]: 0, [op.scaleAndAdd]: 2 * size }[code] ?? size,
     bytesRead: 4 * size * reads.length,
     bytesWritten: 4 * size,
   };
@@ -70,6 +70,13 @@ export const addDispatch = (
     0,
     caps,
   );
+
+/** The same dispatch with a second output of as many elements. */
+const withSecond = (dispatch: Dispatch, tensor: string, size: number): Dispatch => ({
+  ...dispatch,
+  bindings: [...dispatch.bindings, { name: 'second', access: 'read_write', tensor }],
+  bytesWritten: dispatch.bytesWritten + 4 * size,
+});
 
 const pair: readonly Port[] = [
   { name: 'a', dtype: 'f32', shape: '[...]' },
@@ -107,11 +114,14 @@ export const add: Kernel = {
     params: [],
     plan(request) {
       const shape = shapeOf('add-backward', request, 'grad_out');
+      const size = sizeOf(shape);
       const names = gradPair.map((p) => p.name).filter((name) => isWanted(request, name));
+      const [first, second] = names as [string?, string?];
+      const code = second ? op.copyTwice : op.scale;
+      const copy =
+        first && elementwise('add-backward', code, size, [['a', 'grad_out']], first, 1, request.caps);
       return {
-        dispatches: names.map((name) =>
-          elementwise('add-backward', op.scale, sizeOf(shape), [['a', 'grad_out']], name, 1, request.caps),
-        ),
+        dispatches: copy ? [second ? withSecond(copy, second, size) : copy] : [],
         scratch: {},
         outputs: Object.fromEntries(names.map((name) => [name, spec(shape)])),
         data: {},

@@ -5,6 +5,7 @@ import {
   expectShape,
   foldGrid,
   hostOf,
+  isAdded,
   shapeOf,
   sizeOf,
   spec,
@@ -15,7 +16,11 @@ import {
   type Shape,
 } from './plan.ts';
 import { lanesFor } from './shared/lanes.ts';
-import { segmentsByKey, segmentSum } from './shared/segments.ts';
+import { fill } from './elementwise.ts';
+import { segmentsByKey, segmentsOfKeys, segmentSum } from './shared/segments.ts';
+
+/** From this many table rows an id on most have no id: they are cleared together, not as segments without items. */
+const SPARSE = 8;
 
 const inputs: readonly Port[] = [
   { name: 'ids', dtype: 'i32', shape: '[...]', host: true },
@@ -50,7 +55,8 @@ function bind(
 
 /**
  * out [..., d] = table [V, d] at ids i32[...] (docs/spec.md#embedding); with the parameter `padding`, 0 at an id of −1.
- * Gradient: grad_table [V, d], dense; rows that no id names are 0, the others are summed in the order of ids.
+ * Gradient: grad_table [V, d], dense; rows that no id names are 0, the others are summed in the order of ids. What the host
+ * makes for it grows with the ids, not with V.
  * Errors: an id outside 0..V−1, with its row.
  */
 export const embedding: Kernel = {
@@ -97,19 +103,23 @@ export const embedding: Kernel = {
     doc: 'grad_table[v] = the sum of the rows of grad_out whose id is v',
     inputs: [...inputs, { name: 'grad_out', dtype: 'f32', shape: '[..., d]' }],
     outputs: [{ name: 'grad_table', dtype: 'f32', shape: '[V, d]' }],
+    adds: ['grad_table'],
     params,
     plan(request) {
       const name = 'embedding-backward';
       const { ids, idShape, v, d } = bind(name, request);
       expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), [...idShape, d]);
       const given = ids.map((_, row) => row).filter((row) => ids[row] >= 0);
-      const rows = segmentsByKey(
-        given.map((row) => ids[row]),
-        given.map((row) => row * d),
-        v,
-      );
+      const keys = given.map((row) => ids[row]);
+      const items = given.map((row) => row * d);
+      const sparse = keys.length > 0 && d > 0 && v >= SPARSE * keys.length;
+      const rows = sparse ? segmentsOfKeys(keys, items) : segmentsByKey(keys, items, v);
+      const add = isAdded(request, 'grad_table');
+      const sums = segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps, add);
+      const cleared = sparse && !add ? [fill(name, 'grad_table', v * d, 0, request.caps)] : [];
       return {
-        ...segmentSum(name, 'grad_out', d, rows, 'grad_table', request.caps),
+        ...sums,
+        dispatches: [...cleared, ...sums.dispatches],
         outputs: { grad_table: spec([v, d]) },
       };
     },

@@ -338,7 +338,8 @@ const params = [{ name: 'views', doc: 'number of views; divides D' }];
  * divergence is a dot product of a row of factors of i with one of j (shaders/gaussian-kl.wgsl), in coordinates where
  * the nodes' common mean is 0 and their common scale 1, so that nothing of the size of D or of the mean cancels.
  * Gradient: the formula's, also where it was clamped; nothing passes the diagonal.
- * Errors: InputError on shapes, `views`, `lengths`. σ ≤ 0 cannot be seen from here: NaN in that instance.
+ * Errors: InputError on shapes, `views`, `lengths`. σ ≤ 0 cannot be seen from here: that instance then
+ * holds anything (WGSL's max may take 0 over NaN), the others what they would.
  */
 export const gaussianKl: Kernel = {
   name: 'gaussian-kl',

@@ -5,6 +5,7 @@ import {
   expectShape,
   f32,
   foldGrid,
+  isAdded,
   isWanted,
   numberParam,
   shapeOf,
@@ -18,13 +19,14 @@ import {
   type Shape,
   type TensorSpec,
 } from './plan.ts';
-import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
 import { rowsOf } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 
-/** Rows that one invocation of the parameter gradients adds up. */
+/** Rows that one lane of the parameter gradients adds up, columns of a workgroup, and slabs of a column at most. */
 const SLAB = 32;
+const COLS = 16;
+const MOST_SLABS = 16;
 
 const read = (name: string): Binding => ({ name, access: 'read', tensor: name });
 const write = (name: string, tensor = name): Binding => ({ name, access: 'read_write', tensor });
@@ -53,15 +55,17 @@ function sizesOf(kernel: string, request: PlanRequest): Sizes {
   return { shape, rows: rowsOf(shape), d, RESIDUAL: Number(added !== undefined) };
 }
 
-/** Gradient of x + residual, written to `outputs` (one tensor or two). */
-function sumGradient(sizes: Sizes, outputs: readonly string[], caps: Caps): Dispatch {
+/** Gradient of x + residual, written to `outputs` (one tensor or two) or added to those of them in `request.add`. */
+function sumGradient(sizes: Sizes, outputs: readonly string[], request: PlanRequest): Dispatch {
   const { rows, d, RESIDUAL } = sizes;
+  const { caps } = request;
+  const [ADD = 0, ADD_COPY = 0] = outputs.map((name) => Number(isAdded(request, name)));
   const { constants, uniforms, workgroups } = rowGrid(rows, d, caps);
   return {
     label: 'layer-norm-backward',
     shader: 'layer-norm-backward',
     entryPoint: 'main',
-    constants: { ...constants, RESIDUAL, COPY: outputs.length - 1 },
+    constants: { ...constants, RESIDUAL, COPY: outputs.length - 1, ADD, ADD_COPY },
     bindings: [
       read('x'),
       ...(RESIDUAL ? [read('residual')] : []),
@@ -71,55 +75,72 @@ function sumGradient(sizes: Sizes, outputs: readonly string[], caps: Caps): Disp
     uniforms: [...uniforms, f32(d)],
     workgroups,
     macs: 2 * rows * d,
-    flops: 4 * rows * d + rows * ((9 + 2 * RESIDUAL) * d + 2),
-    bytesRead: 4 * ((2 + RESIDUAL) * rows * d + d + 2 * rows),
+    flops: 4 * rows * d + rows * ((9 + 2 * RESIDUAL + ADD + ADD_COPY) * d + 2),
+    bytesRead: 4 * ((2 + RESIDUAL + ADD + ADD_COPY) * rows * d + d + 2 * rows),
     bytesWritten: 4 * rows * d * outputs.length,
   };
 }
 
-/** Gradients of weight and bias, as wanted: sums over slabs of rows, then over the slabs, in a fixed order. */
+/**
+ * Gradients of weight and bias, as wanted: both in one pass over up to 512 rows, in parts of 512 and a pass over the parts
+ * where there are more. The additions have one order.
+ */
 function parameterGradients(
   sizes: Sizes,
   wanted: readonly string[],
   caps: Caps,
 ): { dispatches: Dispatch[]; scratch: Record<string, TensorSpec> } {
   const { rows, d, RESIDUAL } = sizes;
-  const label = 'layer-norm-backward';
   const slabs = ceilDiv(rows, SLAB);
-  const blocks = ceilDiv(d, 64);
+  // A power of two: batches of ever new lengths share a few pipelines.
+  const SLABS = Math.min(MOST_SLABS, 2 ** Math.ceil(Math.log2(slabs)));
+  const parts = ceilDiv(slabs, SLABS);
+  const blocks = ceilDiv(d, COLS);
+  const names = ['grad_weight', 'grad_bias'];
   const scratch: Record<string, TensorSpec> = {};
-  /** Where the slabs of a gradient go: to the gradient itself when there is one slab. */
+  /** The gradient itself, or a scratch tensor for one that is not wanted. */
   const target = (name: string): string => {
-    if (slabs === 1 && wanted.includes(name)) return name;
-    scratch[`${name}_slabs`] = spec([slabs, d]);
-    return `${name}_slabs`;
+    if (wanted.includes(name)) return name;
+    scratch[`${name}_unwanted`] = spec([d]);
+    return `${name}_unwanted`;
   };
+  const targets = names.map(target);
+  const partNames = parts === 1 ? targets : names.map((name) => `${name}_parts`);
+  if (parts > 1) for (const name of partNames) scratch[name] = spec([parts, d]);
+  const common = { label: 'layer-norm-backward', shader: 'layer-norm-parameters', entryPoint: 'main' };
   const dispatches: Dispatch[] = [
     {
-      label,
-      shader: 'layer-norm-parameters',
-      entryPoint: 'main',
-      constants: { RESIDUAL },
+      ...common,
+      constants: { STAGE: 0, RESIDUAL, COLS, SLABS, SLAB },
       bindings: [
         read('x'),
         ...(RESIDUAL ? [read('residual')] : []),
         ...['mean', 'rstd', 'grad_out'].map(read),
-        ...['grad_weight', 'grad_bias'].map((name) => write(name, target(name))),
+        ...names.map((name, i) => write(name, partNames[i])),
       ],
-      uniforms: [rows, d, blocks, slabs * blocks, SLAB],
-      workgroups: foldGrid(slabs * blocks, caps),
+      uniforms: [rows, d, blocks, parts * blocks],
+      workgroups: foldGrid(parts * blocks, caps),
       macs: rows * d,
-      flops: (5 + RESIDUAL) * rows * d,
+      flops: (5 + RESIDUAL) * rows * d + 2 * (slabs - parts) * d,
       bytesRead: 4 * ((2 + RESIDUAL) * rows * d + 2 * rows),
-      bytesWritten: 8 * slabs * d,
+      bytesWritten: 8 * parts * d,
     },
   ];
-  if (slabs > 1)
-    for (const name of wanted) {
-      const sum = columnSum(label, `${name}_slabs`, slabs, d, name, `${name}_partial`, caps);
-      dispatches.push(...sum.dispatches);
-      Object.assign(scratch, sum.scratch);
-    }
+  if (parts > 1)
+    dispatches.push({
+      ...common,
+      constants: { STAGE: 1 },
+      bindings: [
+        ...['weight_parts', 'bias_parts'].map((name, i) => ({ ...read(name), tensor: partNames[i] })),
+        ...names.map((name, i) => write(name, targets[i])),
+      ],
+      uniforms: [parts, d],
+      workgroups: foldGrid(ceilDiv(d, 64), caps),
+      macs: 0,
+      flops: 2 * parts * d,
+      bytesRead: 8 * parts * d,
+      bytesWritten: 8 * d,
+    });
   return { dispatches, scratch };
 }
 
@@ -132,7 +153,7 @@ const params = [{ name: 'eps', doc: 'added to the variance; at least 0', default
  * Errors: shapes that do not fit, a negative eps.
  *
  * Forward: 2 multiply-adds and 4 further operations per element (7 with a residual, added in each of three walks), 5
- * per row. Backward of s: 2 and 9 (11) per element, 2 per row; of weight and bias: 1 and 3 (4), and the slabs' sums.
+ * per row. Backward of s: 2 and 9 (11) per element, 2 per row; of weight and bias: 1 and 3 (4), and the sums of slabs.
  */
 export const layerNorm: Kernel = {
   name: 'layer-norm',
@@ -187,6 +208,7 @@ export const layerNorm: Kernel = {
       { name: 'grad_bias', dtype: 'f32', shape: '[d]' },
       { name: 'grad_residual', dtype: 'f32', shape: '[..., d]', optional: true },
     ],
+    adds: ['grad_x', 'grad_residual'],
     params: [],
     plan(request) {
       const { caps } = request;
@@ -211,7 +233,7 @@ export const layerNorm: Kernel = {
       const dispatches: Dispatch[] = [];
       let scratch: Record<string, TensorSpec> = {};
       if (rows * d > 0) {
-        if (rowGradients.length > 0) dispatches.push(sumGradient(sizes, rowGradients, caps));
+        if (rowGradients.length > 0) dispatches.push(sumGradient(sizes, rowGradients, request));
         if (columnGradients.length > 0) {
           const parameters = parameterGradients(sizes, columnGradients, caps);
           dispatches.push(...parameters.dispatches);

@@ -2,6 +2,7 @@
 import { InputError } from './errors.ts';
 import {
   expectShape,
+  isAdded,
   isWanted,
   shapeOf,
   spec,
@@ -126,6 +127,7 @@ export const linear: Kernel = {
       { name: 'grad_weight', dtype: 'f32', shape: '[N, K]' },
       { name: 'grad_bias', dtype: 'f32', shape: '[N]', optional: true },
     ],
+    adds: ['grad_x'],
     params,
     plan(request) {
       const { caps } = request;
@@ -159,24 +161,25 @@ export const linear: Kernel = {
                 a: { tensor: g, row: n },
                 b: { tensor: 'weight', row: k },
                 c: { tensor: 'grad_x', row: k },
+                accumulate: isAdded(request, 'grad_x'),
               },
               caps,
             ),
           );
       }
-      if (isWanted(request, 'grad_weight')) {
-        outputs.grad_weight = spec([n, k]);
-        if (m === 0) dispatches.push(fill('linear-backward', 'grad_weight', n * k, 0, caps));
-        else if (n * k > 0) {
-          const product = weightGradient('linear-backward', g, 'x', m, n, k, 'grad_weight', caps);
-          dispatches.push(...product.dispatches);
-          Object.assign(scratch, product.scratch);
-          Object.assign(data, product.data);
-        }
-      }
-      if (isWanted(request, 'grad_bias') && (request.wanted || request.shapes.bias)) {
-        outputs.grad_bias = spec([n]);
-        const sums = columnSum('linear-backward', g, m, n, 'grad_bias', 'bias_partial', caps);
+      const bias =
+        isWanted(request, 'grad_bias') && (request.wanted ?? request.shapes.bias) ? 'grad_bias' : undefined;
+      const weight = isWanted(request, 'grad_weight');
+      if (weight) outputs.grad_weight = spec([n, k]);
+      if (bias) outputs[bias] = spec([n]);
+      if (weight && m === 0) dispatches.push(fill('linear-backward', 'grad_weight', n * k, 0, caps));
+      if (weight && m * n * k > 0) {
+        const gradients = weightGradient('linear-backward', g, 'x', m, n, k, 'grad_weight', caps, bias);
+        dispatches.push(...gradients.dispatches);
+        Object.assign(scratch, gradients.scratch);
+        Object.assign(data, gradients.data);
+      } else if (bias) {
+        const sums = columnSum('linear-backward', g, m, n, bias, 'bias_partial', caps);
         dispatches.push(...sums.dispatches);
         Object.assign(scratch, sums.scratch);
       }

@@ -115,6 +115,8 @@ export interface ParamSpec {
   name: string;
   doc: string;
   default?: unknown;
+  /** Changes with every use (a rate, a counter): a runtime does not keep the plan for the next. */
+  live?: boolean;
 }
 
 export type Params = Readonly<Record<string, unknown>>;
@@ -128,6 +130,8 @@ export interface PlanRequest {
   host: Readonly<Record<string, Int32Array>>;
   /** Backward kernels: the `grad_<input>` outputs that are wanted; all when absent. */
   wanted?: readonly string[];
+  /** Of those of `Kernel.adds`, the outputs that are added to what they hold. */
+  add?: readonly string[];
 }
 
 export interface Kernel {
@@ -139,9 +143,12 @@ export interface Kernel {
   plan(request: PlanRequest): Plan;
   /**
    * Inputs: any of the forward's inputs and outputs (saved ones too) by the same names, and `grad_<output>`.
-   * Outputs: `grad_<input>`. Gradients are written, never accumulated: fan-in and accumulation belong to the tape.
+   * Outputs: `grad_<input>`. Gradients are written; fan-in and accumulation belong to the tape, which a backward that has
+   * `adds` can spare a dispatch.
    */
   backward?: Kernel;
+  /** Outputs that the plan can add to what they hold, on request. */
+  adds?: readonly string[];
 }
 
 /** Number of elements of a shape; 1 for a scalar. */
@@ -225,6 +232,9 @@ export function checkParams(kernel: Kernel, params: Params): void {
       throw new InputError(`${kernel.name}: unknown parameter "${name}" (it has: ${known})`);
     }
 }
+
+/** True when a backward kernel must add `name` to what that holds. */
+export const isAdded = (request: PlanRequest, name: string): boolean => request.add?.includes(name) ?? false;
 
 export const f32 = (value: number): { f32: number } => ({ f32: value });
 

@@ -22,6 +22,7 @@ import {
   type Shape,
 } from './plan.ts';
 import { planStrips, scoreScale } from './shared/attention-strips.ts';
+import { fusesSegments, segmentsBackwardFused, segmentsFused } from './shared/segment-attention/fused.ts';
 import { segmentProblem, type SegmentProblem } from './shared/segment-attention/problem.ts';
 import { SegmentScan, windowOf, type SegmentForm, type Sweeps } from './shared/segment-attention/scan.ts';
 
@@ -42,11 +43,24 @@ const LONG_SCRATCH_BYTES = 2 ** 19;
 const TILE_KEYS = 64;
 
 /**
- * Picks the form: pure, testable without a device. Long inputs take strips of few queries on a CPU, which computes the
+ * Picks the form: pure, testable without a device. On a GPU scores never leave a workgroup, but where a scale is too wide
+ * for that or the device's limits too small; what is left goes by sweeps over stored scores.
+ */
+export function chooseSegmentAttention(
+  sizes: { tokens: number; scales: readonly number[]; headSize: number },
+  caps: Caps,
+): SegmentForm | 'fused' {
+  const { tokens, scales, headSize } = sizes;
+  const present = scales.map((r) => (r > tokens ? 0 : r));
+  return fusesSegments(present, headSize, caps) ? 'fused' : chooseSegmentForm(sizes, caps);
+}
+
+/**
+ * Picks the form of sweeps over stored scores (pure). Long inputs take strips of few queries on a CPU, which computes the
  * scores once; on a GPU that would leave too few lanes, so the flash form takes tiles of keys of many queries, but where
  * a scale is too wide for registers. A scale longer than the input counts for nothing.
  */
-export function chooseSegmentAttention(
+export function chooseSegmentForm(
   { tokens, scales }: { tokens: number; scales: readonly number[] },
   { software }: Pick<Caps, 'software'>,
 ): SegmentForm {
@@ -97,27 +111,29 @@ function planSweeps(
  * The forward plan: for each strip Sᵀ = K Qᵀ/√dh, C from S by one scan, out = C V. `form` is the choice unless given.
  * Errors: InputError on shapes, heads, scales, projections, lengths, weights.
  */
-export function planSegmentAttention(request: PlanRequest, form?: SegmentForm): Plan {
+export function planSegmentAttention(request: PlanRequest, form?: SegmentForm | 'fused'): Plan {
   const name = 'segment-attention';
   const problem = segmentProblem(name, request);
   const chosen = form ?? formOf(problem, request.caps);
+  const outputs = { out: spec(request.shapes.q) };
+  if (chosen === 'fused') return { ...segmentsFused(name, problem, request.caps), outputs };
   const planned = planSweeps(name, problem, request.caps, chosen, false, (scan, sweeps) => [
     scan.scores('k', 'q', 'scores', LOG2_E * scoreScale(problem)),
     ...scan.forward(chosen, sweeps),
     ...(sweeps === 'stats' ? [] : [scan.overKeys('scores', 'v', 'out')]),
   ]);
-  return { ...planned, outputs: { out: spec(request.shapes.q) } };
+  return { ...planned, outputs };
 }
 
-const formOf = ({ keys, scales }: SegmentProblem, caps: Caps): SegmentForm =>
-  chooseSegmentAttention({ tokens: keys, scales }, caps);
+const formOf = ({ keys, scales, headSize }: SegmentProblem, caps: Caps): SegmentForm | 'fused' =>
+  chooseSegmentAttention({ tokens: keys, scales, headSize }, caps);
 
 /**
  * The backward plan, with two score tensors: for each strip Sᵀ again, Zᵀ = V Gᵀ, C and dS from them by one scan, then
  * grad_v = Cᵀ G, grad_k = dSᵀ Q/√dh, grad_q = dS K/√dh; the gradient of weights is a sum of the scan's rows in a fixed
  * order. Errors as the forward's.
  */
-export function planSegmentAttentionBackward(request: PlanRequest, form?: SegmentForm): Plan {
+export function planSegmentAttentionBackward(request: PlanRequest, form?: SegmentForm | 'fused'): Plan {
   const name = 'segment-attention-backward';
   const { caps } = request;
   const problem = segmentProblem(name, request);
@@ -126,20 +142,30 @@ export function planSegmentAttentionBackward(request: PlanRequest, form?: Segmen
   const scale = scoreScale(problem);
   const wanted = (input: string): boolean => isWanted(request, `grad_${input}`);
   const weights = problem.weights && wanted('weights') ? problem.weights.shape : undefined;
-  const rowGrads = weights && (weights.length === 4 ? 'grad_weights' : 'row_grads');
-  const planned = planSweeps(name, problem, caps, chosen, true, (scan, sweeps) => [
-    scan.scores('k', 'q', 'scores', LOG2_E * scale),
-    scan.scores('v', 'grad_out', 'grad_scores'),
-    ...scan.backward(chosen, sweeps, rowGrads),
-    ...(sweeps === 'stats'
-      ? []
-      : [
-          ...(wanted('v') ? [scan.overQueries('scores', 'grad_out', 'grad_v')] : []),
-          ...(wanted('k') ? [scan.overQueries('grad_scores', 'q', 'grad_k', scale)] : []),
-          ...(wanted('q') ? [scan.overKeys('grad_scores', 'k', 'grad_q', scale)] : []),
-        ]),
-  ]);
-  const reduced = reduceWeightGradients(name, problem, weights, caps);
+  const byRow = weights?.length === 4 ? 'grad_weights' : undefined;
+  const rowGrads = weights && (byRow ?? 'row_grads');
+  const planned =
+    chosen === 'fused'
+      ? segmentsBackwardFused(name, problem, request, byRow)
+      : planSweeps(name, problem, caps, chosen, true, (scan, sweeps) => [
+          scan.scores('k', 'q', 'scores', LOG2_E * scale),
+          scan.scores('v', 'grad_out', 'grad_scores'),
+          ...scan.backward(chosen, sweeps, rowGrads),
+          ...(sweeps === 'stats'
+            ? []
+            : [
+                ...(wanted('v') ? [scan.overQueries('scores', 'grad_out', 'grad_v')] : []),
+                ...(wanted('k') ? [scan.overQueries('grad_scores', 'q', 'grad_k', scale)] : []),
+                ...(wanted('q') ? [scan.overKeys('grad_scores', 'k', 'grad_q', scale)] : []),
+              ]),
+        ]);
+  const reduced = reduceWeightGradients(
+    name,
+    problem,
+    weights,
+    caps,
+    chosen === 'fused' ? 'stats' : 'row_grads',
+  );
   const gradients = ['q', 'k', 'v', ...(weights ? ['weights'] : [])].filter(wanted);
   return {
     ...planned,
@@ -149,18 +175,22 @@ export function planSegmentAttentionBackward(request: PlanRequest, form?: Segmen
   };
 }
 
-/** grad_weights [S] or [H,S] from row_grads [B,L,H,S]; weights of every row have theirs already. */
+/** grad_weights [S] or [H,S] from `source`, [B,L,H,S] and more; weights of every row have theirs already. */
 function reduceWeightGradients(
   label: string,
   { batches, queries, headsPerSet, scales }: SegmentProblem,
   shape: Shape | undefined,
   caps: Caps,
+  source: string,
 ): Pick<Plan, 'dispatches' | 'scratch'> {
   if (!shape || shape.length === 4) return { dispatches: [], scratch: {} };
   const elements = batches * queries * headsPerSet * scales.length;
   const columns = sizeOf(shape);
-  const sum = columnSum(label, 'row_grads', elements / columns, columns, 'grad_weights', 'partial', caps);
-  return { dispatches: sum.dispatches, scratch: { row_grads: spec([elements]), ...sum.scratch } };
+  const sum = columnSum(label, source, elements / columns, columns, 'grad_weights', 'partial', caps);
+  return {
+    dispatches: sum.dispatches,
+    scratch: { ...(source === 'row_grads' && { row_grads: spec([elements]) }), ...sum.scratch },
+  };
 }
 
 const inputs: readonly Port[] = [

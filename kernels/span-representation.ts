@@ -5,6 +5,7 @@ import {
   expectShape,
   foldGrid,
   hostOf,
+  isAdded,
   isWanted,
   shapeOf,
   spec,
@@ -134,6 +135,7 @@ export const spanRepresentation: Kernel = {
       { name: 'grad_x', dtype: 'f32', shape: '[B, L, d]' },
       { name: 'grad_width_embedding', dtype: 'f32', shape: '[maxWidth, dw]' },
     ],
+    adds: ['grad_x', 'grad_width_embedding'],
     params: [],
     plan(request) {
       const name = 'span-representation-backward';
@@ -143,6 +145,8 @@ export const spanRepresentation: Kernel = {
       expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), [S, row]);
       const parts: PlanPart[] = [];
       const outputs: Record<string, TensorSpec> = {};
+      const sums = (n: number, segments: Segments, out: string): PlanPart =>
+        segmentSum(name, 'grad_out', n, segments, out, request.caps, isAdded(request, out));
       if (isWanted(request, 'grad_x')) {
         outputs.grad_x = spec([B, L, d]);
         const tokens = segmentsByToken(
@@ -150,7 +154,7 @@ export const spanRepresentation: Kernel = {
           (s) => s * row,
           (s) => s * row + d,
         );
-        parts.push(segmentSum(name, 'grad_out', d, tokens, 'grad_x', request.caps));
+        parts.push(sums(d, tokens, 'grad_x'));
       }
       if (isWanted(request, 'grad_width_embedding')) {
         outputs.grad_width_embedding = spec([maxWidth, dw]);
@@ -159,7 +163,7 @@ export const spanRepresentation: Kernel = {
           width.map((_, s) => s * row + 2 * d),
           maxWidth,
         );
-        parts.push(segmentSum(name, 'grad_out', dw, widths, 'grad_width_embedding', request.caps));
+        parts.push(sums(dw, widths, 'grad_width_embedding'));
       }
       return { ...joinParts(parts), outputs };
     },

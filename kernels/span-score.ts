@@ -7,6 +7,7 @@ import {
   ceilDiv,
   expectShape,
   foldGrid,
+  isAdded,
   isWanted,
   shapeOf,
   sizeOf,
@@ -176,6 +177,7 @@ function gradWidthEmbedding(label: string, bound: Bound, request: PlanRequest): 
         a: { tensor: 'sums', row: N, offset: 2 * B * L * N },
         b: { tensor: 'weight', row, offset: 2 * d },
         c: { tensor: 'grad_width_embedding', row: dw },
+        accumulate: isAdded(request, 'grad_width_embedding'),
       },
       request.caps,
     ),
@@ -196,7 +198,7 @@ function backwardPlan(kernel: string, request: PlanRequest): Plan {
   const outputs: Record<string, TensorSpec> = {};
   for (const name of wanted) outputs[name] = spec(shapes[name]);
   if (S * N === 0) {
-    const zero = wanted.filter((name) => sizeOf(shapes[name]) > 0);
+    const zero = wanted.filter((name) => sizeOf(shapes[name]) > 0 && !isAdded(request, name));
     const dispatches = zero.map((name) => fill(kernel, name, sizeOf(shapes[name]), 0, request.caps));
     return { dispatches, scratch: {}, outputs, data: {} };
   }
@@ -273,6 +275,7 @@ export const spanScore: Kernel = {
       { name: 'grad_weight', dtype: 'f32', shape: '[N, 2d+dw]' },
       { name: 'grad_bias', dtype: 'f32', shape: '[N]' },
     ],
+    adds: ['grad_width_embedding'],
     params: [],
     plan: (request) => backwardPlan('span-score-backward', request),
   },

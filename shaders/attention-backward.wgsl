@@ -44,19 +44,37 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   for (var i = 0u; i < params.head_size; i += 1u) { delta = fma(grad_out[element + i], out[element + i], delta); }
 
   let row_lse = lse[params.first_row + row];
-  for (var key = 0u; key < params.keys; key += 1u) {
-    let at = first + key * params.key_stride;
-    var p = 0.0;
-    var grad_score = 0.0;
+  var at = first;
+  var key = 0u;
+#for n in STEPS
+  for (; key + $(n)u <= keys; key += $(n)u) { // several keys at a time, as in attention
+#for i in 0..n
+    let score_$i = scores[at + $(i)u * params.key_stride];
+    let grad_$i = grads[at + $(i)u * params.key_stride];
 #if MASK
-    if (key < keys && mask[mask_row + key] != 0) {
-#else
-    if (key < keys) {
+    let open_$i = mask[mask_row + key + $(i)u] != 0;
 #endif
-      p = exp(scores[at] - row_lse);
-      grad_score = p * (grads[at] - delta);
+#endfor
+#for i in 0..n
+    var p_$i = 0.0;
+    var grad_score_$i = 0.0;
+#if MASK
+    if (open_$i) {
+#else
+    {
+#endif
+      p_$i = exp(score_$i - row_lse);
+      grad_score_$i = p_$i * (grad_$i - delta);
     }
-    scores[at] = p;
-    grads[at] = grad_score;
+    scores[at + $(i)u * params.key_stride] = p_$i;
+    grads[at + $(i)u * params.key_stride] = grad_score_$i;
+#endfor
+    at += $(n)u * params.key_stride;
+  }
+#endfor
+  for (; key < params.keys; key += 1u) {
+    scores[at] = 0.0;
+    grads[at] = 0.0;
+    at += params.key_stride;
   }
 }

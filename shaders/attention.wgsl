@@ -35,31 +35,59 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let mask_row = (batch * params.queries + query) * params.keys;
 #endif
 
-  // Running maximum and sum: one exp per key, of a number that is never positive.
+  // Running maximum and sum: one exp per key, of a number that is never positive. Keys go several at a time (STEPS: so
+  // many, then one by one), so that as many loads are on their way; the sums are those of one key after the other.
   var largest = NOTHING;
   var sum = 0.0;
-  for (var key = 0u; key < keys; key += 1u) {
+  var at = first;
+  var key = 0u;
+#for n in STEPS
+  for (; key + $(n)u <= keys; key += $(n)u) {
+#for i in 0..n
+    let score_$i = scores[at + $(i)u * params.key_stride];
 #if MASK
-    if (mask[mask_row + key] == 0) { continue; }
+    let open_$i = mask[mask_row + key + $(i)u] != 0;
 #endif
-    let score = scores[first + key * params.key_stride];
-    let e = exp(-abs(score - largest));
-    sum = select(sum + e, sum * e + 1.0, score > largest);
-    largest = max(largest, score);
+#endfor
+#for i in 0..n
+#if MASK
+    if (open_$i) {
+#else
+    {
+#endif
+      let e = exp(-abs(score_$i - largest));
+      sum = select(sum + e, sum * e + 1.0, score_$i > largest);
+      largest = max(largest, score_$i);
+    }
+#endfor
+    at += $(n)u * params.key_stride;
   }
+#endfor
   // Where any key counts the sum is at least 1, the largest score's own term.
   sum = max(sum, 1.0);
   let inverse = 1.0 / sum;
   lse[params.first_row + row] = largest + log(sum);
 
-  for (var key = 0u; key < keys; key += 1u) {
-    let at = first + key * params.key_stride;
+  at = first;
+  key = 0u;
+#for n in STEPS
+  for (; key + $(n)u <= keys; key += $(n)u) {
+#for i in 0..n
+    let score_$i = scores[at + $(i)u * params.key_stride];
 #if MASK
-    if (mask[mask_row + key] == 0) {
-      scores[at] = 0.0;
-      continue;
-    }
+    let open_$i = mask[mask_row + key + $(i)u] != 0;
 #endif
-    scores[at] = exp(scores[at] - largest) * inverse;
+#endfor
+#for i in 0..n
+    var p_$i = 0.0;
+#if MASK
+    if (open_$i) { p_$i = exp(score_$i - largest) * inverse; }
+#else
+    p_$i = exp(score_$i - largest) * inverse;
+#endif
+    scores[at + $(i)u * params.key_stride] = p_$i;
+#endfor
+    at += $(n)u * params.key_stride;
   }
+#endfor
 }

@@ -1,13 +1,20 @@
 // STAGE 0: partials[row, lane] = sum of the squares of up to 256 elements; STAGE 1: norm = sqrt(sum of 64 lane sums).
-// Grid: stage 0 one workgroup per 16,384 elements of one gradient, folded; stage 1 a single invocation.
+// Grid: stage 0 one workgroup per 16,384 elements of a run of one input, folded; stage 1 a single invocation.
 // Neighbouring lanes read neighbouring elements; 64 lanes x 256 leave a table 1/256 of the gradient, one row a workgroup.
 // Outputs: partials [rows, 64]; norm [1], scale [1] = min(1, max_norm / (norm + 1e-6)), PyTorch's clip_grad_norm_.
 #if STAGE == 0
-struct Params { size: u32, first_row: u32, groups: u32 }
+struct Params { runs: u32, groups: u32 }
+struct Run {
+  group: u32, // its first workgroup
+  first: u32, size: u32,
+  row: u32, // its first row of partials
+}
 #include "common/grid.wgsl"
-@group(0) @binding(0) var<storage, read> grad: array<f32>;
-@group(0) @binding(1) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(2) var<uniform> params: Params;
+#include "common/runs.wgsl"
+@group(0) @binding(0) var<storage, read> runs: array<Run>;
+@group(0) @binding(1) var<storage, read> grad: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 const LANES = 64u;
 const GROUP_ELEMENTS = $(GROUP_ELEMENTS)u;
@@ -17,11 +24,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
         @builtin(local_invocation_index) lane: u32) {
   let linear = group_index(group, grid);
   if (linear >= params.groups) { return; }
-  let first = linear * GROUP_ELEMENTS;
-  let last = min(first + GROUP_ELEMENTS, params.size);
+  let run = runs[run_of(linear)];
+  let start = (linear - run.group) * GROUP_ELEMENTS;
+  let end = run.first + min(start + GROUP_ELEMENTS, run.size);
   var sum = 0.0;
-  for (var i = first + lane; i < last; i += LANES) { sum = fma(grad[i], grad[i], sum); }
-  partials[(params.first_row + linear) * LANES + lane] = sum;
+  for (var i = run.first + start + lane; i < end; i += LANES) { sum = fma(grad[i], grad[i], sum); }
+  partials[(run.row + linear - run.group) * LANES + lane] = sum;
 }
 #else
 struct Params { max_norm: f32 }

@@ -1,7 +1,7 @@
 // out[row, :] = [x0[row, :], x1[row, :], ...]; BACKWARD runs it the other way: grad_out's columns go to the grad_x of PARTS.
 // Grid: one invocation per `lanes` of out, 64 a workgroup, folded.
 // All parts in one dispatch: a dispatch per part would cost more than the copy for the small matrices that are joined.
-// Outputs: out [rows, total]; BACKWARD: grad_x of each part, dense.
+// Outputs: out [rows, total]; BACKWARD: grad_x of each part, dense, with ADD added to.
 struct Params {
   size: u32, total: u32, // in lanes, as all that follows
 #for p in PARTS
@@ -34,7 +34,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   // Unsigned: a column left of a part wraps to a large number and fails the test too.
 #for p in PARTS
   if (col - params.start_$p < params.width_$p) {
-#if BACKWARD
+#if BACKWARD && ADD[p]
+    grad_x$p[row * params.width_$p + col - params.start_$p] += grad_out[i];
+#elif BACKWARD
     grad_x$p[row * params.width_$p + col - params.start_$p] = grad_out[i];
 #else
     out[i] = x$p[row * params.width_$p + col - params.start_$p];

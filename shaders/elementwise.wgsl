@@ -1,11 +1,17 @@
-// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`, 4 out += a, 5 scale and add `offset`.
-// Grid: one invocation per element, 64 a workgroup, folded.
-// Output: out.
+// out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`, 4 out += a, 5 scale and add
+// `offset`, 6 a. Grid: one invocation per element, 64 a workgroup, folded.
+// Bound by memory, one element an invocation: neighbours read and write neighbouring elements.
+// Output: out; OP 6 also second, the same.
 struct Params { size: u32, factor: f32, offset: f32 }
 #include "common/grid.wgsl"
 #if OP == 0
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<uniform> params: Params;
+#elif OP == 6
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read_write> second: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
 #elif OP >= 3
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
@@ -30,6 +36,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   out[i] = a[i] * b[i];
 #elif OP == 3
   out[i] = a[i] * params.factor;
+#elif OP == 6
+  out[i] = a[i];
+  second[i] = a[i];
 #elif OP == 5
   out[i] = fma(a[i], params.factor, params.offset);
 #else

@@ -1,7 +1,7 @@
 // grad_s = (g - avg(g) - z * avg(g * z)) * rstd with g = grad_out * weight, z = (x + residual - mean) * rstd.
 // Grid: one row per lane, or one per workgroup, linear, folded. Two walks: the two averages, the gradient.
 // x and residual enter as one sum and share the gradient: a second output costs one store, no second kernel.
-// Outputs: grad_s [rows, n], with COPY also grad_copy.
+// Outputs: grad_s [rows, n], with COPY also grad_copy; ADD, ADD_COPY: added to what they hold.
 struct Params { rows: u32, n: u32, width: f32 } // n counts f32 or, with VEC, vec4f columns; width f32
 #include "common/grid.wgsl"
 #include "common/reduce.wgsl"
@@ -50,8 +50,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   for (var j = first; j < params.n; j += STEP) {
     let z = (load(base + j) - center) * scale;
     let gradient = (fma(grad_out[base + j], weight[j], Columns(-mean_g)) - z * mean_gz) * scale;
+#if ADD
+    grad_s[base + j] += gradient;
+#else
     grad_s[base + j] = gradient;
-#if COPY
+#endif
+#if COPY && ADD_COPY
+    grad_copy[base + j] += gradient;
+#elif COPY
     grad_copy[base + j] = gradient;
 #endif
   }

@@ -1,127 +1,166 @@
-// C as in matmul.wgsl, both operands staged in workgroup memory: for GPUs, whose barriers are cheap.
-// Grid: one workgroup of 8 x 8 invocations per TILE x TILE of C, (batch, row, column) linear, folded.
-// TILE x BK = 1024 elements are one 4 x 4 block a lane; a lane's quads of C lie 32 apart: neighbours read neighbours.
-// Outputs: c, and with SAVE_PRE the value before the activation in pre.
+// C as in matmul.wgsl, both operands staged in workgroup memory, the next BK steps of k while these multiply: for GPUs.
+// Grid: one workgroup of SPLIT x (TILE / BLOCK)^2 invocations per TILE x TILE of C, (batch, row, column) linear, folded.
+// A lane has BLOCK x BLOCK of C in registers: of 8 x 8, 32 loads of 16 bytes feed 512 multiply-adds, of 4 x 4 256. SPLIT = 4:
+// for few tiles; each quarter of the lanes takes a quarter of k, and the first adds the others' sums in their order.
+// Outputs: c, with SAVE_PRE the value before the activation in pre, with SUMS the sums of A's rows in sums.
 #include "common/matmul.wgsl"
+#include "common/matmul-stage.wgsl"
 
-// [BK, TILE / 4 + 1] quads along the rows of A and the columns of B; the odd stride spreads a column over the banks.
-var<workgroup> a_tile: array<vec4f, $(BK * (TILE / 4 + 1))>;
-var<workgroup> b_tile: array<vec4f, $(BK * (TILE / 4 + 1))>;
-
-// Four elements from `at` on; those past `last` repeat elements within the matrix.
-fn quad_of_a(at: u32, last: u32) -> vec4f {
-#if VEC_A
-  return a[min(at, last) >> 2u];
-#else
-  return vec4f(a[min(at, last)], a[min(at + 1u, last)], a[min(at + 2u, last)], a[min(at + 3u, last)]);
-#endif
-}
-
-fn quad_of_b(at: u32, last: u32) -> vec4f {
-#if VEC_B
-  return b[min(at, last) >> 2u];
-#else
-  return vec4f(b[min(at, last)], b[min(at + 1u, last)], b[min(at + 2u, last)], b[min(at + 3u, last)]);
-#endif
-}
-
-// Elements past the end of k become 0 in both operands, whatever they hold; rows past the edge are never stored.
-fn stage_a(lane: u32, base: u32, row0: u32, k: u32, k_end: u32) {
-#if TRANS_A
-  let quad = lane % $(TILE / 4)u;
-  let s = lane / $(TILE / 4)u * 4u;
-#for t in 0..4
-  let line_$t = base + min(k + s + $(t)u, k_end - 1u) * params.a_row;
-  let value_$t = quad_of_a(line_$t + row0 + quad * 4u, line_$t + params.m - 1u);
-  a_tile[(s + $(t)u) * $(TILE / 4 + 1)u + quad] = select(vec4f(0.0), value_$t, k + s + $(t)u < k_end);
-#endfor
-#else
-  let quad = lane / $(BK / 4)u;
-  let s = lane % $(BK / 4)u * 4u;
-  let inside = vec4u(k + s) + vec4u(0u, 1u, 2u, 3u) < vec4u(k_end);
-#for t in 0..4
-  let line_$t = base + min(row0 + quad * 4u + $(t)u, params.m - 1u) * params.a_row;
-  let value_$t = select(vec4f(0.0), quad_of_a(line_$t + k + s, line_$t + k_end - 1u), inside);
-#endfor
-#for t in 0..4
-  a_tile[(s + $(t)u) * $(TILE / 4 + 1)u + quad] = vec4f(value_0[$t], value_1[$t], value_2[$t], value_3[$t]);
-#endfor
-#endif
-}
-
-fn stage_b(lane: u32, base: u32, col0: u32, k: u32, k_end: u32) {
-#if TRANS_B
-  let quad = lane / $(BK / 4)u;
-  let s = lane % $(BK / 4)u * 4u;
-  let inside = vec4u(k + s) + vec4u(0u, 1u, 2u, 3u) < vec4u(k_end);
-#for t in 0..4
-  let line_$t = base + min(col0 + quad * 4u + $(t)u, params.n - 1u) * params.b_row;
-  let value_$t = select(vec4f(0.0), quad_of_b(line_$t + k + s, line_$t + k_end - 1u), inside);
-#endfor
-#for t in 0..4
-  b_tile[(s + $(t)u) * $(TILE / 4 + 1)u + quad] = vec4f(value_0[$t], value_1[$t], value_2[$t], value_3[$t]);
-#endfor
-#else
-  let quad = lane % $(TILE / 4)u;
-  let s = lane / $(TILE / 4)u * 4u;
-#for t in 0..4
-  let line_$t = base + min(k + s + $(t)u, k_end - 1u) * params.b_row;
-  let value_$t = quad_of_b(line_$t + col0 + quad * 4u, line_$t + params.n - 1u);
-  b_tile[(s + $(t)u) * $(TILE / 4 + 1)u + quad] = select(vec4f(0.0), value_$t, k + s + $(t)u < k_end);
-#endfor
-#endif
-}
-
-@compute @workgroup_size(64)
+@compute @workgroup_size($(SPLIT * (TILE / BLOCK) * (TILE / BLOCK)))
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
-        @builtin(local_invocation_index) lane: u32) {
+        @builtin(local_invocation_index) index: u32) {
   let linear = group_index(group, grid);
   if (linear >= params.groups) { return; }
   let tile = tile_at(linear);
-  let row0 = tile.row * $(TILE)u;
-  let col0 = tile.col * $(TILE)u;
-  let y = lane / 8u;
-  let x = lane % 8u;
+#if SPLIT > 1
+  // The parts of k are whole buffers, so that all lanes meet at the barriers.
+  let part = index / (LANES * LANES);
+  let lane = index % (LANES * LANES);
+  let steps = (tile.k_end + $(SPLIT * BK - 1)u) / $(SPLIT * BK)u * $(BK)u;
+  let first = part * steps;
+  let k_end = min(first + steps, tile.k_end);
+#else
+  let part = 0u;
+  let lane = index;
+  let steps = tile.k_end;
+  let first = 0u;
+  let k_end = tile.k_end;
+#endif
+  let y = lane / LANES;
+  let x = lane % LANES;
+#for r in 0..BLOCK
+#for q in 0..BLOCK
+  var acc_$(r)_$q = 0.0;
+#endfor
+#endfor
+#if SUMS
+  var row_sum = 0.0; // of row `lane` of the tile
+#endif
 
-#for r in 0..TILE/8
-#for q in 0..TILE/32
-  var acc_$(r)_$(q) = vec4f(0.0);
+#for i in 0..BLOCK*BLOCK*BK/TILE/4
+  let slot_$i = lane + $(i)u * LANES * LANES;
+  let a_lines_$i = lines_of_a(slot_$i, tile);
+  let b_lines_$i = lines_of_b(slot_$i, tile);
+  let a_step_$i = step_of_a(slot_$i);
+  let b_step_$i = step_of_b(slot_$i);
+  stage_a(slot_$i, 2u * part, quad_of_a(a_lines_$i, first + a_step_$i, k_end));
+  stage_b(slot_$i, 2u * part, quad_of_b(b_lines_$i, first + b_step_$i, k_end));
 #endfor
+  workgroupBarrier();
+  var turn = 0u;
+  for (var k = 0u; k < steps; k += $(BK)u) {
+    let here = 2u * part + turn;
+    turn = 1u - turn;
+#if TAIL
+    let next = first + k + $(BK)u;
+#else
+    let next = first + min(k + $(BK)u, steps - $(BK)u);
+#endif
+#for i in 0..BLOCK*BLOCK*BK/TILE/4
+    let a_next_$i = quad_of_a(a_lines_$i, next + a_step_$i, k_end);
+    let b_next_$i = quad_of_b(b_lines_$i, next + b_step_$i, k_end);
 #endfor
-  // The bounds are those of the workgroup, so all its lanes meet at the barriers.
-  for (var k = 0u; k < tile.k_end; k += $(BK)u) {
-    stage_a(lane, tile.a, row0, k, tile.k_end);
-    stage_b(lane, tile.b, col0, k, tile.k_end);
-    workgroupBarrier();
-    for (var s = 0u; s < $(BK)u; s += 1u) {
-      let at = s * $(TILE / 4 + 1)u;
-#for q in 0..TILE/32
-      let a_$q = a_tile[at + $(q * 8)u + y];
-      let b_$q = b_tile[at + $(q * 8)u + x];
+#if SUMS
+    if (tile.col == 0u && lane < $(TILE)u) {
+      for (var s = 0u; s < $(BK)u; s += 1u) {
+        row_sum += a_tile[here][s][lane / (4u * LANES)][lane / 4u % LANES][lane % 4u];
+      }
+    }
+#endif
+#for h in 0..BK/4
+    {
+#for i in 0..BLOCK
+#if TRANS_A
+      let a_$i = a_tile[here][$(4 * h + i % 4)][$(i / 4)][y];
+#else
+      let a_$i = a_tile[here][$i][y][$(h)u ^ turn_of(y)];
+#endif
+#if TRANS_B
+      let b_$i = b_tile[here][$i][x][$(h)u ^ turn_of(x)];
+#else
+      let b_$i = b_tile[here][$(4 * h + i % 4)][$(i / 4)][x];
+#endif
 #endfor
-#for r in 0..TILE/8
-#for q in 0..TILE/32
-      acc_$(r)_$(q) = fma(vec4f(a_$(r / 4)[$(r % 4)]), b_$q, acc_$(r)_$(q));
+#for s in 0..4
+#for r in 0..BLOCK
+#for q in 0..BLOCK
+#if TRANS_A
+      acc_$(r)_$q = fma(a_$(r / 4 * 4 + s)[$(r % 4)], b_$(q / 4 * 4 + s)[$(q % 4)], acc_$(r)_$q);
+#elif TRANS_B
+      acc_$(r)_$q = fma(a_$(r)[$s], b_$(q)[$s], acc_$(r)_$q);
+#else
+      acc_$(r)_$q = fma(a_$(r)[$s], b_$(q / 4 * 4 + s)[$(q % 4)], acc_$(r)_$q);
+#endif
+#endfor
 #endfor
 #endfor
     }
+#endfor
+#for i in 0..BLOCK*BLOCK*BK/TILE/4
+    stage_a(slot_$i, 2u * part + turn, a_next_$i);
+    stage_b(slot_$i, 2u * part + turn, b_next_$i);
+#endfor
     workgroupBarrier();
   }
 
-#for r in 0..TILE/8
+#if SPLIT > 1
+  // The buffers are free: eight of A and four of B take the sums of three parts, the last four of B those of rows.
+#for p in 1..SPLIT
+  if (part == $(p)u) {
+#for r in 0..BLOCK
+#if p * BLOCK + r < 3 * BLOCK
+    stage_a(lane, $((p - 1) * BLOCK + r)u, vec4f(acc_$(r)_0, acc_$(r)_1, acc_$(r)_2, acc_$(r)_3));
+#else
+    stage_b(lane, $(r)u, vec4f(acc_$(r)_0, acc_$(r)_1, acc_$(r)_2, acc_$(r)_3));
+#endif
+#endfor
+#if SUMS
+    stage_b(lane, $(4 + p)u, vec4f(row_sum));
+#endif
+  }
+#endfor
+  workgroupBarrier();
+  if (part > 0u) { return; }
+#for p in 1..SPLIT
+#for r in 0..BLOCK
   {
-    let row = row0 + $(r / 4 * 32 + r % 4)u + y * 4u;
-    if (row < params.m) {
-      let at = tile.c + row * params.c_row;
-#for q in 0..TILE/32
+#if p * BLOCK + r < 3 * BLOCK
+    let sum = staged_a(lane, $((p - 1) * BLOCK + r)u);
+#else
+    let sum = staged_b(lane, $(r)u);
+#endif
+#for q in 0..4
+    acc_$(r)_$q += sum[$q];
+#endfor
+  }
+#endfor
+#if SUMS
+  row_sum += staged_b(lane, $(4 + p)u).x;
+#endif
+#endfor
+#endif
+#if SUMS
+  if (tile.col == 0u && lane < $(TILE)u && tile.row * $(TILE)u + lane < params.m) {
+    sums[tile.sums + tile.row * $(TILE)u + lane] = row_sum;
+  }
+#endif
+#for r in 0..BLOCK
+  {
+    let row = tile.row * $(TILE)u + $(r / 4)u * 4u * LANES + y * 4u + $(r % 4)u;
+    let at = tile.c + row * params.c_row;
+#for q in 0..BLOCK/4
+    {
+      let col = tile.col * $(TILE)u + $(q)u * 4u * LANES + x * 4u;
+#if VEC_C
+      let sum = vec4f(acc_$(r)_$(4 * q), acc_$(r)_$(4 * q + 1), acc_$(r)_$(4 * q + 2), acc_$(r)_$(4 * q + 3));
+      if (row < params.m && col < params.n) { store(at + col, col, sum); }
+#else
 #for t in 0..4
-      {
-        let col = col0 + $(q * 32 + t)u + x * 4u;
-        if (col < params.n) { store(at + col, col, acc_$(r)_$(q)[$t]); }
-      }
+      if (row < params.m && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * q + t)); }
 #endfor
-#endfor
+#endif
     }
+#endfor
   }
 #endfor
 }

@@ -38,6 +38,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var acc_$(r)_$(q) = vec4f(0.0);
 #endfor
 #endfor
+#if SUMS
+#for i in 0..TM/4
+  var row_sums_$i = vec4f(0.0);
+#endfor
+#endif
   var k = 0u;
 
   // Rows and columns past the edge repeat the last one; their sums are never stored.
@@ -92,6 +97,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #for i in 0..TM/4
       {
         let a_quad = a[(a_at + row_quad_$i) >> 2u];
+#if SUMS
+        row_sums_$i += a_quad;
+#endif
 #for t in 0..4
 #for q in 0..TN/4
         acc_$(i * 4 + t)_$(q) = fma(vec4f(a_quad[$t]), b_$q, acc_$(i * 4 + t)_$(q));
@@ -130,6 +138,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     {
 #if TRANS_A
       let a_value = load_a(a_base + k * params.a_row + min(row0 + $(r)u, params.m - 1u));
+#if SUMS
+      row_sums_$(r / 4)[$(r % 4)] += a_value;
+#endif
 #else
       let a_value = load_a(a_row_$r + k);
 #endif
@@ -142,6 +153,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 
 #for r in 0..TM
   if (row0 + $(r)u < params.m) {
+#if SUMS
+    if (col0 == 0u) { sums[tile.sums + row0 + $(r)u] = row_sums_$(r / 4)[$(r % 4)]; }
+#endif
     let at = tile.c + (row0 + $(r)u) * params.c_row + col0;
 #for q in 0..TN/4
 #if VEC_C

@@ -35,38 +35,51 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var past_grad_$m = 0.0;
 #endfor
   var at = row.first;
+  var key = params.first_key;
 #if STATS
-  for (var key = params.first_key; key < row.end; key += 1u) {
-    // sum_r: the segment of r tokens that ends here.
-    let past_0 = scores[at];
-    let past_grad_0 = grads[at];
-    let sum_1 = past_0;
-    let sum_grad_1 = past_grad_0;
+  // Keys go several at a time (STEPS: so many, then one by one), so that as many loads are on their way.
+#for n in STEPS
+  while (key + $(n)u <= row.end) {
+#for ahead in 0..n
+    let score_$ahead = scores[at + $(ahead)u * params.key_stride];
+    let grad_$ahead = grads[at + $(ahead)u * params.key_stride];
+#endfor
+#for ahead in 0..n
+    {
+      // sum_r: the segment of r tokens that ends here.
+      let past_0 = score_$ahead;
+      let past_grad_0 = grad_$ahead;
+      let sum_1 = past_0;
+      let sum_grad_1 = past_grad_0;
 #for m in 1..WINDOW
-    let sum_$(m + 1) = sum_$m + past_$m;
-    let sum_grad_$(m + 1) = sum_grad_$m + past_grad_$m;
+      let sum_$(m + 1) = sum_$m + past_$m;
+      let sum_grad_$(m + 1) = sum_grad_$m + past_grad_$m;
 #endfor
 #if TILED
-    if (key >= params.own_first) { // the segments that end before were counted by the tile before
+      if (key >= params.own_first) { // the segments that end before were counted by the tile before
 #else
-    {
+      {
 #endif
 #for r in SCALES
-      let mean_$r = sum_$r * (1.0 / $r.0);
-      let e_$r = exp2(-abs(mean_$r - max_$r));
-      let old_part_$r = select(1.0, e_$r, mean_$r > max_$r);
-      let new_part_$r = select(e_$r, 1.0, mean_$r > max_$r);
-      total_$r = fma(total_$r, old_part_$r, new_part_$r);
-      mean_grad_$r = fma(mean_grad_$r, old_part_$r, sum_grad_$r * new_part_$r);
-      max_$r = max(max_$r, mean_$r);
+        let mean_$r = sum_$r * (1.0 / $r.0);
+        let e_$r = exp2(-abs(mean_$r - max_$r));
+        let old_part_$r = select(1.0, e_$r, mean_$r > max_$r);
+        let new_part_$r = select(e_$r, 1.0, mean_$r > max_$r);
+        total_$r = fma(total_$r, old_part_$r, new_part_$r);
+        mean_grad_$r = fma(mean_grad_$r, old_part_$r, sum_grad_$r * new_part_$r);
+        max_$r = max(max_$r, mean_$r);
 #endfor
-    }
+      }
 #for i in 1..WINDOW
-    past_$(WINDOW - i) = past_$(WINDOW - i - 1);
-    past_grad_$(WINDOW - i) = past_grad_$(WINDOW - i - 1);
+      past_$(WINDOW - i) = past_$(WINDOW - i - 1);
+      past_grad_$(WINDOW - i) = past_grad_$(WINDOW - i - 1);
 #endfor
-    at += params.key_stride;
+      at += params.key_stride;
+      key += 1u;
+    }
+#endfor
   }
+#endfor
 #endif
 
 #if !COMBINE
@@ -92,43 +105,55 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var pending_grad_$m = 0.0;
 #endfor
   at = row.first;
-  for (var key = params.first_key; key < row.end; key += 1u) {
-    let past_0 = scores[at];
-    let past_grad_0 = grads[at];
-    let sum_1 = past_0;
-    let sum_grad_1 = past_grad_0;
-#for m in 1..WINDOW
-    let sum_$(m + 1) = sum_$m + past_$m;
-    let sum_grad_$(m + 1) = sum_grad_$m + past_grad_$m;
+  key = params.first_key;
+#for n in STEPS
+  while (key + $(n)u <= row.end) {
+#for ahead in 0..n
+    let score_$ahead = scores[at + $(ahead)u * params.key_stride];
+    let grad_$ahead = grads[at + $(ahead)u * params.key_stride];
 #endfor
-    // From the farthest key to this one: the segments of more than k tokens cover the key that is k back.
-    var carry = 0.0;
-    var carry_grad = 0.0;
+#for ahead in 0..n
+    {
+      let past_0 = score_$ahead;
+      let past_grad_0 = grad_$ahead;
+      let sum_1 = past_0;
+      let sum_grad_1 = past_grad_0;
+#for m in 1..WINDOW
+      let sum_$(m + 1) = sum_$m + past_$m;
+      let sum_grad_$(m + 1) = sum_grad_$m + past_grad_$m;
+#endfor
+      // From the farthest key to this one: the segments of more than k tokens cover the key that is k back.
+      var carry = 0.0;
+      var carry_grad = 0.0;
 #for i in 1..WINDOW + 1
 #for r in SCALES
 #if r == WINDOW - i + 1
-    let p_$r = factor_$r * exp2(sum_$r * (1.0 / $r.0) - max_$r);
-    carry += p_$r;
-    carry_grad = fma(p_$r, sum_grad_$r * (1.0 / $r.0) - mean_grad_$r, carry_grad);
+      let p_$r = factor_$r * exp2(sum_$r * (1.0 / $r.0) - max_$r);
+      carry += p_$r;
+      carry_grad = fma(p_$r, sum_grad_$r * (1.0 / $r.0) - mean_grad_$r, carry_grad);
 #endif
 #endfor
 #if i == 1
-    if (key >= params.own_first + $(WINDOW - 1)u) {
-      let done = at - $(WINDOW - 1)u * params.key_stride;
-      scores[done] = pending_$(WINDOW - 1) + carry;
-      grads[done] = pending_grad_$(WINDOW - 1) + carry_grad;
-    }
+      if (key >= params.own_first + $(WINDOW - 1)u) {
+        let done = at - $(WINDOW - 1)u * params.key_stride;
+        scores[done] = pending_$(WINDOW - 1) + carry;
+        grads[done] = pending_grad_$(WINDOW - 1) + carry_grad;
+      }
 #else
-    pending_$(WINDOW - i + 1) = pending_$(WINDOW - i) + carry;
-    pending_grad_$(WINDOW - i + 1) = pending_grad_$(WINDOW - i) + carry_grad;
+      pending_$(WINDOW - i + 1) = pending_$(WINDOW - i) + carry;
+      pending_grad_$(WINDOW - i + 1) = pending_grad_$(WINDOW - i) + carry_grad;
 #endif
 #endfor
 #for i in 1..WINDOW
-    past_$(WINDOW - i) = past_$(WINDOW - i - 1);
-    past_grad_$(WINDOW - i) = past_grad_$(WINDOW - i - 1);
+      past_$(WINDOW - i) = past_$(WINDOW - i - 1);
+      past_grad_$(WINDOW - i) = past_grad_$(WINDOW - i - 1);
 #endfor
-    at += params.key_stride;
+      at += params.key_stride;
+      key += 1u;
+    }
+#endfor
   }
+#endfor
 #for m in 1..WINDOW
   if (row.end >= params.own_first + $(m)u && row.end - $(m)u < params.own_end) {
     scores[at - $(m)u * params.key_stride] = pending_$m;
@@ -136,7 +161,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   }
 #endfor
 
-  for (var key = max(row.end, params.own_first); key < params.own_end; key += 1u) {
+  for (key = max(row.end, params.own_first); key < params.own_end; key += 1u) {
     at = row.first + (key - params.first_key) * params.key_stride;
     scores[at] = 0.0;
     grads[at] = 0.0;

@@ -1,7 +1,7 @@
 // out[target, :] = sum over e in first..end of source[items[e] .. items[e] + n], in that order; an empty segment is 0.
 // Grid: one invocation per `lanes` of a segment's row, 64 a workgroup, (segment, column) linear, folded.
 // Segments are at most 64 items (kernels/shared/segments.ts splits longer ones): short invocations, no atomics.
-// Output: the rows of out [rows, n] that segments name.
+// Output: the rows of out [rows, n] that segments name; ADD: the sums are added to them.
 struct Params { size: u32, width: u32 } // in lanes
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
@@ -21,5 +21,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let end = u32(segments[segment + 2u]);
   var sum = lanes();
   for (var e = u32(segments[segment + 1u]); e < end; e += 1u) { sum += source[u32(items[e]) / $(LANES)u + col]; }
-  out[u32(segments[segment]) * params.width + col] = sum;
+  let at = u32(segments[segment]) * params.width + col;
+#if ADD
+  out[at] += sum;
+#else
+  out[at] = sum;
+#endif
 }

@@ -100,7 +100,8 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
     }
     return new Runtime(tuning && !mismatch ? tuneDevice(opened, tuning) : opened, {
       poison: options.poison,
-      wait: pacedWait,
+      // A GPU is waited for without a pause: a millisecond is much of a step, and takes no core from it.
+      wait: opened.info.software ? pacedWait : undefined,
       onClose: () => (instance = undefined),
     });
   } catch (error) {

@@ -7,6 +7,9 @@
 import { matmul, type Matrix, type MatmulSpec } from './matmul.ts';
 import { ceilDiv, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
 
+/** How many keys a scan loads before it uses the first, while there are so many: a lane waits for four loads as for one. */
+export const KEY_STEPS: readonly number[] = [4, 1];
+
 /** Scores per key are padded to whole vec4s, so that every product reads them four at a time. */
 const padded = (queries: number): number => 4 * ceilDiv(queries, 4);
 

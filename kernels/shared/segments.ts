@@ -9,10 +9,12 @@ import { lanesFor } from './lanes.ts';
 /** Items one invocation adds; a longer segment is split into slabs of this many, as `column-sum` does. */
 const SLAB = 64;
 
-/** The items of target row r are items[starts[r] .. starts[r + 1]], in the order they were given. */
+/** The items of segment s are items[starts[s] .. starts[s + 1]], in the order they were given. */
 export interface Segments {
   starts: Int32Array;
   items: Int32Array;
+  /** The target row of each segment; absent: s itself. */
+  targets?: Int32Array;
 }
 
 /**
@@ -29,6 +31,15 @@ export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number)
   return { starts, items: sorted };
 }
 
+/** The same for the keys that occur alone, ascending: work and tables are those of the items, however many rows there are. */
+export function segmentsOfKeys(keys: Int32Array, items: Int32Array): Segments {
+  const targets = Int32Array.from(new Set(keys)).sort();
+  const segmentOf = new Map<number, number>();
+  targets.forEach((key, segment) => segmentOf.set(key, segment));
+  const segments = keys.map((key) => segmentOf.get(key) as number);
+  return { ...segmentsByKey(segments, items, targets.length), targets };
+}
+
 /** What `segmentSum` adds to a plan. */
 export type PlanPart = Pick<Plan, 'dispatches' | 'scratch' | 'data'>;
 
@@ -40,9 +51,10 @@ export const joinParts = (parts: readonly PlanPart[]): PlanPart => ({
 });
 
 /**
- * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row of `segments`; rows
+ * The plan of out[r, :] = Σ of source[item .. item + n] over the items of row r, for every row that `segments` has; rows
  * without items become 0. Segments over 64 items go through partial sums, 64 at a time: the order of additions is
- * fixed. `items` are element offsets into `source`. Scratch and data names begin with `out`.
+ * fixed. `items` are element offsets into `source`. Scratch and data names begin with `out`. With `add` the sums are added
+ * to what `out` holds.
  */
 export function segmentSum(
   label: string,
@@ -51,9 +63,11 @@ export function segmentSum(
   segments: Segments,
   out: string,
   caps: Caps,
+  add = false,
 ): PlanPart {
   const rows = segments.starts.length - 1;
-  if (rows * n === 0) return { dispatches: [], scratch: {}, data: {} };
+  if (rows * n === 0 || (add && segments.items.length === 0))
+    return { dispatches: [], scratch: {}, data: {} };
   if (segments.items.length === 0)
     return { dispatches: [fill(label, out, rows * n, 0, caps)], scratch: {}, data: {} };
   const dispatches: Dispatch[] = [];
@@ -63,7 +77,8 @@ export function segmentSum(
   let from = source;
   let { items } = segments;
   let pending: number[] = [];
-  for (let row = 0; row < rows; row++) pending.push(row, segments.starts[row], segments.starts[row + 1]);
+  for (let row = 0; row < rows; row++)
+    pending.push(segments.targets?.[row] ?? row, segments.starts[row], segments.starts[row + 1]);
   for (let level = 0; ; level++) {
     const itemTable = `${out}.items${level}`;
     const lanes = items.every((item) => item % 4 === 0) ? lanesFor(n) : 1;
@@ -72,7 +87,15 @@ export function segmentSum(
       data[name] = table;
       data[itemTable] = items;
       dispatches.push(
-        segmentDispatch(label, { segments: name, items: itemTable, from, to }, table, n, lanes, caps),
+        segmentDispatch(
+          label,
+          { segments: name, items: itemTable, from, to },
+          table,
+          n,
+          lanes,
+          caps,
+          add && to === out,
+        ),
       );
     };
     const whole: number[] = [];
@@ -107,6 +130,7 @@ function segmentDispatch(
   n: number,
   lanes: 1 | 4,
   caps: Caps,
+  add: boolean,
 ): Dispatch {
   const count = table.length / 3;
   let added = 0;
@@ -116,7 +140,7 @@ function segmentDispatch(
     label,
     shader: 'segment-sum',
     entryPoint: 'main',
-    constants: { LANES: lanes },
+    constants: { LANES: lanes, ADD: Number(add) },
     bindings: [
       { name: 'segments', access: 'read', tensor: names.segments },
       { name: 'items', access: 'read', tensor: names.items },
@@ -126,8 +150,8 @@ function segmentDispatch(
     uniforms: [count * width, width],
     workgroups: foldGrid(ceilDiv(count * width, 64), caps),
     macs: 0,
-    flops: added * n,
-    bytesRead: 4 * (added * n + added + 3 * count),
+    flops: added * n + (add ? count * n : 0),
+    bytesRead: 4 * (added * n + added + 3 * count + (add ? count * n : 0)),
     bytesWritten: 4 * count * n,
   };
 }

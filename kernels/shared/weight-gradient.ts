@@ -1,4 +1,4 @@
-/** Gradients of weights: small matrices that are sums over thousands of rows, in one product or in two passes. */
+/** Gradients of weights and biases: small matrices that are sums over thousands of rows, in one product or in two passes. */
 import { columnSum } from '../column-sum.ts';
 import { ceilDiv, spec, type Caps } from '../plan.ts';
 import { matmul } from './matmul.ts';
@@ -26,6 +26,7 @@ export function chooseParts(rows: number, n: number, k: number, caps: Caps): num
 /**
  * The plan of out [n, k] = gᵀ · x for g [rows, n] and x [rows, k], none of them 0. Parts of the rows are multiplied side
  * by side and added in their order: the same bits on every run. Scratch and data names begin with `out`.
+ * @param bias takes the gradient of the bias [n] too, the sum of g's rows: the product has them in hand
  */
 export function weightGradient(
   label: string,
@@ -36,17 +37,18 @@ export function weightGradient(
   k: number,
   out: string,
   caps: Caps,
+  bias?: string,
 ): PlanPart {
   const product = { label, m: n, n: k, transA: true };
   const wanted = chooseParts(rows, n, k, caps);
   if (wanted === 1) {
     const operands = { a: { tensor: g, row: n }, b: { tensor: x, row: k }, c: { tensor: out, row: k } };
-    return { dispatches: [matmul({ ...product, ...operands, k: rows }, caps)], scratch: {}, data: {} };
+    const whole = matmul({ ...product, ...operands, k: rows, ...(bias ? { sums: bias } : {}) }, caps);
+    return { dispatches: [whole], scratch: {}, data: {} };
   }
   const size = ceilDiv(rows, wanted);
   const parts = ceilDiv(rows, size);
-  const partial = `${out}_partial`;
-  const limits = `${out}_rows`;
+  const [partial, biasPartial, limits] = ['partial', 'bias_partial', 'rows'].map((name) => `${out}_${name}`);
   const products = matmul(
     {
       ...product,
@@ -56,13 +58,16 @@ export function weightGradient(
       b: { tensor: x, row: k, outer: size * k },
       c: { tensor: partial, row: k, outer: n * k },
       limit: { tensor: limits, total: rows },
+      ...(bias ? { sums: biasPartial } : {}),
     },
     caps,
   );
-  const sums = columnSum(label, partial, parts, n * k, out, `${out}_sum`, caps);
+  // As many parts as one dispatch adds need no scratch.
+  const added = (from: string, size: number, to: string) =>
+    columnSum(label, from, parts, size, to, `${to}_sum`, caps).dispatches;
   return {
-    dispatches: [products, ...sums.dispatches],
-    scratch: { [partial]: spec([parts, n, k]), ...sums.scratch },
+    dispatches: [products, ...added(partial, n * k, out), ...(bias ? added(biasPartial, n, bias) : [])],
+    scratch: { [partial]: spec([parts, n, k]), ...(bias ? { [biasPartial]: spec([parts, n]) } : {}) },
     data: { [limits]: Int32Array.from({ length: parts }, (_, part) => Math.min(size, rows - part * size)) },
   };
 }

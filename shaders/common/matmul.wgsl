@@ -36,10 +36,14 @@ struct Params {
 #if LIMIT
 @group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<i32>; // [outer]: k stops here
 #endif
-@group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT)) var<uniform> params: Params;
+#if SUMS
+@group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT)) var<storage, read_write> sums: array<f32>; // [outer, m]: over k, of A
+#endif
+@group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT + SUMS)) var<uniform> params: Params;
 
-// A workgroup's tile of C by linear index: its place in units of tiles, the operands' first elements, the end of k.
-struct Tile { row: u32, col: u32, a: u32, b: u32, c: u32, k_end: u32 }
+// A workgroup's tile of C by linear index: its place in units of tiles, the operands' first elements and that of its row
+// sums, the end of k.
+struct Tile { row: u32, col: u32, a: u32, b: u32, c: u32, sums: u32, k_end: u32 }
 
 fn tile_at(linear: u32) -> Tile {
   let batch = linear / (params.col_tiles * params.row_tiles);
@@ -51,6 +55,7 @@ fn tile_at(linear: u32) -> Tile {
   tile.a = params.a_offset + outer * params.a_outer + inner * params.a_inner;
   tile.b = params.b_offset + outer * params.b_outer + inner * params.b_inner;
   tile.c = params.c_offset + outer * params.c_outer + inner * params.c_inner;
+  tile.sums = outer * params.m;
 #if LIMIT
   tile.k_end = min(params.k, u32(limits[outer]));
 #else

@@ -3,6 +3,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { writeFileAtomic } from '../io/files.ts';
 import { openFolder } from '../tasks/folder.ts';
 import { definitions } from '../tasks/registry.ts';
+import { unknownNotes } from '../tasks/text/unknown.ts';
 import { json, type Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { modelOption } from './model.ts';
@@ -22,7 +23,7 @@ export const attentionCommand: Command = {
   },
   notes:
     'Prints mean attention entropy (nats) and other figures; --json also the tokens and all weights.\n' +
-    'docs/segment-attention.md and docs/iser.md define them.',
+    'docs/segment-attention.md and the pages of the models define them.',
   async run(args) {
     const [dir, text, prompt] = [args.text('model'), args.text('text'), args.optional('prompt') ?? ''];
     const output = args.optional('out');
@@ -37,8 +38,12 @@ export const attentionCommand: Command = {
           throw new InputError(`${dir}: attention is drawn of ${drawn.join(' and ')} models`);
         return opened;
       },
-      async (runtime, { definition, load }) =>
-        definition.attention!({ ...(await load(runtime)), what: '--text' }, { text, prompt }),
+      async (runtime, { definition, load }) => {
+        const loaded = await load(runtime);
+        for (const note of unknownNotes(loaded.tokenizer, [prompt, text]))
+          process.stderr.write(`note: ${note}\n`);
+        return definition.attention!({ ...loaded, what: '--text' }, { text, prompt });
+      },
     );
     if (output !== undefined) writeFileAtomic(output, found.svg);
     if (args.flag('json')) await printJson(found.json);

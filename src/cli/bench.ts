@@ -117,7 +117,7 @@ const own: Command['options'] = {
   only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone; models: these systems' },
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
-  cases: { value: 'NAME,…', doc: 'peers: these cases alone' },
+  cases: { value: 'NAME,…', doc: 'peers, host: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn, models: a pretrained encoder' },

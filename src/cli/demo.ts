@@ -11,6 +11,7 @@ import type { TypedScores } from '../tasks/metrics.ts';
 import { LoadedModel } from '../tasks/model.ts';
 import { definitions } from '../tasks/registry.ts';
 import { smallEncoder } from '../tasks/small-encoder.ts';
+import type { TrainingRecipe } from '../tasks/training/recipe.ts';
 import type { TrainingReport } from '../tasks/training/run.ts';
 import { planTraining, refuseModel, runTraining } from '../tasks/training/train.ts';
 import { json, type Arguments, type Command } from './command.ts';
@@ -48,6 +49,7 @@ async function prepare(
 }
 
 interface Trained {
+  recipe: TrainingRecipe;
   parameters: number;
   report: TrainingReport;
   /** Of the best epoch's model on the test split. */
@@ -69,7 +71,7 @@ async function trainOne(
     ...{ train, dev, extra, recipe },
     config: { encoder: smallEncoder, ...config },
   });
-  definition.check(test, planned.config);
+  definition.check(test, planned.config, 'scored');
   const shown = trainingProgress(definition, { write: say });
   const { report, parameters } = await runTraining(runtime, planned, {
     storage: folderStorage(out),
@@ -79,7 +81,7 @@ async function trainOne(
   const best = await loadBest(runtime, out);
   const evaluation = await best.evaluate(test);
   best.release();
-  return { parameters, report, test: evaluation };
+  return { recipe: planned.recipe, parameters, report, test: evaluation };
 }
 
 async function loadBest(runtime: Runtime, dir: string): Promise<LoadedModel> {
@@ -191,8 +193,10 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
       if (asJson)
         await printJson({
           device: info,
-          recipe: { ...recipe },
-          models: trained.map((of, i) => ({ ...of, name: variants[i].name, model: folders[i] })),
+          recipe: trained[0].recipe,
+          models: trained.map(({ parameters, test, report }, i) => ({
+            ...{ name: variants[i].name, parameters, test, report, model: folders[i] },
+          })),
           ...(together && { together }),
           extracted,
           ...(svg && { attention: svg }),

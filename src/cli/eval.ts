@@ -3,6 +3,7 @@ import { readCorpus } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
 import type { Analysis } from '../tasks/errors/analysis.ts';
 import { analysisText } from '../tasks/errors/words.ts';
+import { unknownNotes } from '../tasks/text/unknown.ts';
 import type { Score, TypedScores } from '../tasks/metrics.ts';
 import { json, type Command } from './command.ts';
 import { withDevice } from './device.ts';
@@ -10,6 +11,7 @@ import { givenJudging, judgingOptions } from './errors.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
+import { givenReading, readingOptions } from './reading.ts';
 import { useOptions } from './tables.ts';
 import { AUTO, chooseThreshold, givenThreshold, thresholdOption } from './threshold.ts';
 
@@ -49,13 +51,14 @@ export const evaluateCommand: Command = {
   summary: 'Scores a model on annotated texts',
   options: {
     model: modelOption,
-    data: { value: 'F', doc: 'annotated texts, in a form that the model is trained on', required: true },
+    data: { value: 'F', doc: 'annotated texts, in any format of docs/formats.md', required: true },
     ...useOptions('eval'),
     ...judgingOptions,
     threshold: {
       value: `X|${AUTO}`,
       doc: `${thresholdOption.doc}; ${AUTO}: the best for --data, kept there`,
     },
+    ...readingOptions,
     batch: batchOption,
     json,
   },
@@ -71,8 +74,8 @@ export const evaluateCommand: Command = {
         givenThreshold(args);
         const asked = await askedModel(args, 'eval');
         const { definition, config } = asked.opened;
-        const corpus = readCorpus(definition, data);
-        definition.check(corpus, config);
+        const corpus = readCorpus(definition, data, givenReading(args));
+        definition.check(corpus, config, 'scored');
         return { asked, corpus };
       },
       async (runtime, { asked, corpus }) => {
@@ -95,7 +98,8 @@ export const evaluateCommand: Command = {
           return { chosen, evaluation };
         };
         const { chosen, evaluation } = await evaluate().finally(() => progress.clear());
-        return { definition, evaluation, chosen, notes: [...corpus.notes, ...evaluation.notes] };
+        const unknown = unknownNotes(model.tokenizer, definition.texts(corpus));
+        return { definition, evaluation, chosen, notes: [...corpus.notes, ...unknown, ...evaluation.notes] };
       },
     );
     const analysis = judging?.analysis;

@@ -3,6 +3,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { attentionCommand } from './attention.ts';
 import { bench } from './bench.ts';
 import { compareCommand } from './compare.ts';
+import { convertCommand } from './convert.ts';
 import { commandHelp, parseArguments, type Command } from './command.ts';
 import { demos } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -25,6 +26,7 @@ const commands: readonly Command[] = [
   extractCommand,
   evaluateCommand,
   compareCommand,
+  convertCommand,
   traceCommand,
   attentionCommand,
   bench,

@@ -19,7 +19,7 @@ export interface Asked {
 }
 
 /** Opens the model of `--model` for a command. Errors: usage errors; InputError naming the file and key. */
-export async function askedModel(args: Arguments, command: string): Promise<Asked> {
+export async function askedModel(args: Arguments, command: 'eval' | 'extract'): Promise<Asked> {
   const opened = await openFolder(args.text('model'));
   const { definition } = opened;
   const options = givenUse(args, definition, command);
@@ -28,7 +28,10 @@ export async function askedModel(args: Arguments, command: string): Promise<Aske
     const dir = option.kind === 'model' ? args.optional(flagOf(key)) : undefined;
     if (dir !== undefined) others.push([key, await openFolder(dir)]);
   }
-  definition.checkOptions?.(opened.config, Object.fromEntries(others.map(([key, other]) => [key, other])));
+  const { extra } = definition;
+  if (extra && opened.extra === undefined && !(extra.option in options))
+    args.fail(`--${extra.option} is missing, and ${opened.what} holds no ${extra.file}`);
+  definition.checkOptions?.(opened, Object.fromEntries(others), command);
   return {
     opened,
     async load(runtime) {

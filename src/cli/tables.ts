@@ -24,7 +24,7 @@ function owners<V>(
   return found;
 }
 
-/** "stsn, iser: " before what not all definitions have. */
+/** The names, as "one, other: ", before what not all definitions have. */
 const prefix = (names: readonly string[]): string =>
   names.length === definitions.length ? '' : `${names.join(', ')}: `;
 

@@ -4,7 +4,7 @@ import type { Json } from '../models/config.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { readCorpus } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
-import { folderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
+import { encoderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
 import { definitionNamed, definitions } from '../tasks/registry.ts';
 import { loadTokenizer } from '../tasks/text/load.ts';
@@ -14,6 +14,7 @@ import { planResume, planTraining, refuseModel, runTraining, type Planned } from
 import { json, type Arguments, type Command } from './command.ts';
 import { withDevice } from './device.ts';
 import { print, printJson } from './print.ts';
+import { givenReading, readingOptions } from './reading.ts';
 import { costReport, forecastText } from './report.ts';
 import { givenRecipe, names, recipeOptions, refuseOthers } from './tables.ts';
 import { devText, trainingProgress } from './training-progress.ts';
@@ -34,26 +35,25 @@ const ownOptions = ({ extra, configOptions }: Definition) => ({
   ...configOptions,
 });
 
-const startOptions: Command['options'] = Object.assign(
-  {},
-  ...definitions.map((definition) =>
-    Object.fromEntries(
-      Object.entries(ownOptions(definition)).map(([key, { value, doc }]) => [
-        flagOf(key),
-        { value, doc: `${definition.name}: ${doc}` },
-      ]),
-    ),
-  ),
-) as Command['options'];
+/** Those of all definitions, the owners before what not all have. */
+const startOptions: Command['options'] = {};
+for (const { name, ...definition } of definitions)
+  for (const [key, { value, doc }] of Object.entries(ownOptions({ name, ...definition }))) {
+    const known = startOptions[flagOf(key)]?.doc.replace(/: .*$/, '');
+    Object.assign(startOptions, {
+      [flagOf(key)]: { value, doc: `${known ? `${known}, ` : ''}${name}: ${doc}` },
+    });
+  }
 
 /** Reads and checks everything that the options name. */
 async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const tables = (d: Definition) => ({ ...d.recipe, ...ownOptions(d) });
   refuseOthers(args, definition, tables, (owners) => `--model ${owners.join(' or ')}`);
   const storage = folderStorage(args.text('out'));
-  const train = readCorpus(definition, args.text('data'));
+  const reading = givenReading(args);
+  const train = readCorpus(definition, args.text('data'), reading);
   const devFile = args.optional('dev');
-  const dev = devFile === undefined ? undefined : readCorpus(definition, devFile);
+  const dev = devFile === undefined ? undefined : readCorpus(definition, devFile, reading);
   const recipe = givenRecipe(args, definition);
   if (args.flag('resume')) {
     for (const option of Object.keys({ ...sourceOptions, ...startOptions }))
@@ -78,7 +78,7 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
     config: file === undefined ? undefined : readJsonFile(file, 'config'),
     overrides: Object.fromEntries(keys) as Json,
     configName: file,
-    encoder: folder === undefined ? undefined : await readEncoder(folderSource(folder), folder),
+    encoder: folder === undefined ? undefined : await readEncoder(encoderSource(folder), folder),
     tokenizer: vocab === undefined ? undefined : await loadTokenizer(vocab),
     extra:
       extraFile === undefined ? undefined : extra!.parse(readJsonFile(extraFile, extra!.option), extraFile),
@@ -117,11 +117,12 @@ export const trainCommand: Command = {
   summary: 'Trains a model on annotated texts',
   options: {
     model: { value: 'NAME', doc: names.join(', '), required: true },
-    data: { value: 'FILE', doc: 'training data: docs/ tells which forms each model reads', required: true },
+    data: { value: 'FILE', doc: 'training data, in any format of docs/formats.md', required: true },
     dev: {
       value: 'FILE',
       doc: 'data that choose the best epoch, by the mean of the F1 scores that it is shown',
     },
+    ...readingOptions,
     ...sourceOptions,
     out: {
       value: 'DIR',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { distinctClasses, productsOfLinear, tuneProduct } from '../gpu/autotune.ts';
 import { cacheFolder } from '../gpu/software.ts';
 import { matmulForms } from '../../kernels/shared/matmul-form.ts';
-import { shapeClass } from '../../kernels/shared/matmul.ts';
+import { shapeClass } from '../../kernels/shared/matmul-variant.ts';
 import {
   parseTuning,
   productShape,

@@ -2,7 +2,8 @@
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { spec, type Caps, type Plan } from '../../kernels/plan.ts';
 import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
-import { matmul, shapeClass, variantOf } from '../../kernels/shared/matmul.ts';
+import { matmul } from '../../kernels/shared/matmul.ts';
+import { shapeClass, variantOf } from '../../kernels/shared/matmul-variant.ts';
 import { chooseParts } from '../../kernels/shared/weight-gradient.ts';
 import { deviceMs } from './device-time.ts';
 import type { Runtime } from './runtime.ts';

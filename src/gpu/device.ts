@@ -46,7 +46,7 @@ function isSoftware(info: GPUAdapterInfo): boolean {
 
 /** Dawn's null backend accepts every command and computes nothing; it must never pass for a device. */
 const isNullBackend = (info: GPUAdapterInfo): boolean =>
-  /null backend/i.test(`${info.description} ${info.device}`);
+  /null[ -]backend/i.test(`${info.description} ${info.device}`);
 
 export function describeAdapter(info: GPUAdapterInfo, features: Iterable<string>): DeviceInfo {
   return {

@@ -1,4 +1,4 @@
-/** The host tables of one batch (lengths, ids, segment lists): copied as they are recorded, to travel in one write. */
+/** The host tables of one batch (lengths, ids, segment lists), which travel in one write. */
 import type { Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
 
@@ -11,57 +11,108 @@ export interface Place {
   readonly size: number;
 }
 
-export class HostTables {
+/** Up to this many bytes a table has a place for the next power of two. */
+const MOST_ROUNDED = 2 ** 20;
+/** A layout of more than so many times the bytes that a batch has, and some, is given up. */
+const MOST_WASTE = 4;
+const SOME_BYTES = 2 ** 16;
+
+/**
+ * Where tables lie, from batch to batch: the first of a size always at the same place, the second likewise, so that bind
+ * groups hold where batches are only nearly alike.
+ */
+export class TableLayout {
   readonly #caps: Caps;
-  /** Every copy, and by the array that it was made of the last one. */
-  readonly #copies: { values: Int32Array; place: Place }[] = [];
-  readonly #last = new Map<Int32Array, { values: Int32Array; place: Place }>();
-  #bytes = 0;
+  #places = new Map<number, Place[]>();
+  #end = 0;
 
   constructor(caps: Caps) {
     this.#caps = caps;
   }
 
-  /** Bytes that the table buffer needs. */
-  get bytes(): number {
-    return this.#bytes;
+  /** The bytes that are set aside for a table. */
+  sizeOf(table: Int32Array): number {
+    const bytes = boundBytes(table.byteLength);
+    const exact = bytes <= this.#caps.minStorageBufferOffsetAlignment || bytes > MOST_ROUNDED;
+    return exact ? bytes : 2 ** Math.ceil(Math.log2(bytes));
   }
 
-  /**
-   * Copies a table, so that the caller may change it afterwards; an array that comes again unchanged keeps its place.
-   * @param kernel names who asks in errors
-   * @throws OutOfMemoryError for a table over the device's binding size, or tables of one batch over its buffer size
-   */
-  place(table: Int32Array, kernel: string): Place {
-    const last = this.#last.get(table);
-    if (last && equal(last.values, table)) return last.place;
-    const { maxStorageBufferBindingSize, maxBufferSize, minStorageBufferOffsetAlignment: align } = this.#caps;
-    const place = { offset: Math.ceil(this.#bytes / align) * align, size: boundBytes(table.byteLength) };
-    if (place.size > maxStorageBufferBindingSize)
-      throw new OutOfMemoryError(
-        `${kernel}: a host table of ${table.byteLength} bytes is over the device's maxStorageBufferBindingSize ` +
-          `of ${maxStorageBufferBindingSize}`,
-      );
-    const bytes = place.offset + place.size;
-    if (bytes > maxBufferSize)
-      throw new OutOfMemoryError(
-        `${kernel}: with a host table of ${table.byteLength} bytes this batch has ${bytes} bytes of tables, over the ` +
-          `device's maxBufferSize of ${maxBufferSize}: flush more often`,
-      );
-    this.#bytes = bytes;
-    const copy = { values: table.slice(), place };
-    this.#copies.push(copy);
-    this.#last.set(table, copy);
-    return place;
+  /** The place of the n-th table of a size, from 0. */
+  at(size: number, n: number): Place {
+    let places = this.#places.get(size);
+    if (!places) this.#places.set(size, (places = []));
+    if (n === places.length) {
+      const align = this.#caps.minStorageBufferOffsetAlignment;
+      const offset = Math.ceil(this.#end / align) * align;
+      places.push({ offset, size });
+      this.#end = offset + size;
+    }
+    return places[n];
   }
 
-  /** All tables at their places. */
-  join(): Int32Array<ArrayBuffer> {
-    const all = new Int32Array(this.#bytes / 4);
-    for (const { values, place } of this.#copies) all.set(values, place.offset / 4);
-    return all;
+  /** After a batch that had `bytes` of tables: begins anew where most of the places were of no use to it. */
+  review(bytes: number): void {
+    if (this.#end <= MOST_WASTE * bytes + SOME_BYTES) return;
+    this.#places = new Map();
+    this.#end = 0;
   }
 }
 
-const equal = (a: Int32Array, b: Int32Array): boolean =>
-  a.length === b.length && a.every((value, i) => value === b[i]);
+export class HostTables {
+  readonly #maxBufferSize: number;
+  readonly #layout: TableLayout;
+  readonly #placed = new Map<Int32Array, Place>();
+  /** By size, how many there are. */
+  readonly #counts = new Map<number, number>();
+  #start = Infinity;
+  #end = 0;
+  #bytes = 0;
+
+  constructor({ maxBufferSize }: Caps, layout: TableLayout) {
+    this.#maxBufferSize = maxBufferSize;
+    this.#layout = layout;
+  }
+
+  /** Bytes that the table buffer needs. */
+  get bytes(): number {
+    return this.#end;
+  }
+
+  /**
+   * The place of a table, which must not change any more; one that comes again keeps its place.
+   * @param kernel names who asks in errors
+   * @throws OutOfMemoryError for tables of one batch over the device's buffer size
+   */
+  place(table: Int32Array, kernel: string): Place {
+    const known = this.#placed.get(table);
+    if (known) return known;
+    const size = this.#layout.sizeOf(table);
+    const count = this.#counts.get(size) ?? 0;
+    const place = this.#layout.at(size, count);
+    const end = Math.max(this.#end, place.offset + size);
+    if (end > this.#maxBufferSize)
+      throw new OutOfMemoryError(
+        `${kernel}: with a host table of ${table.byteLength} bytes this batch has ${end} bytes of tables, over the ` +
+          `device's maxBufferSize of ${this.#maxBufferSize}: flush more often`,
+      );
+    this.#counts.set(size, count + 1);
+    this.#placed.set(table, place);
+    this.#start = Math.min(this.#start, place.offset);
+    this.#end = end;
+    this.#bytes += size;
+    return place;
+  }
+
+  /** All is placed: the next batch's tables follow. */
+  close(): void {
+    this.#layout.review(this.#bytes);
+  }
+
+  /** All tables at their places, from the first of them on. */
+  join(): { offset: number; data: Int32Array<ArrayBuffer> } {
+    const offset = this.#start;
+    const data = new Int32Array((this.#end - offset) / 4);
+    for (const [table, place] of this.#placed) data.set(table, (place.offset - offset) / 4);
+    return { offset, data };
+  }
+}

@@ -2,13 +2,21 @@
  * Buffers: a pool bucketed by size and counters of live, pooled and peak bytes by label. Blocks are handed back
  * explicitly; no finaliser is relied on. A pool that would grow over twice what was ever in use destroys idle blocks.
  */
+import type { Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 /** What a buffer is for; the report groups bytes by it. */
 export type Label = 'weights' | 'gradients' | 'optimizer' | 'activations' | 'scratch' | 'inputs';
 
+/** Bytes of one label. */
+interface Account {
+  live: number;
+  peak: number;
+}
+
 export interface Block {
+  /** Ascending in the order they were made. */
   readonly id: number;
   readonly buffer: GPUBuffer;
   /** Bytes of the buffer. */
@@ -17,6 +25,10 @@ export interface Block {
   lastUse: number;
   /** A buffer that the caller owns: never pooled, never destroyed. */
   readonly external: boolean;
+  /** Bytes that a binding of it has: all of it, as far as the device binds as much. */
+  readonly boundSize: number;
+  /** While it is taken: the bytes asked for, and the label that they are charged to. */
+  charge?: { account: Account; bytes: number };
 }
 
 export interface MemoryReport {
@@ -50,11 +62,9 @@ export function bucketSize(bytes: number): number {
 
 export class Memory {
   readonly #create: (bytes: number, label: Label) => GPUBuffer;
+  /** Idle blocks by size, each list by ascending id. */
   readonly #free = new Map<number, Block[]>();
-  readonly #live = new Map<string, number>();
-  readonly #peak = new Map<string, number>();
-  /** Bytes by block: a released block may be taken again under another label. */
-  readonly #charged = new Map<Block, { label: Label; bytes: number }>();
+  readonly #accounts = new Map<Label, Account>();
   readonly #blocks = new Set<Block>();
   #nextId = 1;
   #liveBytes = 0;
@@ -67,11 +77,20 @@ export class Memory {
   /** The last batch that was submitted: what later ones use must neither be written to nor destroyed. */
   submitted = 0;
   readonly #maxBufferSize: number;
+  readonly #maxBinding: number;
+  #destroyed = false;
 
   /** @param create makes a buffer with `bufferUsage`; its failure is the caller's to report */
-  constructor(create: (bytes: number, label: Label) => GPUBuffer, maxBufferSize: number) {
+  constructor(
+    create: (bytes: number, label: Label) => GPUBuffer,
+    {
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+    }: Pick<Caps, 'maxBufferSize' | 'maxStorageBufferBindingSize'>,
+  ) {
     this.#create = create;
     this.#maxBufferSize = maxBufferSize;
+    this.#maxBinding = maxStorageBufferBindingSize;
   }
 
   /** A block of at least `bytes`. `idle`: only one that no command uses that waits for its submit. */
@@ -87,37 +106,45 @@ export class Memory {
     return block;
   }
 
-  /** The smallest free block of at most twice the size: batches of ever new shapes must not each grow the pool. */
+  /**
+   * The smallest free block of at most twice the size: batches of ever new shapes must not each grow the pool. Of several
+   * the oldest, not the last released: a step that repeats is given the blocks that it was given before, in the same
+   * places, and its bind groups hold.
+   */
   #reuse(size: number, lastUse: number): Block | undefined {
     for (let fit = size; fit <= 2 * size; fit = bucketSize(fit + 1)) {
       const bucket = this.#free.get(fit);
-      const at = bucket ? bucket.findLastIndex((block) => block.lastUse <= lastUse) : -1;
-      if (!bucket || at < 0) continue;
-      this.#pooledBytes -= fit;
-      return bucket.splice(at, 1)[0];
+      if (!bucket) continue;
+      for (let at = 0; at < bucket.length; at++)
+        if (bucket[at].lastUse <= lastUse) {
+          this.#pooledBytes -= fit;
+          return bucket.splice(at, 1)[0];
+        }
     }
     return undefined;
   }
 
   /** Registers a buffer that the caller owns; its bytes count as live until `give`. */
   adopt(buffer: GPUBuffer, bytes: number, label: Label): Block {
-    const block: Block = { id: this.#nextId++, buffer, size: buffer.size, lastUse: 0, external: true };
+    const block = this.#block(buffer, buffer.size, true);
     this.#charge(block, label, bytes);
     return block;
   }
 
   /** Hands a block back. */
   give(block: Block): void {
-    const charge = this.#charged.get(block);
+    const { charge } = block;
     if (!charge) return;
-    this.#charged.delete(block);
+    block.charge = undefined;
     this.#liveBytes -= charge.bytes;
-    this.#live.set(charge.label, (this.#live.get(charge.label) ?? 0) - charge.bytes);
-    if (block.external) return;
+    charge.account.live -= charge.bytes;
+    if (block.external || this.#destroyed) return;
     this.#pooledBytes += block.size;
     const bucket = this.#free.get(block.size);
-    if (bucket) bucket.push(block);
-    else this.#free.set(block.size, [block]);
+    if (!bucket) return void this.#free.set(block.size, [block]);
+    let at = bucket.length;
+    while (at > 0 && bucket[at - 1].id > block.id) at--;
+    bucket.splice(at, 0, block);
   }
 
   /** Counts a buffer of the runtime's own: its bytes when it is made, minus them when it is destroyed. */
@@ -147,7 +174,7 @@ export class Memory {
     for (const block of this.#blocks) block.buffer.destroy();
     this.#blocks.clear();
     this.#free.clear();
-    this.#charged.clear();
+    this.#destroyed = true;
   }
 
   report(): MemoryReport {
@@ -157,33 +184,42 @@ export class Memory {
       pooledBytes: this.#pooledBytes,
       heldBytes: this.#heldBytes,
       peakHeldBytes: this.#peakHeldBytes,
-      liveByLabel: Object.fromEntries(this.#live),
-      peakByLabel: Object.fromEntries(this.#peak),
+      liveByLabel: this.#byLabel('live'),
+      peakByLabel: this.#byLabel('peak'),
     };
+  }
+
+  #byLabel(of: keyof Account): Record<string, number> {
+    return Object.fromEntries([...this.#accounts].map(([label, account]) => [label, account[of]]));
   }
 
   /** Starts a new peak measurement at what is live now. */
   resetPeak(): void {
     this.#peakBytes = this.#liveBytes;
     this.#peakHeldBytes = this.#heldBytes;
-    this.#peak.clear();
-    for (const [label, bytes] of this.#live) this.#peak.set(label, bytes);
+    for (const account of this.#accounts.values()) account.peak = account.live;
   }
 
   #charge(block: Block, label: Label, bytes: number): void {
-    this.#charged.set(block, { label, bytes });
+    let account = this.#accounts.get(label);
+    if (!account) this.#accounts.set(label, (account = { live: 0, peak: 0 }));
+    block.charge = { account, bytes };
     this.#liveBytes += bytes;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
-    const live = (this.#live.get(label) ?? 0) + bytes;
-    this.#live.set(label, live);
-    this.#peak.set(label, Math.max(this.#peak.get(label) ?? 0, live));
+    account.live += bytes;
+    account.peak = Math.max(account.peak, account.live);
+  }
+
+  #block(buffer: GPUBuffer, size: number, external: boolean): Block {
+    const boundSize = Math.min(4 * Math.floor(size / 4), this.#maxBinding);
+    return { id: this.#nextId++, buffer, size, boundSize, lastUse: 0, external };
   }
 
   #grow(size: number, label: Label): Block {
     const used = this.#heldBytes - this.#pooledBytes + size;
     this.trim(2 * Math.max(this.#peakUsedBytes, used) - size);
     const buffer = this.#create(size, label);
-    const block: Block = { id: this.#nextId++, buffer, size, lastUse: 0, external: false };
+    const block = this.#block(buffer, size, false);
     this.#blocks.add(block);
     this.hold(size);
     return block;

@@ -1,7 +1,4 @@
 /** Counts what plans say they do: FLOPs, multiply-adds, bytes and dispatches, by phase and kernel. */
-import { SpanwiseError } from '../../kernels/errors.ts';
-import type { Dispatch } from '../../kernels/plan.ts';
-
 export type Phase = 'forward' | 'backward' | 'optimizer';
 
 export interface Work {
@@ -12,6 +9,12 @@ export interface Work {
   bytesWritten: number;
   /** GPU time in nanoseconds, where the runtime profiles with timestamp queries; 0 otherwise. */
   gpuNanoseconds: number;
+}
+
+/** What the dispatches of one label add up to in a plan. */
+export interface LabelWork {
+  readonly label: string;
+  readonly work: Readonly<Work>;
 }
 
 export const noWork = (): Work => ({
@@ -28,54 +31,55 @@ function addWork(to: Work, from: Work): void {
 }
 
 export class Meter {
-  /** Submits and pipelines made since the last reset. */
+  /** Submits, pipelines and bind groups made since the last reset. */
   submits = 0;
   pipelines = 0;
+  bindGroups = 0;
   phase: Phase = 'forward';
-  readonly #work = new Map<string, Work>();
+  readonly #work: Readonly<Record<Phase, Map<string, Work>>> = {
+    forward: new Map(),
+    backward: new Map(),
+    optimizer: new Map(),
+  };
 
-  /**
-   * Counts one dispatch under the current phase.
-   * @returns the running total that it was added to
-   * @throws SpanwiseError for a cost that is not a finite number of at least 0
-   */
-  record(dispatch: Dispatch): Work {
-    for (const cost of [dispatch.macs, dispatch.flops, dispatch.bytesRead, dispatch.bytesWritten])
-      if (!Number.isFinite(cost) || cost < 0)
-        throw new SpanwiseError(`${dispatch.label}: a dispatch without an exact cost`);
-    const work = this.#entry(`${this.phase}/${dispatch.label}`);
-    work.dispatches++;
-    work.macs += dispatch.macs;
-    work.flops += dispatch.flops;
-    work.bytesRead += dispatch.bytesRead;
-    work.bytesWritten += dispatch.bytesWritten;
-    return work;
+  /** Counts one run of a plan under the current phase. */
+  record(works: readonly LabelWork[]): void {
+    for (const { label, work } of works) {
+      const total = this.entry(this.phase, label);
+      total.dispatches += work.dispatches;
+      total.macs += work.macs;
+      total.flops += work.flops;
+      total.bytesRead += work.bytesRead;
+      total.bytesWritten += work.bytesWritten;
+    }
   }
 
-  #entry(key: string): Work {
-    let work = this.#work.get(key);
-    if (!work) this.#work.set(key, (work = noWork()));
+  /** The running total of a phase and label. */
+  entry(phase: Phase, label: string): Work {
+    const all = this.#work[phase];
+    let work = all.get(label);
+    if (!work) all.set(label, (work = noWork()));
     return work;
   }
 
   /** Work of one phase, or of all. */
   total(phase?: Phase): Work {
     const total = noWork();
-    for (const [key, work] of this.#work) if (!phase || key.startsWith(`${phase}/`)) addWork(total, work);
+    for (const row of this.rows()) if (!phase || row.phase === phase) addWork(total, row.work);
     return total;
   }
 
   /** Work by phase and kernel label. */
   rows(): { phase: Phase; kernel: string; work: Work }[] {
-    return [...this.#work].map(([key, work]) => {
-      const slash = key.indexOf('/');
-      return { phase: key.slice(0, slash) as Phase, kernel: key.slice(slash + 1), work: { ...work } };
-    });
+    return (Object.keys(this.#work) as Phase[]).flatMap((phase) =>
+      [...this.#work[phase]].map(([kernel, work]) => ({ phase, kernel, work: { ...work } })),
+    );
   }
 
   reset(): void {
-    this.#work.clear();
+    for (const all of Object.values(this.#work)) all.clear();
     this.submits = 0;
     this.pipelines = 0;
+    this.bindGroups = 0;
   }
 }

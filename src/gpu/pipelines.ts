@@ -2,20 +2,51 @@
 import type { Dispatch } from '../../kernels/plan.ts';
 import { wgslOf } from '../../kernels/wgsl.ts';
 import { ShaderError } from './errors.ts';
+import type { GPUBindGroupLayout, GPUComputePipeline, GPUDevice } from './webgpu.ts';
 
 const COMPUTE = 0x4;
 
+/** A pipeline: compiled, or known by a dispatch that needs it. */
 export interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly layoutKey: string;
+  /** One of the dispatches that run it. */
+  readonly dispatch: Dispatch;
+  /** Absent until it is compiled. */
+  compiled?: { readonly pipeline: GPUComputePipeline; readonly layout: Layout };
 }
 
-/** Readable key of a pipeline, also its GPU label: stem, entry point and the constants that specialise it. */
-export function pipelineKey(dispatch: Dispatch): string {
+export interface Layout {
+  /** The same for pipelines whose bind groups fit each other. */
+  readonly id: number;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Access of the bindings and whether there are uniforms, as `rrwu`: what a bind group layout depends on. */
+const accessOf = ({ bindings, uniforms }: Dispatch): string =>
+  bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('') + (uniforms.length ? 'u' : '');
+
+/** A pipeline's name for people: stem, entry point and the constants that specialise it. */
+function nameOf(dispatch: Dispatch): string {
   const constants = Object.entries(dispatch.constants).map(([name, value]) => `${name}=${value}`);
-  const access = dispatch.bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('');
-  return `${dispatch.shader}.${dispatch.entryPoint}(${constants.join(',')})${access}${dispatch.uniforms.length ? 'u' : ''}`;
+  return `${dispatch.shader}.${dispatch.entryPoint}(${constants.join(',')})${accessOf(dispatch)}`;
+}
+
+function sameConstants(a: Dispatch['constants'], b: Dispatch['constants']): boolean {
+  let count = 0;
+  for (const name in a) {
+    const [x, y] = [a[name], b[name]];
+    if (x !== y && !(typeof x === 'object' && typeof y === 'object' && String(x) === String(y))) return false;
+    count++;
+  }
+  for (const _ in b) count--;
+  return count === 0;
+}
+
+/** Whether two dispatches of one shader run one pipeline. */
+function samePipeline(a: Dispatch, b: Dispatch): boolean {
+  if (a.entryPoint !== b.entryPoint || a.bindings.length !== b.bindings.length) return false;
+  if (a.uniforms.length > 0 !== b.uniforms.length > 0) return false;
+  for (let i = 0; i < a.bindings.length; i++) if (a.bindings[i].access !== b.bindings[i].access) return false;
+  return sameConstants(a.constants, b.constants);
 }
 
 /** Numbered source lines around each diagnostic, as the error shows them. */
@@ -29,62 +60,74 @@ function diagnostics(code: string, messages: readonly GPUCompilationMessage[]): 
 
 export class Pipelines {
   readonly #device: GPUDevice;
-  readonly #ready = new Map<string, Pipeline>();
-  readonly #pending = new Map<string, Promise<Pipeline>>();
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  /** By shader, the last asked for first. */
+  readonly #known = new Map<string, Pipeline[]>();
+  readonly #pending = new Map<Pipeline, Promise<void>>();
+  readonly #layouts = new Map<string, Layout>();
 
   constructor(device: GPUDevice) {
     this.#device = device;
   }
 
-  /** The pipeline if it is compiled. */
-  get(key: string): Pipeline | undefined {
-    return this.#ready.get(key);
+  /** The pipeline of a dispatch, compiled or not; always the same object. */
+  of(dispatch: Dispatch): Pipeline {
+    let known = this.#known.get(dispatch.shader);
+    if (!known) this.#known.set(dispatch.shader, (known = []));
+    for (let at = 0; at < known.length; at++) {
+      const found = known[at];
+      if (!samePipeline(found.dispatch, dispatch)) continue;
+      if (at > 0) {
+        known.copyWithin(1, 0, at);
+        known[0] = found;
+      }
+      return found;
+    }
+    const made: Pipeline = { dispatch };
+    known.unshift(made);
+    return made;
   }
 
   /** Compiles unless that is done or under way. Errors: ShaderError naming the kernel, with the diagnostics. */
-  compile(key: string, dispatch: Dispatch): Promise<Pipeline> {
-    const ready = this.#ready.get(key);
-    if (ready) return Promise.resolve(ready);
-    let pending = this.#pending.get(key);
+  compile(pipeline: Pipeline): Promise<void> {
+    if (pipeline.compiled) return Promise.resolve();
+    let pending = this.#pending.get(pipeline);
     if (!pending) {
-      pending = this.#make(key, dispatch).finally(() => this.#pending.delete(key));
-      this.#pending.set(key, pending);
+      pending = this.#make(pipeline).finally(() => this.#pending.delete(pipeline));
+      this.#pending.set(pipeline, pending);
     }
     return pending;
   }
 
-  async #make(key: string, dispatch: Dispatch): Promise<Pipeline> {
+  async #make(made: Pipeline): Promise<void> {
     const device = this.#device;
+    const { dispatch } = made;
+    const name = nameOf(dispatch);
     let code = '';
     let module: GPUShaderModule | undefined;
     try {
       code = wgslOf(dispatch);
-      const access = dispatch.bindings.map((b) => (b.access === 'read' ? 'r' : 'w')).join('');
-      const layoutKey = `${access}${dispatch.uniforms.length ? 'u' : ''}`;
-      const layout = this.#layout(layoutKey, dispatch);
+      const layout = this.#layout(dispatch);
       device.pushErrorScope('validation');
-      module = device.createShaderModule({ code, label: key });
+      module = device.createShaderModule({ code, label: name });
       // Bad WGSL fails the pipeline too, which is where it is reported.
       device.popErrorScope().catch(() => null);
       const pipeline = await device.createComputePipelineAsync({
-        label: key,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout], label: layoutKey }),
+        label: name,
+        layout: device.createPipelineLayout({ bindGroupLayouts: [layout.layout], label: name }),
         compute: { module, entryPoint: dispatch.entryPoint },
       });
-      const made = { pipeline, layout, layoutKey };
-      this.#ready.set(key, made);
-      return made;
+      made.compiled = { pipeline, layout };
     } catch (error) {
       const info = await module?.getCompilationInfo().catch(() => undefined);
       const found = info ? diagnostics(code, info.messages) : '';
       const why = found || (error instanceof Error ? error.message : String(error));
-      throw new ShaderError(`kernel ${dispatch.label}, shader ${key}: ${why}`, { cause: error });
+      throw new ShaderError(`kernel ${dispatch.label}, shader ${name}: ${why}`, { cause: error });
     }
   }
 
-  #layout(key: string, dispatch: Dispatch): GPUBindGroupLayout {
-    let layout = this.#layouts.get(key);
+  #layout(dispatch: Dispatch): Layout {
+    const access = accessOf(dispatch);
+    let layout = this.#layouts.get(access);
     if (!layout) {
       const entries: GPUBindGroupLayoutEntry[] = dispatch.bindings.map((b, binding) => ({
         binding,
@@ -97,8 +140,11 @@ export class Pipelines {
           visibility: COMPUTE,
           buffer: { type: 'uniform', hasDynamicOffset: true },
         });
-      layout = this.#device.createBindGroupLayout({ entries, label: key });
-      this.#layouts.set(key, layout);
+      layout = {
+        id: this.#layouts.size,
+        layout: this.#device.createBindGroupLayout({ entries, label: access }),
+      };
+      this.#layouts.set(access, layout);
     }
     return layout;
   }

@@ -4,27 +4,20 @@
  * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
  */
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
-import {
-  checkParams,
-  portOf,
-  sizeOf,
-  type Caps,
-  type Dispatch,
-  type DType,
-  type Kernel,
-  type Plan,
-  type Shape,
-} from '../../kernels/plan.ts';
+import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
-import { BatchEncoder, type Batch, type BoundRange, type Command } from './batch.ts';
+import { BatchEncoder, type Batch, type Run } from './batch.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { boundBytes, HostTables } from './host-tables.ts';
+import { HostTables, TableLayout, type Place } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
-import { Pipelines, pipelineKey } from './pipelines.ts';
+import { Pipelines, type Pipeline } from './pipelines.ts';
+import { PlanCache, type Asked, type Given, type KernelPlan } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
-import { Tensor, type KernelOptions, type Recorder, type Storage, type TensorRuntime } from './tensor.ts';
+import { readyPlan, type ReadyPlan } from './ready-plan.ts';
+import { Scopes, tensorsIn } from './scopes.ts';
+import { BlockStorage, Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -50,10 +43,12 @@ export class Runtime implements TensorRuntime {
   readonly #ownsDevice: boolean;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
-  readonly #scopes: Set<Tensor>[] = [];
-  #commands: Command[] = [];
+  readonly #plans: PlanCache;
+  readonly #scopes = new Scopes();
+  #runs: Run[] = [];
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
+  readonly #layout: TableLayout;
   #tables: HostTables;
   /** Settles when every error scope so far has been popped. */
   #checked: Promise<unknown> = Promise.resolve();
@@ -68,20 +63,23 @@ export class Runtime implements TensorRuntime {
     this.#options = options;
     this.memory = new Memory(
       (size, label) =>
-        this.#guard(`${label} buffer of ${size} bytes`, () =>
-          this.device.createBuffer({ size, usage: bufferUsage, label }),
+        this.#guard(
+          () => `${label} buffer of ${size} bytes`,
+          () => this.device.createBuffer({ size, usage: bufferUsage, label }),
         ),
-      opened.caps.maxBufferSize,
+      opened.caps,
     );
     this.#pipelines = new Pipelines(opened.device);
-    this.#encoder = new BatchEncoder(opened.device, opened.caps, this.#pipelines, this.memory, this.meter);
+    this.#plans = new PlanCache(this.#pipelines, opened.caps);
+    this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
         this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
     // On an injected device others make mistakes too; all that is done here runs under error scopes.
     this.#ownsDevice = opened.owned;
-    this.#tables = new HostTables(opened.caps);
+    this.#layout = new TableLayout(opened.caps);
+    this.#tables = new HostTables(opened.caps, this.#layout);
     if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
 
@@ -94,8 +92,7 @@ export class Runtime implements TensorRuntime {
   /** A tensor with undefined contents. `label` says what its bytes are for. */
   empty(shape: Shape, dtype: DType = 'f32', label: Label = 'activations'): Tensor {
     const tensor = this.#allocate(shape, dtype, label);
-    if (this.#options.poison && tensor.size > 0)
-      this.#record(fill('poison', 'out', tensor.size, NaN, this.caps), { out: tensor }, {});
+    if (this.#options.poison) this.#poison(tensor.block, tensor.size);
     return tensor;
   }
 
@@ -135,27 +132,29 @@ export class Runtime implements TensorRuntime {
   }
 
   #write(tensor: Tensor, data: Float32Array | Int32Array, what: string): void {
-    this.#guard(`${what} of [${tensor.shape}]`, () =>
-      this.device.queue.writeBuffer(
-        tensor.buffer,
-        0,
-        data.buffer as ArrayBuffer,
-        data.byteOffset,
-        data.byteLength,
-      ),
+    this.#guard(
+      () => `${what} of [${tensor.shape}]`,
+      () =>
+        this.device.queue.writeBuffer(
+          tensor.buffer,
+          tensor.offset,
+          data.buffer as ArrayBuffer,
+          data.byteOffset,
+          data.byteLength,
+        ),
     );
   }
 
   /** Registers a new tensor with the innermost scope. Errors: the runtime is closed or has failed. */
   track(tensor: Tensor): Tensor {
     this.#throwFailure();
-    this.#scopes[this.#scopes.length - 1]?.add(tensor);
+    this.#scopes.add(tensor);
     return tensor;
   }
 
   /** Takes a tensor out of all scopes: it lives until it is released. */
   keep(tensor: Tensor): Tensor {
-    for (const scope of this.#scopes) scope.delete(tensor);
+    tensor.kept = true;
     return tensor;
   }
 
@@ -164,14 +163,14 @@ export class Runtime implements TensorRuntime {
    * which pass to the enclosing scope. Scopes nest; two asynchronous ones must not overlap otherwise.
    */
   async scope<T>(body: () => T | Promise<T>): Promise<T> {
-    const made = this.#openScope();
+    const made = this.#scopes.open();
     let survivors: Iterable<Tensor> = [];
     try {
       const result = await body();
       survivors = tensorsIn(result);
       return result;
     } finally {
-      this.#closeScope(made, survivors);
+      this.#scopes.close(made, survivors);
     }
   }
 
@@ -182,30 +181,18 @@ export class Runtime implements TensorRuntime {
    */
   tidy<T>(body: () => T): T {
     const recorded = this.tape?.length;
-    const made = this.#openScope();
+    const made = this.#scopes.open();
     let survivors: Iterable<Tensor> = [];
+    let needed = false;
     try {
       const result = body();
-      survivors = this.tape?.length === recorded ? tensorsIn(result) : made;
+      needed = this.tape?.length !== recorded;
+      if (!needed) survivors = tensorsIn(result);
       return result;
     } finally {
-      this.#closeScope(made, survivors);
+      if (needed) this.#scopes.dissolve(made);
+      else this.#scopes.close(made, survivors);
     }
-  }
-
-  #openScope(): Set<Tensor> {
-    const made = new Set<Tensor>();
-    this.#scopes.push(made);
-    return made;
-  }
-
-  /** Hands `survivors` to the enclosing scope and releases the rest. */
-  #closeScope(made: Set<Tensor>, survivors: Iterable<Tensor>): void {
-    const at = this.#scopes.indexOf(made);
-    const outer = this.#scopes[at - 1];
-    for (const tensor of survivors) if (made.delete(tensor)) outer?.add(tensor);
-    this.#scopes.splice(at, 1);
-    for (const tensor of made) tensor.release();
   }
 
   #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {
@@ -215,8 +202,7 @@ export class Runtime implements TensorRuntime {
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
-    const storage: Storage = { block, references: 0 };
-    return this.track(new Tensor(this, shape, dtype, storage));
+    return this.track(new Tensor(this, shape, dtype, new BlockStorage(this.memory, block)));
   }
 
   // ---- plans ---------------------------------------------------------------------------------------------------
@@ -231,25 +217,31 @@ export class Runtime implements TensorRuntime {
     inputs: Readonly<Record<string, Tensor | undefined>>,
     options: KernelOptions = {},
   ): Record<string, Tensor> {
-    const params = options.params ?? {};
-    checkParams(kernel, params);
-    const shapes: Record<string, Shape> = {};
-    const present: Record<string, Tensor> = {};
-    for (const [name, tensor] of Object.entries(inputs))
-      if (tensor) {
-        const expected = portOf(kernel.inputs, name)?.dtype ?? tensor.dtype;
-        if (tensor.dtype !== expected)
-          throw new InputError(`${kernel.name}: input "${name}" must be ${expected}, got ${tensor.dtype}`);
-        shapes[name] = tensor.shape;
-        present[name] = tensor;
-      }
-    const host: Record<string, Int32Array> = {};
-    for (const [name, value] of Object.entries(options.host ?? {})) {
-      shapes[name] = value.shape;
-      host[name] = value.data;
-    }
-    const plan = kernel.plan({ shapes, params, caps: this.caps, host, wanted: options.wanted });
-    return this.run(plan, present, options.label ?? 'activations');
+    const names: string[] = [];
+    const given: (Tensor | Given)[] = [];
+    for (const all of [inputs, options.host ?? {}])
+      for (const name in all)
+        if (all[name]) {
+          names.push(name);
+          given.push(all[name]);
+        }
+    const { ready } = this.plan({
+      kernel,
+      names,
+      given,
+      params: options.params ?? {},
+      wanted: options.wanted,
+      add: options.add,
+    });
+    const { into } = options;
+    const places = into && ready.outputs.map(({ name }) => into[name]);
+    return byName(ready, this.execute(ready, given, options.label ?? 'activations', places));
+  }
+
+  /** The plan of a kernel, kept or made: see PlanCache.find. */
+  plan(asked: Asked): KernelPlan {
+    this.#throwFailure();
+    return this.#plans.find(asked, this.caps);
   }
 
   /** Records a plan's dispatches; allocates its outputs (under `label`) and its scratch, which is freed at once. */
@@ -258,53 +250,93 @@ export class Runtime implements TensorRuntime {
     inputs: Readonly<Record<string, Tensor>>,
     label: Label = 'activations',
   ): Record<string, Tensor> {
-    const outputs: Record<string, Tensor> = {};
-    const bound: Record<string, Tensor> = { ...inputs };
-    for (const [name, output] of Object.entries(plan.outputs)) {
-      const target = plan.inPlace?.[name];
-      outputs[name] = target ? inputs[target] : this.empty(output.shape, output.dtype, label);
-      bound[name] = outputs[name];
+    this.#throwFailure();
+    const data = Object.fromEntries(Object.entries(plan.data).map(([name, table]) => [name, table.slice()]));
+    const given = Object.entries(inputs).map(([name, { shape }]) => ({ name, shape }));
+    const ready = readyPlan({ ...plan, data }, given, this.#pipelines, this.caps);
+    return byName(ready, this.execute(ready, Object.values(inputs), label));
+  }
+
+  /**
+   * The same for a plan that is ready.
+   * @param given its inputs in their order; what no dispatch binds is left alone
+   * @param into by output, a tensor of its shape that it is written to in place of a new one
+   * @returns its outputs in their order
+   */
+  execute(
+    plan: ReadyPlan,
+    given: readonly unknown[],
+    label: Label,
+    into?: readonly (Tensor | undefined)[],
+  ): Tensor[] {
+    const blocks = new Array<Block | undefined>(plan.inputs + plan.outputs.length + plan.scratch.length);
+    const parts: (Place | undefined)[] = [];
+    for (const { place, label: kernel, name } of plan.bound)
+      this.#bind(blocks, parts, place, given[place] as Tensor, kernel, name);
+    const outputs: Tensor[] = [];
+    let at = plan.inputs;
+    for (let i = 0; i < plan.outputs.length; i++, at++) {
+      const { name, shape, dtype, bytes } = plan.outputs[i];
+      const place = into?.[i];
+      if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
+      else if (place) {
+        this.#bind(blocks, parts, at, place, label, name);
+        outputs.push(place);
+      } else {
+        const block = (blocks[at] = this.memory.take(bytes, label));
+        outputs.push(this.#tensor(shape, dtype, block));
+        this.#use(block, bytes);
+      }
     }
-    const scratch = Object.entries(plan.scratch).map(([name, s]) => {
-      const tensor = this.empty(s.shape, s.dtype, 'scratch');
-      bound[name] = tensor;
-      return tensor;
-    });
-    for (const dispatch of plan.dispatches) this.#record(dispatch, bound, plan.data);
+    const first = at;
+    for (const { bytes } of plan.scratch)
+      this.#use((blocks[at++] = this.memory.take(bytes, 'scratch')), bytes);
+    if (plan.dispatches.length > 0) {
+      const tables: Place[] = [];
+      for (const table of plan.tables)
+        tables.push(this.#tables.place(table, plan.dispatches[0].dispatch.label));
+      this.#runs.push({ plan, blocks, parts, tables, phase: this.meter.phase });
+      this.meter.record(plan.works);
+    }
     // Later commands may reuse the memory: they run after these.
-    for (const tensor of scratch) {
-      this.keep(tensor);
-      tensor.release();
-    }
+    while (at > first) this.memory.give(blocks[--at] as Block);
     return outputs;
   }
 
-  #record(
-    dispatch: Dispatch,
-    tensors: Readonly<Record<string, Tensor>>,
-    tables: Readonly<Record<string, Int32Array>>,
+  /** Takes a tensor's memory to a place of a run. Errors: it is of another runtime, or was released. */
+  #bind(
+    blocks: (Block | undefined)[],
+    parts: (Place | undefined)[],
+    at: number,
+    tensor: Tensor,
+    kernel: string,
+    name: string,
   ): void {
-    if (dispatch.workgroups.some((n) => n === 0)) return;
-    const limit = this.caps.maxStorageBufferBindingSize;
-    const bound = dispatch.bindings.map((binding): BoundRange => {
-      const table = tables[binding.tensor];
-      if (table) return this.#tables.place(table, dispatch.label);
-      const tensor = tensors[binding.tensor];
-      if (!tensor) throw new InputError(`${dispatch.label}: nothing is bound to "${binding.tensor}"`);
-      if (tensor.runtime !== this)
-        throw new InputError(`${dispatch.label}: "${binding.tensor}" is of another runtime`);
-      if (tensor.released)
-        throw new SpanwiseError(`${dispatch.label}: "${binding.tensor}" [${tensor.shape}] was released`);
-      if (tensor.bytes > limit)
-        throw new OutOfMemoryError(
-          `${dispatch.label}: "${binding.tensor}" [${tensor.shape}] is ${tensor.bytes} bytes, over the device's ` +
-            `maxStorageBufferBindingSize of ${limit}`,
-        );
-      const block = tensor.block;
-      block.lastUse = this.#batch;
-      return { block, offset: 0, size: Math.min(boundBytes(tensor.bytes), block.size) };
-    });
-    this.#commands.push({ dispatch, key: pipelineKey(dispatch), bound, work: this.meter.record(dispatch) });
+    if (tensor.runtime !== this) throw new InputError(`${kernel}: "${name}" is of another runtime`);
+    if (tensor.released) throw new SpanwiseError(`${kernel}: "${name}" [${tensor.shape}] was released`);
+    const { block, part } = tensor;
+    block.lastUse = this.#batch;
+    blocks[at] = block;
+    if (!part) return;
+    if (part.offset % this.caps.minStorageBufferOffsetAlignment !== 0)
+      throw new SpanwiseError(`${kernel}: "${name}" begins at byte ${part.offset} of a buffer`);
+    parts[at] = part;
+  }
+
+  /** A new block is used by the batch that is being recorded. */
+  #use(block: Block, bytes: number): void {
+    block.lastUse = this.#batch;
+    if (this.#options.poison) this.#poison(block, bytes / 4);
+  }
+
+  #poison(block: Block, size: number): void {
+    if (size === 0) return;
+    const dispatch = fill('poison', 'out', size, NaN, this.caps);
+    const whole = { dispatches: [dispatch], scratch: {}, outputs: {}, data: {} };
+    const plan = readyPlan(whole, [{ name: 'out', shape: [size] }], this.#pipelines, this.caps);
+    block.lastUse = this.#batch;
+    this.#runs.push({ plan, blocks: [block], parts: [], tables: [], phase: this.meter.phase });
+    this.meter.record(plan.works);
   }
 
   // ---- device --------------------------------------------------------------------------------------------------
@@ -317,23 +349,27 @@ export class Runtime implements TensorRuntime {
   /** `copies` are encoded behind the commands, in the same submit. */
   #flush(copies?: (encoder: GPUCommandEncoder) => void): Promise<void> {
     this.#throwFailure();
-    if (this.#commands.length === 0 && !copies) return this.#flushing;
-    const batch = { number: this.#batch++, commands: this.#commands, tables: this.#tables, copies };
-    this.#commands = [];
-    this.#tables = new HostTables(this.caps);
+    if (this.#runs.length === 0 && !copies) return this.#flushing;
+    const batch = { number: this.#batch++, runs: this.#runs, tables: this.#tables, copies };
+    this.#runs = [];
+    this.#tables.close();
+    this.#tables = new HostTables(this.caps, this.#layout);
     this.#flushing = this.#flushing.then(() => this.#submit(batch));
     return this.#flushing;
   }
 
   async #submit(batch: Batch): Promise<void> {
-    const { number, commands } = batch;
-    await this.#compile(commands);
-    const labels = [...new Set(commands.map((c) => c.dispatch.label))].slice(0, 6).join(', ');
-    this.#guard(`batch ${number} (${labels})`, () => this.#encoder.submit(batch, this.#profiler));
+    const { number, runs } = batch;
+    await this.#compile(runs);
+    const what = (): string => {
+      const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
+      return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
+    };
+    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler));
   }
 
   /** Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`. */
-  #guard<T>(what: string, body: () => T): T {
+  #guard<T>(what: () => string, body: () => T): T {
     const { device } = this;
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
@@ -342,7 +378,7 @@ export class Runtime implements TensorRuntime {
     } finally {
       const check = async (Kind: typeof GpuValidationError): Promise<void> => {
         const error = await device.popErrorScope();
-        if (error) this.#failure ??= new Kind(`${what}: ${error.message}`);
+        if (error) this.#failure ??= new Kind(`${what()}: ${error.message}`);
       };
       // A scope that cannot be popped belongs to a lost device, which is reported as such.
       const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
@@ -350,14 +386,16 @@ export class Runtime implements TensorRuntime {
     }
   }
 
-  async #compile(commands: readonly Command[]): Promise<void> {
-    const missing = new Map<string, Dispatch>();
-    for (const { key, dispatch } of commands) if (!this.#pipelines.get(key)) missing.set(key, dispatch);
-    if (missing.size === 0) return;
-    this.meter.pipelines += missing.size;
-    await this.#wait(
-      Promise.all([...missing].map(([key, dispatch]) => this.#pipelines.compile(key, dispatch))),
-    );
+  async #compile(runs: readonly Run[]): Promise<void> {
+    const missing = new Set<Pipeline>();
+    for (const { plan } of runs)
+      if (!plan.compiled)
+        for (const { pipeline } of plan.dispatches) if (!pipeline.compiled) missing.add(pipeline);
+    if (missing.size > 0) {
+      this.meter.pipelines += missing.size;
+      await this.#wait(Promise.all([...missing].map((pipeline) => this.#pipelines.compile(pipeline))));
+    }
+    for (const { plan } of runs) plan.compiled = true;
   }
 
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
@@ -395,15 +433,16 @@ export class Runtime implements TensorRuntime {
       await this.#settle();
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
-    const staging = this.#guard(`read-back buffer of ${bytes} bytes`, () =>
-      this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
+    const staging = this.#guard(
+      () => `read-back buffer of ${bytes} bytes`,
+      () => this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
     );
     this.memory.hold(bytes);
     try {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
           if (tensor.bytes)
-            encoder.copyBufferToBuffer(blocks[i].buffer, 0, staging, offsets[i], tensor.bytes);
+            encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
         });
       });
       try {
@@ -468,11 +507,6 @@ export class Runtime implements TensorRuntime {
   }
 }
 
-/** Every tensor in a value: itself, or in arrays, maps and plain objects. */
-function* tensorsIn(value: unknown): Generator<Tensor> {
-  if (value instanceof Tensor) yield value;
-  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
-  else if (value instanceof Map) for (const item of value.values()) yield* tensorsIn(item);
-  else if (value && Object.getPrototypeOf(value) === Object.prototype)
-    for (const item of Object.values(value)) yield* tensorsIn(item);
-}
+/** The outputs of a plan by their names. */
+const byName = ({ outputs }: ReadyPlan, tensors: readonly Tensor[]): Record<string, Tensor> =>
+  Object.fromEntries(outputs.map(({ name }, i) => [name, tensors[i]]));

@@ -1,17 +1,30 @@
 /** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
 import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
+import { boundBytes, type Place } from './host-tables.ts';
 import type { Block, Label, Memory } from './memory.ts';
+import type { Asked, HostValues, KernelPlan } from './plan-cache.ts';
+import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 export interface KernelOptions {
   params?: Params;
   /** Integer inputs that the plan reads. */
-  host?: Readonly<Record<string, { data: Int32Array; shape: Shape }>>;
+  host?: Readonly<Record<string, HostValues>>;
   /** Outputs of a backward kernel that are wanted; all when absent. */
   wanted?: readonly string[];
   /** What the outputs' bytes are for. */
   label?: Label;
+  /** Tensors of their shapes that outputs are written to in place of new ones, where the plan reads none of them. */
+  into?: Readonly<Record<string, Tensor | undefined>>;
+  /** Those of them that are added to: outputs that the kernel `adds`. */
+  add?: readonly string[];
+}
+
+/** A tensor for a gradient: it is written there, or added to the one that is there. */
+export interface GradientPlace {
+  tensor: Tensor;
+  add: boolean;
 }
 
 /** What operations ask of the runtime of a tensor; see Runtime, which is it. */
@@ -30,6 +43,15 @@ export interface TensorRuntime {
     inputs: Readonly<Record<string, Tensor | undefined>>,
     options?: KernelOptions,
   ): Record<string, Tensor>;
+  /** The plan of a kernel, kept or made: see PlanCache.find. */
+  plan(asked: Asked): KernelPlan;
+  /** Records it on what it was asked for: see Runtime.execute. */
+  execute(
+    plan: ReadyPlan,
+    given: readonly unknown[],
+    label: Label,
+    into?: readonly (Tensor | undefined)[],
+  ): Tensor[];
 }
 
 /** Keeps the operations that run while it is `Runtime.tape`; the tape of src/ops is one. */
@@ -48,17 +70,48 @@ export interface Node {
   /**
    * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
    * The tape adds to the returned tensors in place, so each is a new one, and no two share memory; a view of a given
-   * gradient is fine.
+   * gradient is fine, and so is the tensor in `places` where that was used.
    */
-  backward(grads: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[];
+  backward(
+    grads: readonly (Tensor | undefined)[],
+    places: readonly (GradientPlace | undefined)[],
+  ): readonly (Tensor | undefined)[];
   /** Tensors that only this node still needs once its backward has run. */
   saved: readonly Tensor[];
 }
 
-/** A block shared by a tensor and its views; goes back to the pool with the last of them. */
+/** Memory shared by a tensor and its views, from a byte of a block on. */
 export interface Storage {
   readonly block: Block;
+  readonly offset: number;
   references: number;
+  /** Called when the last of them is released. */
+  free(): void;
+}
+
+/** All of a block, which goes back to the pool. */
+export class BlockStorage implements Storage {
+  readonly block: Block;
+  readonly offset = 0;
+  references = 0;
+  readonly #memory: Memory;
+
+  constructor(memory: Memory, block: Block) {
+    this.#memory = memory;
+    this.block = block;
+  }
+
+  free(): void {
+    this.#memory.give(this.block);
+  }
+}
+
+/** Where the gradient of a parameter belongs, so that what all gradients go through need not look for each of them. */
+export interface GradientHome {
+  /** That place as a tensor, for a kernel to write; once between two clearings, and not where a gradient is already. */
+  claim(): Tensor | undefined;
+  /** Parameters that lie in a row as one: each has the gradient of its elements, the tensor itself none. */
+  readonly parts?: readonly Tensor[];
 }
 
 /**
@@ -73,15 +126,23 @@ export class Tensor {
   grad: Tensor | undefined;
   /** Part of the graph: the tape records operations on it. */
   requiresGrad = false;
+  /** Out of all scopes: see Runtime.keep. */
+  kept = false;
+  /** Of a parameter alone. */
+  home: GradientHome | undefined;
   readonly #storage: Storage;
+  /** Bytes from the storage's first. */
+  readonly #offset: number;
+  #part: Place | undefined | null = null;
   #released = false;
 
   /** For the runtime's use; see Runtime.upload, Runtime.empty, Runtime.wrap. */
-  constructor(runtime: TensorRuntime, shape: Shape, dtype: DType, storage: Storage) {
+  constructor(runtime: TensorRuntime, shape: Shape, dtype: DType, storage: Storage, offset = 0) {
     this.runtime = runtime;
     this.shape = shape;
     this.dtype = dtype;
     this.#storage = storage;
+    this.#offset = offset;
     storage.references++;
   }
 
@@ -104,19 +165,45 @@ export class Tensor {
   }
 
   /**
-   * The GPU buffer that holds the elements from byte 0, without a copy. It stays Spanwise's: it is valid until the
+   * The GPU buffer that holds the elements from byte `offset`, without a copy. It stays Spanwise's: it is valid until the
    * tensor is released, and must not be destroyed. Call `runtime.flush()` before using it elsewhere.
    */
   get buffer(): GPUBuffer {
     return this.block.buffer;
   }
 
+  /** Where the elements begin in `buffer`, in bytes: 0 but for parameters, their gradients and slices. */
+  get offset(): number {
+    return this.#storage.offset + this.#offset;
+  }
+
+  /** What of its block it is, where that is not all that was asked of the block: others may lie beside it. */
+  get part(): Place | undefined {
+    if (this.#part === null) {
+      const { block, offset, bytes } = this;
+      const whole = offset === 0 && block.charge?.bytes === bytes;
+      this.#part = whole ? undefined : { offset, size: Math.min(boundBytes(bytes), block.size - offset) };
+    }
+    return this.#part;
+  }
+
   /** The same elements under another shape, sharing memory. Not recorded on the tape: see ops `reshape`. */
   view(shape: Shape): Tensor {
     if (sizeOf(shape) !== this.size)
       throw new SpanwiseError(`view: [${this.shape}] has ${this.size} elements, [${shape}] ${sizeOf(shape)}`);
+    return this.slice(0, shape);
+  }
+
+  /**
+   * The elements from `first` on, under a shape, sharing memory. A kernel takes it where its first byte lies on a multiple
+   * of the device's `minStorageBufferOffsetAlignment`.
+   */
+  slice(first: number, shape: Shape): Tensor {
+    if (first + sizeOf(shape) > this.size)
+      throw new SpanwiseError(`slice: [${this.shape}] has no [${shape}] from element ${first} on`);
     void this.block;
-    return this.runtime.track(new Tensor(this.runtime, shape, this.dtype, this.#storage));
+    const offset = this.#offset + 4 * first;
+    return this.runtime.track(new Tensor(this.runtime, shape, this.dtype, this.#storage, offset));
   }
 
   /** Copies the elements to the host: flushes and waits. */
@@ -128,6 +215,6 @@ export class Tensor {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    if (--this.#storage.references === 0) this.runtime.memory.give(this.#storage.block);
+    if (--this.#storage.references === 0) this.#storage.free();
   }
 }

@@ -1,7 +1,7 @@
 /** Answers of the autotuner: their file format, and what makes them valid on a device. Browser-safe. */
 import { InputError } from '../../kernels/errors.ts';
 import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
-import { shapeClass, type MatmulShape } from '../../kernels/shared/matmul.ts';
+import { shapeClass, type MatmulShape } from '../../kernels/shared/matmul-variant.ts';
 import { version } from '../../package.json';
 import { isObject, parseObject } from '../io/json.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';

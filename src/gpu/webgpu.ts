@@ -9,3 +9,9 @@ export type GPUAdapterInfo = typeof globalThis extends { GPUAdapterInfo: { proto
   ? Type
   : object;
 export type GPUBuffer = typeof globalThis extends { GPUBuffer: { prototype: infer Type } } ? Type : object;
+export type GPUComputePipeline = typeof globalThis extends { GPUComputePipeline: { prototype: infer Type } }
+  ? Type
+  : object;
+export type GPUBindGroupLayout = typeof globalThis extends { GPUBindGroupLayout: { prototype: infer Type } }
+  ? Type
+  : object;

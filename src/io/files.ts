@@ -19,15 +19,18 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
+import { LOOKED_AT } from './look-alikes.ts';
 import {
   decodeTensor,
   headerLength,
   lengthBytes,
   parseHeader,
+  selected,
   serializeSafetensorsPieces,
   type HostTensor,
   type NamedTensors,
   type Safetensors,
+  type Select,
 } from './safetensors.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -95,9 +98,10 @@ function readRange(file: number, begin: number, end: number, path: string): Uint
 /**
  * Reads a safetensors file tensor by tensor, so that only the largest tensor, not the file, is bounded by what one buffer
  * can hold. The caller owns the tensors. Conversions are those of `parseSafetensors`.
+ * @param select the tensors to read, all when absent: the others' dtypes do not matter
  * @throws InputError naming `path` when it cannot be opened, is no regular file, or breaks the format.
  */
-export function readSafetensorsFile(path: string): Safetensors {
+export function readSafetensorsFile(path: string, select?: Select): Safetensors {
   let file: number | undefined;
   try {
     file = openSync(path, 'r');
@@ -106,10 +110,10 @@ export function readSafetensorsFile(path: string): Safetensors {
     if (!stats.isFile()) throw new InputError(`${path}: not a regular file`);
     const { size } = stats;
     const headerEnd =
-      lengthBytes + headerLength(readRange(file, 0, Math.min(lengthBytes, size), path), size, path);
+      lengthBytes + headerLength(readRange(file, 0, Math.min(LOOKED_AT, size), path), size, path);
     const { entries, metadata } = parseHeader(readRange(file, lengthBytes, headerEnd, path), size, path);
     const tensors = new Map<string, HostTensor>();
-    for (const entry of entries)
+    for (const entry of selected(entries, select))
       tensors.set(entry.name, decodeTensor(entry, readRange(file, entry.begin, entry.end, path), path));
     return { tensors, metadata };
   } catch (error) {

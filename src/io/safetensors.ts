@@ -2,6 +2,7 @@
 // Browser-safe; src/io/files.ts reads and writes files of any size with the same pieces. Typed-array views assume a
 // little-endian host, as every host of WebGPU is.
 import { InputError } from '../../kernels/errors.ts';
+import { refuseLookAlikes } from './look-alikes.ts';
 
 /** A tensor in host memory, row-major; a scalar has shape []. `data` is a Float32Array exactly when dtype is 'f32'. */
 export interface HostTensor {
@@ -18,11 +19,16 @@ export interface Safetensors {
 
 const bytesPerElement = { F32: 4, I32: 4, I64: 8, F16: 2, BF16: 2 } as const;
 type StoredDtype = keyof typeof bytesPerElement;
+const isStored = (dtype: string): dtype is StoredDtype => Object.hasOwn(bytesPerElement, dtype);
+
+/** Which tensors of a file to read, out of all their names. */
+export type Select = (names: readonly string[]) => ReadonlySet<string>;
 
 /** Where one tensor lies: bytes `begin`..`end` (exclusive) counted from the start of the file. */
 export interface TensorEntry {
   name: string;
-  dtype: StoredDtype;
+  /** As the file says it; what is not supported is refused when it is decoded. */
+  dtype: string;
   shape: number[];
   begin: number;
   end: number;
@@ -46,25 +52,36 @@ function quote(value: unknown): string {
  * to i32 (a value out of range is an error), F16 and BF16 are widened to f32 exactly; other dtypes are refused.
  * Ownership: F32 and I32 tensors that lie 4-byte aligned in memory are views of `bytes` (no copy), so the caller must
  * not change or reuse `bytes` while they are in use; all others are copies.
+ * @param select the tensors to read, all when absent: the others' dtypes do not matter
  * @throws InputError for every file that breaks the format, naming `what`, the tensor and the fault.
  */
-export function parseSafetensors(bytes: Uint8Array, what: string): Safetensors {
+export function parseSafetensors(bytes: Uint8Array, what: string, select?: Select): Safetensors {
   const headerEnd = lengthBytes + headerLength(bytes, bytes.length, what);
   const { entries, metadata } = parseHeader(bytes.subarray(lengthBytes, headerEnd), bytes.length, what);
   const tensors = new Map<string, HostTensor>();
-  for (const entry of entries)
+  for (const entry of selected(entries, select))
     tensors.set(entry.name, decodeTensor(entry, bytes.subarray(entry.begin, entry.end), what));
   return { tensors, metadata };
 }
 
+/** The entries of the tensors that are to be read. */
+export function selected(
+  entries: readonly TensorEntry[],
+  select: Select | undefined,
+): readonly TensorEntry[] {
+  const names = select?.(entries.map(({ name }) => name));
+  return names ? entries.filter(({ name }) => names.has(name)) : entries;
+}
+
 /**
  * The length in bytes of the JSON header of a file of `fileBytes` bytes, of which `start` holds the first 8 or more.
- * @throws InputError when the file is too short for it, or the header exceeds 100 MB.
+ * @throws InputError when the file is too short for it, is of another format by its `start`, or the header exceeds 100 MB.
  */
 export function headerLength(start: Uint8Array, fileBytes: number, what: string): number {
   if (fileBytes < lengthBytes)
     throw new InputError(`${what}: ${fileBytes} bytes are too short for a safetensors file`);
   const length = Number(new DataView(start.buffer, start.byteOffset, lengthBytes).getBigUint64(0, true));
+  if (length > fileBytes - lengthBytes) refuseLookAlikes(start, what);
   if (length > fileBytes - lengthBytes)
     throw new InputError(`${what}: a header of ${length} bytes goes beyond the file's ${fileBytes} bytes`);
   if (length > maxHeaderBytes)
@@ -174,10 +191,7 @@ function checkEntry(
   if (!isObject(value)) return fail('its header entry is not an object');
   const { dtype, shape, data_offsets: offsets } = value;
   if (dtype === undefined) return fail('no dtype');
-  if (typeof dtype !== 'string' || !Object.hasOwn(bytesPerElement, dtype))
-    return fail(
-      `dtype ${quote(dtype)} is not supported (${Object.keys(bytesPerElement).join(', ')} are); convert it`,
-    );
+  if (typeof dtype !== 'string') return fail(notSupported(dtype));
   if (shape === undefined) return fail('no shape');
   if (!isCounts(shape)) return fail(`shape ${quote(shape)} is not a list of non-negative integers`);
   if (offsets === undefined) return fail('no data_offsets');
@@ -187,22 +201,26 @@ function checkEntry(
   if (begin > end) return fail(`data_offsets ${quote(offsets)} end before they begin`);
   if (dataStart + end > fileBytes)
     return fail(`data_offsets ${quote(offsets)} go beyond the ${fileBytes - dataStart} bytes of data`);
-  let bytes: number = bytesPerElement[dtype as StoredDtype];
+  let bytes: number = isStored(dtype) ? bytesPerElement[dtype] : 0;
   for (const dim of shape) {
     bytes *= dim;
     if (!Number.isSafeInteger(bytes)) return fail(`shape ${quote(shape)} is too large`);
   }
-  if (end - begin !== bytes)
+  if (isStored(dtype) && end - begin !== bytes)
     return fail(`shape ${quote(shape)} of ${dtype} takes ${bytes} bytes, data_offsets hold ${end - begin}`);
-  return { name, dtype: dtype as StoredDtype, shape, begin: dataStart + begin, end: dataStart + end };
+  return { name, dtype, shape, begin: dataStart + begin, end: dataStart + end };
 }
+
+const notSupported = (dtype: unknown): string =>
+  `dtype ${quote(dtype)} is not supported (${Object.keys(bytesPerElement).join(', ')} are); convert it`;
 
 /**
  * One tensor from its own bytes (`entry.end - entry.begin` of them), converted and aliased as `parseSafetensors` says.
- * @throws InputError for an I64 value outside int32, naming tensor and element.
+ * @throws InputError for a dtype that is not supported, and an I64 value outside int32, naming tensor and element.
  */
 export function decodeTensor(entry: TensorEntry, bytes: Uint8Array, what: string): HostTensor {
   const { shape, dtype } = entry;
+  if (!isStored(dtype)) throw new InputError(`${what}: tensor ${quote(entry.name)}: ${notSupported(dtype)}`);
   // A format that allows a 2-byte tensor before a 4-byte one allows unaligned data: copied to a buffer of its own.
   // (Not `bytes.slice()`: for a Node Buffer that is a view.)
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);

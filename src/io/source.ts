@@ -1,43 +1,76 @@
 /** Files by name, from anywhere: a folder, a URL, a list of files, a map. */
 import { InputError } from '../../kernels/errors.ts';
-import { parseSafetensors, type HostTensor, type Safetensors } from './safetensors.ts';
+import { refusePointer } from './look-alikes.ts';
+import { parseSafetensors, type HostTensor, type Safetensors, type Select } from './safetensors.ts';
 
-/** The bytes of a file: undefined, or a rejection, where there is none of that name. */
+/** The bytes of a file: undefined, or a rejection that says so (see `isAbsent`), where there is none of that name. */
 export type Source = ((name: string) => Promise<Uint8Array | undefined>) & {
-  /** Reads tensors one by one: files that no single buffer holds. */
-  tensors?(name: string): Safetensors;
+  /** Reads tensors one by one: files that no single buffer holds. Undefined where there is none of that name. */
+  tensors?(name: string, select?: Select): Safetensors | undefined;
+  /** Whether there is a file of that name, without reading it. */
+  has?(name: string): boolean;
 };
 
-/** What a source gives for a file that may be absent. Errors: InputErrors of the source's own, such as a missing permission. */
-export const ifAny = (bytes: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> =>
-  bytes.catch((error: unknown) => {
-    if (error instanceof InputError) throw error;
-    return undefined;
-  });
+/** Whether an error says that a file is not there: Node's ENOENT, a browser's NotFoundError, the `status` 404 of HTTP. */
+function isAbsent(error: unknown): boolean {
+  const { code, name, status } = Object(error) as Partial<Record<'code' | 'name' | 'status', unknown>>;
+  return code === 'ENOENT' || name === 'NotFoundError' || status === 404;
+}
 
 /**
- * A file's bytes.
+ * A file's bytes; undefined where there is none.
  * @param path names it in errors
- * @throws InputError where there is none, with what the source says of it
+ * @throws InputError with what the source says, where it rejects for another reason than that there is none
  */
-export async function needed(source: Source, name: string, path: string): Promise<Uint8Array> {
-  let bytes: Uint8Array | undefined;
+export async function ifAny(source: Source, name: string, path: string): Promise<Uint8Array | undefined> {
   try {
-    bytes = await source(name);
+    return await source(name);
   } catch (error) {
     if (error instanceof InputError) throw error;
-    throw new InputError(`${path}: ${(error as Error).message}`, { cause: error });
+    if (isAbsent(error)) return undefined;
+    const said = error instanceof Error ? error.message : String(error);
+    throw new InputError(`${path}: cannot be read: ${said}`, { cause: error });
   }
+}
+
+/** A file's bytes. Errors: as `ifAny`, and InputError where there is none. */
+export async function needed(source: Source, name: string, path: string): Promise<Uint8Array> {
+  const bytes = await ifAny(source, name, path);
   if (!bytes) throw new InputError(`${path}: no such file`);
   return bytes;
 }
 
-/** The tensors of a safetensors file. Errors: as `needed`, and InputError naming `path` where it breaks the format. */
+/** A file that may be absent. Errors: as `ifAny`, and InputError for a Git LFS pointer in its place. */
+export async function fileOf(source: Source, name: string, path: string): Promise<Uint8Array | undefined> {
+  const bytes = await ifAny(source, name, path);
+  if (bytes) refusePointer(bytes, path);
+  return bytes;
+}
+
+/** The tensors of a safetensors file; undefined where there is none. Errors: InputError where it breaks the format. */
+export async function tensorsIfAny(
+  source: Source,
+  name: string,
+  path: string,
+  select?: Select,
+): Promise<ReadonlyMap<string, HostTensor> | undefined> {
+  if (source.tensors) return source.tensors(name, select)?.tensors;
+  const bytes = await fileOf(source, name, path);
+  return bytes && parseSafetensors(bytes, path, select).tensors;
+}
+
+/** The same of a file that must be there. */
 export async function tensorsOf(
   source: Source,
   name: string,
   path: string,
-): Promise<Map<string, HostTensor>> {
-  if (source.tensors) return source.tensors(name).tensors;
-  return parseSafetensors(await needed(source, name, path), path).tensors;
+  select?: Select,
+): Promise<ReadonlyMap<string, HostTensor>> {
+  const tensors = await tensorsIfAny(source, name, path, select);
+  if (!tensors) throw new InputError(`${path}: no such file`);
+  return tensors;
 }
+
+/** Whether a source has a file of that name. Errors: as `ifAny`. */
+export const hasFile = async (source: Source, name: string, path: string): Promise<boolean> =>
+  source.has ? source.has(name) : (await ifAny(source, name, path)) !== undefined;

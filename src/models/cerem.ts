@@ -127,13 +127,10 @@ class AttentionBranch {
   }
 
   forward(x: Tensor, lengths: Int32Array): Tensor {
-    const { query, key, value, output } = this.#projections;
     return x.runtime.tidy(() => {
-      const mixed = attention(query.forward(x), key.forward(x), value.forward(x), {
-        heads: this.#heads,
-        lengths: hostInts(lengths),
-      });
-      return this.#norm.forward(output.forward(mixed), x);
+      const [query, key, value] = this.#projections.forward(x);
+      const mixed = attention(query, key, value, { heads: this.#heads, lengths: hostInts(lengths) });
+      return this.#norm.forward(this.#projections.output.forward(mixed), x);
     });
   }
 }
@@ -188,6 +185,7 @@ export class Cerem {
       start: new Linear(parameters.in('start'), 'pointer', size, 1),
       end: new Linear(parameters.in('end'), 'pointer', size, 1),
     };
+    parameters.place();
   }
 
   /**

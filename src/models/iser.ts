@@ -10,6 +10,7 @@ import type { Parameters } from '../nn/parameters.ts';
 import { add, attention, concat, contextAttention, hostInts, reshape } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { parseWordRule, type WordRule } from './word-rule.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import {
   gatherRanges,
@@ -23,15 +24,8 @@ import {
 import { parseSymmetric } from './symmetric.ts';
 import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
-export const spanContexts = ['sea', 'gru', 'cls'] as const;
-export const relationContexts = [
-  'local',
-  'local-attention',
-  'local-bert',
-  'cls',
-  'global-bert',
-  'global',
-] as const;
+const spanContexts = ['sea', 'gru', 'cls'] as const;
+const relationContexts = ['local', 'local-attention', 'local-bert', 'cls', 'global-bert', 'global'] as const;
 
 export interface IserConfig {
   encoder: BertConfig;
@@ -50,6 +44,8 @@ export interface IserConfig {
   spanContext: (typeof spanContexts)[number];
   /** What stands for the sentence of a pair: the paper's Tables 5 and 6. */
   relationContext: (typeof relationContexts)[number];
+  /** How plain text is parted; absent: `basicWords`. */
+  words?: WordRule;
 }
 
 /** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
@@ -69,6 +65,7 @@ export function parseIserConfig(json: Json, what: string): IserConfig {
     fusion: fields.boolean('fusion', true),
     spanContext: fields.oneOf('spanContext', spanContexts, 'sea'),
     relationContext: fields.oneOf('relationContext', relationContexts, 'local'),
+    ...(fields.has('words') && { words: parseWordRule(fields) }),
   };
   fields.rejectUnknown();
   const { hiddenSize } = config.encoder;
@@ -189,6 +186,7 @@ export class Iser {
     this.#spanContext = spanContext === 'cls' ? undefined : new SpanContext(parameters.in('sea'), d, heads);
     this.#entityHead = new Linear(parameters, 'entity_head', 2 * d + dw, entityTypes.length + 1);
     this.#relationHead = new Linear(parameters, 'relation_head', 3 * d + 2 * dw, relationTypes.length);
+    parameters.place();
   }
 
   /** Word pieces → BERT → words in two roles, X_e and X_r (eq. 1, 2): the states of a model without fusion. */

@@ -5,6 +5,7 @@
 import { InputError } from '../../kernels/errors.ts';
 import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { parseWordRule, type WordRule } from './word-rule.ts';
 
 export const stages = ['entities', 'relations'] as const;
 const visibilities = ['invisible', 'visible', 'full'] as const;
@@ -35,6 +36,8 @@ export interface LaiConfig {
   maxCandidates: number;
   relationThreshold: number;
   markers: { start: string; end: string; subjectStart: string; subjectEnd: string };
+  /** How plain text is parted; absent: `basicWords`. */
+  words?: WordRule;
 }
 
 /** What a token is to the others. */
@@ -93,6 +96,7 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
       subjectStart: markers.text('subjectStart', '[unused3]'),
       subjectEnd: markers.text('subjectEnd', '[unused4]'),
     },
+    ...(fields.has('words') && { words: parseWordRule(fields) }),
   };
   for (const each of [fields, markers]) each.rejectUnknown();
   const { stage, relationTypes, symmetric, views } = config;

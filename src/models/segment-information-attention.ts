@@ -5,13 +5,11 @@
  */
 import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { LayerNorm, Linear } from '../nn/modules.ts';
+import { LayerNorm, Linear, Linears } from '../nn/modules.ts';
 import type { Init, Parameters } from '../nn/parameters.ts';
 import {
   add,
-  concat,
   hostInts,
-  linear,
   reshape,
   segmentAttention,
   softmax,
@@ -64,29 +62,22 @@ export class Projections {
   readonly key: Linear;
   readonly value: Linear;
   readonly output: Linear;
+  readonly #inputs: Linears | undefined;
 
-  constructor(parameters: Parameters, size: number, inner: number) {
+  /** @param apart the three are joined with those of other attentions, not with one another */
+  constructor(parameters: Parameters, size: number, inner: number, apart = false) {
     this.query = new Linear(parameters, 'query', size, inner);
     this.key = new Linear(parameters, 'key', size, inner);
     this.value = new Linear(parameters, 'value', size, inner);
     this.output = new Linear(parameters, 'output', inner, size);
+    if (!apart) this.#inputs = new Linears(parameters, [this.query, this.key, this.value]);
+  }
+
+  /** Queries, keys and values of x. */
+  forward(x: Tensor): Tensor[] {
+    return this.#inputs?.forward(x) ?? [this.query, this.key, this.value].map((part) => part.forward(x));
   }
 }
-
-/** Tensors of one shape [n, ...] below one another: [S·n, ...]. */
-function stackRows(tensors: readonly Tensor[]): Tensor {
-  const [rows, ...rest] = tensors[0].shape;
-  return reshape(concat(...tensors.map((x) => reshape(x, [x.size]))), [tensors.length * rows, ...rest]);
-}
-
-/**
- * Several projections of x [B, L, d] side by side, [B, L, S·D]: one product with the weights stacked. They are
- * smaller than what they give for any batch of more tokens than d.
- */
-const project = (x: Tensor, projections: readonly Linear[]): Tensor =>
-  x.runtime.tidy(() =>
-    linear(x, stackRows(projections.map((p) => p.weight)), stackRows(projections.map((p) => p.bias))),
-  );
 
 /** The two forms behind the module. */
 interface Form {
@@ -97,6 +88,8 @@ interface Form {
 class PerScale implements Form {
   readonly #config: SegmentAttentionConfig;
   readonly #attentions: Projections[];
+  /** Queries, keys and values of all scales. */
+  readonly #inputs: readonly Linears[];
   readonly #norms: LayerNorm[];
   readonly #mix: Tensor;
 
@@ -104,21 +97,24 @@ class PerScale implements Form {
     const { scales, heads, headSize } = config;
     this.#config = config;
     const at = scales.map((_, i) => parameters.in(`scales.${i}`));
-    this.#attentions = at.map((own) => new Projections(own.in('attention'), size, heads * headSize));
+    this.#attentions = at.map((own) => new Projections(own.in('attention'), size, heads * headSize, true));
+    this.#inputs = (['query', 'key', 'value'] as const).map(
+      (part) =>
+        new Linears(
+          parameters,
+          this.#attentions.map((attention) => attention[part]),
+        ),
+    );
     this.#norms = at.map((own) => new LayerNorm(own, 'norm', size, NORM_EPS));
     this.#mix = takeMix(parameters, 1 + scales.length, mixInit);
   }
 
   forward(x: Tensor, lengths: HostInts): Tensor {
     const { scales, heads, headSize } = this.#config;
-    const of = (part: 'query' | 'key' | 'value') =>
-      project(
-        x,
-        this.#attentions.map((attention) => attention[part]),
-      );
-    const attended = x.runtime.tidy(() =>
-      segmentAttention(of('query'), of('key'), of('value'), { heads, scales, lengths }),
-    );
+    const attended = x.runtime.tidy(() => {
+      const [queries, keys, values] = this.#inputs.map((inputs) => inputs.forwardSideBySide(x));
+      return segmentAttention(queries, keys, values, { heads, scales, lengths });
+    });
     const outputs = split(
       attended,
       scales.map(() => heads * headSize),
@@ -165,11 +161,11 @@ class Shared implements Form {
 
   forward(x: Tensor, lengths: HostInts): Tensor {
     const { heads, scales } = this.#config;
-    const { query, key, value, output } = this.#attention;
+    const [query, key, value] = this.#attention.forward(x);
     const [own, weights] = this.#weights(x);
     const options = { heads, scales, lengths, weights };
-    const mixed = segmentAttention(query.forward(x), key.forward(x), value.forward(x), options);
-    return add(weightedSum(own, [x]), this.#norm.forward(output.forward(mixed), x));
+    const mixed = segmentAttention(query, key, value, options);
+    return add(weightedSum(own, [x]), this.#norm.forward(this.#attention.output.forward(mixed), x));
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { InputError } from '../../kernels/errors.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { LayerNorm, Linear, MultiHeadAttention } from '../nn/modules.ts';
+import { LayerNorm, Linear, Linears, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import {
   concat,
@@ -16,6 +16,7 @@ import {
 } from '../ops/index.ts';
 import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { parseWordRule, type WordRule } from './word-rule.ts';
 import {
   parseSegmentAttention,
   SegmentInformationAttention,
@@ -43,6 +44,8 @@ export interface StsnConfig {
   interaction: (typeof interactions)[number];
   /** False: no label states, no layers; the paper's Table 4. */
   label: boolean;
+  /** How plain text is parted; absent: `basicWords`. */
+  words?: WordRule;
   /** Segment Information Attention over the word vectors (the CEREM paper's Table 5); absent: none. */
   segmentAttention?: SegmentAttentionConfig;
 }
@@ -65,6 +68,7 @@ export function parseStsnConfig(json: Json, what: string): StsnConfig {
     relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
     interaction: fields.oneOf('interaction', interactions, 'both'),
     label: fields.boolean('label', true),
+    ...(fields.has('words') && { words: parseWordRule(fields) }),
     ...(fields.has('segmentAttention') && {
       segmentAttention: parsePlugIn(fields.object('segmentAttention'), `${what}: segmentAttention`),
     }),
@@ -156,9 +160,8 @@ export class Stsn {
   readonly parameters: Parameters;
   readonly encoder: Bert;
   readonly #segments: SegmentInformationAttention | undefined;
-  readonly #labelProjection: Linear | undefined;
-  readonly #entityProjection: Linear;
-  readonly #relationProjection: Linear;
+  /** To the label states, if there are any, the entity states and the relation states. */
+  readonly #projections: Linears;
   readonly #layers: Layer[];
   readonly #tagHead: Linear | undefined;
   readonly #widths: Tensor;
@@ -181,9 +184,11 @@ export class Stsn {
         // The mean of the words and of what each scale makes of them.
         { constant: 1 / (1 + segmentAttention.scales.length) },
       );
-    this.#labelProjection = config.label ? new Linear(parameters, 'label_proj', d, d) : undefined;
-    this.#entityProjection = new Linear(parameters, 'entity_proj', d, d);
-    this.#relationProjection = new Linear(parameters, 'relation_proj', d, d);
+    const roles = [...(config.label ? ['label'] : []), 'entity', 'relation'];
+    this.#projections = new Linears(
+      parameters,
+      roles.map((role) => new Linear(parameters, `${role}_proj`, d, d)),
+    );
     this.#layers = Array.from(
       { length: config.label ? config.layers : 0 },
       (_, i) => new Layer(parameters.in(`layers.${i}`), d, config.heads, config.interaction),
@@ -194,17 +199,19 @@ export class Stsn {
       .take('weight', [config.maxSpanWidth, config.widthEmbeddingSize], { normal: 0.02 });
     this.#spanHead = new Linear(parameters, 'span_head', span, config.entityTypes.length + 1);
     this.#relationHead = new Linear(parameters, 'relation_head', 2 * span + d, config.relationTypes.length);
+    parameters.place();
   }
 
   /** One vector a word in its three roles, after N layers. */
   states(batch: WordBatch, regularisation?: Regularisation): States {
     return this.parameters.runtime.tidy(() => {
       const words = this.#words(batch, regularisation);
-      let states: States = {
-        label: this.#labelProjection?.forward(words),
-        entity: this.#entityProjection.forward(words),
-        relation: this.#relationProjection.forward(words),
-      };
+      const [relation, entity, label] = this.#projections.forward(words).reverse() as [
+        Tensor,
+        Tensor,
+        Tensor?,
+      ];
+      let states: States = { label, entity, relation };
       const lengths = hostInts(batch.wordLengths);
       for (const layer of this.#layers) states = layer.forward(states, lengths);
       return states;

@@ -3,12 +3,15 @@ import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import {
   attention,
+  concat,
   embedding,
   gru,
   hostInts,
   layerNorm,
   linear,
   lstm,
+  reshape,
+  split,
   visibilityAttention,
   type HostInts,
 } from '../ops/index.ts';
@@ -34,6 +37,49 @@ export class Linear {
   forward(x: Tensor, activation: Activation = 'none'): Tensor {
     return linear(x, this.weight, this.bias, activation);
   }
+}
+
+/** Several linear layers of one input, in one product where their parameters can lie in a row. */
+export class Linears {
+  readonly #layers: readonly Linear[];
+  readonly #joined: { weight: Tensor; bias: Tensor } | undefined;
+
+  /** @param layers none of them used yet */
+  constructor(parameters: Parameters, layers: readonly Linear[]) {
+    this.#layers = layers;
+    const bias = parameters.join(layers.map((layer) => layer.bias));
+    const weight = bias && parameters.join(layers.map((layer) => layer.weight));
+    if (weight) this.#joined = { weight, bias };
+  }
+
+  /** y of all layers side by side, [..., Σ out]. */
+  forwardSideBySide(x: Tensor): Tensor {
+    return x.runtime.tidy(() => {
+      const { weight, bias } = this.#joined ?? {
+        weight: stackRows(this.#layers.map((layer) => layer.weight)),
+        bias: stackRows(this.#layers.map((layer) => layer.bias)),
+      };
+      return linear(x, weight, bias);
+    });
+  }
+
+  /** y of each layer. */
+  forward(x: Tensor): Tensor[] {
+    if (!this.#joined) return this.#layers.map((layer) => layer.forward(x));
+    const all = this.forwardSideBySide(x);
+    const each = split(
+      all,
+      this.#layers.map(({ bias }) => bias.size),
+    );
+    all.release(); // each is a copy, and no backward reads it again
+    return each;
+  }
+}
+
+/** A copy of tensors of one shape [n, ...] below one another: [S·n, ...]. */
+function stackRows(tensors: readonly Tensor[]): Tensor {
+  const [rows, ...rest] = tensors[0].shape;
+  return reshape(concat(...tensors.map((x) => reshape(x, [x.size]))), [tensors.length * rows, ...rest]);
 }
 
 /** LayerNorm over the last axis: `name.weight` [d], `name.bias` [d]. */
@@ -85,6 +131,8 @@ export class MultiHeadAttention {
   readonly value: Linear;
   readonly output: Linear;
   readonly heads: number;
+  readonly #ofOne: Linears;
+  readonly #ofMemory: Linears;
 
   constructor(
     parameters: Parameters,
@@ -97,6 +145,8 @@ export class MultiHeadAttention {
     this.value = new Linear(parameters, names.value, size, size);
     this.output = new Linear(parameters, names.output, size, size);
     this.heads = heads;
+    this.#ofOne = new Linears(parameters, [this.query, this.key, this.value]);
+    this.#ofMemory = new Linears(parameters, [this.key, this.value]);
   }
 
   /**
@@ -106,11 +156,8 @@ export class MultiHeadAttention {
   forward(q: Tensor, memory: Tensor, lengths: HostInts, visibility?: Visibility): Tensor {
     return q.runtime.tidy(() => {
       const { heads } = this;
-      const [query, key, value] = [
-        this.query.forward(q),
-        this.key.forward(memory),
-        this.value.forward(memory),
-      ];
+      const [query, key, value] =
+        q === memory ? this.#ofOne.forward(q) : [this.query.forward(q), ...this.#ofMemory.forward(memory)];
       if (!visibility) return this.output.forward(attention(query, key, value, { heads, lengths }));
       const { sees } = visibility;
       const shape = q.shape.slice(0, 2);

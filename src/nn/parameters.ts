@@ -7,6 +7,7 @@ import { sizeOf, type Shape } from '../../kernels/plan.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
+import { Arena, type Slot } from './arena.ts';
 import { stream } from './random.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface Parameter {
   tensor: Tensor;
   /** Weight decay applies: everything but biases and norms. */
   decay: boolean;
+  /** Where it lies. */
+  slot: Slot;
 }
 
 export interface Source {
@@ -102,11 +105,19 @@ export class FileSource implements Source {
 export class Parameters {
   readonly all: Map<string, Parameter>;
   readonly runtime: Runtime;
+  readonly arena: Arena;
   readonly #source: Source;
   readonly #prefix: string;
 
-  constructor(runtime: Runtime, source: Source, all = new Map<string, Parameter>(), prefix = '') {
+  constructor(
+    runtime: Runtime,
+    source: Source,
+    all = new Map<string, Parameter>(),
+    prefix = '',
+    arena = new Arena(runtime),
+  ) {
     this.runtime = runtime;
+    this.arena = arena;
     this.all = all;
     this.#source = source;
     this.#prefix = prefix;
@@ -114,18 +125,31 @@ export class Parameters {
 
   /** The same parameters under a longer prefix: `in('layers.0')`. */
   in(name: string): Parameters {
-    return new Parameters(this.runtime, this.#source, this.all, `${this.#prefix}${name}.`);
+    return new Parameters(this.runtime, this.#source, this.all, `${this.#prefix}${name}.`, this.arena);
   }
 
-  /** One parameter; lives until `release`. Errors: a name asked for twice. */
+  /** One parameter, on the device once it is used; lives until `release`. Errors: a name asked for twice. */
   take(name: string, shape: Shape, init: Init, decay = true): Tensor {
     const full = this.#prefix + name;
     if (this.all.has(full)) throw new InputError(`parameter ${full} is defined twice`);
-    const values = this.#source.values(full, shape, init, this.all.size);
-    const tensor = this.runtime.keep(this.runtime.upload(values, shape, 'weights'));
-    tensor.requiresGrad = true;
-    this.all.set(full, { tensor, decay });
-    return tensor;
+    const slot = this.arena.add(this.#source.values(full, shape, init, this.all.size), shape, decay);
+    this.all.set(full, { tensor: slot.tensor, decay, slot });
+    return slot.tensor;
+  }
+
+  /**
+   * Parameters [n, ...] of this model that have not been used yet, below one another as one tensor [Σ n, ...] that shares
+   * their memory. Its gradient is theirs.
+   * @returns undefined where they cannot lie in a row: one of them has no multiple of 64 elements
+   */
+  join(tensors: readonly Tensor[]): Tensor | undefined {
+    const slots = new Map([...this.all.values()].map(({ tensor, slot }) => [tensor, slot]));
+    return this.arena.join(tensors.map((tensor) => slots.get(tensor) as Slot));
+  }
+
+  /** Puts all parameters on the device; without it that is done when the first of them is used. */
+  place(): void {
+    this.arena.place();
   }
 
   /** Clears all gradients. */
@@ -134,6 +158,7 @@ export class Parameters {
       tensor.grad?.release();
       tensor.grad = undefined;
     }
+    this.arena.clearGradients();
   }
 
   /** Number of trainable values. */
@@ -159,6 +184,7 @@ export class Parameters {
   release(): void {
     this.zeroGrad();
     for (const { tensor } of this.all.values()) tensor.release();
+    this.arena.release();
     this.all.clear();
   }
 }

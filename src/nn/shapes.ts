@@ -23,6 +23,14 @@ class ShapeRecorder extends Parameters {
     this.#shapes.set(this.#path + name, shape);
     return undefined as unknown as Tensor;
   }
+
+  override join(): undefined {
+    return undefined;
+  }
+
+  override place(): void {
+    // There is nothing.
+  }
 }
 
 /** Names and shapes of the parameters that `build` takes, in its order; what it builds cannot run. */

@@ -1,12 +1,11 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
-import { backwardRequest, visibleOutputs } from '../../kernels/backward-request.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
-import { Tensor, type TensorRuntime } from '../gpu/tensor.ts';
+import type { KernelPlan } from '../gpu/plan-cache.ts';
+import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
- * An integer input: host values and their shape. An operation has read them when it returns; under a tape its backward
- * reads them again, so they must not change before that.
+ * An integer input: host values and their shape. An operation has read them when it returns, and so has its backward.
  */
 export interface HostInts {
   data: Int32Array;
@@ -16,8 +15,9 @@ export interface HostInts {
 export type Inputs = Readonly<Record<string, Tensor | HostInts | undefined>>;
 
 /**
- * The kernel's outputs by name, without those saved for its backward kernel alone. Where a tape records and an input requires a gradient, the
- * backward kernel is recorded. Errors: such an input and no backward kernel, naming the op (nothing has run then).
+ * The kernel's outputs by name, without those saved for its backward kernel alone. Where a tape records and an input
+ * requires a gradient, the backward kernel is recorded. Errors: such an input and no backward kernel, naming the op
+ * (nothing has run then).
  */
 export function apply(
   runtime: TensorRuntime,
@@ -25,45 +25,92 @@ export function apply(
   inputs: Inputs,
   params: Params = {},
 ): Record<string, Tensor> {
-  const tensors: Record<string, Tensor> = {};
-  const host: Record<string, HostInts> = {};
-  for (const [name, value] of Object.entries(inputs))
-    if (value instanceof Tensor) tensors[name] = value;
-    else if (value) host[name] = value;
-  const tape = runtime.tape;
-  const differentiable = tape ? Object.entries(tensors).filter(([, tensor]) => tensor.requiresGrad) : [];
+  const names: string[] = [];
+  const given: (Tensor | HostInts)[] = [];
+  /** Places of the inputs that require a gradient. */
+  const differentiable: number[] = [];
+  const { tape } = runtime;
+  for (const name in inputs) {
+    const input = inputs[name];
+    if (!input) continue;
+    if (tape && input instanceof Tensor && input.requiresGrad) differentiable.push(names.length);
+    names.push(name);
+    given.push(input);
+  }
   if (differentiable.length > 0 && !kernel.backward)
     throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
-  const outputs = runtime.kernel(kernel, tensors, { params, host });
-  const visible = visibleOutputs(kernel, outputs);
-  const saved = Object.keys(outputs).filter((name) => !visible.includes(name));
-  const results = Object.fromEntries(visible.map((name) => [name, outputs[name]]));
-  if (!tape || differentiable.length === 0) {
-    for (const name of saved) outputs[name].release();
-    return results;
+  const plan = runtime.plan({ kernel, names, given, params });
+  const outputs = runtime.execute(plan.ready, given, 'activations');
+  const results: Record<string, Tensor> = {};
+  const recorded = tape && differentiable.length > 0;
+  for (let i = 0; i < outputs.length; i++)
+    if (plan.visible[i]) results[plan.ready.outputs[i].name] = outputs[i];
+    else if (!recorded) outputs[i].release();
+  if (recorded) tape.record(new KernelRun(runtime, plan, given, outputs, differentiable));
+  return results;
+}
+
+/** A run of a kernel on the tape. */
+class KernelRun implements Node {
+  readonly op: string;
+  readonly inputs: Tensor[] = [];
+  readonly outputs: Tensor[] = [];
+  readonly saved: Tensor[] = [];
+  readonly #runtime: TensorRuntime;
+  readonly #plan: KernelPlan;
+  readonly #given: readonly (Tensor | HostInts)[];
+  /** Saved ones too. */
+  readonly #all: readonly Tensor[];
+  readonly #differentiable: readonly number[];
+
+  constructor(
+    runtime: TensorRuntime,
+    plan: KernelPlan,
+    given: readonly (Tensor | HostInts)[],
+    outputs: readonly Tensor[],
+    differentiable: readonly number[],
+  ) {
+    this.op = plan.kernel.name;
+    this.#runtime = runtime;
+    this.#plan = plan;
+    this.#given = given;
+    this.#all = outputs;
+    this.#differentiable = differentiable;
+    for (const place of differentiable) this.inputs.push(given[place] as Tensor);
+    for (let i = 0; i < outputs.length; i++) (plan.visible[i] ? this.outputs : this.saved).push(outputs[i]);
   }
 
-  tape.record({
-    op: kernel.name,
-    inputs: differentiable.map(([, tensor]) => tensor),
-    outputs: visible.map((name) => outputs[name]),
-    saved: saved.map((name) => outputs[name]),
-    backward(grads) {
-      const zeros: Tensor[] = [];
-      const zerosLike = ({ size, shape }: Tensor): Tensor => {
-        zeros.push(runtime.upload(new Float32Array(size), shape, 'gradients'));
-        return zeros[zeros.length - 1];
-      };
-      const request = backwardRequest(
-        kernel,
-        { inputs: tensors, host, outputs, params },
-        (name) => grads[visible.indexOf(name)] ?? zerosLike(outputs[name]),
-        differentiable.map(([name]) => name),
-      );
-      const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });
-      for (const tensor of zeros) tensor.release();
-      return request.wanted.map((name) => gradients[name]);
-    },
-  });
-  return results;
+  backward(grads: readonly (Tensor | undefined)[], places: readonly (GradientPlace | undefined)[]): Tensor[] {
+    const runtime = this.#runtime;
+    const adds = this.#plan.kernel.backward?.adds;
+    const added: boolean[] = [];
+    for (let i = 0; i < places.length; i++) {
+      const name = this.#plan.names[this.#differentiable[i]];
+      added.push(places[i]?.add === true && adds?.includes(`grad_${name}`) === true);
+    }
+    const { plan, inputs, gradients } = this.#plan.backward(this.#differentiable, added);
+    const zeros: Tensor[] = [];
+    const given: (Tensor | HostInts | undefined)[] = [];
+    for (const input of inputs)
+      if (input?.from === 'gradients') {
+        const output = this.#all[input.at];
+        let grad = grads[this.outputs.indexOf(output)];
+        if (!grad) {
+          grad = runtime.upload(new Float32Array(output.size), output.shape, 'gradients');
+          zeros.push(grad);
+        }
+        given.push(grad);
+      } else given.push(input && (input.from === 'inputs' ? this.#given : this.#all)[input.at]);
+    const into: (Tensor | undefined)[] = [];
+    for (let i = 0; i < places.length; i++) {
+      const [place, at] = [places[i], gradients[i]];
+      // One buffer cannot be read and written in one dispatch, and places may share one.
+      if (place && (place.add ? added[i] : !plan.ready.read[at])) into[at] = place.tensor;
+    }
+    const made = runtime.execute(plan.ready, given, 'gradients', into);
+    for (const tensor of zeros) tensor.release();
+    const wanted: Tensor[] = [];
+    for (const at of gradients) wanted.push(made[at]);
+    return wanted;
+  }
 }

@@ -6,7 +6,7 @@
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { accumulate } from '../../kernels/elementwise.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import type { Node, Recorder, Tensor } from '../gpu/tensor.ts';
+import type { GradientPlace, Node, Recorder, Tensor } from '../gpu/tensor.ts';
 
 export class Tape implements Recorder {
   readonly #runtime: Runtime;
@@ -50,10 +50,14 @@ export class Tape implements Recorder {
       for (const node of this.#nodes.splice(0).reverse()) {
         const upstream = node.outputs.map((output) => grads.get(output));
         if (upstream.some((grad) => grad)) {
-          const inputGrads = node.backward(upstream);
+          const places = node.inputs.map((input, i) =>
+            node.inputs.indexOf(input) === i ? this.#place(grads, input) : undefined,
+          );
+          const inputGrads = node.backward(upstream, places);
           node.inputs.forEach((input, i) => {
-            const grad = inputGrads[i];
-            if (grad) this.#add(grads, input, grad);
+            const [grad, place] = [inputGrads[i], places[i]];
+            if (grad && !(place?.add && grad === place.tensor)) this.#add(grads, input, grad);
+            if (place && !place.add && grad !== place.tensor) place.tensor.release();
           });
           for (const grad of upstream) grad?.release();
         }
@@ -74,8 +78,26 @@ export class Tape implements Recorder {
     this.#made.clear();
   }
 
+  /** Where a kernel may write the gradient of an input, or add it. */
+  #place(grads: Map<Tensor, Tensor>, input: Tensor): GradientPlace | undefined {
+    const existing = this.#made.has(input) ? grads.get(input) : input.grad;
+    if (existing) return { tensor: existing, add: true };
+    const tensor = input.home?.claim();
+    return tensor && { tensor, add: false };
+  }
+
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
   #add(grads: Map<Tensor, Tensor>, input: Tensor, grad: Tensor): void {
+    const parts = input.home?.parts;
+    if (parts) {
+      let first = 0;
+      for (const part of parts) {
+        this.#add(grads, part, grad.slice(first, part.shape));
+        first += part.size;
+      }
+      grad.release();
+      return;
+    }
     const leaf = !this.#made.has(input);
     const existing = leaf ? input.grad : grads.get(input);
     if (existing) {

@@ -1,8 +1,10 @@
 /** AdamW (Loshchilov and Hutter 2019), as PyTorch computes it, on the device. */
 import { InputError } from '../../kernels/errors.ts';
+import type { AdamWRun } from '../../kernels/adamw.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
+import { aligned, type Chunk, type Slot } from '../nn/arena.ts';
 import type { Parameters } from '../nn/parameters.ts';
 
 export interface AdamWOptions {
@@ -14,16 +16,18 @@ export interface AdamWOptions {
   weightDecay?: number;
 }
 
-interface State {
+/** The moments of all parameters of a chunk. */
+interface Moments {
   m: Tensor;
   v: Tensor;
-  step: number;
 }
 
 export class AdamW {
   readonly #parameters: Parameters;
   readonly #options: Required<AdamWOptions>;
-  readonly #states = new Map<string, State>();
+  readonly #moments = new Map<Chunk, Moments>();
+  /** Steps of each parameter that has had one. */
+  readonly #steps = new Map<Slot, number>();
 
   constructor(parameters: Parameters, options: AdamWOptions) {
     this.#parameters = parameters;
@@ -36,55 +40,81 @@ export class AdamW {
    * @param gradScale [1], multiplies every gradient (the factor of `clipGradNorm`)
    */
   step(lr = this.#options.lr, gradScale?: Tensor): void {
-    const { runtime } = this.#parameters;
-    const { beta1, beta2, eps, weightDecay } = this.#options;
-    const kernel = kernelNamed('adamw');
+    const { runtime, arena } = this.#parameters;
     runtime.meter.phase = 'optimizer';
     try {
-      for (const [name, { tensor, decay }] of this.#parameters.all) {
-        if (!tensor.grad) continue;
-        const state = this.#state(name, tensor);
-        state.step++;
-        runtime.kernel(
-          kernel,
-          { param: tensor, grad: tensor.grad, m: state.m, v: state.v, grad_scale: gradScale },
-          { params: { lr, beta1, beta2, eps, weightDecay: decay ? weightDecay : 0, step: state.step } },
-        );
-      }
+      for (const chunk of arena.chunks) this.#stepOf(chunk, lr, gradScale);
     } finally {
       runtime.meter.phase = 'forward';
     }
   }
 
-  #state(name: string, tensor: Tensor): State {
-    let state = this.#states.get(name);
-    if (!state) {
-      const zeros = () => this.#own(new Float32Array(tensor.size), tensor);
-      state = { m: zeros(), v: zeros(), step: 0 };
-      this.#states.set(name, state);
+  /** A dispatch for all gradients that lie in the chunk, and one for each that lies elsewhere. */
+  #stepOf(chunk: Chunk, lr: number, gradScale: Tensor | undefined): void {
+    const { weightDecay, ...rates } = this.#options;
+    const update = (inputs: Record<string, Tensor>, runs: readonly AdamWRun[]): void => {
+      const params = { ...rates, lr, runs };
+      this.#parameters.runtime.kernel(kernelNamed('adamw'), { ...inputs, grad_scale: gradScale }, { params });
+    };
+    const runs: AdamWRun[] = [];
+    for (const slot of chunk.slots) {
+      const { tensor, size, first, decay } = slot;
+      const { grad } = tensor;
+      if (!grad) continue;
+      const step = (this.#steps.get(slot) ?? 0) + 1;
+      this.#steps.set(slot, step);
+      const own = { first, size, step, weightDecay: decay ? weightDecay : 0 };
+      if (chunk.holds(grad, slot)) addRun(runs, own);
+      else {
+        const { m, v } = this.#momentsOf(chunk);
+        const [ownM, ownV] = [m, v].map((moment) => moment.slice(first, tensor.shape));
+        update({ param: tensor, grad, m: ownM, v: ownV }, [{ ...own, first: 0 }]);
+        for (const moment of [ownM, ownV]) moment.release();
+      }
     }
-    return state;
+    if (runs.length > 0)
+      update({ param: chunk.weights, grad: chunk.gradients, ...this.#momentsOf(chunk) }, runs);
   }
 
-  #own(values: Float32Array, like: Tensor): Tensor {
+  #momentsOf(chunk: Chunk): Moments {
+    const zeros = () => this.#own(new Float32Array(chunk.length));
+    const moments = this.#moments.get(chunk) ?? { m: zeros(), v: zeros() };
+    this.#moments.set(chunk, moments);
+    return moments;
+  }
+
+  #own(values: Float32Array): Tensor {
     const { runtime } = this.#parameters;
-    return runtime.keep(runtime.upload(values, like.shape, 'optimizer'));
+    return runtime.keep(runtime.upload(values, [values.length], 'optimizer'));
   }
 
   /** Moments by `m.<name>` and `v.<name>`, and the step of each as i32 `step.<name>`; in the order of the parameters. */
   async read(): Promise<Map<string, HostTensor>> {
     // Not in the order of the first gradients, which a resumed run does not know.
-    const entries = [...this.#parameters.all.keys()].flatMap((name): [string, State][] => {
-      const state = this.#states.get(name);
-      return state ? [[name, state]] : [];
+    const entries = [...this.#parameters.all].filter(([, { slot }]) => this.#steps.has(slot));
+    const parts = entries.flatMap(([, { slot, tensor }]) => {
+      const { m, v } = this.#momentsOf(slot.chunk);
+      return [m, v].map((moment) => moment.slice(slot.first, tensor.shape));
     });
-    const values = await this.#parameters.runtime.readAll(entries.flatMap(([, s]) => [s.m, s.v]));
+    const values = await this.#parameters.runtime.readAll(parts);
+    for (const part of parts) part.release();
     const out = new Map<string, HostTensor>();
-    entries.forEach(([name, state], i) => {
-      out.set(`m.${name}`, { shape: state.m.shape, dtype: 'f32', data: values[2 * i] as Float32Array });
-      out.set(`v.${name}`, { shape: state.v.shape, dtype: 'f32', data: values[2 * i + 1] as Float32Array });
-      out.set(`step.${name}`, { shape: [], dtype: 'i32', data: Int32Array.of(state.step) });
-    });
+    entries.forEach(
+      (
+        [
+          name,
+          {
+            slot,
+            tensor: { shape },
+          },
+        ],
+        i,
+      ) => {
+        out.set(`m.${name}`, { shape, dtype: 'f32', data: values[2 * i] as Float32Array });
+        out.set(`v.${name}`, { shape, dtype: 'f32', data: values[2 * i + 1] as Float32Array });
+        out.set(`step.${name}`, { shape: [], dtype: 'i32', data: Int32Array.of(this.#steps.get(slot) ?? 0) });
+      },
+    );
     return out;
   }
 
@@ -105,7 +135,8 @@ export class AdamW {
           throw new InputError(`optimizer state: "${part}.${name}" is missing`);
     }
     this.release();
-    for (const [name, { tensor }] of all) {
+    const values = new Map<Chunk, { m: Float32Array; v: Float32Array }>();
+    for (const [name, { tensor, slot }] of all) {
       const [m, v, step] = parts.map((part) => saved.get(`${part}.${name}`));
       if (!m || !v || !step) continue;
       for (const [part, { shape }] of Object.entries({ m, v }))
@@ -113,20 +144,39 @@ export class AdamW {
           throw new InputError(
             `optimizer state: "${part}.${name}" is [${shape}], its parameter [${tensor.shape}]`,
           );
-      this.#states.set(name, {
-        m: this.#own(m.data as Float32Array, tensor),
-        v: this.#own(v.data as Float32Array, tensor),
-        step: step.data[0],
-      });
+      const { chunk } = slot;
+      const ofChunk = values.get(chunk) ?? {
+        m: new Float32Array(chunk.length),
+        v: new Float32Array(chunk.length),
+      };
+      values.set(chunk, ofChunk);
+      ofChunk.m.set(m.data, slot.first);
+      ofChunk.v.set(v.data, slot.first);
+      this.#steps.set(slot, step.data[0]);
     }
+    for (const [chunk, { m, v }] of values) this.#moments.set(chunk, { m: this.#own(m), v: this.#own(v) });
   }
 
   /** Frees the moments. */
   release(): void {
-    for (const { m, v } of this.#states.values()) {
+    for (const { m, v } of this.#moments.values()) {
       m.release();
       v.release();
     }
-    this.#states.clear();
+    this.#moments.clear();
+    this.#steps.clear();
   }
+}
+
+/**
+ * Adds a parameter to the runs of its chunk: to the last one where that ends before it and is like it in all else. What
+ * lies between is nobody's, as is what fills up the last four elements.
+ */
+function addRun(runs: AdamWRun[], own: AdamWRun): void {
+  const last = runs[runs.length - 1] as AdamWRun | undefined;
+  const size = 4 * Math.ceil(own.size / 4);
+  const follows = last && aligned(last.first + last.size) === own.first;
+  if (follows && last.step === own.step && last.weightDecay === own.weightDecay)
+    last.size = own.first + size - last.first;
+  else runs.push({ ...own, size });
 }

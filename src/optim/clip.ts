@@ -1,6 +1,7 @@
 import { kernelNamed } from '../../kernels/index.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { Parameters } from '../nn/parameters.ts';
+import { hostInts } from '../ops/index.ts';
 
 /**
  * The factor min(1, maxNorm / (‖g‖₂ + 1e-6)) over all gradients together (PyTorch's clip_grad_norm_), left on the
@@ -9,12 +10,27 @@ import type { Parameters } from '../nn/parameters.ts';
  */
 export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: Tensor; norm: Tensor } {
   const { runtime } = parameters;
-  const grads = [...parameters.all.values()].flatMap(({ tensor }) => (tensor.grad ? [tensor.grad] : []));
-  const inputs = Object.fromEntries(grads.map((grad, i) => [`grad${i}`, grad]));
+  const tensors: Tensor[] = [];
+  const indices = new Map<Tensor, number>();
+  const runs: number[] = [];
+  /** The number of an input. */
+  const indexOf = (tensor: Tensor): number => {
+    const known = indices.get(tensor) ?? tensors.push(tensor) - 1;
+    indices.set(tensor, known);
+    return known;
+  };
+  for (const { tensor, slot } of parameters.all.values()) {
+    const { grad, size } = tensor;
+    if (!grad) continue;
+    const together = slot.chunk.holds(grad, slot);
+    runs.push(indexOf(together ? slot.chunk.gradients : grad), together ? slot.first : 0, size);
+  }
+  const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
     const { scale, norm } = runtime.kernel(kernelNamed('clip-grad-norm'), inputs, {
       params: { maxNorm },
+      host: { runs: hostInts(Int32Array.from(runs), [runs.length / 3, 3]) },
       label: 'scratch',
     });
     return { scale, norm };

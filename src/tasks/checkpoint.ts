@@ -8,7 +8,9 @@ import { parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.ts';
 import { ifAny, needed, tensorsOf, type Source } from '../io/source.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
-import { hasPooler, mapBertNames, parseBertConfig, type BertConfig } from '../models/bert.ts';
+import { readWeights, WEIGHTS } from '../io/weights.ts';
+import { parseBertConfig, type BertConfig } from '../models/bert-config.ts';
+import { hasPooler, mapBertNames, selectEncoder, skippedNotes } from '../models/encoder-names.ts';
 import { configJson, Fields, type Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
 import type { Definition, Loaded, Opened, Types } from './definition.ts';
@@ -17,7 +19,7 @@ import { tokenizerFromSource } from './text/from-files.ts';
 import { tokenizerFiles, type Tokenizer } from './text/tokenizer.ts';
 
 export const CONFIG = 'config.json';
-export const WEIGHTS = 'model.safetensors';
+export { WEIGHTS };
 /** Prefix of the encoder's tensors in a checkpoint. */
 const ENCODER = 'encoder.';
 
@@ -43,14 +45,10 @@ export async function openCheckpoint<T extends Types = Types>(
   const definition = (expected ?? definitionNamed(name)) as Definition<T>;
   const config = definition.parseConfig(json, path);
   const { extra: file } = definition;
-  const bytes = file && (await ifAny(source(file.file)));
+  const extraPath = `${what}/${file?.file}`;
+  const bytes = file && (await ifAny(source, file.file, extraPath));
   const extra =
-    file && bytes
-      ? file.parse(
-          parseObject(decodeUtf8(bytes, `${what}/${file.file}`), `${what}/${file.file}`),
-          `${what}/${file.file}`,
-        )
-      : undefined;
+    file && bytes ? file.parse(parseObject(decodeUtf8(bytes, extraPath), extraPath), extraPath) : undefined;
   return {
     ...{ definition, config, extra, what },
     async load(runtime) {
@@ -95,15 +93,20 @@ export interface PretrainedEncoder {
   path: string;
 }
 
-/** Reads an encoder's files (BERT or ALBERT). Errors: InputError naming the file. */
+/**
+ * Reads the files of an encoder: BERT or one of its kin, see `parseBertConfig`. Tensors that are not the encoder's are not
+ * read, and noted. Errors: InputError naming the file.
+ */
 export async function readEncoder(source: Source, what: string): Promise<PretrainedEncoder> {
   const json = await neededJson(source, CONFIG, what);
   parseBertConfig(json, `${what}/${CONFIG}`);
-  const { tensors, notes } = mapBertNames(await tensorsOf(source, WEIGHTS, `${what}/${WEIGHTS}`), ENCODER);
+  let names: readonly string[] = [];
+  const { tensors, path } = await readWeights(source, what, (all) => selectEncoder((names = all)));
   return {
-    ...{ json, tensors, notes },
+    ...{ json, path },
+    tensors: mapBertNames(tensors, ENCODER).tensors,
+    notes: skippedNotes(names),
     tokenizer: await tokenizerFromSource(source, (file) => `${what}/${file}`),
-    path: `${what}/${WEIGHTS}`,
   };
 }
 

@@ -1,14 +1,39 @@
 /** Corpora on disk: files, and folders with the splits of one. Node only. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { readTextFile } from '../io/files.ts';
+import type { ReadOptions } from './corpus/reading.ts';
+import type { Files } from './corpus/row.ts';
 import type { Definition, Types } from './definition.ts';
 import { readJsonFile } from './folder.ts';
 
-/** Reads a corpus file as a definition does, and `readTextFile` for what can go wrong before it. */
-export const readCorpus = <T extends Types>(definition: Definition<T>, file: string): T['corpus'] =>
-  definition.read(readTextFile(file, 'corpus'), file);
+/** A `.ann` file with its `.txt`, by name; of a text that is not there nothing. */
+function annotated(folder: string, name: string): [string, string][] {
+  return [name, name.replace(/\.ann$/, '.txt')]
+    .filter((file) => existsSync(join(folder, file)))
+    .map((file) => [file, readTextFile(join(folder, file), 'corpus')]);
+}
+
+/**
+ * The text of a corpus file; of a folder of brat's `.ann` and `.txt` files, and of one such `.ann`, the files by name.
+ * @throws InputError naming what is missing or not UTF-8
+ */
+export function corpusContent(path: string): string | Files {
+  if (path.endsWith('.ann') && existsSync(path))
+    return Object.fromEntries(annotated(dirname(path), basename(path)));
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const names = isFolder ? readdirSync(path).filter((name) => name.endsWith('.ann')) : [];
+  if (names.length === 0) return readTextFile(path, 'corpus');
+  return Object.fromEntries(names.flatMap((name) => annotated(path, name)));
+}
+
+/** Reads a corpus of any format as a definition does. Errors: those of `corpusContent` and of the definition. */
+export const readCorpus = <T extends Types>(
+  definition: Definition<T>,
+  path: string,
+  options?: ReadOptions,
+): T['corpus'] => definition.read(corpusContent(path), path, options);
 
 export interface Splits<C> {
   train: C;
@@ -18,7 +43,7 @@ export interface Splits<C> {
 }
 
 /** The file of the split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
-export function splitFile(folder: string, name: string): string | undefined {
+function splitFile(folder: string, name: string): string | undefined {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new InputError(`${folder}: no such folder`);
   const files = readdirSync(folder).filter(
@@ -30,7 +55,7 @@ export function splitFile(folder: string, name: string): string | undefined {
 }
 
 /** The file of a split that cannot be done without. Errors: InputError where there is none, or several. */
-export function neededSplitFile(folder: string, name: string): string {
+function neededSplitFile(folder: string, name: string): string {
   const file = splitFile(folder, name);
   if (file === undefined) throw new InputError(`${folder}: no file is named ${name}.json or *_${name}.json`);
   return file;

@@ -1,5 +1,6 @@
 /** Annotated sentences (SpERT-style JSON): types, a parser that checks everything, and label sets. */
 import { InputError } from '../../kernels/errors.ts';
+import { BadRows } from './bad-rows.ts';
 import { isObject, jsonErrorOffset, parseJson, type Json } from '../io/json.ts';
 
 /** A typed span: token offsets, `end` exclusive. */
@@ -26,6 +27,8 @@ export interface Annotation {
 export interface Sentence extends Annotation {
   tokens: string[];
   id?: string | number;
+  /** Types of gold that its words cannot express, since it is not made of whole ones: nothing finds it. */
+  beyond?: { entities: string[]; relations: string[] };
 }
 
 /** The labels of a corpus or of a model. */
@@ -40,25 +43,36 @@ export function quote(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-/** What offsets count, and what of: tokens of a sentence, UTF-16 code units of a text. */
-type Unit = 'token' | 'character';
-const WHOLE: Readonly<Record<Unit, string>> = { token: 'sentence', character: 'text' };
-
-/** Reads the fields of one row; every complaint names the file, the row (from 1) and the field. */
+/** Reads the fields of one row; every complaint names the file, the row (from 1, or a place of its own) and the field. */
 export class RowReader {
+  readonly place: string;
+
   constructor(
     private readonly file: string,
-    private readonly row: number,
-  ) {}
-
-  fail(field: string, complaint: string): never {
-    throw new InputError(`${this.file}: row ${this.row}: ${field ? `${field} ` : ''}${complaint}`);
+    row: number | string,
+  ) {
+    this.place = typeof row === 'number' ? `row ${row}` : row;
   }
 
-  list(fields: Json, field: string): unknown[] {
-    const value = fields[field];
-    if (value === undefined) this.fail(field, 'is missing');
-    return Array.isArray(value) ? value : this.fail(field, `is ${quote(value)}, not a list`);
+  fail(field: string, complaint: string): never {
+    throw new InputError(`${this.file}: ${this.place}: ${field ? `${field} ` : ''}${complaint}`);
+  }
+
+  /** The list `field` of `fields`, which stand at `where`; null is as good as nothing. */
+  list(fields: Json, field: string, where = ''): unknown[] {
+    return (
+      this.optionalList(fields, field, where) ?? this.fail(where ? `${where}.${field}` : field, 'is missing')
+    );
+  }
+
+  /** The same, undefined where it is missing. */
+  optionalList(fields: Json, field: string, where = ''): unknown[] | undefined {
+    const value = fields[field] ?? undefined;
+    return value === undefined ? undefined : this.asList(value, where ? `${where}.${field}` : field);
+  }
+
+  asList(value: unknown, where: string): unknown[] {
+    return Array.isArray(value) ? value : this.fail(where, `is ${quote(value)}, not a list`);
   }
 
   fields(value: unknown, field: string): Json {
@@ -71,67 +85,96 @@ export class RowReader {
     return this.fail(field, value === undefined ? 'is missing' : `is ${quote(value)}, not a string`);
   }
 
-  integer(fields: Json, where: string, name: string): number {
-    const value = fields[name];
-    if (typeof value === 'number' && Number.isInteger(value)) return value;
-    return this.fail(
-      `${where}.${name}`,
-      value === undefined ? 'is missing' : `is ${quote(value)}, not an integer`,
+  /** Strings, none of which need hold anything. */
+  strings(values: unknown[], field: string): string[] {
+    return values.map((value, i) =>
+      typeof value === 'string' ? value : this.fail(`${field}[${i}]`, `is ${quote(value)}, not a string`),
     );
   }
 
-  type(fields: Json, where: string): string {
-    const value = fields.type;
-    if (typeof value === 'string' && value !== '') return value;
-    return this.fail(`${where}.type`, value === undefined ? 'is missing' : `is ${quote(value)}, not a name`);
+  integer(fields: Json, where: string, name: string): number {
+    return this.asInteger(fields[name], where ? `${where}.${name}` : name);
   }
 
-  /** A span of a sentence's tokens, or of a text's characters. */
-  entity(value: unknown, where: string, length: number, unit: Unit = 'token'): Entity {
+  asInteger(value: unknown, where: string): number {
+    if (typeof value === 'number' && Number.isInteger(value)) return value;
+    return this.fail(where, value === undefined ? 'is missing' : `is ${quote(value)}, not an integer`);
+  }
+
+  type(fields: Json, where: string, key = 'type'): string {
+    return this.asName(fields[key], where ? `${where}.${key}` : key);
+  }
+
+  asName(value: unknown, where: string): string {
+    if (typeof value === 'string' && value !== '') return value;
+    return this.fail(where, value === undefined ? 'is missing' : `is ${quote(value)}, not a name`);
+  }
+
+  /** Type and offsets of an entity, which are not checked against any length. */
+  typedSpan(value: unknown, where: string): Entity {
     const fields = this.fields(value, where);
     const type = this.type(fields, where);
-    const start = this.integer(fields, where, 'start');
-    const end = this.integer(fields, where, 'end');
-    if (start < 0) this.fail(`${where}.start`, `is ${start}, before the first ${unit}`);
-    if (end > length) this.fail(`${where}.end`, `is ${end}, but the ${WHOLE[unit]} has ${length} ${unit}s`);
-    if (end <= start) this.fail(where, `covers no ${unit}: start ${start}, end ${end}`);
+    return { type, start: this.integer(fields, where, 'start'), end: this.integer(fields, where, 'end') };
+  }
+
+  /** A span of a sentence's tokens. */
+  entity(value: unknown, where: string, length: number): Entity {
+    const { type, start, end } = this.typedSpan(value, where);
+    if (start < 0) this.fail(`${where}.start`, `is ${start}, before the first token`);
+    if (end > length) this.fail(`${where}.end`, `is ${end}, but the sentence has ${length} tokens`);
+    if (end <= start) this.fail(where, `covers no token: start ${start}, end ${end}`);
     return { type, start, end };
+  }
+
+  /** A span from its first token to its last, as formats write it whose ends are inclusive. */
+  inclusiveEntity(
+    type: string,
+    [first, last]: readonly [number, number],
+    where: string,
+    length: number,
+  ): Entity {
+    if (first >= 0 && first <= last && last < length) return { type, start: first, end: last + 1 };
+    return this.fail(where, `goes from token ${first} to ${last}, but the sentence has ${length} tokens`);
+  }
+
+  /** A directed pair of the row's entities. */
+  pair(type: string, ends: readonly [head: number, tail: number], where: string, entities: number): Relation {
+    ends.forEach((index, i) => {
+      if (index >= 0 && index < entities) return;
+      this.fail(
+        `${where}.${i === 0 ? 'head' : 'tail'}`,
+        `is ${index}, but the sentence has ${entities} entities`,
+      );
+    });
+    const [head, tail] = ends;
+    if (head === tail) this.fail(where, `has entity ${head} as both head and tail`);
+    return { type, head, tail };
   }
 
   relation(value: unknown, where: string, entities: number): Relation {
     const fields = this.fields(value, where);
     const type = this.type(fields, where);
-    const [head, tail] = ['head', 'tail'].map((side) => {
-      const index = this.integer(fields, where, side);
-      if (index >= 0 && index < entities) return index;
-      return this.fail(`${where}.${side}`, `is ${index}, but the sentence has ${entities} entities`);
-    });
-    if (head === tail) this.fail(where, `has entity ${head} as both head and tail`);
-    return { type, head, tail };
+    const [head, tail] = ['head', 'tail'].map((side) => this.integer(fields, where, side));
+    return this.pair(type, [head, tail], where, entities);
   }
 
   sentence(value: unknown): Sentence {
     const fields = this.fields(value, '');
-    const tokens = this.list(fields, 'tokens').map((token, i) =>
-      typeof token === 'string' ? token : this.fail(`tokens[${i}]`, `is ${quote(token)}, not a string`),
-    );
+    const tokens = this.strings(this.list(fields, 'tokens'), 'tokens');
     if (tokens.length === 0) this.fail('tokens', 'is empty: a sentence needs at least one word');
-    return { tokens, ...this.annotation(fields, tokens.length) };
-  }
-
-  /** Entities, relations and id of a row of `length` units; `id`, else `orig_id`, where it is a string or a number. */
-  annotation(fields: Json, length: number, unit: Unit = 'token'): Annotation & Pick<Sentence, 'id'> {
     const entities = this.list(fields, 'entities').map((entity, i) =>
-      this.entity(entity, `entities[${i}]`, length, unit),
+      this.entity(entity, `entities[${i}]`, tokens.length),
     );
-    // Entity-only corpora may leave `relations` out.
-    const listed = fields.relations === undefined ? [] : this.list(fields, 'relations');
-    const relations = listed.map((relation, i) =>
-      this.relation(relation, `relations[${i}]`, entities.length),
-    );
-    return { entities, relations, ...this.id(fields) };
+    return { tokens, entities, relations: this.relations(fields, entities.length), ...this.id(fields) };
   }
 
+  /** Entity-only corpora may leave `relations` out. */
+  relations(fields: Json, entities: number): Relation[] {
+    const listed = this.optionalList(fields, 'relations') ?? [];
+    return listed.map((relation, i) => this.relation(relation, `relations[${i}]`, entities));
+  }
+
+  /** `id`, else `orig_id`, where it is a string or a number. */
   id(fields: Json): Pick<Sentence, 'id'> {
     const id = fields.id ?? fields.orig_id;
     return typeof id === 'string' || typeof id === 'number' ? { id } : {};
@@ -176,23 +219,50 @@ export function labelSets(sentences: readonly Annotation[]): LabelSets {
   };
 }
 
-/** Throws an InputError naming file, row (from 1) and field where a sentence has a label outside `labels`, or there is none. */
-export function checkLabels(sentences: readonly Sentence[], labels: LabelSets, file: string): void {
+/** The first label of a sentence that is not among `labels`, as a complaint; undefined where all are. */
+function strangeLabel({ entities, relations }: Annotation, labels: LabelSets): string | undefined {
+  for (const [field, kind, items, known] of [
+    ['entities', 'entity', entities, labels.entityTypes],
+    ['relations', 'relation', relations, labels.relationTypes],
+  ] as const) {
+    const i = items.findIndex(({ type }) => !known.includes(type));
+    if (i < 0) continue;
+    const list = known.length === 0 ? 'it has none' : known.join(', ');
+    return `${field}[${i}].type is ${quote(items[i].type)}, not among the model's ${kind} types (${list})`;
+  }
+  return undefined;
+}
+
+/**
+ * Errors: InputError naming file, row and field of every sentence that has a label outside `labels`; one for a corpus
+ * that holds no sentence.
+ * @param corpus `places`: where each sentence stands in the file; row i + 1 when absent
+ * @param use `scored`: labels of any kind are taken, and count as missed
+ */
+export function checkLabels(
+  { sentences, file, places }: { sentences: readonly Sentence[]; file: string; places?: readonly string[] },
+  labels: LabelSets,
+  use: 'trained' | 'scored' = 'trained',
+): void {
   if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
-  const check = (items: readonly { type: string }[], known: Set<string>, row: number, field: string): void =>
-    items.forEach(({ type }, i) => {
-      if (known.has(type)) return;
-      const kind = field === 'entities' ? 'entity' : 'relation';
-      const list = known.size === 0 ? 'it has none' : [...known].join(', ');
-      new RowReader(file, row).fail(
-        `${field}[${i}].type`,
-        `is ${quote(type)}, not among the model's ${kind} types (${list})`,
-      );
-    });
-  const entityTypes = new Set(labels.entityTypes);
-  const relationTypes = new Set(labels.relationTypes);
+  if (use === 'scored') return;
+  const bad = new BadRows(file);
   sentences.forEach((sentence, s) => {
-    check(sentence.entities, entityTypes, s + 1, 'entities');
-    check(sentence.relations, relationTypes, s + 1, 'relations');
+    const complaint = strangeLabel(sentence, labels);
+    if (complaint !== undefined)
+      bad.attempt(() => new RowReader(file, places?.[s] ?? s + 1).fail('', complaint));
   });
+  bad.settle();
+}
+
+/** What of the gold a model has no label for, a line each: it counts as missed. */
+export function strangerNotes(sentences: readonly Annotation[], labels: LabelSets): string[] {
+  const note = (kind: 'entities' | 'relations', known: readonly string[]): string[] => {
+    const types = sentences.flatMap((sentence) => sentence[kind].map(({ type }) => type));
+    const strange = types.filter((type) => !known.includes(type));
+    if (strange.length === 0) return [];
+    const names = [...new Set(strange)].sort().join(', ');
+    return [`${kind} of types that the model does not have (${names}): ${strange.length}; counted as missed`];
+  };
+  return [...note('entities', labels.entityTypes), ...note('relations', labels.relationTypes)];
 }

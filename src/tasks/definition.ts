@@ -10,8 +10,11 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { Parameters } from '../nn/parameters.ts';
+import type { OnBad } from './bad-rows.ts';
+import type { ReadOptions } from './corpus/reading.ts';
+import type { Files } from './corpus/row.ts';
 import type { Judgement } from './errors/judged.ts';
-import type { Extraction } from './extraction.ts';
+import type { Asked, Extraction } from './extraction.ts';
 import type { Option } from './options.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import type { RecipeTable, TrainingRecipe } from './training/recipe.ts';
@@ -28,7 +31,15 @@ export interface Corpus {
   file: string;
   /** What its reader noticed. */
   notes: readonly string[];
+  /** Where each text stands in it: `row 3`. Row i + 1 when absent. */
+  places?: readonly string[];
+  /** What becomes of texts that a model cannot take; they stop what is done when absent. */
+  onBad?: OnBad;
 }
+
+/** Names a text of a corpus in messages. */
+export const placeOf = ({ file, places }: Pick<Corpus, 'file' | 'places'>, i: number): string =>
+  `${file}: ${places?.[i] ?? `row ${i + 1}`}`;
 
 /** An evaluation: a plain document, with scores (`TypedScores`) under the keys of `Definition.scores`. */
 export interface Evaluated {
@@ -44,6 +55,8 @@ export interface UseOptions {
   progress?: (what: string, done: number, total: number) => void;
   /** Score from which on something counts (see `Definition.threshold`), in place of the configuration's. */
   threshold?: number;
+  /** `skip`: `extract` gives nothing but an `error` for a text that the model cannot take. `stop` when absent: it throws. */
+  onBad?: OnBad;
   /** Receives what an evaluation compares: the texts with their gold and what was predicted. */
   onJudged?: (judgement: Judgement) => void;
 }
@@ -237,12 +250,15 @@ export interface Definition<T extends Types = Types> {
    */
   complete(given: Json, what: string, train: T['corpus'], tokenizer: Tokenizer): T['model']['config'];
 
-  /** Reads a corpus from a file's text. Errors: InputError, one line that names file, row and field. */
-  read(text: string, file: string): T['corpus'];
+  /** Reads a corpus of any format, from a file's text or from files by name. Errors: InputError, one line that names file, row and field. */
+  read(content: string | Files, file: string, options?: ReadOptions): T['corpus'];
   /** The plain texts of a corpus. */
   texts(corpus: T['corpus']): string[];
-  /** Errors: InputError where a corpus does not fit the model (labels, lengths), naming file and row. */
-  check(corpus: T['corpus'], config: T['model']['config']): void;
+  /**
+   * @param use `scored`: what of the gold the model has no label for counts as missed
+   * @throws InputError naming file and row, where a corpus does not fit the model
+   */
+  check(corpus: T['corpus'], config: T['model']['config'], use?: 'trained' | 'scored'): void;
 
   readonly recipe: RecipeTable<T['recipe']>;
   /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */
@@ -265,8 +281,15 @@ export interface Definition<T extends Types = Types> {
   readonly shown?: readonly string[];
   /** The options that `evaluate` and `extract` take beside those of every model. */
   readonly options: Readonly<Record<string, Option & { commands?: readonly string[] }>>;
-  /** Errors: InputError for other models among the options that do not go with the model of this configuration. */
-  checkOptions?(config: T['model']['config'], models: Readonly<Record<string, Opened>>): void;
+  /**
+   * Before anything is read or loaded for a command: InputError for what it cannot do with this model, or with it and the
+   * other models among the options.
+   */
+  checkOptions?(
+    opened: Pick<Opened<T>, 'config' | 'what'>,
+    models: Readonly<Record<string, Opened>>,
+    command: 'eval' | 'extract',
+  ): void;
   /** Scores the model on a corpus, from its texts alone. */
   evaluate(loaded: Loaded<T>, corpus: T['corpus'], options?: T['options']): Promise<T['evaluation']>;
   /** What "best" means: higher is better. */
@@ -283,12 +306,12 @@ export interface Definition<T extends Types = Types> {
   prompt?(extra: T['extra']): string;
   readonly demo?: Demo<T>;
   /**
-   * Entities and relations of every text, with offsets in UTF-16 code units.
+   * Entities and relations of every text, with offsets in UTF-16 code units, or in words where it comes in words.
    * @param what names text i in errors
    */
   extract(
     loaded: Loaded<T>,
-    texts: readonly string[],
+    asked: readonly Asked[],
     what: (i: number) => string,
     options?: T['options'],
   ): Promise<Extracted>;

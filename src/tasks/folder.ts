@@ -11,6 +11,7 @@ import {
   writeFileAtomic,
 } from '../io/files.ts';
 import { parseObject } from '../io/json.ts';
+import type { Select } from '../io/safetensors.ts';
 import type { Source } from '../io/source.ts';
 import type { Json } from '../models/config.ts';
 import { openCheckpoint } from './checkpoint.ts';
@@ -35,7 +36,26 @@ export function folderSource(dir: string, mayBeAbsent = false): Source {
     recoverFolder(dirname(path));
     return Promise.resolve(existsSync(path) ? readFileChecked(path, 'model file') : undefined);
   };
-  return Object.assign(read, { tensors: (name: string) => readSafetensorsFile(join(dir, name)) });
+  return Object.assign(read, {
+    has: (name: string) => existsSync(join(dir, name)),
+    tensors: (name: string, select?: Select) => {
+      const path = join(dir, name);
+      return existsSync(path) ? readSafetensorsFile(path, select) : undefined;
+    },
+  });
+}
+
+/**
+ * The files of an encoder's folder.
+ * @throws InputError where there is no such folder: a model's name on the Hugging Face hub gets the command that
+ *   downloads it
+ */
+export function encoderSource(dir: string): Source {
+  const isName = /^[\w.-]+(\/[\w.-]+)?$/.test(dir) && !dir.startsWith('.');
+  if (existsSync(dir) || !isName) return folderSource(dir);
+  throw new InputError(
+    `${dir}: no such folder; if it is a model's name on the Hugging Face hub: hf download ${dir} --local-dir ${dir}`,
+  );
 }
 
 /** A training's storage in a folder, which is made if need be; other files in it stay. */

@@ -5,7 +5,7 @@ import type { Source } from '../io/source.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
 import type { Definition, Loaded, Types } from './definition.ts';
-import type { Extraction } from './extraction.ts';
+import type { Asked, Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
 
@@ -45,21 +45,19 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   }
 
   /**
-   * Entities and relations of a text, or of each of several, with offsets in UTF-16 code units; a text that is longer
-   * than the model takes is read in windows.
+   * Entities and relations of a text, or of each of several, with offsets in UTF-16 code units; of one that comes in words
+   * (`{ tokens }`), in these. A text that is longer than the model takes is read in windows.
    * @throws InputError for options out of range, and for what the model needs and has not (CEREM: a schema)
    */
-  extract(text: string, options?: T['options']): Promise<Extraction>;
-  extract(texts: readonly string[], options?: T['options']): Promise<Extraction[]>;
-  async extract(
-    given: string | readonly string[],
-    options?: T['options'],
-  ): Promise<Extraction | Extraction[]> {
-    const texts = typeof given === 'string' ? [given] : given;
+  extract(asked: Asked, options?: T['options']): Promise<Extraction>;
+  extract(asked: readonly Asked[], options?: T['options']): Promise<Extraction[]>;
+  async extract(given: Asked | readonly Asked[], options?: T['options']): Promise<Extraction | Extraction[]> {
+    const one = !Array.isArray(given);
+    const asked = one ? [given as Asked] : (given as readonly Asked[]);
     const { results } = await this.#inTurn(() =>
-      this.definition.extract(this, texts, (i) => `text ${i + 1}`, options),
+      this.definition.extract(this, asked, (i) => `text ${i + 1}`, options),
     );
-    return typeof given === 'string' ? results[0] : results;
+    return one ? results[0] : results;
   }
 
   /**
@@ -68,7 +66,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    */
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
     const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data') : data;
-    this.definition.check(corpus, this.model.config);
+    this.definition.check(corpus, this.model.config, 'scored');
     return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
   }
 
@@ -98,7 +96,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
 
 /**
  * Loads a model: of any kind, or of `definition` alone.
- * @param source the files of the model's folder by name; undefined, or a rejection, where there is none
+ * @param source the files of the model's folder by name; see `Source`
  * @param what names the source in errors
  * @throws InputError naming the file that is missing or malformed, and what is wrong with it
  */

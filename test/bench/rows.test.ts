@@ -65,6 +65,16 @@ test('rows of bench peers', async (t) => {
   expectKeys(t, rows[0], 'version runsOn ms relativeError', 'softmax');
 });
 
+test('rows of bench host', async (t) => {
+  const { rows } = await documentOf(t, 'host', '--cases', 'stsn-fixed-forward,stsn-fixed-train');
+  const keys = 'case dispatches bindGroupsMade submits hostMs floorMs ratio jsHeapPerStep';
+  for (const row of rows) expectKeys(t, row, keys, String(row.case));
+  const [forward, train] = rows;
+  t.ok(Number(train.dispatches) > Number(forward.dispatches), 'a backward and an optimizer more');
+  t.deepEqual([forward.submits, train.submits], [1, 1]);
+  t.ok(rows.every(({ jsHeapPerStep }) => Number(jsHeapPerStep) > 0));
+});
+
 test('rows of bench kernels', async (t) => {
   const { rows } = await documentOf(t, 'kernels', '--only', 'softmax');
   for (const row of rows) expectKeys(t, row, 'kernel variant shape ms gflops gbps percentOfPeak', 'softmax');

@@ -123,7 +123,7 @@ test('spanwise extract and eval: bad input to CEREM', async (t) => {
     t,
     await extract(model),
     2,
-    /per-scale: holds no schema\.json; say with --schema what to look for/,
+    /extract: --schema is missing, and .*per-scale holds no schema\.json/,
   );
   expectFailure(t, await extract(empty), 2, /no-model.config\.json: no such file/);
   const failures: [name: string, schema: unknown, line: RegExp][] = [

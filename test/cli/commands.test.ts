@@ -193,6 +193,27 @@ test('spanwise extract', async (t) => {
   t.equal(readFileSync(output, 'utf8').split('\n').length, lines.length, 'a final empty line is no line');
 });
 
+test('spanwise extract --tokens', async (t) => {
+  const rows = JSON.parse(readFileSync(`${fixture}/batch.json`, 'utf8')) as { tokens: string[] }[];
+  const asked = [...rows.map(({ tokens }, i) => ({ id: `r${i}`, tokens })), { id: 'none', tokens: [] }];
+  const args = ['extract', '--model', model, '--tokens'];
+  const found = (await succeed(t, args, JSON.stringify(asked)))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  t.deepEqual(
+    found.map(({ id, tokens }) => ({ id, tokens })),
+    asked,
+    'ids and words stay, a line for every row',
+  );
+  const entities = found.flatMap(({ tokens, entities }) => entities.map((e: object) => ({ ...e, tokens })));
+  t.ok(entities.length > 0, 'the fixture finds something');
+  t.ok(entities.every(({ tokens, start, end, text }) => tokens.slice(start, end).join(' ') === text));
+  const failed = await spanwise(args, { input: 'Mira met Ana-Lu.\n' });
+  t.equal(failed.status, 2);
+  t.match(failed.stderr, /^spanwise: standard input: line 1: not JSON from "Mira met Ana-Lu\." on\n$/);
+});
+
 test('spanwise trace of a CEREM checkpoint', async (t) => {
   const output = join(folder, 'trace-cerem.safetensors');
   const cerem = 'test/fixtures/cerem';

@@ -13,7 +13,7 @@ for (const name of ['train', 'dev', 'test']) {
 writeFileSync(join(few, 'unseen.txt'), 'Ada reads the barometer.\n');
 
 interface Demo {
-  recipe: { negativeSpans: number };
+  recipe: { negativeSpans: number; warmup: number };
   models: { name: string; parameters: number; test: { sentences: number }; report: { steps: number } }[];
   extracted: { text: string }[];
 }
@@ -25,6 +25,7 @@ test('demo iser trains both models, extracts and draws the fusion of the second'
   t.equal(status, 0, stderr);
   const { recipe, models, extracted } = JSON.parse(stdout) as Demo;
   t.equal(recipe.negativeSpans, 2, 'a flag goes before the demo’s own recipe');
+  t.equal(recipe.warmup, 0.1, 'the recipe is whole');
   t.deepEqual(
     models.map(({ name, test: { sentences }, report: { steps } }) => [name, sentences, steps]),
     [

@@ -23,6 +23,7 @@ const tensors = (name: string, entries: Record<string, HostTensor>): string =>
   file(name, serializeSafetensors(Object.entries(entries)));
 const corpus = (name: string, ...rows: unknown[]): string => file(name, JSON.stringify(rows));
 const evaluate = (data: string): string[] => ['eval', '--model', model, '--data', data];
+const trace = (batch: string): string[] => ['trace', '--model', model, '--batch', batch, '--out', out];
 const run = (kernel: string, input: string, ...more: string[]): string[] => [
   'kernel',
   'run',
@@ -89,12 +90,12 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
   ],
   [
     'unknown entity label',
-    evaluate(corpus('label.json', { tokens: ['a'], entities: [{ type: 'SHIP', start: 0, end: 1 }] })),
+    trace(corpus('label.json', { tokens: ['a'], entities: [{ type: 'SHIP', start: 0, end: 1 }] })),
     /label\.json: row 1: entities\[0\]\.type is "SHIP"/,
   ],
   [
     'unknown relation label',
-    evaluate(
+    trace(
       corpus('kin.json', {
         tokens: ['a', 'b'],
         entities: pair,
@@ -103,7 +104,41 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
     ),
     /kin\.json: row 1: relations\[0\]\.type is "Kin_Of"/,
   ],
-  ['sentence of 0 words', evaluate(corpus('none.json', { tokens: [], entities: [] })), /row 1: tokens/],
+  [
+    'several bad rows at once',
+    evaluate(
+      corpus(
+        'several.json',
+        { tokens: ['a'], entities: [{ type: 'PER', start: 0, end: 2 }] },
+        { tokens: ['a', 'b'], entities: pair },
+        { tokens: ['a', 'b'], entities: pair, relations: [{ type: 'Founded', head: 1, tail: 1 }] },
+      ),
+    ),
+    /several\.json: 2 bad rows \(on-bad skip .*\): row 1: entities\[0\]\.end is 2.*; row 3: relations\[0\] has entity 1 as both/,
+  ],
+  [
+    'words that no window holds, all of them',
+    evaluate(
+      corpus('wide.json', ...[2, 70, 3, 80].map((n) => ({ tokens: ['2'.repeat(n), 'rain'], entities: [] }))),
+    ),
+    /wide\.json: 2 bad rows .*: row 2: 1 word makes 72 word pieces.*; row 4: 1 word makes 82 word pieces/,
+  ],
+  [
+    'a format that there is not',
+    ['convert', '--to', 'connl', '--in', 'x'],
+    /there is no format "connl" \(spert, /,
+  ],
+  ['a folder that is needed', ['convert', '--to', 'brat', '--in', 'x'], /--out must name a folder/],
+  [
+    'offsets that are no counting',
+    [...evaluate('x'), '--offsets', 'bytes'],
+    /--offsets must be one of utf16, codepoints, inclusive, got "bytes"/,
+  ],
+  [
+    'sentence of 0 words',
+    evaluate(corpus('none.json', { tokens: [], entities: [] })),
+    /none\.json: holds no sentence \(sentences without a word, left out: 1\)/,
+  ],
   [
     'config key misspelt',
     [
@@ -205,8 +240,8 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
   ],
   [
     'a word of 70 pieces',
-    ['extract', '--model', model],
-    /standard input: line 2: 1 words make 72 word pieces, more than the encoder's 64 positions/,
+    ['extract', '--model', model, '--on-bad', 'stop'],
+    /standard input: line 2: 1 word makes 72 word pieces, more than the encoder's 64 positions/,
     `Rain\n${'2'.repeat(70)} rain\n`,
   ],
   [

@@ -6,7 +6,10 @@ function pool() {
   const destroyed: number[] = [];
   const create = (size: number): GPUBuffer =>
     ({ size, destroy: () => void destroyed.push(size) }) as unknown as GPUBuffer;
-  return { memory: new Memory(create, 2 ** 30), destroyed };
+  return {
+    memory: new Memory(create, { maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 30 }),
+    destroyed,
+  };
 }
 
 /** Takes blocks, as a batch of that number uses them, and hands them back. */
@@ -59,6 +62,18 @@ test('an idle block is one that no waiting command uses', (t) => {
   t.equal(memory.take(1024, 'inputs', true).lastUse, 0, 'a new one');
   memory.submitted = 7;
   t.equal(memory.take(1024, 'inputs', true).lastUse, 7);
+  t.end();
+});
+
+test('of the blocks that fit, the oldest is taken, whatever was released last', (t) => {
+  const { memory } = pool();
+  const [a, b, c] = [1, 2, 3].map(() => memory.take(1024, 'activations'));
+  for (const block of [b, c, a]) memory.give(block);
+  const again = [1, 2, 3].map(() => memory.take(1000, 'scratch'));
+  t.deepEqual(
+    again.map(({ id }) => id),
+    [a.id, b.id, c.id],
+  );
   t.end();
 });
 

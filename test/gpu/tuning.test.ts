@@ -2,7 +2,7 @@ import test from 'tape';
 import { defaultCaps } from '../../kernels/plan.ts';
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
-import { chooseMatmul, shapeClass } from '../../kernels/shared/matmul.ts';
+import { chooseMatmul, shapeClass } from '../../kernels/shared/matmul-variant.ts';
 import { distinctClasses, productsOfLinear, tuneProduct, type FormTimer } from '../../src/gpu/autotune.ts';
 import {
   parseTuning,
@@ -52,11 +52,17 @@ test('tuning: an answer changes the choice for its class alone', (t) => {
       'matmul 32x32',
       'matmul 32x64',
       'matmul 64x16',
+      'matmul 32x32', // without subgroups there are no quads: the default
+      'matmul 32x32',
+      'matmul-tiled 32x32',
       'matmul-tiled 32x32',
       'matmul-tiled 64x64',
+      'matmul-tiled 128x128',
     ],
   );
   t.deepEqual(variants[0], untuned, 'default');
+  const subgroups = { ...tuneDevice(opened, answers('quads-32')).caps, subgroupMinSize: 4 };
+  t.equal(chooseMatmul(shape, subgroups).shader, 'matmul-quads', 'with subgroups');
   const { caps } = tuneDevice(opened, answers('tiled-64'));
   const other = { ...shape, m: 65 };
   t.deepEqual(chooseMatmul(other, caps), chooseMatmul(other, defaultCaps), 'another class');
@@ -104,7 +110,7 @@ test('tuning: a file that is not one is refused in one line', (t) => {
         ['m', 0, /^F: products\[0\]: "m" must be a whole number/],
         ['batches', 1.5, /"batches" must be a whole number/],
         ['transA', 1, /"transA" must be true or false/],
-        ['form', 'tiled-128', /"form" must be one of default, direct-4, /],
+        ['form', 'tiled-256', /"form" must be one of default, direct-4, /],
         ['form', 'toString', /"form" must be one of/],
         ['ms', { fast: 1 }, /"ms" must be milliseconds by form/],
         ['ms', { default: null }, /"ms" must be milliseconds by form/],
@@ -163,8 +169,12 @@ test('tuning: the fastest form by a margin, in turns', async (t) => {
     'direct-4': 9,
     'direct-8': 10,
     'direct-16': 30,
+    'quads-16': 30,
+    'quads-32': 30,
     'tiled-32': 40,
+    'split-32': 40,
     'tiled-64': 8,
+    'tiled-128': 20,
   });
   const tuned = await tuneProduct(runtime, product, fast.time);
   t.equal(tuned.form, 'tiled-64');
@@ -186,8 +196,12 @@ test('tuning: the fastest form by a margin, in turns', async (t) => {
     'direct-4': 11,
     'direct-8': 10,
     'direct-16': 30,
+    'quads-16': 30,
+    'quads-32': 30,
     'tiled-32': 40,
+    'split-32': 40,
     'tiled-64': 9.6,
+    'tiled-128': 20,
   });
   t.equal((await tuneProduct(runtime, product, close.time)).form, 'default', 'less than 5 % is noise');
   let calls = 0;

@@ -37,6 +37,27 @@ cases.push(
     params: { lr: 1e-2, step: 1000, weightDecay: 0 },
   },
 );
+const run = (first: number, size: number, step = 1, weightDecay = 0) => ({ first, size, step, weightDecay });
+/** Gradients that no run holds are NaN, and the values beside them must stay. */
+const between = (size: number, runs: readonly { first: number; size: number }[]): RefTensors => {
+  const all = inputs([size]);
+  const inside = (i: number): boolean => runs.some(({ first, size }) => i >= first && i < first + size);
+  all.grad.data.forEach((_, i, data) => (data[i] = inside(i) ? data[i] : NaN));
+  return all;
+};
+const lists = {
+  'runs in fours, gaps between': [run(0, 8, 3, 0.1), run(64, 4, 1), run(128, 2052, 7, 0.5)],
+  'runs that are no multiples of four, one empty': [run(1, 3, 2, 0.1), run(4, 0), run(5, 1030, 9, 0.2)],
+  'a workgroup of one, each side of it one more': [run(0, 1023), run(1023, 1024, 2, 0.1), run(2047, 1025, 3)],
+  'no run': [],
+  'more runs than a search of one step finds': Array.from({ length: 9 }, (_, i) =>
+    run(64 * i, i + 1, i + 1, i),
+  ),
+};
+for (const [name, runs] of Object.entries(lists)) {
+  const size = Math.max(10, ...runs.map((r) => r.first + r.size)) + 3;
+  cases.push({ name, inputs: between(size, runs), params: { lr: 1e-2, runs } });
+}
 testKernel('adamw', cases);
 
 test('adamw: many small decays add up as in double precision', async (t) => {
@@ -65,7 +86,7 @@ test('adamw: many small decays add up as in double precision', async (t) => {
 });
 
 test('adamw: over 65,535 workgroups fold', (t) => {
-  const shape = [64 * 70_000 + 1];
+  const shape = [256 * 70_000 + 1];
   const plan = adamw.plan({
     shapes: { param: shape, grad: shape, m: shape, v: shape },
     params: { lr: 1, step: 1 },
@@ -85,6 +106,12 @@ test('adamw: bad input is named', (t) => {
   t.throws(plan({ grad_scale: [4] }, { lr: 1, step: 1 }), /adamw: input "grad_scale" must have shape \[1\]/);
   t.throws(plan({}, { lr: 1, step: 0 }), /adamw: parameter "step" must be an integer of at least 1, got 0/);
   t.throws(plan({}, { step: 1 }), /adamw: parameter "lr"/);
+  const runs = (...all: unknown[]) => plan({}, { lr: 1, runs: all });
+  t.throws(plan({}, { lr: 1, runs: 3 }), /adamw: parameter "runs" must be a list of objects/);
+  t.throws(runs(run(0, 5)), /adamw: parameter "runs": 5 elements from 0 on are none of 4/);
+  t.throws(runs(run(2, 2), run(0, 2)), /adamw: parameter "runs": 2 elements from 0 on/, 'out of order');
+  t.throws(runs({ first: 0, size: 4 }), /adamw: parameter "step"/);
+  t.throws(runs(null), /adamw: parameter "runs" must be a list of objects/);
   t.throws(plan({}, { lr: 1, step: 1, beta2: 1 }), /adamw: parameter "beta2" .* below 1, got 1/);
   t.end();
 });

@@ -1,7 +1,20 @@
 import test from 'tape';
-import { attention, planAttention, planAttentionBackward } from '../../kernels/attention.ts';
+import {
+  attention,
+  chooseAttention,
+  planAttention,
+  planAttentionBackward,
+  type AttentionForm,
+} from '../../kernels/attention.ts';
 import { InputError } from '../../kernels/errors.ts';
-import { defaultCaps, sizeOf, type Kernel, type PlanRequest, type Shape } from '../../kernels/plan.ts';
+import {
+  defaultCaps,
+  sizeOf,
+  type Caps,
+  type Kernel,
+  type PlanRequest,
+  type Shape,
+} from '../../kernels/plan.ts';
 import { attentionReference } from '../../kernels/reference/attention.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import { attentionStrips, type AttentionStrip } from '../../kernels/shared/attention-strips.ts';
@@ -108,10 +121,12 @@ cases.push(
 
 testKernel('attention', cases);
 
+const softwareCaps: Caps = { ...defaultCaps, software: true };
+
 const request = (sizes: Sizes, rest: Partial<PlanRequest> = {}): PlanRequest => {
   const [B, Lq, Lk, D, heads] = sizes;
   const shapes: Record<string, Shape> = { q: [B, Lq, D], k: [B, Lk, D], v: [B, Lk, D], ...rest.shapes };
-  return { params: { heads }, caps: defaultCaps, host: {}, ...rest, shapes };
+  return { params: { heads }, caps: softwareCaps, host: {}, ...rest, shapes };
 };
 
 const backwardShapes = ([B, Lq, , D, heads]: Sizes): Record<string, Shape> => ({
@@ -171,8 +186,10 @@ test('attention: scratch never exceeds the cap nor the binding limit', (t) => {
     [2 ** 24, 2 ** 20],
   ]) {
     const caps = { ...defaultCaps, maxStorageBufferBindingSize: limit };
-    const forward = planAttention(request(big, { caps }), cap);
-    const backward = planAttentionBackward(request(big, { caps, shapes: backwardShapes(big) }), cap);
+    const forward = planAttention(request(big, { caps }), { scratchBytes: cap });
+    const backward = planAttentionBackward(request(big, { caps, shapes: backwardShapes(big) }), {
+      scratchBytes: cap,
+    });
     const bytes = [forward, backward].flatMap((plan) =>
       Object.values(plan.scratch).map((s) => 4 * sizeOf(s.shape)),
     );
@@ -285,12 +302,15 @@ async function run(
   });
 }
 
-/** The kernel with its scratch tensors held to `bytes`. */
-const capped = (bytes: number): Kernel => ({
-  ...attention,
-  plan: (r) => planAttention(r, bytes),
-  backward: { ...(attention.backward as Kernel), plan: (r) => planAttentionBackward(r, bytes) },
-});
+/** The kernel in one form, and what the device can do changed to `caps`. */
+const inForm = (form: AttentionForm, caps: Partial<Caps> = {}): Kernel => {
+  const changed = (r: PlanRequest): PlanRequest => ({ ...r, caps: { ...r.caps, ...caps } });
+  return {
+    ...attention,
+    plan: (r) => planAttention(changed(r), form),
+    backward: { ...(attention.backward as Kernel), plan: (r) => planAttentionBackward(changed(r), form) },
+  };
+};
 
 test('attention: in strips over batches, heads and queries the results are the same', async (t) => {
   const sizes: Sizes = [3, 22, 13, 16, 4];
@@ -309,7 +329,7 @@ test('attention: in strips over batches, heads and queries the results are the s
     ['heads', 3 * perHead, 6],
     ['queries', perHead / 2, 24],
   ] as const) {
-    const kernel = capped(bytes);
+    const kernel = inForm({ scratchBytes: bytes });
     const shapes = { mask: inputs.mask.shape, lengths: [3] };
     const host = { mask: inputs.mask.data as Int32Array, lengths: Int32Array.from(lengths) };
     t.equal(kernel.plan(request(sizes, { shapes, host })).dispatches.length, 3 * strips, `${strips} ${what}`);
@@ -321,6 +341,106 @@ test('attention: in strips over batches, heads and queries the results are the s
     t.deepEqual(actual.lse, whole.lse, `${what}: lse to the bit`);
     t.deepEqual(actual.out, whole.out, `${what}: out to the bit`);
   }
+});
+
+/** What the fused form makes of a GPU: with and without subgroups, with more and with less workgroup memory. */
+const gpus: Readonly<Record<string, Partial<Caps>>> = {
+  'without subgroups': { software: false, subgroupMinSize: 0, subgroupMaxSize: 0 },
+  'with subgroups': { software: false },
+};
+
+const fused: [what: string, sizes: Sizes, lengths?: number[], masked?: boolean][] = [
+  ['head size 64, tile − 1', [1, 15, 63, 64, 1]],
+  ['head size 128, tile', [1, 16, 64, 128, 1], [64]],
+  ['head size 36, tile + 1', [2, 17, 65, 72, 2], [65, 64], true],
+  ['head size 7, a prime of everything', [3, 37, 131, 21, 3], [131, 1, 0]],
+  ['head size 260: two vec4s a lane', [1, 19, 21, 260, 1], [20]],
+];
+
+for (const [what, sizes, lengths, withMask] of fused)
+  test(`attention: fused, ${what}: [B, Lq, Lk, D, heads] = [${sizes}]`, async (t) => {
+    const heads = sizes[4];
+    const inputs: RefTensors = {
+      ...(lengths ? withLengths(sizes, lengths) : tensors(sizes)),
+      ...(withMask && { mask: randomMask(sizes, [[1, 3]]) }),
+    };
+    const gradOut = random([sizes[0], sizes[1], sizes[3]]);
+    const expected: RefTensors = {
+      ...attentionReference.forward(inputs, { heads }),
+      ...attentionReference.backward?.(inputs, { heads }, { grad_out: gradOut }),
+    };
+    for (const [device, caps] of Object.entries(gpus)) {
+      const kernel = inForm('fused', caps);
+      const actual = await run(kernel, inputs, heads, gradOut);
+      for (const [name, x] of Object.entries(expected)) {
+        const error = relativeError(actual[name], x.data);
+        t.ok(error <= TOLERANCE, `${device}, ${name}: relative error ${error.toExponential(1)}`);
+      }
+      t.deepEqual(await run(kernel, inputs, heads, gradOut), actual, `${device}: the same bits again`);
+    }
+  });
+
+test('attention: fused is chosen on a GPU that can hold it, with few dispatches and many lanes at any length', (t) => {
+  const choose = (headSize: number, caps: Partial<Caps> = {}) =>
+    chooseAttention(headSize, { ...defaultCaps, ...caps });
+  t.equal(choose(64), 'fused');
+  t.notEqual(choose(64, { software: true }), 'fused', 'not on a CPU');
+  t.notEqual(choose(0), 'fused', 'not without features');
+  t.notEqual(choose(1024), 'fused', 'not with heads that registers do not hold');
+  t.notEqual(choose(64, { maxComputeInvocationsPerWorkgroup: 128 }), 'fused', 'not without 256 lanes');
+  for (const L of [256, 4096]) {
+    const sizes: Sizes = [1, L, L, 768, 12];
+    const forward = attention.plan(request(sizes, { caps: defaultCaps }));
+    const all = request(sizes, { caps: defaultCaps, shapes: backwardShapes(sizes) });
+    const backward = attention.backward?.plan(all);
+    t.deepEqual([forward.dispatches.length, backward?.dispatches.length], [1, 3], `L = ${L}`);
+    for (const { dispatches, scratch } of [forward, backward ?? forward]) {
+      t.ok(
+        dispatches.every(({ workgroups: [x, y] }) => 256 * x * y >= 30000),
+        `L = ${L}: lanes`,
+      );
+      const bytes = Object.values(scratch).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+      t.ok(bytes < 2 ** 21, `L = ${L}: ${bytes} bytes of scratch`);
+    }
+  }
+  t.end();
+});
+
+test('attention: fused, a grid of over 65,535 workgroups is folded', (t) => {
+  const plan = attention.plan(request([65536, 17, 1, 1, 1], { caps: defaultCaps }));
+  t.ok(plan.dispatches[0].workgroups[1] > 1, 'two dimensions');
+  t.deepEqual(limitProblems(plan), []);
+  t.end();
+});
+
+test('attention: fused costs count what is executed', (t) => {
+  const sizes: Sizes = [2, 3, 70, 8, 2];
+  const ragged = request(sizes, {
+    caps: defaultCaps,
+    shapes: { lengths: [2], ...backwardShapes(sizes) },
+    host: { lengths: Int32Array.from([70, 4]) },
+  });
+  const pairs = 2 * 3 * (70 + 4);
+  const rows = 2 * 2 * 3;
+  const [forward] = attention.plan(ragged).dispatches;
+  t.equal(forward.macs, 2 * 4 * pairs, 'scores and sums, of keys within length');
+  // A head of 4 is one vec4: the 64 lanes of a tile share its keys; two tiles of the first batch row, one of the second.
+  t.equal(forward.flops, 2 * forward.macs + 8 * pairs + 2 * 3 * (2 + 1) * 64 * 4 + rows * (4 + 64 * 4));
+  t.equal(forward.bytesRead, 4 * (rows * 4 + 2 * 2 * 74 * 4 + 2), 'q, k, v, lengths');
+  t.equal(forward.bytesWritten, 4 * (rows * 4 + rows), 'out, lse');
+  const backward = attention.backward?.plan(ragged).dispatches ?? [];
+  t.deepEqual(
+    backward.map(({ macs }) => macs),
+    [rows * 4, 3 * 4 * pairs, 4 * 4 * pairs],
+    'delta; two products and a sum; two and two',
+  );
+  const onlyV = attention.backward?.plan({ ...ragged, wanted: ['grad_v'] }).dispatches ?? [];
+  t.deepEqual(
+    onlyV.map(({ macs }) => macs),
+    [rows * 4, 2 * 4 * pairs],
+    'only grad_v: one and one',
+  );
+  t.end();
 });
 
 test('attention: padding and closed rows are exactly 0, lse is the log-sum-exp', async (t) => {

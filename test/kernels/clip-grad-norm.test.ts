@@ -2,7 +2,8 @@ import test from 'tape';
 import { clipGradNorm } from '../../kernels/clip-grad-norm.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
-import { random, testKernel, type Case } from './harness.ts';
+import type { KernelOptions } from '../../src/gpu/tensor.ts';
+import { ints, random, runtime, testKernel, type Case } from './harness.ts';
 
 const grads = (...shapes: Shape[]): RefTensors =>
   Object.fromEntries(shapes.map((shape, i) => [`grad${i}`, random(shape)]));
@@ -29,10 +30,60 @@ const cases: Case[] = [
     params: { maxNorm: 1 },
   },
 ];
+type Part = [grad: number, first: number, size: number];
+const runsOf = (...parts: Part[]): RefTensors['x'] => ints([parts.length, 3], parts.flat());
+const poisoned = (size: number, parts: readonly Part[]): RefTensors['x'] => {
+  const all = random([size]);
+  const inside = (i: number): boolean => parts.some(([, first, size]) => i >= first && i < first + size);
+  return { shape: all.shape, data: Float64Array.from(all.data, (x, i) => (inside(i) ? x : NaN)) };
+};
+const some: Part[] = [
+  [0, 3, 5],
+  [0, 64, 1],
+  [0, 128, 16385],
+  [0, 20000, 0],
+  [0, 20001, 63],
+];
+cases.push(
+  { name: 'no run', inputs: { ...grads([7], [3]), runs: runsOf() }, params: { maxNorm: 1 } },
+  {
+    name: 'runs with NaN between them',
+    inputs: { grad0: poisoned(20100, some), runs: runsOf(...some) },
+    params: { maxNorm: 1 },
+  },
+  {
+    name: 'runs of two inputs, in no order, one left out',
+    inputs: {
+      ...grads([40, 50], [9], [100]),
+      runs: runsOf([2, 7, 80], [0, 1000, 1000], [2, 0, 7], [0, 0, 999]),
+    },
+    params: { maxNorm: 3 },
+  },
+);
 testKernel(
   'clip-grad-norm',
   cases.map((c) => ({ ...c, forwardOnly: true })),
 );
+
+test('clip-grad-norm: runs give the bits of as many inputs', async (t) => {
+  const sizes = [64, 5, 16384, 40000, 1];
+  const values = sizes.map((size) => Float32Array.from(random([size]).data));
+  const firsts = [131072, 0, 64, 65536, 192000];
+  const all = new Float32Array(200000).fill(NaN);
+  values.forEach((own, i) => all.set(own, firsts[i]));
+  const [apart, together] = await runtime.scope(async () => {
+    const norm = (inputs: Record<string, Float32Array>, host?: KernelOptions['host']) => {
+      const tensors = Object.entries(inputs).map(([name, x]) => [name, runtime.upload(x, [x.length])]);
+      return runtime.kernel(clipGradNorm, Object.fromEntries(tensors), { params: { maxNorm: 1 }, host }).norm;
+    };
+    const runs = Int32Array.from(sizes.flatMap((size, i) => [0, firsts[i], size]));
+    return runtime.readAll([
+      norm(Object.fromEntries(values.map((own, i) => [`grad${i}`, own]))),
+      norm({ grad0: all }, { runs: { data: runs, shape: [sizes.length, 3] } }),
+    ]);
+  });
+  t.deepEqual([...together], [...apart], 'the norm');
+});
 
 test('clip-grad-norm: over 65,535 workgroups fold', (t) => {
   const plan = clipGradNorm.plan({
@@ -51,6 +102,19 @@ test('clip-grad-norm: bad input is named', (t) => {
     clipGradNorm.plan({ shapes, params, caps: defaultCaps, host: {} });
   t.throws(plan({ grad0: [1], grad2: [1] }, { maxNorm: 1 }), /clip-grad-norm: .* "grad1" is missing/);
   t.throws(plan({ grad0: [1] }, {}), /clip-grad-norm: parameter "maxNorm"/);
+  const runs =
+    (shape: Shape, ...values: number[]) =>
+    () =>
+      clipGradNorm.plan({
+        shapes: { grad0: [4], runs: shape },
+        params: { maxNorm: 1 },
+        caps: defaultCaps,
+        host: { runs: Int32Array.from(values) },
+      });
+  t.throws(runs([1, 3], 0, 1, 4), /clip-grad-norm: runs row 0 = \(0, 1, 4\) is no part of grad0/);
+  t.throws(runs([2, 3], 0, 0, 4, 1, 0, 1), /clip-grad-norm: runs row 1 = \(1, 0, 1\) is no part of grad1/);
+  t.throws(runs([1, 3], 0, -1, 1), /clip-grad-norm: runs row 0/);
+  t.throws(runs([3], 0, 0, 1), /clip-grad-norm: input "runs" must have shape \[1,3\]/);
   t.throws(plan({ grad0: [1] }, { maxNorm: -1 }), /clip-grad-norm: parameter "maxNorm" must be at least 0/);
   t.end();
 });

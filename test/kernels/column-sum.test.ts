@@ -11,7 +11,10 @@ const shapes: [rows: number, columns: number][] = [
   [63, 7],
   [64, 64],
   [65, 63],
-  [64 * 64 + 1, 2], // three levels of slabs
+  [130, 5],
+  [1024, 17], // 16 slabs, as many as one dispatch adds
+  [1025, 3],
+  [64 * 64 + 1, 2],
 ];
 testKernel(
   'column-sum',
@@ -33,9 +36,11 @@ test('column-sum: errors, levels and costs', (t) => {
   t.throws(() => sum.plan({ shapes: {}, params: {}, caps: defaultCaps, host: {} }), /input "x" is missing/);
   t.deepEqual(
     plan([4097, 2]).dispatches.map((d) => d.flops),
-    [8194, 130, 4],
-    'every level adds the slabs of the one before',
+    [8194, 134],
+    'every level adds the slabs of the one before, the last one its own too',
   );
+  const count = (rows: number) => plan([rows, 2]).dispatches.length;
+  t.deepEqual([1, 64, 65, 1024, 1025, 65536, 65537].map(count), [1, 1, 1, 1, 2, 2, 3]);
   t.deepEqual(plan([3, 0]).dispatches, [], 'no columns, nothing to do');
   t.end();
 });

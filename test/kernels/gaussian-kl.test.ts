@@ -175,6 +175,27 @@ test('gaussian-kl: NaN in the padding of grad_out reaches nothing', async (t) =>
   }
 });
 
+test('gaussian-kl: a sigma that is none harms no other instance', async (t) => {
+  const shape = [3, 4, 8];
+  const [mu, sigma] = [random(shape), deviations(shape)].map(({ data }) => Float32Array.from(data));
+  const run = () =>
+    runtime.scope(() => {
+      const lengths = hostInts(Int32Array.of(4, 4, 3));
+      return divergences(runtime.upload(mu, shape), runtime.upload(sigma, shape), {
+        views: 2,
+        lengths,
+      }).read();
+    });
+  const size = 2 * 4 * 4;
+  const expected = await run();
+  for (const bad of [0, -1, NaN]) {
+    sigma[4 * 8 + 3] = bad;
+    const actual = await run();
+    for (const b of [0, 2])
+      t.deepEqual(actual.subarray(b * size, (b + 1) * size), expected.subarray(b * size, (b + 1) * size));
+  }
+});
+
 test('gaussian-kl: one product a view forward, two backward, no tensor of N x N x D', (t) => {
   const [N, D, views] = [40, 128, 4];
   const request = { shapes: { mu: [N, D], sigma: [N, D] }, params: { views }, caps: defaultCaps, host: {} };

@@ -4,6 +4,7 @@
  * and a gradient check in mid-graph (scaled input, non-unit upstream) through the tape.
  */
 import test from 'tape';
+import { backwardRequest } from '../../kernels/backward-request.ts';
 import { references } from '../../kernels/reference/index.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import {
@@ -125,8 +126,16 @@ async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Prom
   }
 }
 
-/** Every promise of a kernel, for each case. */
-export function testKernel(name: string, cases: readonly Case[]): void {
+/**
+ * Every promise of a kernel, for each case.
+ * @param onOther which cases run in the forms of the other kind of device too: all, unless their pipelines are so many
+ * that a CPU would take minutes to compile them
+ */
+export function testKernel(
+  name: string,
+  cases: readonly Case[],
+  onOther: (c: Case) => boolean = () => true,
+): void {
   const kernel = kernelNamed(name);
   const reference = references[name];
   for (const c of cases)
@@ -169,7 +178,8 @@ export function testKernel(name: string, cases: readonly Case[]): void {
       compare(first, '');
       // The other side of every choice that is made by the kind of device.
       const software = !runtime.caps.software;
-      compare(await withCaps({ software }, () => forwardBackward(kernel, c, grads)), ' (other device)');
+      if (onOther(c))
+        compare(await withCaps({ software }, () => forwardBackward(kernel, c, grads)), ' (other device)');
       const grid = { maxComputeWorkgroupsPerDimension: 37 };
       const folded = await withCaps(grid, () => forwardBackward(kernel, c, grads));
       t.deepEqual(
@@ -178,7 +188,52 @@ export function testKernel(name: string, cases: readonly Case[]): void {
         'the same bits on a second run, with the grid folded',
       );
       if (backward && grads) await midGraph(t, kernel, c, grads);
+      if (backward?.adds && grads && expectedGrads) await addition(t, kernel, c, grads, expectedGrads);
     });
+}
+
+/** Gradients that a backward adds to what is there, all of them at once and in one buffer. */
+async function addition(
+  t: test.Test,
+  kernel: Kernel,
+  c: Case,
+  grads: RefTensors,
+  expected: RefTensors,
+): Promise<void> {
+  const params = c.params ?? {};
+  const { floats, host } = split(c.inputs);
+  const names = (kernel.backward?.adds ?? []).filter((name) => name in expected);
+  const ends = names.map((name) => 64 * Math.ceil(expected[name].data.length / 64));
+  const firsts = ends.map((_, i) => ends.slice(0, i).reduce((sum, size) => sum + size, 0));
+  const held = random([ends.reduce((sum, size) => sum + size, 0)]);
+  const results = await runtime.scope(async () => {
+    const upload = (name: string, data: ArrayLike<number>) =>
+      runtime.upload(Float32Array.from(data), (c.inputs[name] ?? grads[name]).shape);
+    const inputs = Object.fromEntries(Object.entries(floats).map(([name, x]) => [name, upload(name, x)]));
+    const outputs = runtime.kernel(kernel, inputs, { params, host });
+    const request = backwardRequest(
+      kernel,
+      { inputs, host, outputs, params },
+      (output) => upload(`grad_${output}`, grads[`grad_${output}`].data),
+      names.map((name) => name.replace(/^grad_/, '')),
+    );
+    const all = runtime.upload(Float32Array.from(held.data), held.shape);
+    const into = Object.fromEntries(
+      names.map((name, i) => [name, all.slice(firsts[i], expected[name].shape)]),
+    );
+    const made = runtime.kernel(request.kernel, request.inputs, { ...request, into, add: names });
+    t.ok(
+      names.every((name) => made[name] === into[name]),
+      'the places given are used',
+    );
+    return runtime.readAll(names.map((name) => into[name]));
+  });
+  names.forEach((name, i) => {
+    if (c.skipGradients?.includes(name.replace(/^grad_/, ''))) return;
+    const sums = Float64Array.from(expected[name].data, (g, j) => g + held.data[firsts[i] + j]);
+    const error = relativeError(results[i], sums);
+    t.ok(error <= TOLERANCE, `${name} added: relative error ${error.toExponential(1)}`);
+  });
 }
 
 const FACTOR = 0.75;

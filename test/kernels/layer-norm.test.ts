@@ -44,7 +44,9 @@ cases.push(
       x: { shape: offset.shape, data: Float64Array.from(offset.data, (v) => Math.fround(v + 16)) },
     },
   },
-  { name: 'several levels of slabs', inputs: inputs([2100, 3], false) },
+  { name: 'slabs of one part', inputs: inputs([512, 17], true) },
+  { name: 'one row more', inputs: inputs([513, 16], false) },
+  { name: 'several parts', inputs: inputs([2100, 3], false) },
 );
 
 testKernel('layer-norm', cases);
@@ -78,6 +80,16 @@ test('layer-norm: the backward makes what is wanted, within the default limits',
       'every output and scratch tensor is bound',
     );
   }
+  t.end();
+});
+
+test('layer-norm: both parameter gradients in one dispatch, in two over 512 rows', (t) => {
+  const count = (rows: number): number => {
+    const shape = [rows, 12];
+    const base = request(shape, { mean: [rows], rstd: [rows], grad_out: shape });
+    return layerNorm.backward!.plan({ ...base, wanted: ['grad_weight', 'grad_bias'] }).dispatches.length;
+  };
+  t.deepEqual([1, 32, 33, 512, 513, 100_000].map(count), [1, 1, 1, 1, 2, 2]);
   t.end();
 });
 

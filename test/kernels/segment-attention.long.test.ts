@@ -1,7 +1,7 @@
 /** `segment-attention` on long and on wide inputs, against float64 rows: the reference would take minutes there. */
 import test from 'tape';
 import { segmentAttentionReference } from '../../kernels/reference/segment-attention.ts';
-import { chooseSegmentAttention } from '../../kernels/segment-attention.ts';
+import { chooseSegmentForm } from '../../kernels/segment-attention.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import { random, relativeError, TOLERANCE } from './harness.ts';
 import { inForm, poisoned, run, shared, type Sizes } from './segment-cases.ts';
@@ -154,7 +154,7 @@ for (const { what, sizes, step, backward, again } of cases)
     const checked = (out: Float32Array | Float64Array) =>
       queries.flatMap((i) => [...out.subarray(i * D, i * D + D)]);
     for (const software of [true, false]) {
-      const form = chooseSegmentAttention({ tokens: L, scales: sizes.scales }, { software });
+      const form = chooseSegmentForm({ tokens: L, scales: sizes.scales }, { software });
       const kernel = inForm(form);
       const actual = await run(kernel, { ...c, inputs }, backward ? gradOut : undefined);
       const device = `form for a ${software ? 'CPU' : 'GPU'}`;

@@ -1,5 +1,5 @@
 /** Cases of `segment-attention`, and the kernel in any of its forms; shared by its test files. */
-import { defaultCaps, type Kernel, type Params, type PlanRequest } from '../../kernels/plan.ts';
+import { defaultCaps, type Caps, type Kernel, type Params, type PlanRequest } from '../../kernels/plan.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import {
   planSegmentAttention,
@@ -8,6 +8,8 @@ import {
 } from '../../kernels/segment-attention.ts';
 import type { SegmentForm } from '../../kernels/shared/segment-attention/scan.ts';
 import { ints, random, runtime, type Case } from './harness.ts';
+
+export const softwareCaps: Caps = { ...defaultCaps, software: true };
 
 export interface Sizes {
   B: number;
@@ -62,17 +64,17 @@ export function perScale(what: string, sizes: Sizes): Case {
 }
 
 /** The kernel in one form, whatever the choice would be. */
-export const inForm = (form: SegmentForm): Kernel => ({
+export const inForm = (form: SegmentForm | 'fused'): Kernel => ({
   ...segmentAttention,
   plan: (r) => planSegmentAttention(r, form),
   backward: { ...(segmentAttention.backward as Kernel), plan: (r) => planSegmentAttentionBackward(r, form) },
 });
 
-/** The host side of a case: what a plan is made of. */
+/** The host side of a case on a software device: what a plan is made of. */
 export function requestOf({ inputs, params = {} }: Case, rest: Partial<PlanRequest> = {}): PlanRequest {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, x.shape]));
   const host = { lengths: inputs.lengths.data as Int32Array };
-  return { shapes: { ...shapes, grad_out: inputs.q.shape }, params, caps: defaultCaps, host, ...rest };
+  return { shapes: { ...shapes, grad_out: inputs.q.shape }, params, caps: softwareCaps, host, ...rest };
 }
 
 /** out and all gradients of a kernel on the device, on the host; out alone where there is no upstream gradient. */

@@ -88,8 +88,8 @@ const scattered = (length: number, kinds: number, groups: number): Row => ({
 const cases: Case[] = (
   [
     ['one token that sees itself', [{ kinds: [0] }], 1, 1, [1]],
-    ['one token that sees nothing', [{ kinds: [3] }], 4, 2, [1]],
-    ['one token that its group lets see itself', [{ kinds: [1], groups: [0] }], 4, 1, []],
+    ['one token that sees nothing', [{ kinds: [3] }], 4, 2, [1, 1, 1, 0]],
+    ['one token that its group lets see itself', [{ kinds: [1], groups: [0] }], 4, 1, [0, 0]],
     ['empty batch', [], 8, 2, DEFAULT],
     ['no tokens', [{ kinds: [] }, { kinds: [] }], 8, 2, DEFAULT],
     ['no features', [instance(3, 2, 2)], 0, 2, DEFAULT],
@@ -115,13 +115,13 @@ const cases: Case[] = (
       [9, 22, 4, 0, 31],
     ],
     ['16 kinds anywhere, one-sided', [scattered(41, 16, 3)], 8, 2, drawn(16, 65536)],
-    ['groups alone, of any size', [scattered(19, 3, 2), scattered(8, 2, 1)], 12, 3, []],
+    ['groups alone, of any size', [scattered(19, 3, 2), scattered(8, 2, 1)], 12, 3, [0, 0, 0]],
     [
       'one group of all, some seen by kind',
       [{ kinds: drawn(17, 4), groups: Array<number>(17).fill(5) }],
       8,
       2,
-      [0b10, 0b101],
+      [0b10, 0b101, 0, 0],
     ],
     [
       'groups of large and negative numbers',
@@ -130,7 +130,13 @@ const cases: Case[] = (
       2,
       [1, 0, 4],
     ],
-    ['kind without a mask', [{ kinds: [0, 15, 15, 0], groups: [-1, 4, 4, -1] }], 8, 1, [0b1]],
+    [
+      'kinds between that no token is of',
+      [{ kinds: [0, 15, 15, 0], groups: [-1, 4, 4, -1] }],
+      8,
+      1,
+      [1, ...Array<number>(15).fill(0)],
+    ],
   ] as [name: string, rows: Row[], D: number, heads: number, sees: number[]][]
 ).map(([name, rows, D, heads, sees]) => ({ name, inputs: batch(rows, D), params: { heads, sees } }));
 
@@ -329,7 +335,7 @@ test('visibility-attention: in strips over rows and blocks the results are the s
 test('visibility-attention: a pass of over 65,535 workgroups folds its grid', (t) => {
   const many = 65536 * 64;
   const plan = visibilityAttention.plan(
-    request({ rows: [{ kinds: [0, 1, 2, 3, 4, 5, 6, 7] }], D: many, heads: many }),
+    request({ rows: [{ kinds: [0, 1, 2, 3, 4, 5, 6, 7] }], D: many, heads: many, sees: Array(8).fill(1) }),
   );
   t.ok(plan.dispatches[0].workgroups[1] > 1, `${plan.dispatches[0].workgroups}`);
   t.deepEqual(limitProblems(plan), []);
@@ -355,10 +361,11 @@ test('visibility-attention: bad requests are refused by name', (t) => {
     ['sees of 17 bits', request({ rows, sees: [65536] }), /parameter "sees"/],
     ['17 masks', request({ rows, sees: Array<number>(17).fill(1) }), /parameter "sees"/],
     [
-      'kind 16',
-      request({ rows: [{ kinds: [0] }, { kinds: [1, 16] }] }),
-      /kinds row 1 has 16 at token 1, not in 0\.\.15$/,
+      'kind without a mask',
+      request({ rows: [{ kinds: [0] }, { kinds: [1, 3] }] }),
+      /^visibility-attention: kinds row 1 has 3 at token 1, which none of the 3 masks of "sees" is for$/,
     ],
+    ['no masks', request({ rows: [{ kinds: [0] }], sees: [] }), /row 0 has 0 at token 0, .* the 0 masks/],
     ['kind −1', request({ rows: [{ kinds: [-1] }] }), /kinds row 0 has -1 at token 0/],
     ['length over L', lengths(2, 3), /^visibility-attention: lengths row 1 is 3, not in 0\.\.2$/],
     ['negative length', lengths(-1, 0), /lengths row 0 is -1/],

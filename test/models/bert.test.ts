@@ -82,7 +82,7 @@ test('configurations', (t) => {
     [{ num_attention_heads: 0 }, /"num_attention_heads"/],
     [{ hidden_act: 'swish' }, /"hidden_act" must be one of gelu, .*relu; it is "swish"/],
     [{ position_embedding_type: 'relative_key' }, /"position_embedding_type" must be one of absolute/],
-    [{ model_type: 'roberta' }, /"model_type" must be one of bert/],
+    [{ model_type: 'deberta' }, /"model_type" must be one of bert/],
     [{ layer_norm_eps: 2 }, /"layer_norm_eps"/],
   ];
   for (const [change, words] of wrong) {

@@ -26,6 +26,7 @@ const texts = parsePromptedJson(batchText, batchFile);
 const checkpoints = [
   ...['per-scale', 'shared-global', 'shared-per-head', 'shared-gated'],
   ...['no-sia', 'no-branches', 'baseline', '../albert/cerem'],
+  ...['../encoders/roberta', '../encoders/electra', '../encoders/distilbert'],
 ];
 for (const name of checkpoints)
   test(`CEREM ${name} agrees with PyTorch`, async (t) => {

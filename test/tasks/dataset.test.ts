@@ -169,15 +169,15 @@ test('label sets are sorted, and checkLabels names the first stranger', (t) => {
   });
   const labels = labelSets([one]);
   t.equal(
-    complaint(() => checkLabels([one], labels, 'dev.json')),
+    complaint(() => checkLabels({ sentences: [one], file: 'dev.json' }, labels)),
     '',
   );
   t.equal(
-    complaint(() => checkLabels([one, two], labels, 'dev.json')),
+    complaint(() => checkLabels({ sentences: [one, two], file: 'dev.json' }, labels)),
     'dev.json: row 2: entities[0].type is "Instrument", not among the model\'s entity types (Person, Place)',
   );
   t.equal(
-    complaint(() => checkLabels([one], { ...labels, relationTypes: [] }, 'dev.json')),
+    complaint(() => checkLabels({ sentences: [one], file: 'dev.json' }, { ...labels, relationTypes: [] })),
     'dev.json: row 1: relations[0].type is "works-in", not among the model\'s relation types (it has none)',
   );
   t.end();
@@ -243,7 +243,7 @@ for (const [{ name, path, skip }, rows, entities, relations] of corpora) {
       [sentences.length, total((s) => s.entities.length), total((s) => s.relations.length)],
       [rows, entities, relations],
     );
-    t.doesNotThrow(() => checkLabels(sentences, labelSets(sentences), name));
+    t.doesNotThrow(() => checkLabels({ sentences, file: name }, labelSets(sentences)));
     t.end();
   });
 }

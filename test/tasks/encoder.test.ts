@@ -198,7 +198,7 @@ test('configurations of ALBERT and of RoBERTa-wwm', (t) => {
     [{ num_hidden_groups: 2 }, /^InputError: config\.json: "num_hidden_groups" must be 1: .*; it is 2$/],
     [{ inner_group_num: 4 }, /"inner_group_num" must be 1: one layer shared by all; it is 4$/],
     [{ embedding_size: 0 }, /"embedding_size" must be an integer of at least 1/],
-    [{ model_type: 'roberta' }, /"model_type" must be one of bert, albert; it is "roberta"/],
+    [{ model_type: 'deberta' }, /"model_type" must be one of bert, albert, roberta, .*; it is "deberta"/],
   ];
   for (const [change, message] of wrong) t.throws(() => parse(change), message);
   t.end();

@@ -30,11 +30,13 @@ const fromMap =
   (name) =>
     Promise.resolve(files.get(name));
 
-/** Rejects for what is not there, as a fetch that checks the status does. */
+/** Rejects for what is not there: with 404, as a fetch that checks the status does, unless told otherwise. */
 const rejecting =
-  (files: ReadonlyMap<string, Uint8Array>): Source =>
+  (files: ReadonlyMap<string, Uint8Array>, how: object = { status: 404 }): Source =>
   (name) =>
-    files.has(name) ? Promise.resolve(files.get(name)) : Promise.reject(new Error('status 404'));
+    files.has(name)
+      ? Promise.resolve(files.get(name))
+      : Promise.reject(Object.assign(new Error('the server says'), how));
 
 const texts = {
   stsn: 'Ida Lorn of Ostra met Bo.',
@@ -84,8 +86,16 @@ for (const { dir, definition, text } of fixtures)
         [fromMap, rejecting].map((of) => inputError(() => loadModel(runtime, of(without(name))))),
       );
       t.ok(absent.startsWith(`model/${name}: no such file`), absent);
-      t.ok(rejected.startsWith(`model/${name}: `) && /no such file|status 404/.test(rejected), rejected);
+      t.equal(rejected, absent);
     }
+    for (const how of [{ code: 'ENOENT' }, { name: 'NotFoundError' }])
+      (await loadModel(runtime, rejecting(files, how))).release();
+    for (const how of [{}, { status: 503 }])
+      t.match(
+        await inputError(() => loadModel(runtime, rejecting(files, how))),
+        /^model\/(schema|tokenizer)\.json: cannot be read: the server says$/,
+        'another rejection is not taken for a file that is not there',
+      );
     const other = fixtures.find((fixture) => fixture.definition !== definition)!.definition;
     t.equal(
       await inputError(() => loadModel(runtime, fromMap(files), other)),
@@ -108,7 +118,10 @@ function bytesOf(content: FileContent): Uint8Array {
 test('a folder that is not there, and a model without what it needs', async (t) => {
   t.match(await inputError(() => loadModel(runtime, 'nowhere')), /^nowhere: no such model folder$/);
   const model = await loadModel(runtime, 'test/fixtures/cerem/per-scale', cerem);
-  t.match(await inputError(() => model.extract(texts.cerem)), /per-scale: holds no schema\.json/);
+  t.match(
+    await inputError(() => model.extract(texts.cerem)),
+    /per-scale: holds no schema\.json, and no schema is given$/,
+  );
   t.match(await inputError(() => model.evaluate('[{]')), /^evaluation data: line 1: not JSON/);
   model.release();
 });

@@ -38,6 +38,7 @@ test('no adapter, and the null backend, are refused', async (t) => {
   await refused(t, null, /no WebGPU adapter was found/);
   await refused(t, { info: { device: 'Null backend' } }, /only the null backend was found/);
   await refused(t, { info: { description: 'Null Backend', vendor: 'x' } }, /null backend/);
+  await refused(t, { info: { device: 'null-backend' } }, /null backend/); // Dawn's own, webgpu 0.6.2
 });
 
 test('software adapters are told by their names, or by their own word', async (t) => {

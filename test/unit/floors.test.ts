@@ -80,7 +80,7 @@ function floorOf(path: string): number {
 /** Every module that a file names in an import or export, types included. */
 function importsOf(text: string): string[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
-  return [...code.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]);
+  return [...code.matchAll(/(?<!')\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]);
 }
 
 /** What is wrong with one import, or undefined. */
@@ -158,6 +158,7 @@ test('the check of imports can fail', (t) => {
     "export * from './reference/index.ts';",
     "const d = await import('node:fs');",
     "/** from 'comments' */",
+    "const e = args.optional('from'), f = 'x';",
   ].join('\n');
   const found = importsOf(text);
   t.deepEqual(found, [

@@ -16,7 +16,7 @@ const MAX_COLUMNS = 32;
  * it, costs as much as a few columns: with heads of 96 the merge took 1.5 times as long in fours of invocations, 2.3 times
  * as long in 24.
  */
-export function columnForm(headSize: number, software: boolean): Record<string, number> {
+function columnForm(headSize: number, software: boolean): Record<string, number> {
   const LANES = lanesFor(headSize);
   const WIDTH = headSize / LANES;
   let GROUP = software ? ceilDiv(WIDTH, MAX_COLUMNS) : WIDTH;

@@ -1,6 +1,6 @@
 /** The scans of `segment-attention` between its products: scores to combined weights, and their gradients. */
 import { ceilDiv, foldGrid, type Binding, type Dispatch } from '../../plan.ts';
-import { ScoreStrip } from '../attention-strips.ts';
+import { KEY_STEPS, ScoreStrip } from '../attention-strips.ts';
 import { rowStrides, type SegmentProblem, type WeightStrides } from './problem.ts';
 
 const WORKGROUP = 64;
@@ -11,7 +11,7 @@ export interface SegmentForm {
   registers: number;
   /** Bytes of one score tensor at most; longer inputs are cut into strips. */
   scratchBytes: number;
-  /** Keys of a tile in the flash form, which computes scores twice; absent in the fused form: all keys at once. */
+  /** Keys of a tile in the flash form, which computes scores twice; absent where all keys go at once. */
   tileKeys?: number;
 }
 
@@ -172,7 +172,10 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
         TILED: Number(tiled),
         ...(wide
           ? { WIDE: 1, ASCENDING: [...part.scales].sort((a, b) => a - b) }
-          : { WIDE: 0, STATS: Number(sweeps !== 'combine'), COMBINE: Number(combine) }),
+          : {
+              ...{ WIDE: 0, STATS: Number(sweeps !== 'combine'), COMBINE: Number(combine) },
+              STEPS: KEY_STEPS,
+            }),
       },
       bindings,
       uniforms: [

@@ -30,7 +30,7 @@ function seesParam(kernel: string, params: Params): readonly number[] {
 
 /**
  * Checks q, k, v [B,L,D], kinds and groups i32[B,L], lengths i32[B], heads and sees. What padding holds of kinds and
- * groups is not looked at. Errors: InputError that names the kernel and what is wrong.
+ * groups is not looked at; within lengths every kind has its mask. Errors: InputError that names the kernel and what is wrong.
  */
 export function visibilityProblem(kernel: string, request: PlanRequest): VisibilityProblem {
   const shape = shapeOf(kernel, request, 'q', 3);
@@ -48,10 +48,10 @@ export function visibilityProblem(kernel: string, request: PlanRequest): Visibil
   lengths.forEach((length, row) => {
     const bad = kinds
       .subarray(row * tokens, row * tokens + length)
-      .findIndex((kind) => kind < 0 || kind >= MAX_KINDS);
+      .findIndex((kind) => kind < 0 || kind >= sees.length);
     if (bad >= 0)
       throw new InputError(
-        `${kernel}: kinds row ${row} has ${kinds[row * tokens + bad]} at token ${bad}, not in 0..${MAX_KINDS - 1}`,
+        `${kernel}: kinds row ${row} has ${kinds[row * tokens + bad]} at token ${bad}, which none of the ${sees.length} masks of "sees" is for`,
       );
   });
   const tables = visibilityTables(lengths, tokens, sees, kinds, groups);

@@ -48,8 +48,8 @@ const equal = (a: Int32Array, b: Int32Array): boolean =>
 /**
  * The tables of a batch; the same object where `kinds` comes again and nothing has changed, as in every layer of an
  * encoder, forward and backward: then they are also uploaded once.
- * @param sees for each kind the bits of those it sees; a kind without an entry sees nothing
- * @param kinds 0..15 within the lengths, anything in padding, as `groups`
+ * @param sees for each kind the bits of those it sees
+ * @param kinds with a mask in `sees` within the lengths, anything in padding, as `groups`
  */
 export function visibilityTables(
   lengths: Int32Array,

@@ -1,68 +1,40 @@
-/** Corpora of several formats as documents; the format is seen from the content. */
-import { InputError } from '../../../kernels/errors.ts';
-import type { Json } from '../../io/json.ts';
-import { parseRecords, RowReader } from '../dataset.ts';
+/** Corpora of every format as documents: texts with offsets in UTF-16 code units. */
+import { RowReader } from '../dataset.ts';
 import type { Document } from '../document.ts';
-import { isTaggedLine, parseTagged } from './tagged.ts';
+import { readRows } from './read.ts';
+import type { ReadOptions } from './reading.ts';
+import type { Files, Row } from './row.ts';
 import { fromTokens } from './tokens.ts';
-import { fromTriples, tripleNotes, type TripleCounts } from './triples.ts';
 
 /** A corpus, and what its reader noticed, a line each. */
-export interface Corpus {
+export interface Documents {
   documents: Document[];
   notes: string[];
+  /** Where each document stands in its file: `row 3`. */
+  places: string[];
 }
 
-/** A row of one of the JSON formats. */
-function parseRow(fields: Json, row: RowReader, counts: TripleCounts): Document {
-  if (fields.spo_list !== undefined) return fromTriples(fields, row, counts);
-  if (fields.tokens !== undefined)
-    return fromTokens(
-      row.sentence(fields),
-      fields.text === undefined ? undefined : row.string(fields, 'text'),
-      row,
-    );
-  if (fields.text !== undefined && fields.entities !== undefined) {
-    const text = row.string(fields, 'text');
-    return { text, ...row.annotation(fields, text.length, 'character') };
-  }
-  return row.fail(
-    '',
-    'has neither "tokens" and "entities", nor "text" and "entities", nor "text" and "spo_list"',
-  );
+/** A row as a document. Errors: InputError naming the token that does not come next in the row's text. */
+export function documentOf({ place, text, tokens, entities, relations, id }: Row, file: string): Document {
+  const rest = { relations, ...(id === undefined ? {} : { id }) };
+  if (!tokens) return { text: text ?? '', entities, ...rest };
+  return fromTokens({ tokens, entities, ...rest }, text, new RowReader(file, place));
 }
 
 /**
- * Reads a corpus into documents, offsets in UTF-16 code units. The formats:
- * - SpERT-style JSON (see `parseSpertJson`), offsets in tokens; `text`, where there is one, is the tokens in order with
- *   at most white space between them, and without one the tokens are joined with spaces;
- * - the same without `tokens`: {`text`, `entities`, `relations`}, offsets in UTF-16 code units, as `documentsJson` and
- *   `spanwise extract` write them;
- * - DuIE's rows {`text`, `spo_list`}, see `fromTriples`;
- * - a character and its tag a line, see `parseTagged`.
- * The first three are a JSON array or JSON lines.
- * @param text the file's text; a leading byte order mark is skipped
+ * Reads a corpus of any format (docs/formats.md) into documents. `text`, where tokens have one, is these in order with at
+ * most white space between them; without one they are joined with spaces, or, where all of a file are single characters
+ * and it is not SpERT's JSON, with nothing.
+ * @param content a file's text, a leading byte order mark skipped, or several files by name (brat)
  * @param file its name, for messages
- * @returns at least one document
+ * @returns at least one document; those without tokens or a text are left out
  * @throws InputError, one line that names file, row (from 1) or line, and field
  */
-export function parseDocuments(text: string, file: string): Corpus {
-  const content = text.replace(/^\ufeff/, '');
-  const firstLine = content
-    .split('\n')
-    .find((line) => line.trim() !== '')
-    ?.replace(/\r$/, '');
-  if (firstLine === undefined) throw new InputError(`${file}: holds no document`);
-  if (isTaggedLine(firstLine)) return parseTagged(content, file);
-  if (!/^\s*[[{]/.test(firstLine))
-    throw new InputError(`${file}: neither JSON nor lines of a character and its tag, such as "x B-NAME"`);
-
-  const records = parseRecords(content, file, 'documents');
-  if (records.length === 0) throw new InputError(`${file}: holds no document`);
-  const counts: TripleCounts = { triples: 0, ambiguous: 0, missing: 0 };
-  const documents = records.map((record, i) => {
-    const row = new RowReader(file, i + 1);
-    return parseRow(row.fields(record, ''), row, counts);
+export function parseDocuments(content: string | Files, file: string, options: ReadOptions = {}): Documents {
+  const { items, ...rest } = readRows(content, file, options, 'document', (row, { counts }) => {
+    if (row.tokens?.length !== 0) return documentOf(row, file);
+    counts.add('sentences without a token, left out');
+    return undefined;
   });
-  return { documents, notes: tripleNotes(counts) };
+  return { documents: items, ...rest };
 }

@@ -3,13 +3,13 @@ import { quote, type Entity, type RowReader, type Sentence } from '../dataset.ts
 import type { Document } from '../document.ts';
 
 /** Where tokens stand in their text, in UTF-16 code units; `end` exclusive. */
-interface TokenOffsets {
+export interface TokenOffsets {
   starts: number[];
   ends: number[];
 }
 
 /** The offsets of `tokens` in `text`, or the index of the first token that does not come next. */
-function tokenOffsets(tokens: readonly string[], text: string): TokenOffsets | number {
+export function tokenOffsets(tokens: readonly string[], text: string): TokenOffsets | number {
   const starts: number[] = [];
   const ends: number[] = [];
   let at = 0;
@@ -25,6 +25,10 @@ function tokenOffsets(tokens: readonly string[], text: string): TokenOffsets | n
   }
   return { starts, ends };
 }
+
+/** The text that tokens make where none is given: characters stand side by side, words apart. */
+export const joinedText = (tokens: readonly string[], characters: boolean): string =>
+  tokens.join(characters ? '' : ' ');
 
 /**
  * A sentence of tokens as a document.

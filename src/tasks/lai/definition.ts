@@ -3,25 +3,34 @@ import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../models/config.ts';
 import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
-import { withDefaults } from '../complete.ts';
-import { checkLabels, labelSets, type Sentence } from '../dataset.ts';
-import type { Definition, Loaded } from '../definition.ts';
+import { withSentences } from '../complete.ts';
+import { checkLabels, type Sentence } from '../dataset.ts';
+import { placeOf, type Definition, type Loaded } from '../definition.ts';
 import { judgedSentences } from '../errors/judged.ts';
-import { overlapOption, spertReading, symmetricOption, vocabularyOf } from '../spans/definition.ts';
+import {
+  overlapOption,
+  symmetricOption,
+  vocabularyOf,
+  wordReading,
+  wordsOption,
+} from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
+import { corpusNotes } from '../spans/notes.ts';
+import { wordNotes } from '../text/word-rules.ts';
 import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
-import { predict } from './predict.ts';
-import { epochs, goldNotes, laiLosses, pack, type LaiTypes } from './training.ts';
+import { predict, scoredNotes } from './predict.ts';
+import { goldNotes, ownGold } from './rows.ts';
+import { epochs, laiLosses, pack, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
 
 /** A configuration with the labels of the training sentences. */
 const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
-  parseLaiConfig(withDefaults(given, what, { model: 'lai', ...labelSets(sentences) }, vocabSize), what);
+  parseLaiConfig(withSentences(given, what, { model: 'lai', sentences }, vocabSize), what);
 
 /** Errors: InputError for models that are not of the stages that they are asked for; `what` names the second. */
 function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 'relations'): void {
@@ -31,35 +40,51 @@ function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 're
     throw new InputError(`${what}: a model of stage ${second.stage}, where one of relations is needed`);
 }
 
+/** Errors: InputError where the model finds nothing in plain text. */
+function checkFinds({ stage }: LaiConfig, what: string): void {
+  if (stage === 'relations')
+    throw new InputError(
+      `${what}: a model of stage relations finds no entities, but relates those of another`,
+    );
+}
+
+const withoutRelations = ({ beyond, ...sentence }: Sentence): Sentence => ({
+  ...sentence,
+  relations: [],
+  ...(beyond && { beyond: { ...beyond, relations: [] } }),
+});
+
 async function evaluateLai(
   loaded: Loaded<LaiTypes>,
-  { sentences, file, notes }: LaiTypes['corpus'],
+  corpus: LaiTypes['corpus'],
   options: LaiTypes['options'] = {},
 ): Promise<LaiTypes['evaluation']> {
+  const { sentences } = corpus;
   const { config } = loaded.model;
   const other = options.relations?.model.config;
   checkStages(config, other, options.relations?.what);
-  if (other) lai.check({ sentences, file, notes }, other);
+  const notes = [...scoredNotes(loaded, corpus, options), ...goldNotes(sentences, config)];
   const gold =
     config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
   const words = sentences.map(({ tokens }) => tokens);
-  const predictions = await predict(loaded, words, (i) => `${file}: row ${i + 1}`, options, gold);
+  const skipping = { ...options, refused: () => undefined };
+  const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
   const { symmetric } = other ?? config;
   const scores = evaluate(sentences, predictions, symmetric);
   // What no stage looks for is not judged.
-  const asked = other || gold ? sentences : sentences.map((s) => ({ ...s, relations: [] }));
+  const asked = other || gold ? sentences : sentences.map(withoutRelations);
   options.onJudged?.({
     ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
     ...(gold && { given: true }),
   });
   const { re, rePlus, byTextLength, ...entities } = scores;
-  const own = { sentences: sentences.length, notes: goldNotes(sentences, config) };
+  const own = { sentences: sentences.length, notes: [...notes, ...wordNotes(sentences, config)] };
   if (gold) return { ...own, entities: 'gold', re };
   return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
 }
 
 export const lai: Definition<LaiTypes> = {
-  ...spertReading,
+  ...wordReading,
   name: 'lai',
   title: 'LAI-Net',
   parseConfig: parseLaiConfig,
@@ -67,6 +92,7 @@ export const lai: Definition<LaiTypes> = {
   small,
   pretrained: {},
   configOptions: {
+    words: wordsOption,
     stage: {
       ...{ kind: 'choice', choices: stages, value: stages.join('|') },
       doc: 'what the model finds: a system has one of each',
@@ -80,10 +106,8 @@ export const lai: Definition<LaiTypes> = {
     return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
   },
   complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
-  check({ sentences, file }, config) {
-    const others = config.stage === 'entities' ? { relations: [] } : { entities: [] };
-    const own = sentences.map((sentence) => ({ ...sentence, ...others }));
-    checkLabels(own, config, file);
+  check(corpus, config, use) {
+    checkLabels({ ...corpus, sentences: ownGold(corpus.sentences, config) }, config, use);
   },
 
   recipe: {
@@ -98,7 +122,11 @@ export const lai: Definition<LaiTypes> = {
   pretrainedRecipe: () => ({ lr: 2e-5 }),
   parts: ['filter', 'span', 'relation'],
   counted: ['candidates'],
-  epochs,
+  epochs(input) {
+    const found = epochs(input);
+    const notes = corpusNotes(input, (corpus) => scoredNotes(input, corpus));
+    return { ...found, notes: [...found.notes, ...notes] };
+  },
   losses: laiLosses,
   traceBatch(loaded, text, file) {
     const corpus = lai.read(text, file);
@@ -112,15 +140,17 @@ export const lai: Definition<LaiTypes> = {
     relations: {
       kind: 'model',
       value: 'DIR',
-      doc: 'a model of relations among the entities that --model finds',
+      doc: 'a model of relations among the entities that the model finds',
     },
     overlap: overlapOption,
   },
-  checkOptions(config, { relations }) {
-    if (!relations) return;
-    const { definition, what } = relations;
-    if (definition.name !== 'lai') throw new InputError(`${what}: a ${definition.title}, not a LAI-Net`);
-    checkStages(config, relations.config as LaiConfig, what);
+  checkOptions({ config, what }, { relations }, command) {
+    if (relations && relations.definition.name !== 'lai')
+      throw new InputError(
+        `${relations.what}: a model of kind ${relations.definition.title}, where a LAI-Net is needed`,
+      );
+    checkStages(config, relations?.config as LaiConfig | undefined, relations?.what);
+    if (command === 'extract') checkFinds(config, what);
   },
   evaluate: evaluateLai,
   threshold: relationTuning<LaiTypes>(evaluateLai, (loaded, options) => options.relations ?? loaded),
@@ -129,13 +159,12 @@ export const lai: Definition<LaiTypes> = {
   remarks: ({ sentences, entities }) => [
     `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
   ],
-  async extract(loaded, texts, what, options = {}) {
+  async extract(loaded, asked, what, options = {}) {
     const { config } = loaded.model;
     checkStages(config, options.relations?.model.config, options.relations?.what);
-    if (config.stage === 'entities')
-      return extractWords(texts, what, (words, names) => predict(loaded, words, names, options));
-    throw new InputError(
-      `${loaded.what}: a model of stage relations finds no entities, but relates those of another`,
+    checkFinds(config, loaded.what);
+    return extractWords(asked, config.words, what, options.onBad, (words, names, refused) =>
+      predict(loaded, words, names, { ...options, refused }),
     );
   },
   demo: {

@@ -52,7 +52,7 @@ export class Packer {
       throw new InputError(`${what} is not in the vocabulary`);
     };
     const id = (name: Marker): number =>
-      known(tokenizer.idOf(markers[name]), `marker "${name}": token ${JSON.stringify(markers[name])}`);
+      known(tokenizer.idOf(markers[name]), `markers.${name}: token ${JSON.stringify(markers[name])}`);
     this.#levitated = [id('start'), id('end')];
     if (config.stage === 'relations') this.#solid = [id('subjectStart'), id('subjectEnd')];
     for (const label of annotate ? labelsOf(config) : []) {

@@ -7,11 +7,29 @@ import { inverseClasses, relationClasses, type LaiConfig } from '../../models/la
 import type { Sentence } from '../dataset.ts';
 import { IGNORED } from '../losses.ts';
 import { bestClasses, decodeEntities, type ScoredEntity, type ScoredRelation } from '../spans/decode.ts';
-import { enumerateSpans, keptAnnotation, labelIndex, pairRow, spanLabels } from '../spans/enumerate.ts';
+import {
+  enumerateSpans,
+  keptAnnotation,
+  labelIndex,
+  pairRow,
+  spanLabels,
+  spanNotes,
+} from '../spans/enumerate.ts';
 
 /** Words of the widest entity that a stage takes: entities of every width are related. */
 export const widestOf = ({ stage, maxSpanWidth }: LaiConfig): number =>
   stage === 'entities' ? maxSpanWidth : Infinity;
+
+/** Sentences with that of their gold alone which the stage classifies. */
+export const ownGold = (sentences: readonly Sentence[], { stage }: LaiConfig): Sentence[] =>
+  sentences.map((sentence) => ({
+    ...sentence,
+    ...(stage === 'entities' ? { relations: [] } : { entities: [] }),
+  }));
+
+/** What of the gold the stage cannot express. */
+export const goldNotes = (sentences: readonly Sentence[], config: LaiConfig): string[] =>
+  spanNotes(config.stage === 'entities' ? ownGold(sentences, config) : sentences, widestOf(config));
 
 /**
  * The targets of a sentence: i32[S], 0 for none, of its spans; or i32[n·(n−1), classes] of its pairs.

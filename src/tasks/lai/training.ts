@@ -4,21 +4,30 @@
  */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
-import { relationClasses, type LaiBatch, type LaiConfig } from '../../models/lai-config.ts';
+import { relationClasses, type LaiBatch } from '../../models/lai-config.ts';
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
-import type { Sentence } from '../dataset.ts';
-import type { Epochs, Evaluated, Loaded, Logits, Losses, TrainingInput, Types } from '../definition.ts';
+import { BadRows } from '../bad-rows.ts';
+import {
+  placeOf,
+  type Epochs,
+  type Evaluated,
+  type Loaded,
+  type Logits,
+  type Losses,
+  type TrainingInput,
+  type Types,
+} from '../definition.ts';
 import { IGNORED, sumOfParts } from '../losses.ts';
 import { withoutPadding } from '../padding.ts';
-import { keptAnnotation, spanNotes } from '../spans/enumerate.ts';
+import { keptAnnotation } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
 import type { SpanCorpus, SpanOptions } from '../spans/model.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { Packer, type Instance } from './packing.ts';
-import { keptTargets, targetsOf, widestOf } from './rows.ts';
+import { goldNotes, keptTargets, targetsOf, widestOf } from './rows.ts';
 
 export interface LaiRecipe extends TrainingRecipe {
   /** Epochs in which the gold alone is kept, whatever the filter says. */
@@ -55,15 +64,20 @@ export interface LaiTypes extends Types {
 }
 
 /**
- * All instances of a corpus, and what makes a batch of some of them.
- * @throws InputError naming file and row, or where there is no instance
+ * All instances of a corpus, what makes a batch of some of them, and a note on sentences that are too long.
+ * @throws InputError naming file and row of all that are too long, where they stop what is done with the corpus, or
+ *   where there is no instance
  */
-export function pack({ model: { config }, tokenizer }: LaiStage, { sentences, file }: SpanCorpus) {
+export function pack({ model: { config }, tokenizer }: LaiStage, corpus: SpanCorpus) {
+  const { sentences, file } = corpus;
   const packer = new Packer(config, tokenizer);
+  const bad = new BadRows(file, corpus.onBad);
   const instances = sentences.flatMap((sentence, i) => {
     const { entities } = keptAnnotation(sentence, widestOf(config));
-    return packer.instances(i, packer.encode(sentence.tokens, `${file}: row ${i + 1}`), entities);
+    const encoded = bad.attempt(() => packer.encode(sentence.tokens, placeOf(corpus, i)));
+    return encoded ? packer.instances(i, encoded, entities) : [];
   });
+  const notes = bad.settle();
   if (instances.length === 0) throw new InputError(`${file}: no sentence has two entities to relate`);
   const tables = sentences.map((sentence) => targetsOf(sentence, config));
   const width = config.stage === 'entities' ? 1 : relationClasses(config);
@@ -76,27 +90,20 @@ export function pack({ model: { config }, tokenizer }: LaiStage, { sentences, fi
     });
     return { batch, targets };
   };
-  return { instances, taskOf };
+  return { instances, taskOf, notes };
 }
-
-/** What of the gold the stage cannot express. */
-export const goldNotes = (sentences: readonly Sentence[], config: LaiConfig): string[] =>
-  spanNotes(
-    sentences.map((s) => (config.stage === 'entities' ? { ...s, relations: [] } : s)),
-    widestOf(config),
-  );
 
 /** Shuffled instances. */
 export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
   const { model, train, dev, recipe } = input;
-  const { instances, taskOf } = pack(input, train);
+  const { instances, taskOf, notes } = pack(input, train);
   return {
     about: {
       sentences: train.sentences.length,
       instances: instances.length,
       dev: dev?.sentences.length ?? 0,
     },
-    notes: goldNotes(train.sentences, model.config),
+    notes: [...notes, ...goldNotes(train.sentences, model.config)],
     identity: { train: train.sentences, dev: dev?.sentences },
     ...shuffledEpochs(instances.length, recipe, (chosen, epoch, regularisation) => {
       const task = taskOf(chosen.map((i) => instances[i]));

@@ -11,14 +11,14 @@ export interface Input {
   encoded: EncodedText;
 }
 
-/** What errors call an input: its file, its document's row (here from 0, there from 1) and its prompt. */
-export const inputName = (file: string, row: number, prompt: string): string =>
-  `${file}: row ${row + 1}, prompt ${JSON.stringify([...prompt].slice(0, 40).join(''))}`;
+/** What errors call an input: its document's place and its prompt. */
+export const inputName = (place: string, prompt: string): string =>
+  `${place}, prompt ${JSON.stringify([...prompt].slice(0, 40).join(''))}`;
 
 /**
  * Samples as the model takes them; what has no word piece is left out.
  * @param texts in the order of `documents`, as `sampleTexts` gives them
- * @param file where the documents came from, for messages
+ * @param place names document i in messages
  * @returns the inputs, and how many answers none of them holds
  * @throws InputError naming file, row (from 1) and prompt, where the prompt leaves no room for the text
  */
@@ -27,14 +27,14 @@ export function inputsOf(
   documents: readonly Document[],
   tokenizer: PieceSource,
   config: CeremConfig,
-  file: string,
+  place: (i: number) => string,
 ): { inputs: Input[]; lost: number } {
   const inputs: Input[] = [];
   let lost = 0;
   let row = 0;
   for (const text of texts) {
     while (documents[row].text !== text.text) row++;
-    const what = inputName(file, row, text.prompt);
+    const what = inputName(place(row), text.prompt);
     const found = windowSample(text, tokenizer, config, DEFAULT_OVERLAP, what);
     lost += found.lost.length;
     inputs.push(...found.windows.filter(({ encoded }) => encoded.pieces.length > 0));

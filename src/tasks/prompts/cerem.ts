@@ -2,10 +2,11 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { Cerem, ceremAttention, parseCeremConfig } from '../../models/cerem.ts';
 import type { Json } from '../../models/config.ts';
+import { BadRows } from '../bad-rows.ts';
 import { withDefaults } from '../complete.ts';
 import { parseDocuments } from '../corpus/parse.ts';
-import type { Definition } from '../definition.ts';
-import { extraction } from '../extraction.ts';
+import { placeOf, type Definition } from '../definition.ts';
+import { extraction, inWords, joinWords } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
@@ -73,7 +74,11 @@ export const cerem: Definition<CeremTypes> = {
       what,
     ),
   texts: ({ documents }) => documents.map(({ text }) => text),
-  read: (text, file) => ({ ...parseDocuments(text, file), file }),
+  read: (content, file, options) => ({
+    ...parseDocuments(content, file, options),
+    file,
+    onBad: options?.onBad,
+  }),
   check: checkSpans,
 
   recipe: {
@@ -106,10 +111,12 @@ export const cerem: Definition<CeremTypes> = {
   pretrainedRecipe: (dev) => ({ lr: 5e-5, ...(dev && { freezeUntil: 0.2 }) }),
   checkStart({ freezeUntil }, { pretrained, dev }) {
     if (freezeUntil > 0 && !pretrained)
-      throw new InputError('--freeze-until goes with --encoder: random weights are never frozen');
+      throw new InputError(
+        'recipe: "freezeUntil" needs a pretrained encoder: random weights are never frozen',
+      );
     if (freezeUntil > 0 && !dev)
-      throw new InputError('--freeze-until needs --dev, whose score ends the freezing');
-    return pretrained && !dev ? ['without --dev the encoder is not frozen at first'] : [];
+      throw new InputError('recipe: "freezeUntil" needs dev data, whose score ends the freezing');
+    return pretrained && !dev ? ['without dev data the encoder is not frozen at first'] : [];
   },
   parts: ['start', 'end'],
   counted: ['positives', 'negatives'],
@@ -155,14 +162,18 @@ export const cerem: Definition<CeremTypes> = {
       doc: 'subjects of a document that relations are asked about, the best first (default 100)',
     },
   },
-  async evaluate(loaded, { documents, file }, options = {}) {
+  async evaluate(loaded, corpus, options = {}) {
     const { schema: given, onJudged, ...rest } = options;
     const schema = askedSchema(loaded, given);
-    return evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
+    const bad = new BadRows(corpus.file, corpus.onBad);
+    const { documents } = corpus;
+    const evaluation = await evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
       ...rest,
-      what: (i) => `${file}: document ${i + 1}`,
+      ...(corpus.onBad === 'skip' && { refused: (_, error) => bad.add(error) }),
+      what: (i) => placeOf(corpus, i),
       onPredicted: (predicted) => onJudged?.(judgedDocuments(documents, predicted, schema)),
     });
+    return { ...evaluation, notes: [...bad.settle(), ...evaluation.notes] };
   },
   threshold: {
     ...{ key: 'threshold', of: 'answers', model: (loaded) => loaded },
@@ -203,13 +214,20 @@ export const cerem: Definition<CeremTypes> = {
       { name: 'without', folder: 'plain', config: { ...demoModel, sia: false } },
     ],
   },
-  async extract({ model, tokenizer, ...loaded }, texts, what, options = {}) {
-    const { schema: given, ...rest } = options;
+  async extract({ model, tokenizer, ...loaded }, asked, what, options = {}) {
+    const { schema: given, onBad, ...rest } = options;
     const schema = askedSchema(loaded, given);
-    const asked = texts.map((text) => ({ text }));
-    const { documents, report } = await extractDocuments(model, tokenizer, asked, schema, what, rest);
+    const texts = asked.map((one) => ({ text: typeof one === 'string' ? one : joinWords(one.tokens) }));
+    const errors = new Map<number, string>();
+    const { documents, report } = await extractDocuments(model, tokenizer, texts, schema, what, {
+      ...rest,
+      ...(onBad === 'skip' && { refused: (i, { message }) => errors.set(i, message) }),
+    });
     return {
-      results: documents.map(({ text, entities, relations }) => extraction(text, entities, relations)),
+      results: documents.map(({ entities, relations }, i) => ({
+        ...extraction(asked[i], inWords(asked[i], entities), relations),
+        ...(errors.has(i) && { error: errors.get(i) }),
+      })),
       remarks: [effortText(report), ...effortNotes(report).map((note) => `note: ${note}`)],
     };
   },

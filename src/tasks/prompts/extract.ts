@@ -5,6 +5,7 @@
  */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Cerem } from '../../models/cerem.ts';
+import { unlessRefused, type Refused } from '../bad-rows.ts';
 import type { ScoredEntity, ScoredRelation } from '../spans/decode.ts';
 import type { Document } from '../document.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -60,6 +61,8 @@ export interface ExtractOptions extends Omit<PredictOptions, 'progress'> {
   maxSubjects?: number;
   /** Characters of the longest answer, in place of what the model has learnt of each type; 0: no limit. */
   maxAnswer?: number;
+  /** Told of documents that the model cannot take, in which nothing is found; without it they are errors. */
+  refused?: Refused;
   /** Told of the inputs of each stage: `entities`, then `relations`. */
   progress?: (stage: string, done: number, total: number) => void;
 }
@@ -146,6 +149,29 @@ function addRelations(
   }
 }
 
+/** Whether a text can be read at all, however it is cut; see `ExtractOptions.refused`. */
+function takes(
+  { config }: Cerem,
+  pieces: PieceSource,
+  text: string,
+  document: number,
+  what: (i: number) => string,
+  refused: Refused | undefined,
+): boolean {
+  if (!refused) return true;
+  const { vocabSize } = config.encoder;
+  return (
+    unlessRefused(refused, document, () => {
+      const outside = pieces.encode(text).find(({ id }) => id >= vocabSize);
+      if (outside)
+        throw new InputError(
+          `${what(document)}: piece id ${outside.id} of the tokenizer is outside the encoder's vocabulary of ${vocabSize}`,
+        );
+      return true;
+    }) ?? false
+  );
+}
+
 /**
  * Extracts what a schema asks for from every document. Windows, batches and errors: see `predictAnswers`.
  *
@@ -194,7 +220,9 @@ export async function extractDocuments(
     relations: [],
   }));
   const asked = extracted.flatMap(({ text }, document) =>
-    schema.entities.map(({ type, prompt }) => ({ document, type, prompt, text })),
+    takes(model, pieces, text, document, what, options.refused)
+      ? schema.entities.map(({ type, prompt }) => ({ document, type, prompt, text }))
+      : [],
   );
   const first = await ask('entities', asked);
   asked.forEach(({ document, type }, i) => {

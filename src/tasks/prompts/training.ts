@@ -2,15 +2,17 @@
 import { InputError } from '../../../kernels/errors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { Cerem, CeremTraining } from '../../models/cerem.ts';
+import { BadRows } from '../bad-rows.ts';
 import { documentNotes } from '../corpus/notes.ts';
-import type {
-  Corpus,
-  Epochs,
-  Evaluated,
-  MicroBatch,
-  TrainingInput,
-  Types,
-  UseOptions,
+import {
+  placeOf,
+  type Corpus,
+  type Epochs,
+  type Evaluated,
+  type MicroBatch,
+  type TrainingInput,
+  type Types,
+  type UseOptions,
 } from '../definition.ts';
 import type { Document } from '../document.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
@@ -26,7 +28,7 @@ import type { CeremEvaluation, EvaluateOptions } from './evaluate.ts';
 import { MAX_SUBJECTS } from './extract.ts';
 import { sampleNotes, sampleTexts } from './samples.ts';
 import { relationPrompt, schemaJson, type Schema } from './schema.ts';
-import { textWindows } from './windows.ts';
+import { textRoom, textWindows } from './windows.ts';
 
 /** Documents with their source. */
 export interface PromptCorpus extends Corpus {
@@ -71,7 +73,7 @@ export interface CeremTypes extends Types {
 
 /** The schema of a model or of its options. Errors: InputError where there is none. */
 export function neededSchema({ extra, what }: { extra: Schema | undefined; what: string }): Schema {
-  if (!extra) throw new InputError(`${what}: holds no schema.json; say with --schema what to look for`);
+  if (!extra) throw new InputError(`${what}: holds no schema.json, and no schema is given`);
   return extra;
 }
 
@@ -101,28 +103,30 @@ export function devSubjects(documents: readonly Document[], schema: Schema): num
   return Math.min(MAX_SUBJECTS, Math.max(LEAST_DEV_SUBJECTS, 2 * most));
 }
 
-/** Errors: InputError naming file, row (from 1) and entity, where one does not lie in its text. */
-export function checkSpans({ documents, file }: PromptCorpus): void {
-  documents.forEach(({ text, entities }, d) =>
+/** Errors: InputError naming file, row and entity, where one does not lie in its text. */
+export function checkSpans(corpus: PromptCorpus): void {
+  corpus.documents.forEach(({ text, entities }, d) =>
     entities.forEach(({ start, end }, e) => {
       if (!(start >= 0 && start < end && end <= text.length))
         throw new InputError(
-          `${file}: row ${d + 1}: entities[${e}] [${start}, ${end}) is not a part of the text of ${text.length} characters`,
+          `${placeOf(corpus, d)}: entities[${e}] [${start}, ${end}) is not a part of the text of ${text.length} characters`,
         );
     }),
   );
 }
 
 /**
- * Errors: InputError naming file, row and prompt, where a relation's prompt leaves no room for the text: no epoch may
- * draw one that stops the run. Of each type of subject the relation with the longest name is looked at.
+ * The documents whose subjects all leave room for the text in the prompts of their relations, and a note on the others:
+ * no epoch may draw a prompt that stops the run. Of each type of subject the relation with the longest name is looked at.
+ * @throws InputError naming file, row and prompt of the others, where they stop what is done with the corpus
  */
-function checkRelationPrompts(
-  { documents, file }: PromptCorpus,
+function withRoom(
+  corpus: PromptCorpus,
   schema: Schema,
   maxLength: number,
   tokenizer: PieceSource,
-): void {
+): PromptCorpus {
+  const bad = new BadRows(corpus.file, corpus.onBad);
   const pieces = (text: string): number => tokenizer.encode(text).length;
   const longest = new Map(
     schema.entities.map(({ type, relations }) => [
@@ -130,14 +134,40 @@ function checkRelationPrompts(
       [...relations].sort((a, b) => pieces(b.name) - pieces(a.name)).at(0),
     ]),
   );
-  documents.forEach(({ text, entities }, d) => {
+  const check = ({ text, entities }: Document, d: number): boolean => {
     for (const { type, start, end } of entities) {
       const relation = longest.get(type);
       if (!relation) continue;
       const prompt = relationPrompt(schema, relation, text.slice(start, end));
-      textWindows([], pieces(prompt), maxLength, 0, inputName(file, d, prompt));
+      textWindows([], pieces(prompt), maxLength, 0, inputName(placeOf(corpus, d), prompt));
     }
-  });
+    return true;
+  };
+  const { documents } = corpus;
+  const kept = documents.flatMap((document, d) => (bad.attempt(() => check(document, d)) ? [d] : []));
+  const notes = bad.settle();
+  if (notes.length === 0) return corpus;
+  return {
+    ...corpus,
+    documents: kept.map((d) => documents[d]),
+    places: kept.map((d) => placeOf(corpus, d).slice(corpus.file.length + 2)),
+    notes: [...corpus.notes, ...notes],
+  };
+}
+
+/** A note on entities that begin or end within a word piece, which no answer can. */
+export function pieceNotes({ documents }: PromptCorpus, tokenizer: PieceSource): string[] {
+  let [within, all] = [0, 0];
+  for (const { text, entities } of documents) {
+    const pieces = tokenizer.encode(text);
+    const [starts, ends] = [new Set(pieces.map(({ start }) => start)), new Set(pieces.map(({ end }) => end))];
+    all += entities.length;
+    within += entities.filter(({ start, end }) => !starts.has(start) || !ends.has(end)).length;
+  }
+  if (within === 0) return [];
+  return [
+    `entities that begin or end within a word piece: ${within} of ${all}; they are learnt wider, and never found`,
+  ];
 }
 
 /**
@@ -145,22 +175,26 @@ function checkRelationPrompts(
  * take, an encoder that nothing would thaw.
  */
 export function epochs(input: TrainingInput<CeremTypes>): Epochs<PromptBatch> {
-  const { model, tokenizer, train, dev, recipe } = input;
+  const { model, tokenizer, dev, recipe } = input;
   const schema = neededSchema(input);
   const { seed, negatives, buckets } = recipe;
   if (recipe.freezeUntil > 0 && !dev)
     throw new InputError('recipe: "freezeUntil" needs dev data, whose score ends the freezing');
   const pieces = cachedPieces(tokenizer);
+  const { maxLength } = model.config;
+  // A prompt of the schema that leaves no room stops the run whatever the documents: see `inputsOf`.
+  const room = schema.entities.every(({ prompt }) => textRoom(pieces.encode(prompt).length, maxLength) > 0);
+  const train = negatives > 0 && room ? withRoom(input.train, schema, maxLength, pieces) : input.train;
+  const left = train.notes.slice(input.train.notes.length);
   const sample = (epoch: number) =>
     inputsOf(
       sampleTexts(train.documents, schema, { negatives, seed, epoch }).texts,
       train.documents,
       pieces,
       model.config,
-      train.file,
+      (i) => placeOf(train, i),
     );
   const first = sample(0);
-  if (negatives > 0) checkRelationPrompts(train, schema, model.config.maxLength, pieces);
   if (first.inputs.length === 0)
     throw new InputError(`${train.file}: holds no text to learn from with this schema`);
   // An epoch's number of inputs differs a little where long prompts among the negatives add windows; its steps do not.
@@ -173,6 +207,8 @@ export function epochs(input: TrainingInput<CeremTypes>): Epochs<PromptBatch> {
       dev: dev?.documents.length ?? 0,
     },
     notes: [
+      ...left,
+      ...pieceNotes(train, pieces),
       ...[train, ...(dev ? [dev] : [])].flatMap(({ documents, file }) =>
         documentNotes(documents).map((note) => `${file}: ${note}`),
       ),

@@ -11,6 +11,12 @@ export interface EncodedSentence {
   words: Int32Array;
 }
 
+/** What helps a sentence of so many words that does not fit into `room` positions: three are [CLS], one piece and [SEP]. */
+function adviceOn(words: number, room: number): string {
+  if (room < 3) return 'no text fits: shorten the annotations, or take an encoder of more positions';
+  return words > 1 ? 'split it' : 'shorten the word, or leave it out';
+}
+
 /**
  * @param what the sentence, for errors: file and row
  * @param taken positions that the encoder needs for something else
@@ -32,10 +38,13 @@ export function encodeSentence(
     for (const piece of pieces) ids.push(piece.id);
   });
   ids.push(tokenizer.sepId);
-  if (ids.length + taken > maxPositions)
+  if (ids.length + taken > maxPositions) {
+    const words = tokens.length === 1 ? '1 word makes' : `${tokens.length} words make`;
+    const others = taken > 0 ? `, of which annotations and markers take ${taken}` : '';
     throw new InputError(
-      `${what}: ${tokens.length} words make ${ids.length} word pieces, more than the encoder's ${maxPositions} positions${taken > 0 ? `, of which annotations and markers take ${taken}` : ''}; split it`,
+      `${what}: ${words} ${ids.length} word pieces, more than the encoder's ${maxPositions} positions${others}; ${adviceOn(tokens.length, maxPositions - taken)}`,
     );
+  }
   const outside = ids.find((id) => id >= vocabSize);
   if (outside !== undefined)
     throw new InputError(

@@ -1,11 +1,15 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { checkLabels, parseSpertJson, type Sentence } from '../dataset.ts';
-import type { Epochs, Loaded, TrainingInput } from '../definition.ts';
+import { wordRules } from '../../models/word-rule.ts';
+import { BadRows } from '../bad-rows.ts';
+import { parseSentences } from '../corpus/sentences.ts';
+import { checkLabels, strangerNotes, type Sentence } from '../dataset.ts';
+import { placeOf, type Epochs, type Loaded, type TrainingInput } from '../definition.ts';
 import { judgedSentences } from '../errors/judged.ts';
 import type { Option } from '../options.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
+import { wordNotes } from '../text/word-rules.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
 import { relationTuning } from '../threshold.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
@@ -14,6 +18,7 @@ import { spanNotes } from './enumerate.ts';
 import { evaluate } from './evaluate.ts';
 import { extractWords } from './extract.ts';
 import { spanLosses } from './losses.ts';
+import { corpusNotes } from './notes.ts';
 import type {
   SpanBatch,
   SpanConfig,
@@ -24,7 +29,7 @@ import type {
   SpanRecipe,
   SpanTypes,
 } from './model.ts';
-import { predict } from './predict.ts';
+import { predict, sentenceNotes } from './predict.ts';
 import { allSamples, joinSamples, sampleSentence } from './sampling.ts';
 import { tagNotes } from './tags.ts';
 
@@ -56,28 +61,42 @@ export function vocabularyOf(
   return createWordPieceTokenizer({ vocab, doLowerCase: false });
 }
 
-/** A corpus as the model takes it. Errors: InputError naming file and row. */
-const encodeAll = (
-  sentences: readonly Sentence[],
-  file: string,
-  { encoder }: SpanConfig,
-  tokenizer: Tokenizer,
-) => sentences.map((s, i) => encodeSentence(s.tokens, tokenizer, encoder, `${file}: row ${i + 1}`));
+/**
+ * The sentences of a corpus that the model takes whole, and a note on others.
+ * @throws InputError naming file and row of all the others, where they stop what is done with the corpus
+ */
+function encodeAll(corpus: SpanCorpus, { encoder }: SpanConfig, tokenizer: Tokenizer) {
+  const bad = new BadRows(corpus.file, corpus.onBad);
+  const sentences: Sentence[] = [];
+  const encoded = corpus.sentences.flatMap((sentence, i) => {
+    const one = bad.attempt(() => encodeSentence(sentence.tokens, tokenizer, encoder, placeOf(corpus, i)));
+    if (one) sentences.push(sentence);
+    return one ?? [];
+  });
+  if (encoded.length === 0 && bad.count > 0) bad.refuse();
+  return { sentences, encoded, notes: bad.settle() };
+}
+
+/** What of a corpus cannot be found, whatever the weights. Errors: those of `sentenceNotes`. */
+const scoredNotes = (
+  loaded: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+  corpus: SpanCorpus,
+): string[] => [...sentenceNotes(loaded, corpus), ...strangerNotes(corpus.sentences, loaded.model.config)];
 
 /** Shuffled sentences with samples drawn anew every epoch. */
 function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs<SpanBatch> {
   const { model, tokenizer, train, dev, recipe } = input;
   const { config } = model;
   const { seed, negativeSpans, negativePairs } = recipe;
-  const { sentences } = train;
-  const encoded = encodeAll(sentences, train.file, config, tokenizer);
-  if (dev) encodeAll(dev.sentences, dev.file, config, tokenizer);
+  const { sentences, encoded, notes } = encodeAll(train, config, tokenizer);
   const sampling = { ...config, negativeSpans, negativePairs };
   return {
     about: { sentences: sentences.length, dev: dev?.sentences.length ?? 0 },
     notes: [
+      ...notes,
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
+      ...corpusNotes(input, (corpus) => scoredNotes(input, corpus)),
     ],
     identity: { train: sentences, dev: dev?.sentences },
     ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, regularisation) => {
@@ -113,25 +132,42 @@ export const symmetricOption: Option = {
   doc: 'relation types of which either end may be the head',
 };
 
-/** Corpora in the SpERT style, for every model that reads them. */
-export const spertReading: Pick<SpanDefinition, 'texts' | 'read'> = {
+export const wordsOption: Option = {
+  kind: 'choice',
+  choices: wordRules,
+  value: wordRules.join('|'),
+  doc: 'how plain text is parted into words (default: as gives the training words back)',
+};
+
+/** Corpora as sentences, for every model that reads words. */
+export const wordReading: Pick<SpanDefinition, 'texts' | 'read'> = {
   texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
-  read: (text, file) => ({ sentences: parseSpertJson(text, file), file, notes: [] }),
+  read: (content, file, options) => ({
+    ...parseSentences(content, file, options),
+    file,
+    onBad: options?.onBad,
+  }),
 };
 
 async function evaluateSpans(
   loaded: Loaded<SpanTypes>,
-  { sentences, file }: SpanCorpus,
+  corpus: SpanCorpus,
   options: SpanOptions = {},
 ): Promise<SpanTypes['evaluation']> {
+  const { sentences } = corpus;
+  const { config } = loaded.model;
+  const notes = [
+    ...scoredNotes(loaded, corpus),
+    ...spanNotes(sentences, config.maxSpanWidth),
+    ...wordNotes(sentences, config),
+  ];
   const predictions = await predict(
     loaded,
     sentences.map(({ tokens }) => tokens),
-    (i) => `${file}: row ${i + 1}`,
-    options,
+    (i) => placeOf(corpus, i),
+    { ...options, refused: () => undefined },
   );
-  const { maxSpanWidth, symmetric = [] } = loaded.model.config;
-  const notes = spanNotes(sentences, maxSpanWidth);
+  const { symmetric = [] } = config;
   options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric, typedEnds: true });
   return { ...evaluate(sentences, predictions, symmetric), notes };
 }
@@ -141,21 +177,22 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   ...own,
   pretrained: {},
   pretrainedRecipe: () => ({}),
-  configOptions: { symmetric: symmetricOption },
+  configOptions: { words: wordsOption, symmetric: symmetricOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
-  ...spertReading,
-  check({ sentences, file }, config) {
+  ...wordReading,
+  check(corpus, config, use) {
     own.checkConfig?.(config, 'config');
-    checkLabels(sentences, config, file);
+    checkLabels(corpus, config, use);
   },
   counted: ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs'],
   epochs,
   losses: spanLosses,
   traceBatch({ model: { config }, tokenizer }, text, file) {
-    const sentences = parseSpertJson(text, file);
-    checkLabels(sentences, config, file);
+    const corpus = wordReading.read(text, file);
+    checkLabels(corpus, config);
+    const { sentences, encoded } = encodeAll(corpus, config, tokenizer);
     return {
-      batch: makeWordBatch(encodeAll(sentences, file, config, tokenizer), tokenizer.padId),
+      batch: makeWordBatch(encoded, tokenizer.padId),
       sentences,
       samples: joinSamples(sentences.map((s) => allSamples(s, config))),
     };
@@ -178,6 +215,8 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   best: ({ ner, rePlus }, { relationTypes }) =>
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,
   remarks: ({ sentences }) => [`${sentences} sentences`],
-  extract: (loaded, texts, what, options) =>
-    extractWords(texts, what, (words, names) => predict(loaded, words, names, options)),
+  extract: (loaded, asked, what, options) =>
+    extractWords(asked, loaded.model.config.words, what, options?.onBad, (words, names, refused) =>
+      predict(loaded, words, names, { ...options, refused }),
+    ),
 });

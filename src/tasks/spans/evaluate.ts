@@ -12,6 +12,7 @@ import {
   typedScores,
   type Buckets,
   type BucketScore,
+  type DescribedFact,
   type Fact,
   type Facts,
   type Score,
@@ -55,35 +56,44 @@ const LENGTH_RANGES: Buckets = [
   [9, '9–10'],
   [11, '≥11'],
 ];
-const entityFacts = (annotations: readonly Annotation[], typed: boolean): Facts =>
-  collectFacts(annotations, ({ entities }) =>
-    entities.map(({ type, start, end }) => ({
+/** Facts that no prediction can state, of gold that is not made of whole words: they count as missed. */
+const beyondReach = (types: readonly string[] = []): DescribedFact[] =>
+  types.map((type, i) => ({ key: ['beyond', i], type, length: 1 }));
+
+const entityFacts = (
+  annotations: readonly (Annotation & Pick<Sentence, 'beyond'>)[],
+  typed: boolean,
+): Facts =>
+  collectFacts(annotations, ({ entities, beyond }) => [
+    ...entities.map(({ type, start, end }) => ({
       key: typed ? [start, end, type] : [start, end],
       type,
       length: end - start,
     })),
-  );
+    ...beyondReach(beyond?.entities),
+  ]);
 
 /** By start, then end, then type. */
 const inOrder = (a: Entity, b: Entity): number =>
   a.start - b.start || a.end - b.end || (a.type < b.type ? -1 : 1);
 
 const relationFacts = (
-  annotations: readonly Annotation[],
+  annotations: readonly (Annotation & Pick<Sentence, 'beyond'>)[],
   withEntityTypes: boolean,
   symmetric: readonly string[],
 ): Facts =>
-  collectFacts(annotations, ({ entities, relations }) =>
-    relations.map(({ type, head, tail }) => {
+  collectFacts(annotations, ({ entities, relations, beyond }) => [
+    ...relations.map(({ type, head, tail }) => {
       const ends = [entities[head], entities[tail]];
       const [h, t] = symmetric.includes(type) ? ends.sort(inOrder) : ends;
       const key = [type, h.start, h.end, t.start, t.end];
       return { key: withEntityTypes ? [...key, h.type, t.type] : key, type, length: 0 };
     }),
-  );
+    ...beyondReach(beyond?.relations),
+  ]);
 
 /** Entities that share a token with one of the same type. */
-function partialScore(gold: readonly Annotation[], predicted: readonly Annotation[]): Score {
+function partialScore(gold: readonly Sentence[], predicted: readonly Annotation[]): Score {
   const distinct = ({ entities }: Annotation): Entity[] => [
     ...new Map(entities.map((e) => [JSON.stringify([e.start, e.end, e.type]), e])).values(),
   ];
@@ -95,7 +105,7 @@ function partialScore(gold: readonly Annotation[], predicted: readonly Annotatio
     right += touching(guessed, golden);
     total += guessed.length;
     found += touching(golden, guessed);
-    support += golden.length;
+    support += golden.length + (annotation.beyond?.entities.length ?? 0);
   });
   return scoreOf(right, total, found, support);
 }

@@ -5,7 +5,8 @@ import type { Iser } from '../../models/iser.ts';
 import { attentionEntropy, weightRows } from '../attention.ts';
 import type { Attention, Loaded } from '../definition.ts';
 import { heatmapsSvg } from '../heatmap.ts';
-import { splitWords, type Tokenizer } from '../text/tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { splitWords } from '../text/words.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
 import type { SpanTypes } from './model.ts';
 
@@ -54,7 +55,7 @@ export async function fusionMaps(
   const { config, parameters } = model;
   if (!config.fusion)
     throw new InputError(`${what}: the model has "fusion" false: no attention between its tasks to show`);
-  const words = splitWords(text).map((word) => word.text);
+  const words = splitWords(text, config.words).map((word) => word.text);
   const n = words.length;
   const encoded = encodeSentence(words, tokenizer, config.encoder, what);
   const { entity, relation } = await parameters.runtime.scope(async () => {

@@ -1,8 +1,7 @@
 /** ISER as a `Definition` (docs/iser.md). */
 import type { Json } from '../../models/config.ts';
 import { Iser, parseIserConfig } from '../../models/iser.ts';
-import { withDefaults } from '../complete.ts';
-import { labelSets } from '../dataset.ts';
+import { withSentences } from '../complete.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { fusionAttention } from './iser-attention.ts';
 
@@ -15,7 +14,7 @@ export const iser = spanDefinition<Iser>({
   build: (parameters, config, { pooler }) => new Iser(parameters, config, pooler),
   small,
   complete: (given, what, { sentences }, { vocabSize }) =>
-    parseIserConfig(withDefaults(given, what, { model: 'iser', ...labelSets(sentences) }, vocabSize), what),
+    parseIserConfig(withSentences(given, what, { model: 'iser', sentences }, vocabSize), what),
   // The paper's (section 4.2.1).
   recipe: spanRecipe({ epochs: 70, lr: 2e-5, batch: 2 }),
   parts: ['span', 'relation'],

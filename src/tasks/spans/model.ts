@@ -2,8 +2,10 @@
 import type { Tensor } from '../../gpu/tensor.ts';
 import type { BertConfig } from '../../models/bert.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
+import type { WordRule } from '../../models/word-rule.ts';
 import type { WordBatch } from '../../models/words.ts';
 import type { Corpus, Definition, Evaluated, Model, Types, UseOptions } from '../definition.ts';
+import type { Refused } from '../bad-rows.ts';
 import type { LabelSets, Sentence } from '../dataset.ts';
 import type { Evaluation } from './evaluate.ts';
 import type { DecodePolicy } from './decode.ts';
@@ -18,6 +20,8 @@ export interface SpanConfig extends LabelSets {
   readonly maxSpanWidth: number;
   /** Score from which on a relation holds. */
   readonly relationThreshold: number;
+  /** How plain text is parted; absent: `basicWords`. */
+  readonly words?: WordRule;
   /** Classes of the words, of a model that tags them. */
   readonly tags?: readonly string[];
 }
@@ -60,6 +64,8 @@ export interface SpanOptions extends UseOptions {
   policy?: DecodePolicy;
   /** Word pieces that the windows of a long sentence share; see `wordWindows`. */
   overlap?: number;
+  /** Told of sentences that the model cannot take, in which nothing is found; without it they are errors. */
+  refused?: Refused;
 }
 
 export interface SpanTypes<M extends SpanModel = SpanModel> extends Types {

@@ -8,13 +8,14 @@ import {
   type DecodePolicy,
   type Prediction,
 } from './decode.ts';
+import { unlessRefused } from '../bad-rows.ts';
 import { byLength, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Loaded } from '../definition.ts';
 import { enumerateSpans, type EntityPairs } from './enumerate.ts';
-import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
+import type { SpanCorpus, SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
-import { predictWindows } from './windows.ts';
+import { predictWindows, windowNotes } from './windows.ts';
 
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
@@ -29,22 +30,45 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy, threshold = model.config.relationThreshold } = options;
+  const { pairChunk = 4096, policy, refused, threshold = model.config.relationThreshold } = options;
   checkCounts({ pairChunk });
   const { encoder } = model.config;
-  return predictWindows(sentences, [tokenizer], encoder.maxPositions - 2, options, (windows) => {
-    const encoded = windows.map(({ sentence, tokens }) =>
-      encodeSentence(tokens, tokenizer, encoder, what(sentence)),
-    );
-    return byLength(
-      encoded,
-      ({ ids }) => ids.length,
+  return predictWindows(sentences, [tokenizer], roomOf(model), options, async (windows) => {
+    const inputs = windows.map(({ sentence, tokens }) => {
+      const encoded = unlessRefused(refused, sentence, () =>
+        encodeSentence(tokens, tokenizer, encoder, what(sentence)),
+      );
+      return encoded && { sentence, encoded };
+    });
+    const found = await byLength(
+      inputs.filter((one) => one !== undefined),
+      ({ encoded: { ids } }) => ids.length,
       options,
-      'sentences',
-      (batch) => predictBatch(model, batch, tokenizer.padId, { pairChunk, policy, threshold }),
+      { what: 'sentences', of: ({ sentence }) => sentence },
+      (batch) =>
+        predictBatch(
+          model,
+          batch.map(({ encoded }) => encoded),
+          tokenizer.padId,
+          { pairChunk, policy, threshold },
+        ),
     );
+    let next = 0;
+    return inputs.map((one): Prediction => (one ? found[next++] : { entities: [], relations: [] }));
   });
 }
+
+/** Word pieces that a window takes, between [CLS] and [SEP]. */
+const roomOf = ({ config }: SpanModel): number => config.encoder.maxPositions - 2;
+
+/** A note on the sentences that the model cannot take, in windows or not. Errors: those of `windowNotes`. */
+export const sentenceNotes = (
+  { model, tokenizer }: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+  corpus: SpanCorpus,
+): string[] =>
+  windowNotes(corpus, [tokenizer], roomOf(model), (tokens, what) =>
+    encodeSentence(tokens, tokenizer, model.config.encoder, what),
+  );
 
 async function predictBatch(
   model: SpanModel,

@@ -2,7 +2,7 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, Stsn, type StsnConfig } from '../../models/stsn.ts';
-import { withDefaults } from '../complete.ts';
+import { withSentences } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
 import { tagSet } from './tags.ts';
@@ -27,10 +27,9 @@ export const stsn = spanDefinition<Stsn>({
   build: (parameters, config, { pooler }) => new Stsn(parameters, config, pooler),
   small,
   complete(given, what, { sentences }, { vocabSize }) {
-    const labels = labelSets(sentences);
-    const entityTypes = new Fields(given, what).strings('entityTypes', labels.entityTypes);
-    const defaults = { model: 'stsn', ...labels, tags: tagSet(sentences, entityTypes) };
-    const config = parseStsnConfig(withDefaults(given, what, defaults, vocabSize), what);
+    const entityTypes = new Fields(given, what).strings('entityTypes', labelSets(sentences).entityTypes);
+    const defaults = { model: 'stsn', sentences, tags: tagSet(sentences, entityTypes) };
+    const config = parseStsnConfig(withSentences(given, what, defaults, vocabSize), what);
     checkTags(config, what);
     return config;
   },

@@ -1,9 +1,11 @@
 /** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
+import { BadRows, unlessRefused } from '../bad-rows.ts';
 import { checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { keptEntities, type DecodePolicy, type Prediction } from './decode.ts';
-import type { SpanOptions } from './model.ts';
+import { placeOf } from '../definition.ts';
+import type { SpanCorpus, SpanOptions } from './model.ts';
 
 /** Words [from, to) of a sentence. An entity belongs to the window whose own words [ownFrom, ownTo) hold its start. */
 export interface WordWindow {
@@ -95,6 +97,42 @@ export const entitiesWithin = (
     .map(({ type, start, end }) => ({ type, start: start - from, end: end - from, score: 1 }))
     .filter(({ start, end }) => start >= 0 && end <= tokens.length);
 
+/** The windows of a sentence; `room` is counted in the pieces of whichever tokenizer makes the most of a word. */
+function windowsOf(
+  tokens: readonly string[],
+  tokenizers: readonly Tokenizer[],
+  room: number,
+  overlap?: number,
+): WordWindow[] {
+  const pieces = tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
+  return wordWindows(
+    tokens.map((_, w) => Math.max(...pieces.map((words) => words[w].length))),
+    room,
+    overlap,
+  );
+}
+
+/**
+ * Sentences of a corpus that no window can hold, in a note.
+ * @param encode throws an InputError for a window that the model cannot take; `what` begins it
+ * @throws InputError naming all of them, where they stop what is done with the corpus
+ */
+export function windowNotes(
+  corpus: Pick<SpanCorpus, 'sentences' | 'file' | 'places' | 'onBad'>,
+  tokenizers: readonly Tokenizer[],
+  room: number,
+  encode: (tokens: readonly string[], what: string) => void,
+): string[] {
+  const bad = new BadRows(corpus.file, corpus.onBad);
+  corpus.sentences.forEach(({ tokens }, i) =>
+    bad.attempt(() => {
+      for (const { from, to } of windowsOf(tokens, tokenizers, room))
+        encode(tokens.slice(from, to), placeOf(corpus, i));
+    }),
+  );
+  return bad.settle();
+}
+
 /**
  * Predicts sentences of any length: `predictAll` is given their windows, one of each short sentence, and answers in that
  * order.
@@ -105,18 +143,13 @@ export async function predictWindows(
   sentences: readonly (readonly string[])[],
   tokenizers: readonly Tokenizer[],
   room: number,
-  { overlap = DEFAULT_OVERLAP, policy }: Pick<SpanOptions, 'overlap' | 'policy'>,
+  { overlap = DEFAULT_OVERLAP, policy, refused }: Pick<SpanOptions, 'overlap' | 'policy' | 'refused'>,
   predictAll: (windows: Window[]) => Promise<Prediction[]>,
 ): Promise<Prediction[]> {
   checkCounts({ overlap }, 0);
-  const windows = sentences.map((tokens) => {
-    const pieces = tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
-    return wordWindows(
-      tokens.map((_, w) => Math.max(...pieces.map((words) => words[w].length))),
-      room,
-      overlap,
-    );
-  });
+  const windows = sentences.map(
+    (tokens, i) => unlessRefused(refused, i, () => windowsOf(tokens, tokenizers, room, overlap)) ?? [],
+  );
   const found = await predictAll(
     windows.flatMap((list, sentence) =>
       list.map(({ from, to }) => ({ sentence, from, tokens: sentences[sentence].slice(from, to) })),

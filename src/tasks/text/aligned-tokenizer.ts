@@ -1,24 +1,17 @@
-import { ByteLevelPreTokenizer, Tokenizer as PeerTokenizer } from '@huggingface/tokenizers';
+import { Tokenizer as PeerTokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../../../kernels/errors.ts';
+import { isObject, type Json } from '../../io/json.ts';
+import { hasByteLevel, spellBytes } from './byte-level.ts';
+import { roles, type AddedToken, type Role, type TokenizerConfig } from './tokenizer-config.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
-
-/** A parsed JSON object, nothing known of its members. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-/** What the special tokens are called, BERT's and ALBERT's names first, then RoBERTa's; a config may name others. */
-const NAMES = {
-  pad: ['[PAD]', '<pad>'],
-  unk: ['[UNK]', '<unk>'],
-  cls: ['[CLS]', '<s>'],
-  sep: ['[SEP]', '</s>'],
-  mask: ['[MASK]', '<mask>'],
-};
 
 /** How pieces and text are brought to one form in which the pieces, joined, are the text. */
 interface Form {
-  /** Normalised text without white space, spelt as the vocabulary spells it. */
+  /** Normalised text, spelt as the vocabulary spells it; without white space where pieces are too. */
   ofText(text: string): string;
   ofToken(token: string): string;
+  /** Characters with the marks that may be normalised with them. */
+  readonly clusters: RegExp;
 }
 
 /** The text in vocabulary form; each code unit of `units` has its UTF-16 range in the original text. */
@@ -26,29 +19,75 @@ interface Stream {
   readonly units: string;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
+  /** Whether it is of white space. */
+  readonly blank: readonly boolean[];
 }
+
+/** Stands before the special tokens of a vocabulary that would match their names in a text; no text holds it. */
+const HIDDEN = '\ufdd0';
 
 /**
  * A tokenizer for any `tokenizer.json` that `@huggingface/tokenizers` runs (Unigram, BPE), with the offsets it lacks:
  * the normaliser is applied to one character and its marks at a time, and the pieces are laid along the result. The
- * characters in the middle of a word that normalise only together (`` to ") share one range; a piece of white space
- * alone is empty.
+ * characters in the middle of a word that normalise only together (`` to ") share one range; pieces that are parts of
+ * one character have its range; white space at the ends of a piece is left out, a piece of nothing else is empty.
  * `files` are returned as they are by `files()`. Throws `InputError` for a definition that cannot be run, a special
  * token that is missing, and, from `encode`, a text along which the pieces cannot be laid.
  */
 export function createAlignedTokenizer(
-  definition: JsonObject,
-  config: JsonObject,
+  definition: Json,
+  config: TokenizerConfig,
   files: Record<string, string>,
   what: string,
 ): Tokenizer {
+  const added = [...addedTokens(definition, what)];
+  const known = new Set(added.map(({ content }) => content));
+  added.push(...config.added.filter(({ content }) => !known.has(content)));
+  const names = new Set(roles.flatMap((role) => config.names(role)));
+  const isSpecial = ({ content, special }: AddedToken): boolean => special || names.has(content);
+  for (const token of added.filter(isSpecial)) names.add(token.content);
+  const inTexts = added.filter((token) => !isSpecial(token));
   try {
-    return new AlignedTokenizer(new PeerTokenizer(definition, config), definition, config, files, what);
+    const peer = new PeerTokenizer(
+      { ...definition, added_tokens: inTexts, model: withoutNames(definition.model, names) } as never,
+      config.json as never,
+    );
+    const specials = new Map<string, number>();
+    for (const name of names) {
+      const id = peer.token_to_id(HIDDEN + name) ?? peer.token_to_id(name);
+      if (id !== undefined) specials.set(name, id);
+    }
+    for (const { content, id } of added.filter(isSpecial)) specials.set(content, id);
+    return new AlignedTokenizer(peer, definition, config, { specials, inTexts, files, what });
   } catch (error) {
     if (error instanceof InputError) throw error;
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new InputError(`${what}: this tokenizer cannot be run: ${reason}`, { cause: error });
   }
+}
+
+/** `added_tokens` of a `tokenizer.json`. */
+export function addedTokens(definition: Json, what: string): AddedToken[] {
+  const added = definition.added_tokens ?? [];
+  if (!Array.isArray(added)) throw new InputError(`${what}: added_tokens is not a list`);
+  return added.map((token: unknown, i) => {
+    if (!isObject(token) || typeof token.content !== 'string')
+      throw new InputError(`${what}: added_tokens[${i}] has no content`);
+    const { content, id } = token;
+    if (typeof id !== 'number')
+      throw new InputError(`${what}: the id of ${JSON.stringify(content)} is not a number`);
+    return { ...token, content, id, special: token.special === true };
+  });
+}
+
+/** A Unigram model (its vocabulary is a list) in which no text matches the name of a special token. */
+function withoutNames(model: unknown, names: ReadonlySet<string>): unknown {
+  if (!isObject(model) || !Array.isArray(model.vocab)) return model;
+  const vocab = (model.vocab as [string, number][]).map(([text, score]) => [
+    names.has(text) ? HIDDEN + text : text,
+    score,
+  ]);
+  return { ...model, vocab };
 }
 
 class AlignedTokenizer implements Tokenizer {
@@ -58,64 +97,93 @@ class AlignedTokenizer implements Tokenizer {
   readonly clsId: number;
   readonly sepId: number;
   readonly maskId?: number;
+  readonly casing: string;
   private readonly form: Form;
+  private readonly unk: string;
   /** A byte-level vocabulary spells a word after a space otherwise than one at the start of the text. */
   private readonly wordPrefix: string;
+  private readonly specials: ReadonlyMap<string, number>;
+  /** Tokens beside the vocabulary that texts hold, by id. */
+  private readonly inTexts: ReadonlyMap<number, string>;
+  private readonly sources: Record<string, string>;
+  private readonly what: string;
 
   constructor(
     private readonly peer: PeerTokenizer,
-    definition: JsonObject,
-    config: JsonObject,
-    private readonly sources: Record<string, string>,
-    private readonly what: string,
+    definition: Json,
+    config: TokenizerConfig,
+    own: {
+      specials: ReadonlyMap<string, number>;
+      inTexts: readonly AddedToken[];
+      files: Record<string, string>;
+      what: string;
+    },
   ) {
-    const find = (role: keyof typeof NAMES) =>
-      [...namesIn(config, role), ...NAMES[role]]
-        .map((name) => peer.token_to_id(name))
-        .find((id) => id !== undefined);
-    const require = (role: keyof typeof NAMES) => {
-      const id = find(role);
-      if (id === undefined)
-        throw new InputError(`${what}: no ${role} token (looked for ${NAMES[role].join(', ')})`);
-      return id;
+    const { specials, what } = own;
+    const find = (role: Role) =>
+      config.names(role).flatMap((name): [string, number][] => {
+        const id = specials.get(name);
+        return id === undefined ? [] : [[name, id]];
+      })[0];
+    const require = (role: Role): number => {
+      const found = find(role);
+      if (!found)
+        throw new InputError(`${what}: no ${role} token (looked for ${config.names(role).join(', ')})`);
+      return found[1];
     };
+    this.specials = specials;
+    this.inTexts = new Map(own.inTexts.map(({ id, content }) => [id, content]));
+    this.sources = own.files;
+    this.what = what;
     this.padId = require('pad');
     this.unkId = peer.model?.unk_token_id ?? require('unk');
+    this.unk = find('unk')?.[0] ?? '';
     this.clsId = require('cls');
     this.sepId = require('sep');
-    this.maskId = find('mask');
+    this.maskId = find('mask')?.[1];
     let size = 0;
-    for (const id of peer.get_vocab().values()) size = Math.max(size, id + 1);
+    for (const id of [...peer.get_vocab().values(), ...specials.values()]) size = Math.max(size, id + 1);
     this.vocabSize = size;
     const byteLevel = hasByteLevel(definition.pre_tokenizer);
     this.form = byteLevel ? byteForm(peer) : plainForm(peer);
     this.wordPrefix = byteLevel ? ' ' : '';
+    const lowers = (peer.normalizer?.normalize('A') ?? 'A') === 'a';
+    this.casing = `text ${lowers ? 'is lower-cased' : 'keeps its case'} (${what})`;
   }
 
   idOf(token: string): number | undefined {
-    return this.peer.token_to_id(token);
+    return this.specials.get(token) ?? this.peer.token_to_id(token);
   }
 
   encode(text: string): Piece[] {
     const { ids, tokens } = this.peer.encode(text, { add_special_tokens: false });
-    const { units, starts, ends } = streamOf(text, this.form);
-    const surfaces = tokens.map((token) => this.form.ofToken(token));
+    const { units, starts, ends, blank } = streamOf(text, this.form);
+    const surfaces = tokens.map((token, i) => this.surface(token, ids[i]));
     const pieces: Piece[] = [];
     let at = 0;
     let covered = 0;
     for (let i = 0; i < ids.length; i++) {
-      const to = units.startsWith(surfaces[i], at)
-        ? at + surfaces[i].length
+      let surface = surfaces[i];
+      // An added token takes the space around it along; a text may begin as if after a space.
+      if (this.wordPrefix && surface.startsWith(SPACE) && !units.startsWith(surface, at))
+        surface = surface.slice(SPACE.length);
+      while (blank[at] && !units.startsWith(surface, at)) at++;
+      const to = units.startsWith(surface, at)
+        ? at + surface.length
         : ids[i] === this.unkId
           ? endOfUnknown(units, at, ids[i + 1] === this.unkId, surfaces[i + 1])
           : -1;
       if (to < 0) throw this.misaligned(text, starts[at] ?? text.length);
+      let [first, last] = [at, to - 1];
+      while (first <= last && blank[first]) first++;
+      while (last > first && blank[last]) last--;
       // Of white space alone: empty, where the next piece begins, but not before what is covered already.
-      const start = to > at ? starts[at] : Math.max(covered, starts[at] ?? text.length);
-      covered = to > at ? ends[to - 1] : start;
+      const start = first <= last ? starts[first] : Math.max(covered, starts[to] ?? text.length);
+      covered = first <= last ? ends[last] : start;
       pieces.push({ id: ids[i], text: tokens[i], start, end: covered });
       at = to;
     }
+    while (blank[at]) at++;
     if (at < units.length) throw this.misaligned(text, starts[at]);
     return pieces;
   }
@@ -124,11 +192,7 @@ class AlignedTokenizer implements Tokenizer {
     const shift = this.wordPrefix.length;
     return words.map((word) => {
       const pieces = this.encode(this.wordPrefix + word);
-      if (pieces.length === 0) {
-        return [
-          { id: this.unkId, text: this.peer.id_to_token(this.unkId) ?? '', start: 0, end: word.length },
-        ];
-      }
+      if (pieces.length === 0) return [{ id: this.unkId, text: this.unk, start: 0, end: word.length }];
       const within = (offset: number) => Math.max(0, offset - shift);
       return pieces.map((piece) => ({ ...piece, start: within(piece.start), end: within(piece.end) }));
     });
@@ -136,6 +200,12 @@ class AlignedTokenizer implements Tokenizer {
 
   files(): Record<string, string> {
     return { ...this.sources };
+  }
+
+  /** What a piece covers of the text's form. */
+  private surface(token: string, id: number): string {
+    const added = this.inTexts.get(id);
+    return added === undefined ? this.form.ofToken(token) : this.form.ofText(added);
   }
 
   private misaligned(text: string, at: number): InputError {
@@ -158,15 +228,21 @@ function streamOf(text: string, form: Form): Stream {
   let units = '';
   const starts: number[] = [];
   const ends: number[] = [];
-  const add = (part: string, start: number, end: number) => {
+  const blank: boolean[] = [];
+  const add = (part: string, start: number, end: number, isBlank = false) => {
     units += part;
     for (let i = 0; i < part.length; i++) {
       starts.push(start);
       ends.push(end);
+      blank.push(isBlank);
     }
   };
-  for (const { 0: word, index } of text.matchAll(/\S+/g)) {
-    const clusters = [...word.matchAll(/\P{M}\p{M}*|\p{M}+/gu)];
+  for (const { 0: word, index } of text.matchAll(/\s|\S+/g)) {
+    if (/^\s$/.test(word)) {
+      add(form.ofText(word), index, index + 1, true);
+      continue;
+    }
+    const clusters = [...word.matchAll(form.clusters)];
     const parts = clusters.map((cluster) => form.ofText(cluster[0]));
     const from = (i: number) => index + (i < clusters.length ? clusters[i].index : word.length);
     // Clusters first..last-1, whose normal forms alone are not what the word's normal form `rest` has there.
@@ -183,35 +259,27 @@ function streamOf(text: string, form: Form): Stream {
     add(rest, from(first), from(last));
     for (; last < clusters.length; last++) add(parts[last], from(last), from(last + 1));
   }
-  return { units, starts, ends };
+  return { units, starts, ends, blank };
 }
+
+const WITH_MARKS = /\P{M}\p{M}*|\p{M}+/gu;
 
 /** SentencePiece and plain vocabularies: ▁ stands for a space. */
 function plainForm(peer: PeerTokenizer): Form {
   const strip = (text: string) => text.replace(/[\s▁]/g, '');
-  return { ofText: (text) => strip(peer.normalizer?.normalize(text) ?? text), ofToken: strip };
-}
-
-/** Byte-level vocabularies (GPT-2): one printable letter for each byte of UTF-8, Ġ for a space, Ċ for a line end. */
-function byteForm(peer: PeerTokenizer): Form {
-  const bytes = new ByteLevelPreTokenizer({ type: 'ByteLevel', add_prefix_space: false, use_regex: false });
-  const spell = (text: string) => bytes.pre_tokenize_text(text).join('');
-  const spaces = spell(' \t\n\v\f\r');
   return {
-    ofText: (text) => spell((peer.normalizer?.normalize(text) ?? text).replace(/[ \t\n\v\f\r]/g, '')),
-    ofToken: (token) => [...token].filter((letter) => !spaces.includes(letter)).join(''),
+    ofText: (text) => strip(peer.normalizer?.normalize(text) ?? text),
+    ofToken: strip,
+    clusters: WITH_MARKS,
   };
 }
 
-function hasByteLevel(preTokenizer: unknown): boolean {
-  if (typeof preTokenizer !== 'object' || preTokenizer === null) return false;
-  const { type, pretokenizers } = preTokenizer as JsonObject;
-  return type === 'ByteLevel' || (Array.isArray(pretokenizers) && pretokenizers.some(hasByteLevel));
-}
+/** How byte-level vocabularies spell a space. */
+const SPACE = spellBytes(' ');
 
-/** `cls_token` and so on of `tokenizer_config.json`: a string, or an object with `content`. */
-function namesIn(config: JsonObject, role: string): string[] {
-  const value = config[`${role}_token`];
-  const name = typeof value === 'object' && value !== null ? (value as JsonObject).content : value;
-  return typeof name === 'string' ? [name] : [];
-}
+/** Byte-level vocabularies: pieces are the text's bytes, white space and all. */
+const byteForm = (peer: PeerTokenizer): Form => ({
+  ofText: (text) => spellBytes(peer.normalizer?.normalize(text) ?? text),
+  ofToken: (token) => token,
+  clusters: peer.normalizer ? WITH_MARKS : /./gsu,
+});

@@ -1,156 +1,223 @@
 import { InputError } from '../../../kernels/errors.ts';
-import { parseObject } from '../../io/json.ts';
-import { ifAny } from '../../io/source.ts';
+import { isObject, parseObject, type Json } from '../../io/json.ts';
+import { fileOf, type Source } from '../../io/source.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
-import { createAlignedTokenizer, type JsonObject } from './aligned-tokenizer.ts';
-import { sentencePieceDefinition } from './sentencepiece.ts';
+import { addedTokens, createAlignedTokenizer } from './aligned-tokenizer.ts';
+import { byteLevelDefinition } from './byte-level.ts';
+import { sentencePieceDefinition, type Casing } from './sentencepiece.ts';
+import {
+  ADDED_FILE,
+  CONFIG_FILE,
+  SPECIALS_FILE,
+  TokenizerConfig,
+  roles,
+  type Kind,
+} from './tokenizer-config.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { CONTINUATION, MAX_WORD_LENGTH, UNK, createWordPieceTokenizer } from './wordpiece.ts';
 
 export const VOCAB_FILE = 'vocab.txt';
 export const DEFINITION_FILE = 'tokenizer.json';
-export const CONFIG_FILE = 'tokenizer_config.json';
 export const SENTENCEPIECE_FILE = 'spiece.model';
+export const XLM_FILE = 'sentencepiece.bpe.model';
+export const BPE_VOCAB_FILE = 'vocab.json';
+export const MERGES_FILE = 'merges.txt';
+export { CONFIG_FILE };
+
+/** The files of text that a tokenizer may be made of. */
+export const TOKENIZER_FILES: readonly string[] = [
+  VOCAB_FILE,
+  DEFINITION_FILE,
+  CONFIG_FILE,
+  SPECIALS_FILE,
+  ADDED_FILE,
+  BPE_VOCAB_FILE,
+  MERGES_FILE,
+];
 
 /**
- * The tokenizer of a model folder from the text of its files: `vocab.txt`, else `tokenizer.json`, with
- * `tokenizer_config.json` where there is one (docs/spec.md#text). A WordPiece `tokenizer.json` is read into
- * our own WordPiece, any other goes through `@huggingface/tokenizers`. `do_lower_case` and `strip_accents` of
- * `tokenizer_config.json` win over the normaliser of `tokenizer.json`; with neither, case is kept. `pathOf` gives the
- * name of a file in errors. Throws `InputError`, naming the file, for one that is absent, malformed, or asks for what is not
- * supported.
+ * The tokenizer of a model folder from the text of its files (docs/spec.md#text): `vocab.txt`, else `tokenizer.json`, else
+ * `vocab.json` with `merges.txt`; `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` count where
+ * they are there. A WordPiece vocabulary becomes our own WordPiece, any other goes through `@huggingface/tokenizers`.
+ * `do_lower_case` and `strip_accents` of `tokenizer_config.json` win over the normaliser of `tokenizer.json`, beside
+ * a `vocab.txt` too; with neither, case is kept.
+ * @param pathOf names a file in errors
+ * @throws InputError naming the file that is absent, malformed, or asks for what is not followed
  */
 export function tokenizerFromFiles(
   files: Readonly<Record<string, string>>,
   pathOf: (file: string) => string = (file) => file,
 ): Tokenizer {
-  const configName = pathOf(CONFIG_FILE);
-  const config = files[CONFIG_FILE] === undefined ? {} : parseObject(files[CONFIG_FILE], configName);
-  const vocab = files[VOCAB_FILE];
-  if (vocab !== undefined) {
+  const config = new TokenizerConfig(files, pathOf);
+  const what = pathOf(DEFINITION_FILE);
+  const text = files[DEFINITION_FILE];
+  const definition = text === undefined ? undefined : parseObject(text, what);
+  const model = definition && objectAt(definition, 'model', what);
+  const wordPiece = model === undefined || isWordPiece(model);
+  if (files[VOCAB_FILE] !== undefined && wordPiece && (config.kind ?? 'wordpiece') === 'wordpiece') {
+    if (!definition) config.checkClass();
+    const own = settings(config, definition && normaliser(definition, what));
     return createWordPieceTokenizer({
-      vocab: vocabEntries(vocab),
+      vocab: vocabEntries(files[VOCAB_FILE]),
       what: pathOf(VOCAB_FILE),
-      ...casing(config, configName, false),
+      ...own,
+      added: [...(definition ? addedTokens(definition, what) : []), ...own.added],
     });
   }
-  const text = files[DEFINITION_FILE];
-  if (text === undefined)
-    throw new InputError(
-      `${pathOf(VOCAB_FILE)}: no such file, nor a ${DEFINITION_FILE} or ${SENTENCEPIECE_FILE}`,
+  if (definition && model) {
+    if (wordPiece) return wordPieceOf(definition, model, config, what);
+    return createAlignedTokenizer(definition, config, pick(files, [DEFINITION_FILE]), what);
+  }
+  if (files[BPE_VOCAB_FILE] !== undefined && files[MERGES_FILE] !== undefined) {
+    config.checkClass();
+    const built = byteLevelDefinition(files[BPE_VOCAB_FILE], files[MERGES_FILE], config);
+    return createAlignedTokenizer(
+      built,
+      config,
+      pick(files, [BPE_VOCAB_FILE, MERGES_FILE]),
+      pathOf(BPE_VOCAB_FILE),
     );
-  const what = pathOf(DEFINITION_FILE);
-  const definition = parseObject(text, what);
-  const model = objectAt(definition, 'model', what);
-  if (isWordPiece(model)) return wordPieceOf(definition, model, config, configName, what);
-  const sources = {
-    [DEFINITION_FILE]: text,
-    ...(files[CONFIG_FILE] && { [CONFIG_FILE]: files[CONFIG_FILE] }),
-  };
-  return createAlignedTokenizer(definition, config, sources, what);
+  }
+  config.checkClass();
+  throw new InputError(
+    `${pathOf(VOCAB_FILE)}: no such file, nor a ${DEFINITION_FILE}, ${SENTENCEPIECE_FILE}, ${XLM_FILE}, or ${BPE_VOCAB_FILE} with ${MERGES_FILE}`,
+  );
 }
 
+/** Those of the files, and the settings beside them, that are there: what loads the same tokenizer again. */
+const pick = (files: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    [...names, CONFIG_FILE, SPECIALS_FILE, ADDED_FILE].flatMap((name) =>
+      files[name] === undefined ? [] : [[name, files[name]]],
+    ),
+  );
+
 /**
- * The tokenizer of a model from any source of files; a `spiece.model` is read where there is no other vocabulary. A
- * source that rejects for a name has no such file. Errors: as `tokenizerFromFiles`.
+ * The tokenizer of a model from any source of files; a SentencePiece model is read where there is no other vocabulary.
+ * Errors: as `tokenizerFromFiles` and `fileOf`.
  * @param pathOf names a file in errors
  */
 export async function tokenizerFromSource(
-  source: (name: string) => Promise<Uint8Array | undefined>,
+  source: Source,
   pathOf: (file: string) => string,
 ): Promise<Tokenizer> {
-  const bytes = (file: string) => ifAny(source(file));
   const files: Record<string, string> = {};
-  for (const file of [VOCAB_FILE, DEFINITION_FILE, CONFIG_FILE]) {
-    const found = await bytes(file);
+  for (const file of TOKENIZER_FILES) {
+    const found = await fileOf(source, file, pathOf(file));
     if (found) files[file] = decodeUtf8(found, pathOf(file));
   }
-  const model = VOCAB_FILE in files || DEFINITION_FILE in files ? undefined : await bytes(SENTENCEPIECE_FILE);
-  if (!model) return tokenizerFromFiles(files, pathOf);
-  files[DEFINITION_FILE] = definitionOfSentencePiece(model, files[CONFIG_FILE], pathOf);
-  return tokenizerFromFiles(files, (file) => pathOf(file === DEFINITION_FILE ? SENTENCEPIECE_FILE : file));
+  if (!(VOCAB_FILE in files || DEFINITION_FILE in files || MERGES_FILE in files))
+    for (const name of [SENTENCEPIECE_FILE, XLM_FILE]) {
+      const model = await fileOf(source, name, pathOf(name));
+      if (!model) continue;
+      files[DEFINITION_FILE] = definitionOfSentencePiece(model, name, files, pathOf);
+      return tokenizerFromFiles(files, (file) => pathOf(file === DEFINITION_FILE ? name : file));
+    }
+  return tokenizerFromFiles(files, pathOf);
 }
 
 /**
- * The text of a `tokenizer.json` for a SentencePiece model with the `tokenizer_config.json` beside it: `do_lower_case`
- * (false without it) and `keep_accents` (without it they go with lower case, docs/spec.md#text). Throws `InputError`,
- * naming the file.
+ * The text of a `tokenizer.json` for a SentencePiece model with the settings beside it: `do_lower_case` (false without it)
+ * and `keep_accents` (without it they go with lower case, docs/spec.md#text). Throws `InputError`, naming the file.
  */
-export function definitionOfSentencePiece(
+function definitionOfSentencePiece(
   model: Uint8Array,
-  configText: string | undefined,
+  name: string,
+  files: Readonly<Record<string, string>>,
   pathOf: (file: string) => string,
 ): string {
-  const configName = pathOf(CONFIG_FILE);
-  const config = configText === undefined ? {} : parseObject(configText, configName);
-  const doLowerCase = optionalBoolean(config, 'do_lower_case', configName) ?? false;
-  const keepAccents = optionalBoolean(config, 'keep_accents', configName) ?? !doLowerCase;
-  const what = pathOf(SENTENCEPIECE_FILE);
-  return JSON.stringify(sentencePieceDefinition(model, { doLowerCase, keepAccents }, what));
+  const config = new TokenizerConfig(files, pathOf);
+  config.checkClass();
+  const kinds: Kind[] = name === XLM_FILE ? ['xlm-roberta'] : ['sentencepiece', 'xlm-roberta'];
+  if (config.kind && !kinds.includes(config.kind))
+    throw new InputError(
+      `${pathOf(CONFIG_FILE)}: tokenizer_class is ${JSON.stringify(config.json.tokenizer_class)}, but the vocabulary is ${name}`,
+    );
+  const doLowerCase = config.boolean('do_lower_case') ?? false;
+  const casing: Casing = { doLowerCase, keepAccents: config.boolean('keep_accents') ?? !doLowerCase };
+  const fairseq = name === XLM_FILE || config.kind === 'xlm-roberta';
+  return JSON.stringify(sentencePieceDefinition(model, fairseq ? 'xlm-roberta' : casing, pathOf(name)));
 }
 
-/** The entries of a `vocab.txt`: lines end in \n alone (one entry is U+2028), and a final empty line is not one. */
+/**
+ * The lines of a file: they end in \n alone (one entry of a vocabulary is U+2028), or, where every one does, in \r\n; a
+ * final empty line is not one.
+ */
 export function vocabEntries(text: string): string[] {
   const lines = text.split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  return lines;
+  const rest = lines.pop();
+  const crlf = lines.length > 0 && lines.every((line) => line.endsWith('\r'));
+  const ended = crlf ? lines.map((line) => line.slice(0, -1)) : lines;
+  return rest === '' || rest === undefined ? ended : [...ended, rest];
 }
 
 /** Old files give the model no `type`; a vocabulary by name without merges is then WordPiece. */
-function isWordPiece(model: JsonObject): boolean {
+function isWordPiece(model: Json): boolean {
   if (model.type !== undefined) return model.type === 'WordPiece';
   return isObject(model.vocab) && model.merges === undefined;
 }
 
-function wordPieceOf(
-  definition: JsonObject,
-  model: JsonObject,
-  config: JsonObject,
-  configName: string,
-  what: string,
-): Tokenizer {
+/** What a `tokenizer.json` says of case and accents. */
+interface Normaliser {
+  lowercase: boolean;
+  stripAccents?: boolean;
+  /** Names the file. */
+  what: string;
+}
+
+/** The normaliser of a WordPiece `tokenizer.json`. Errors: InputError for one that is not BERT's. */
+function normaliser(definition: Json, what: string): Normaliser {
   const normalizer = objectAt(definition, 'normalizer', what);
-  const preTokenizer = objectAt(definition, 'pre_tokenizer', what);
-  expect(normalizer, 'type', 'BertNormalizer', `${what}, normalizer`);
-  expect(normalizer, 'clean_text', true, `${what}, normalizer`, true);
-  expect(normalizer, 'handle_chinese_chars', true, `${what}, normalizer`, true);
-  expect(preTokenizer, 'type', 'BertPreTokenizer', `${what}, pre_tokenizer`);
-  expect(model, 'unk_token', UNK, `${what}, model`);
+  const where = `${what}, normalizer`;
+  expect(normalizer, 'type', 'BertNormalizer', where);
+  expect(normalizer, 'clean_text', true, where, true);
+  expect(normalizer, 'handle_chinese_chars', true, where, true);
+  return {
+    lowercase: optionalBoolean(normalizer, 'lowercase', where) ?? false,
+    stripAccents: optionalBoolean(normalizer, 'strip_accents', where),
+    what,
+  };
+}
+
+function wordPieceOf(definition: Json, model: Json, config: TokenizerConfig, what: string): Tokenizer {
+  const found = normaliser(definition, what);
+  expect(objectAt(definition, 'pre_tokenizer', what), 'type', 'BertPreTokenizer', `${what}, pre_tokenizer`);
   expect(model, 'continuing_subword_prefix', CONTINUATION, `${what}, model`, CONTINUATION);
   expect(model, 'max_input_chars_per_word', MAX_WORD_LENGTH, `${what}, model`, MAX_WORD_LENGTH);
 
   const vocab = new Map<string, number>();
   for (const [entry, id] of Object.entries(objectAt(model, 'vocab', what)))
     vocab.set(entry, numberOf(id, entry, what));
-  const added = definition.added_tokens ?? [];
-  if (!Array.isArray(added)) throw new InputError(`${what}: added_tokens is not a list`);
-  added.forEach((token: unknown, i) => {
-    if (!isObject(token) || typeof token.content !== 'string') {
-      throw new InputError(`${what}: added_tokens[${i}] has no content`);
-    }
-    const id = numberOf(token.id, token.content, what);
-    const earlier = vocab.get(token.content);
-    if (earlier !== undefined && earlier !== id) {
-      throw new InputError(`${what}: ${JSON.stringify(token.content)} has the ids ${earlier} and ${id}`);
-    }
-    vocab.set(token.content, id);
+  const own = settings(config, found);
+  if (typeof model.unk_token !== 'string') expect(model, 'unk_token', UNK, `${what}, model`);
+  else own.names.unk = model.unk_token;
+  return createWordPieceTokenizer({
+    ...{ vocab, what, ...own },
+    added: [...addedTokens(definition, what), ...own.added],
   });
-  const lowercase = optionalBoolean(normalizer, 'lowercase', `${what}, normalizer`) ?? false;
-  const stripAccents = optionalBoolean(normalizer, 'strip_accents', `${what}, normalizer`);
-  return createWordPieceTokenizer({ vocab, what, ...casing(config, configName, lowercase, stripAccents) });
 }
 
-function casing(config: JsonObject, configName: string, lowercase: boolean, stripAccents?: boolean) {
-  expect(config, 'tokenize_chinese_chars', true, configName, true);
-  expect(config, 'do_basic_tokenize', true, configName, true);
+/** What the configuration says of a WordPiece tokenizer: where it is silent on casing, what `tokenizer.json` says. */
+function settings(config: TokenizerConfig, found?: Normaliser) {
+  const configName = config.pathOf(CONFIG_FILE);
+  expect(config.json, 'tokenize_chinese_chars', true, configName, true);
+  expect(config.json, 'do_basic_tokenize', true, configName, true);
+  const given = config.boolean('do_lower_case');
+  const casingFrom = given === undefined ? found?.what : configName;
   return {
-    doLowerCase: optionalBoolean(config, 'do_lower_case', configName) ?? lowercase,
-    stripAccents: optionalBoolean(config, 'strip_accents', configName) ?? stripAccents,
+    doLowerCase: given ?? found?.lowercase ?? false,
+    stripAccents: config.boolean('strip_accents') ?? found?.stripAccents,
+    ...(casingFrom === undefined ? {} : { casingFrom }),
+    names: Object.fromEntries(roles.map((role) => [role, config.names(role)[0]])) as Record<
+      (typeof roles)[number],
+      string
+    >,
+    added: config.added,
   };
 }
 
 /** Refuses a setting that we do not follow, rather than tokenise otherwise than the file asks. */
-function expect(object: JsonObject, key: string, wanted: unknown, what: string, absent?: unknown): void {
+function expect(object: Json, key: string, wanted: unknown, what: string, absent?: unknown): void {
   const value = object[key] ?? absent;
   if (value === wanted) return;
   throw new InputError(
@@ -158,7 +225,7 @@ function expect(object: JsonObject, key: string, wanted: unknown, what: string, 
   );
 }
 
-function optionalBoolean(object: JsonObject, key: string, what: string): boolean | undefined {
+function optionalBoolean(object: Json, key: string, what: string): boolean | undefined {
   const value = object[key] ?? undefined;
   if (value === undefined || typeof value === 'boolean') return value;
   throw new InputError(`${what}: ${key} is ${JSON.stringify(value)}, not true or false`);
@@ -169,12 +236,8 @@ function numberOf(id: unknown, entry: string, what: string): number {
   throw new InputError(`${what}: the id of ${JSON.stringify(entry)} is not a number`);
 }
 
-function objectAt(object: JsonObject, key: string, what: string): JsonObject {
+function objectAt(object: Json, key: string, what: string): Json {
   const value = object[key];
   if (isObject(value)) return value;
   throw new InputError(`${what}: ${key} is not an object`);
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,6 +7,7 @@ import {
   DEFINITION_FILE,
   SENTENCEPIECE_FILE,
   VOCAB_FILE,
+  XLM_FILE,
   tokenizerFromSource,
 } from './from-files.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -35,5 +36,6 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 /** What a vocabulary file of any name holds, by the end of its name. */
 function kindOf(path: string): string {
   if (path.endsWith('.json')) return DEFINITION_FILE;
+  if (path.endsWith('.bpe.model')) return XLM_FILE;
   return path.endsWith('.model') ? SENTENCEPIECE_FILE : VOCAB_FILE;
 }

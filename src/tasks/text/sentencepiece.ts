@@ -1,6 +1,6 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
-import type { JsonObject } from './aligned-tokenizer.ts';
+import type { Json } from '../../io/json.ts';
 
 /** Field numbers and values of SentencePiece's protocol buffer that say what is read here. */
 const MODEL = { pieces: 1, trainer: 2, normalizer: 3 };
@@ -23,18 +23,25 @@ const rules: Readonly<Record<string, { maps: boolean; folds: boolean }>> = {
 /** Fields of one message: numbers, and bytes for texts, floats and messages within. */
 type Message = Map<number, (number | Uint8Array)[]>;
 
+/** How ALBERT treats case and accents. */
+export interface Casing {
+  doLowerCase: boolean;
+  keepAccents: boolean;
+}
+
 /**
- * The `tokenizer.json` that a SentencePiece model (`spiece.model`) amounts to, as ALBERT uses it: quotes of two marks
- * become one, accents go unless they are kept, then lower case where asked for, then the model's own normalisation.
- * Unigram models alone.
+ * The `tokenizer.json` that a SentencePiece model amounts to. As ALBERT uses it (`spiece.model`): quotes of two marks
+ * become one, accents go unless they are kept, then lower case where asked for, then the model's own normalisation. As
+ * XLM-RoBERTa does (`sentencepiece.bpe.model`): the model's own normalisation alone; its ids are fairseq's, <s>, <pad>,
+ * </s>, <unk>, then the pieces behind the model's own three, then <mask>. Unigram models alone.
  * @param what names the file in errors
  * @throws InputError for bytes that are no such model, another kind of model, and settings that are not followed
  */
 export function sentencePieceDefinition(
   bytes: Uint8Array,
-  casing: { doLowerCase: boolean; keepAccents: boolean },
+  casing: Casing | 'xlm-roberta',
   what: string,
-): JsonObject {
+): Json {
   const model = message(bytes, what);
   const trainer = message(bytesOf(model, MODEL.trainer), what);
   if (numberOf(trainer, TRAINER.modelType, UNIGRAM) !== UNIGRAM || numberOf(trainer, TRAINER.byteFallback, 0))
@@ -52,6 +59,14 @@ export function sentencePieceDefinition(
   }
   if (unknown < 0)
     throw new InputError(`${what}: not a SentencePiece model: no piece stands for the unknown`);
+  if (casing === 'xlm-roberta') {
+    if (vocab.slice(0, 3).some(([text]) => !/^<.*>$/.test(text)))
+      throw new InputError(`${what}: does not begin with <unk>, <s> and </s>, as XLM-RoBERTa's models do`);
+    const named = (...names: string[]) => names.map((name): [string, number] => [name, 0]);
+    vocab.splice(0, 3, ...named('<s>', '<pad>', '</s>', '<unk>'));
+    vocab.push(...named('<mask>'));
+    unknown = 3;
+  }
   return {
     version: '1.0',
     added_tokens: [],
@@ -66,11 +81,7 @@ export function sentencePieceDefinition(
   };
 }
 
-function normalizers(
-  model: Message,
-  { doLowerCase, keepAccents }: { doLowerCase: boolean; keepAccents: boolean },
-  what: string,
-): JsonObject[] {
+function normalizers(model: Message, casing: Casing | 'xlm-roberta', what: string): Json[] {
   const spec = message(bytesOf(model, MODEL.normalizer), what);
   for (const key of ['addDummyPrefix', 'removeExtraWhitespaces', 'escapeWhitespaces'] as const)
     if (!numberOf(spec, NORMALIZER[key], 1))
@@ -81,12 +92,15 @@ function normalizers(
       `${what}: the normalisation ${JSON.stringify(name)} is not one of ${Object.keys(rules).join(', ')}`,
     );
   const { maps, folds } = rules[name];
+  const own = maps ? [{ type: 'Precompiled' }] : [];
+  if (casing === 'xlm-roberta') return [...(folds ? [{ type: 'Lowercase' }] : []), ...own];
+  const { doLowerCase, keepAccents } = casing;
   return [
     { type: 'Replace', pattern: { String: '``' }, content: '"' },
     { type: 'Replace', pattern: { String: "''" }, content: '"' },
     ...(keepAccents ? [] : [{ type: 'NFKD' }, { type: 'StripAccents' }]),
     ...(doLowerCase || folds ? [{ type: 'Lowercase' }] : []),
-    ...(maps ? [{ type: 'Precompiled' }] : []),
+    ...own,
   ];
 }
 

@@ -1,5 +1,3 @@
-import { basicTokenize, type SourceChar } from './basic-tokenizer.ts';
-
 /** A word piece: its id, its vocabulary text (`##` kept), and its UTF-16 range [start, end) in the original text. */
 export interface Piece {
   readonly id: number;
@@ -18,6 +16,8 @@ export interface Tokenizer {
   readonly sepId: number;
   /** Absent where the vocabulary has no mask token: nothing but pretraining needs it. */
   readonly maskId?: number;
+  /** How case is treated and what said so, in words. */
+  readonly casing: string;
   /** The id of an entry, spelt as the vocabulary spells it; undefined where there is none. */
   idOf(token: string): number | undefined;
   /** The pieces of a text in order; starts and ends never decrease. Empty for a text of white space alone. */
@@ -31,16 +31,4 @@ export interface Tokenizer {
 /** The files (name to text) to write into a checkpoint folder so that it loads the same tokenizer again. */
 export function tokenizerFiles(tokenizer: Tokenizer): Record<string, string> {
   return tokenizer.files();
-}
-
-/**
- * The words of a raw text as BERT's BasicTokenizer splits it, case and accents kept, with UTF-16 ranges [start, end)
- * of the text: the words that a word-level model (STSN) is given when a text comes without them.
- */
-export function splitWords(text: string): SourceChar[] {
-  return basicTokenize(text, { doLowerCase: false }).map(({ text: word, start, end }) => ({
-    text: word,
-    start,
-    end,
-  }));
 }

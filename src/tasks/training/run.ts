@@ -5,12 +5,11 @@
 import { InputError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
-import { ifAny } from '../../io/source.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
 import { CONFIG, checkpointFiles } from '../checkpoint.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
 import type { TypedScores } from '../metrics.ts';
-import { CONFIG_FILE, VOCAB_FILE } from '../text/from-files.ts';
+import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
 import { curveSvg, parseLog, type LogEvent } from './curve.ts';
 import { forecastStep } from './forecast.ts';
@@ -25,8 +24,8 @@ import {
   type LossValues,
   type TrainingState,
 } from './state.ts';
-import { trainStep } from './step.ts';
-import { LAST, type Storage } from './storage.ts';
+import { startStep, type StartedStep } from './step.ts';
+import { LAST, storedFile, type Storage } from './storage.ts';
 
 const LOG = 'log.jsonl';
 const CURVE = 'curve.svg';
@@ -68,7 +67,7 @@ export interface RunOptions<T extends Types = Types> {
 export interface TrainingReport<E = unknown> {
   /** Steps made by this process: fewer than the run's where it was resumed. */
   steps: number;
-  /** Losses of the last epoch, means over its steps; zeros where a finished run was resumed. */
+  /** Losses of the last epoch, means over its steps, of the parts that the model has; zeros where a finished run was resumed. */
   loss: LossValues;
   /** Without a dev corpus the epoch alone; without `f1` and `dev` where the best epoch came before the resume. */
   best: { epoch: number; score?: number; f1?: Readonly<Record<string, number>>; dev?: E };
@@ -114,8 +113,8 @@ export async function trainModel<T extends Types>(
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(given.recipe as object) }, 'recipe');
   const input = { ...given, recipe };
   const { model } = input;
-  for (const corpus of [input.train, ...(input.dev ? [input.dev] : [])])
-    definition.check(corpus, model.config);
+  definition.check(input.train, model.config);
+  if (input.dev) definition.check(input.dev, model.config, 'scored');
   const epochs = definition.epochs(input);
   const fresh = freshState(definition, recipe, await fingerprint(input, epochs.identity));
   const optimizer = new AdamW(model.parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });
@@ -142,6 +141,8 @@ class Run<T extends Types> {
   #log = '';
   #savedAt = 0;
   #bestDev: DevScore<T['evaluation']> | undefined;
+  /** The step whose losses nobody has waited for yet. */
+  #started: (StartedStep & { step: number }) | undefined;
   readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
   readonly #work: Record<Phase, Work> = { forward: noWork(), backward: noWork(), optimizer: noWork() };
 
@@ -201,8 +202,8 @@ class Run<T extends Types> {
     const { storage, onEvent } = this.#options;
     const { parameters } = model;
     const own = tokenizerFiles(tokenizer);
-    for (const name of [VOCAB_FILE, CONFIG_FILE])
-      if (!(name in own) && (await ifAny(storage.source(name))))
+    for (const name of TOKENIZER_FILES)
+      if (!(name in own) && (await storedFile(storage, name)))
         throw new InputError(
           `${storage.name}/${name}: would be taken for a part of the model's tokenizer; choose another folder`,
         );
@@ -237,12 +238,12 @@ class Run<T extends Types> {
       this.#optimizer,
     );
     await storage.write(LAST, {});
-    const log = (await ifAny(storage.source(LOG))) ?? new Uint8Array();
+    const log = (await storedFile(storage, LOG)) ?? new Uint8Array();
     this.#log = new TextDecoder().decode(log.subarray(0, this.#state.logBytes));
     this.#extend();
     await storage.write('', { [LOG]: this.#log });
     // Killed between its first two checkpoints, a run has a state to resume from and no model yet.
-    if (!(await ifAny(storage.source(CONFIG)))) await this.#saveBest();
+    if (!(await storedFile(storage, CONFIG))) await this.#saveBest();
     this.#savedAt = Date.now();
     const { epoch, batch, best, bestEpoch } = this.#state;
     this.#options.onEvent?.({
@@ -306,13 +307,18 @@ class Run<T extends Types> {
     const started = Date.now();
     const epoch = this.#epochs.epoch(state.epoch, state.best);
     while (state.batch < batches) {
-      if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) await this.#save();
+      if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) {
+        await this.#settle();
+        await this.#save();
+      }
       const step = state.epoch * batches + state.batch;
-      const losses = await this.#step(epoch.batch(state.batch, step), step);
-      onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch: state.epoch + 1, ...losses });
+      const started = await this.#step(epoch.batch(state.batch, step), step);
+      // Those of the step before, while the device is at this one.
+      await this.#settle();
+      this.#started = { ...started, step };
     }
-    const means = { ...state.sums };
-    for (const key of Object.keys(means)) means[key] /= batches;
+    const own = Object.keys((await this.#settle()) ?? {});
+    const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
     const { counts } = state;
     const dev = await this.#score();
     state.epoch++;
@@ -338,23 +344,38 @@ class Run<T extends Types> {
     const line = `${JSON.stringify(event)}\n`;
     await storage.append(LOG, line);
     this.#log += line;
-    await storage.write('', { [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts]) });
+    await storage.write('', {
+      [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts.filter((part) => part in means)]),
+    });
     await this.#save();
     onEvent?.(event);
     return means;
   }
 
-  /** One step, counted in the state. */
-  async #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<LossValues> {
+  /** Waits for the losses of the step that was started last, and counts them in the state. */
+  async #settle(): Promise<LossValues | undefined> {
+    if (!this.#started) return undefined;
+    const { step, losses } = this.#started;
+    this.#started = undefined;
+    const from = Date.now();
+    const values = await losses;
+    this.#spent.ms += Date.now() - from;
+    addTo(this.#state.sums, values);
+    const epoch = this.#state.epoch + 1;
+    this.#options.onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch, ...values });
+    return values;
+  }
+
+  /** Starts a step, counted in the state but for its losses. */
+  async #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<StartedStep> {
     const { model, recipe } = this.#input;
     const { meter } = model.parameters.runtime;
     const started = Date.now();
     meter.reset();
     const lr = recipe.lr * linearWarmupDecay(step, this.#warmup, this.#steps);
-    const losses = await trainStep(this.#definition, model, this.#optimizer, batch, {
+    const made = await startStep(this.#definition, model, this.#optimizer, batch, {
       ...{ step, lr, clip: recipe.clip },
     });
-    addTo(this.#state.sums, losses);
     for (const { counts } of batch) addTo(this.#state.counts, counts);
     this.#state.batch++;
     this.#spent.steps++;
@@ -362,7 +383,7 @@ class Run<T extends Types> {
     this.#spent.flops += meter.total().flops;
     this.#spent.submits = Math.max(this.#spent.submits, meter.submits);
     for (const phase of phases) addTo<keyof Work>(this.#work[phase], meter.total(phase));
-    return losses;
+    return made;
   }
 
   #meanWork(): Record<Phase, Work> {

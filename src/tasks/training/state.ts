@@ -5,7 +5,7 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { parseObject } from '../../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensors.ts';
-import { ifAny, tensorsOf } from '../../io/source.ts';
+import { tensorsOf } from '../../io/source.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { FileSource, type Parameters } from '../../nn/parameters.ts';
@@ -14,12 +14,12 @@ import { checkpointFiles, WEIGHTS } from '../checkpoint.ts';
 import type { Definition, TrainingInput, Types } from '../definition.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
 import { parseRecipe, type TrainingRecipe } from './recipe.ts';
-import { LAST, type Storage } from './storage.ts';
+import { LAST, storedFile, type Storage } from './storage.ts';
 
 const TRAINER = 'trainer.json';
 const OPTIMIZER = 'optimizer.safetensors';
 
-/** Loss parts by name, `loss` their sum, and `gradNorm` before clipping; of one step, or means over steps. */
+/** Loss parts by name, `loss` their sum, and `gradNorm` before clipping: sums, of one step, or means over steps. */
 export type LossValues = Record<string, number>;
 
 /** SHA-256 of what a resumed run must share with the one it continues. */
@@ -140,8 +140,8 @@ function parseState<T extends Types>(
   return state;
 }
 
-const trainerJson = async ({ source }: Storage): Promise<Uint8Array | undefined> =>
-  ifAny(source(`${LAST}/${TRAINER}`));
+const trainerJson = async (storage: Storage): Promise<Uint8Array | undefined> =>
+  storedFile(storage, `${LAST}/${TRAINER}`);
 
 /** Whether a storage holds a training run that can be resumed. */
 export const canResume = async (storage: Storage): Promise<boolean> =>
@@ -223,7 +223,7 @@ export async function restoreState<T extends Types>(
 
 /** Values of every parameter by name. Errors: InputError listing all that do not fit. */
 function readWeights(
-  tensors: Map<string, HostTensor>,
+  tensors: ReadonlyMap<string, HostTensor>,
   path: string,
   parameters: Parameters,
 ): Map<string, Float32Array> {
@@ -237,10 +237,10 @@ function readWeights(
 
 /** AdamW's moments: all three of m, v and step for a parameter, or none where it has had no gradient yet. */
 function readMoments(
-  tensors: Map<string, HostTensor>,
+  tensors: ReadonlyMap<string, HostTensor>,
   path: string,
   parameters: Parameters,
-): Map<string, HostTensor> {
+): ReadonlyMap<string, HostTensor> {
   const source = new FileSource(tensors, path);
   for (const [name, { tensor }] of parameters.all) {
     if (!['m', 'v', 'step'].some((part) => source.has(`${part}.${name}`))) continue;

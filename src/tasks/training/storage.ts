@@ -1,6 +1,6 @@
 /** Where a training keeps its model, its log and what it needs to continue: a folder in Node, anything elsewhere. */
 import type { FileContent } from '../../io/files.ts';
-import type { Source } from '../../io/source.ts';
+import { ifAny, type Source } from '../../io/source.ts';
 
 /** The part that holds all that is needed to continue. */
 export const LAST = 'last';
@@ -24,6 +24,10 @@ export interface Storage {
    */
   lock?(): () => void;
 }
+
+/** A file of a storage; undefined where there is none. Errors: as `ifAny`. */
+export const storedFile = (storage: Storage, path: string): Promise<Uint8Array | undefined> =>
+  ifAny(storage.source, path, `${storage.name}/${path}`);
 
 /** A storage in memory, which a page may hand on: files by path. */
 export function memoryStorage(files: Map<string, Uint8Array> = new Map(), name = 'memory'): Storage {

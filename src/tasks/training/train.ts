@@ -1,17 +1,18 @@
 /** A training from data to model, from anywhere: what is new is planned, what was begun is continued. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../gpu/runtime.ts';
+import type { Select } from '../../io/safetensors.ts';
+import type { Source } from '../../io/source.ts';
 import type { Json } from '../../models/config.ts';
-import { newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
+import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { defaultRecipe, parseRecipe, recipeOf } from './recipe.ts';
+import { unknownNotes } from '../text/unknown.ts';
+import { parseRecipe, recipeOf } from './recipe.ts';
 import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState } from './state.ts';
-import { LAST, type Storage } from './storage.ts';
-import { CONFIG } from '../checkpoint.ts';
-import { ifAny, type Source } from '../../io/source.ts';
+import { LAST, storedFile, type Storage } from './storage.ts';
 
 /** What a training learns from, and how a new model starts. */
 export interface Start<T extends Types = Types> {
@@ -66,10 +67,17 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   const chosen = recipeOf<T['recipe']>(definition.recipe, (key) => start.recipe?.[key], base);
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(chosen as object) }, 'recipe');
   const notes = definition.checkStart?.(recipe, state) ?? [];
-  for (const corpus of [train, ...(dev ? [dev] : [])]) definition.check(corpus, config);
+  definition.check(train, config);
+  if (dev) definition.check(dev, config, 'scored');
   return {
     ...{ definition, train, dev, config, recipe, resume: false, random: !encoder },
-    notes: [...(encoder?.notes ?? []), ...notes],
+    notes: [
+      ...(encoder?.notes ?? []),
+      ...(encoder || start.tokenizer
+        ? [`vocabulary of ${tokenizer.vocabSize} entries: ${tokenizer.casing}`]
+        : []),
+      ...notes,
+    ],
     model: (runtime) =>
       Promise.resolve({
         model: newModel(runtime, definition, config, recipe, encoder),
@@ -91,7 +99,7 @@ export async function planResume<T extends Types>(
   const { recipe: saved } = await readState(definition, storage);
   const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
     ...(storage.source.tensors && {
-      tensors: (name: string) => storage.source.tensors!(`${LAST}/${name}`),
+      tensors: (name: string, select?: Select) => storage.source.tensors!(`${LAST}/${name}`, select),
     }),
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
@@ -104,7 +112,7 @@ export async function planResume<T extends Types>(
 
 /** Errors: InputError where a storage holds a model or a run, which a new one would write over. */
 export async function refuseModel(storage: Storage, advice: string): Promise<void> {
-  if ((await canResume(storage)) || (await ifAny(storage.source(CONFIG))))
+  if ((await canResume(storage)) || (await storedFile(storage, CONFIG)))
     throw new InputError(`${storage.name}: already holds a model; ${advice}`);
 }
 
@@ -137,7 +145,12 @@ async function runUnlocked<T extends Types>(
       {
         ...options,
         resume: planned.resume,
-        notes: [...(options.notes ?? []), ...planned.notes, ...corpusNotes(planned)],
+        notes: [
+          ...(options.notes ?? []),
+          ...planned.notes,
+          ...corpusNotes(planned),
+          ...unknownWords(planned, loaded.tokenizer),
+        ],
       },
     );
     return { report, parameters };
@@ -149,6 +162,15 @@ async function runUnlocked<T extends Types>(
 /** What the readers of the corpora noticed, each with its file. */
 const corpusNotes = ({ train, dev }: Pick<Planned, 'train' | 'dev'>): string[] =>
   [train, ...(dev ? [dev] : [])].flatMap(({ notes, file }) => notes.map((note) => `${file}: ${note}`));
+
+/** What the vocabulary does not know of the corpora. */
+const unknownWords = <T extends Types>(
+  { definition, train, dev }: Planned<T>,
+  tokenizer: Tokenizer,
+): string[] =>
+  [train, ...(dev ? [dev] : [])].flatMap((corpus) =>
+    unknownNotes(tokenizer, definition.texts(corpus), corpus.file),
+  );
 
 /** Options of `train`. */
 export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 'train'>, RunOptions<T> {
@@ -176,5 +198,3 @@ export async function train<T extends Types>(
     : planTraining(definition, { ...options, train: corpus });
   return (await runTraining(runtime, planned, options)).report;
 }
-
-export { defaultRecipe };

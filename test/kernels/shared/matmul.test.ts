@@ -2,26 +2,30 @@ import test from 'tape';
 import { defaultCaps, spec, type Plan } from '../../../kernels/plan.ts';
 import { activations } from '../../../kernels/reference/math.ts';
 import type { Activation } from '../../../kernels/shared/activation.ts';
+import { matmul, shapeOfProduct, type MatmulSpec } from '../../../kernels/shared/matmul.ts';
 import {
   chooseMatmul,
   directVariant,
   largeVariant,
-  matmul,
-  shapeOfProduct,
+  quadVariant,
   tiledVariant,
   type MatmulShape,
-  type MatmulSpec,
   type MatmulVariant,
-} from '../../../kernels/shared/matmul.ts';
+} from '../../../kernels/shared/matmul-variant.ts';
 import { limitProblems, random, relativeError, runtime, TOLERANCE } from '../harness.ts';
 
 const software = { ...defaultCaps, software: true };
+const quads = { ...software, subgroupMinSize: 4, subgroupMaxSize: 4 };
 const gpu = { ...defaultCaps, software: false };
 const variants: Readonly<Record<string, (shape: MatmulShape) => MatmulVariant>> = {
   direct: (shape) => directVariant(shape, software),
   'direct, blocks of 16': largeVariant,
+  'quads, tile of 16': (shape) => quadVariant(shape, 16),
+  'quads, tile of 32': (shape) => quadVariant(shape, 32),
   'tile of 32': (shape) => tiledVariant(shape, 32),
+  'tile of 32, k split': (shape) => tiledVariant(shape, 32, 4),
   'tile of 64': (shape) => tiledVariant(shape, 64),
+  'tile of 128': (shape) => tiledVariant(shape, 128),
 };
 
 interface Product {
@@ -37,6 +41,7 @@ interface Product {
   accumulate?: boolean;
   bias?: boolean;
   pre?: boolean;
+  sums?: boolean;
   activation?: Activation;
 }
 
@@ -65,6 +70,7 @@ function problem(product: Product, layout: Layout) {
   };
   const expected = Float64Array.from(values.c);
   const expectedPre = new Float64Array(size(c));
+  const expectedSums = new Float64Array(outer * m);
   const total = (limits ?? new Array<number>(outer).fill(k)).reduce(
     (sum, limit) => sum + Math.min(k, limit),
     0,
@@ -83,6 +89,7 @@ function problem(product: Product, layout: Layout) {
         for (let r = 0; r < m; r++) values.a[atA(r, s)] = left[r * end + s];
         for (let q = 0; q < n; q++) values.b[atB(s, q)] = right[s * n + q];
       }
+      left.forEach((value, j) => (expectedSums[o * m + Math.floor(j / end)] += value));
       for (let r = 0; r < m; r++)
         for (let q = 0; q < n; q++) {
           let sum = 0;
@@ -97,22 +104,27 @@ function problem(product: Product, layout: Layout) {
     ...{ m, n, k, a, b, c, transA, transB, outer, inner, alpha, accumulate, activation },
     ...(product.bias ? { bias: 'bias' } : {}),
     ...(product.pre ? { pre: 'pre' } : {}),
+    ...(product.sums ? { sums: 'sums' } : {}),
     ...(limits ? { limit: { tensor: 'limits', total } } : {}),
   };
-  return { given, values, expected, expectedPre };
+  return { given, values, expected, expectedPre, expectedSums };
 }
+
+const bytes = ({ buffer, byteOffset, byteLength }: Float32Array | Int32Array) =>
+  Buffer.from(buffer, byteOffset, byteLength);
 
 /** Every pipeline of these costs a compilation: layouts and features are spread over the sizes. */
 const products: [product: Product, layouts: readonly Layout[]][] = [
   [{ m: 1, n: 1, k: 1 }, all],
   [{ m: 31, n: 33, k: 7 }, all],
   [{ m: 65, n: 63, k: 33, gap: 2 }, all],
-  [{ m: 130, n: 70, k: 50 }, all],
+  [{ m: 130, n: 70, k: 50, gap: 2 }, all],
   [{ m: 32, n: 32, k: 32 }, all],
   [{ m: 64, n: 64, k: 16 }, all],
   [{ m: 68, n: 36, k: 44, gap: 4 }, all], // vec4 loads in every layout
   [{ m: 33, n: 36, k: 30 }, ['NN']], // vec4 loads of B alone
-  [{ m: 36, n: 35, k: 36 }, ['TN']], // of A alone
+  [{ m: 36, n: 35, k: 36, sums: true }, ['TN']], // of A alone
+  [{ m: 133, n: 70, k: 30, gap: 1, outer: 3, limits: [30, 0, 13], sums: true }, ['TN']],
   [{ m: 70, n: 34, k: 20, bias: true, pre: true, activation: 'gelu' }, ['NT']],
   [
     { m: 20, n: 33, k: 40, gap: 2, outer: 3, inner: 2, limits: [40, 0, 13], alpha: 0.5, accumulate: true },
@@ -122,45 +134,58 @@ const products: [product: Product, layouts: readonly Layout[]][] = [
   [{ m: 36, n: 20, k: 48, gap: 4, outer: 3, inner: 2, limits: [18, 48, 0], alpha: -2 }, ['NN', 'NT']],
 ];
 
+/** What is left to show of those whose WGSL a smaller tile has shown: rows and columns past those of the smaller one. */
+const few = products.filter(([{ gap }]) => gap !== undefined);
+const larger = ['quads, tile of 32', 'tile of 64', 'tile of 128'];
+
 for (const [name, choose] of Object.entries(variants))
   test(`matmul: ${name}`, async (t) => {
-    const cases = products.flatMap(([product, layouts]) =>
+    const cases = (larger.includes(name) ? few : products).flatMap(([product, layouts]) =>
       layouts.map((layout) => {
         const { m, n, k } = product;
         return { what: `${layout} ${m} x ${n} x ${k}`, product, ...problem(product, layout) };
       }),
     );
     // All at once: the device compiles what they need side by side.
-    const results = await runtime.scope(() =>
-      runtime.readAll(
-        cases
-          .map(({ what, product, given, values: { c, bias, ...operands } }) => {
-            const dispatch = matmul(given, runtime.caps, choose(shapeOfProduct(given)));
-            const plan: Plan = {
-              dispatches: [dispatch],
-              scratch: {},
-              outputs: { c: spec([c.length]), ...(product.pre ? { pre: spec([c.length]) } : {}) },
-              data: product.limits ? { limits: Int32Array.from(product.limits) } : {},
-              inPlace: { c: 'c' },
-            };
-            t.deepEqual(limitProblems(plan), [], `${what}: within the default limits`);
-            const present = { ...operands, c, ...(product.bias ? { bias } : {}) };
-            const tensors = Object.entries(present).map(
-              ([key, data]) => [key, runtime.upload(data, [data.length])] as const,
-            );
-            const outputs = runtime.run(plan, Object.fromEntries(tensors));
-            return product.pre ? [outputs.c, outputs.pre] : [outputs.c];
-          })
-          .flat(),
-      ),
-    );
-    const wanted = cases.flatMap(({ what, product, expected, expectedPre }) => [
+    const run = () =>
+      runtime.scope(() =>
+        runtime.readAll(
+          cases
+            .map(({ what, product, given, values: { c, bias, ...operands } }) => {
+              const dispatch = matmul(given, runtime.caps, choose(shapeOfProduct(given)));
+              const plan: Plan = {
+                dispatches: [dispatch],
+                scratch: {},
+                outputs: {
+                  c: spec([c.length]),
+                  ...(product.pre ? { pre: spec([c.length]) } : {}),
+                  ...(product.sums ? { sums: spec([(product.outer ?? 1) * product.m]) } : {}),
+                },
+                data: product.limits ? { limits: Int32Array.from(product.limits) } : {},
+                inPlace: { c: 'c' },
+              };
+              t.deepEqual(limitProblems(plan), [], `${what}: within the default limits`);
+              const present = { ...operands, c, ...(product.bias ? { bias } : {}) };
+              const tensors = Object.entries(present).map(
+                ([key, data]) => [key, runtime.upload(data, [data.length])] as const,
+              );
+              const outputs = runtime.run(plan, Object.fromEntries(tensors));
+              return Object.values(outputs);
+            })
+            .flat(),
+        ),
+      );
+    const results = await run();
+    const again = await run();
+    const wanted = cases.flatMap(({ what, product, expected, expectedPre, expectedSums }) => [
       { what, values: expected },
       ...(product.pre ? [{ what: `${what}, before the activation`, values: expectedPre }] : []),
+      ...(product.sums ? [{ what: `${what}, sums of rows`, values: expectedSums }] : []),
     ]);
     wanted.forEach(({ what, values }, i) => {
       const error = relativeError(results[i], values);
       t.ok(error <= TOLERANCE, `${what}: relative error ${error.toExponential(1)}`);
+      t.ok(bytes(again[i]).equals(bytes(results[i])), `${what}: the same bits on a second run`);
     });
   });
 
@@ -168,28 +193,41 @@ test('matmul: the variant follows from shape and device', (t) => {
   const chosen = (m: number, n: number, k: number, caps = gpu, batches = 1): string => {
     const aligned = { alignedA: true, alignedB: true, alignedC: true };
     const variant = chooseMatmul({ m, n, k, batches, ...aligned }, caps);
-    const { TM, TN, WG_X, WG_Y, TILE } = variant.constants;
-    return TILE === undefined ? `direct ${TM}x${TN}, ${WG_X}x${WG_Y}` : `tile ${TILE}`;
+    const { TM, TN, WG_X, WG_Y, TILE, SPLIT } = variant.constants;
+    if (TILE === undefined) return `direct ${TM}x${TN}, ${WG_X}x${WG_Y}`;
+    if (variant.shader === 'matmul-quads') return `quads ${TILE}`;
+    return `tile ${TILE}${SPLIT > 1 ? `, k in ${SPLIT}` : ''}`;
   };
   const table: [m: number, n: number, k: number, software: string, gpu: string, batches?: number][] = [
-    [512, 512, 512, 'direct 16x16, 2x2', 'tile 32'],
-    [2048, 1024, 512, 'direct 16x16, 2x2', 'tile 64'],
-    [256, 64, 96, 'direct 8x8, 8x4', 'tile 32'],
-    [256, 256, 96, 'direct 16x16, 2x2', 'tile 64', 64],
+    [512, 512, 512, 'direct 16x16, 2x2', 'tile 32, k in 4'],
+    [2048, 1024, 512, 'direct 16x16, 2x2', 'tile 128'],
+    [2048, 512, 512, 'direct 16x16, 2x2', 'tile 64'],
+    [256, 64, 96, 'direct 8x8, 8x4', 'tile 32, k in 4'],
+    [256, 256, 96, 'direct 16x16, 2x2', 'tile 128', 64],
     [2048, 1024, 31, 'direct 16x16, 2x2', 'direct 8x8, 8x8'], // less than a tile's steps of k
     [4096, 10, 768, 'direct 16x16, 1x4', 'direct 4x4, 4x16'], // fewer columns than a tile
     [64, 64, 32, 'direct 8x8, 8x1', 'direct 4x4, 8x4'], // the operands stay in the cache
-    [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'],
+    [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'], // too few steps to split
     [512, 512, 16, 'direct 16x16, 2x2', 'direct 4x4, 8x8'], // as large as it takes
     [512, 511, 16, 'direct 8x8, 8x8', 'direct 4x4, 8x8'],
-    [44, 16, 44, 'direct 16x16, 1x4', 'direct 8x8, 2x32', 2560], // 64 x 16 elements of C for 44 x 16
-    [40, 32, 36, 'direct 8x8, 4x16', 'direct 8x8, 4x16', 2560], // 64 x 32 would be no gain
+    [44, 16, 44, 'direct 16x16, 1x4', 'direct 8x8, 2x16', 2560], // 64 x 16 elements of C for 44 x 16
+    [40, 32, 36, 'direct 8x8, 4x8', 'direct 8x8, 4x8', 2560], // 64 x 32 would be no gain; 4x16 lanes: half idle
     [3, 4, 4096, 'direct 4x4, 1x8', 'direct 4x4, 1x32'],
   ];
   for (const [m, n, k, onSoftware, onGpu, batches] of table) {
     t.equal(chosen(m, n, k, software, batches), onSoftware, `${m} x ${n} x ${k} on a software device`);
     t.equal(chosen(m, n, k, gpu, batches), onGpu, `${m} x ${n} x ${k} on a GPU`);
   }
+  const onQuads: [m: number, n: number, k: number, form: string][] = [
+    [512, 512, 512, 'quads 32'],
+    [512, 512, 96, 'quads 16'], // too few multiply-adds for the longer compilation
+    [552, 64, 64, 'quads 16'],
+    [9, 64, 552, 'quads 16'],
+    [552, 5, 64, 'direct 8x8, 1x8'], // of 16 columns 11 would be of no use
+    [69, 1, 64, 'direct 8x4, 1x8'],
+  ];
+  for (const [m, n, k, form] of onQuads)
+    t.equal(chosen(m, n, k, quads), form, `${m} x ${n} x ${k} where a quad is the vector`);
   for (const alignedA of [false, true]) {
     const shape = { m: 64, n: 64, k: 64, batches: 1, alignedA, alignedB: !alignedA, alignedC: alignedA };
     for (const caps of [software, gpu]) {

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { defaultCaps } from '../../../kernels/plan.ts';
+import { defaultCaps, type Caps } from '../../../kernels/plan.ts';
 import { chooseParts, weightGradient } from '../../../kernels/shared/weight-gradient.ts';
 
 const gpu = { ...defaultCaps, software: false };
@@ -29,5 +29,27 @@ test('weight gradients: parts cover the rows, at the cost of one product and the
   );
   const whole = weightGradient('w', 'g', 'x', rows, n, k, 'grad', software);
   t.deepEqual([whole.dispatches.length, whole.scratch, whole.data], [1, {}, {}]);
+  t.end();
+});
+
+test("weight gradients: the bias's comes along, at an addition a value of g", (t) => {
+  const [rows, n, k] = [1030, 5, 6];
+  const of = (caps: Caps, bias?: string) => weightGradient('w', 'g', 'x', rows, n, k, 'grad', caps, bias);
+  const [without, whole] = [of(software), of(software, 'grad_bias')];
+  t.equal(whole.dispatches.length, 1, 'no dispatch of its own on a software device');
+  t.equal(whole.dispatches[0].flops - without.dispatches[0].flops, rows * n);
+  t.equal(whole.dispatches[0].bytesRead, without.dispatches[0].bytesRead);
+  t.equal(whole.dispatches[0].bytesWritten - without.dispatches[0].bytesWritten, 4 * n);
+  const parts = of(gpu, 'grad_bias');
+  t.deepEqual(
+    parts.dispatches.map(({ flops, bytesWritten }) => [flops, bytesWritten]),
+    [
+      [2 * rows * n * k + rows * n, 4 * 4 * (n * k + n)],
+      [4 * n * k, 4 * n * k],
+      [4 * n, 4 * n],
+    ],
+    'on a GPU its parts are added as those of the weight',
+  );
+  t.deepEqual(parts.scratch.grad_bias_partial.shape, [4, n]);
   t.end();
 });

@@ -115,12 +115,18 @@ test('what does not fit is refused by name', (t) => {
     () => packer.encode(long, 'dev.json: row 3'),
     /^InputError: dev.json: row 3: 10 words make 22 word pieces, more than the encoder's 24 positions, of which annotations and markers take 4; split it$/,
   );
+  const phrase = Array<string>(10).fill('married').join(' ');
+  const full = new Packer(tinyConfig({ annotations: { PER: phrase } }), tokenizer);
+  t.throws(
+    () => full.encode(['Ida'], 'dev.json: row 3'),
+    /1 word makes \d+ word pieces, .* take \d+; no text fits: shorten the annotations, or take an encoder of more/,
+  );
   const marked =
     (markers: Record<string, string>, stage = 'relations') =>
     () =>
       new Packer(tinyConfig({ stage, markers }), tokenizer);
-  t.throws(marked({ end: '<e>' }), /^InputError: marker "end": token "<e>" is not in the vocabulary$/);
-  t.throws(marked({ subjectStart: '<s>' }), /^InputError: marker "subjectStart": token "<s>" is not/);
+  t.throws(marked({ end: '<e>' }), /^InputError: markers.end: token "<e>" is not in the vocabulary$/);
+  t.throws(marked({ subjectStart: '<s>' }), /^InputError: markers.subjectStart: token "<s>" is not/);
   t.doesNotThrow(marked({ subjectStart: '<s>' }, 'entities'), 'the entities stage has no solid markers');
   const encoder = { ...tinyConfig().encoder.json, vocab_size: 21 };
   t.throws(

@@ -97,6 +97,11 @@ test('the filter has a say once the cold start is over', async (t) => {
     related.slice(0, 6).reduce((sum, { tokens: { length } }) => sum + 4 * length - 6, 0),
     'every span is a candidate',
   );
+  t.deepEqual(
+    Object.keys(epochs[0]).slice(2, 6),
+    ['loss', 'filter', 'span', 'gradNorm'],
+    'no loss of the other stage',
+  );
   t.equal(report.submitsPerStep, 2, 'what the filter says is read in the middle of a step');
   const model = await load(out);
   t.ok((await model.evaluate(corpus(related.slice(0, 6)))).ner!.micro.f1 > 0.6, 'it learns all the same');
@@ -147,7 +152,7 @@ test('what does not go together is refused in one line', async (t) => {
   );
   t.match(
     await inputError(plan({ stage: 'entities', entityTypes: ['Ship'] })),
-    /^train.json: row 1: entities\[\d\].type is "\w+", not among the model's entity types \(Ship\)/,
+    /^train.json: \d bad rows \(.*\): row 1: entities\[\d\].type is "\w+", not among the model's entity types \(Ship\)/,
   );
   t.equal(
     typeof plan({ stage: 'relations', entityTypes: ['Ship'] })(),
@@ -175,7 +180,7 @@ test('what does not go together is refused in one line', async (t) => {
   const { out: relations } = await train({ stage: 'relations' }, { epochs: 1 }, one);
   const opened = { entities: await openFolder(entities), relations: await openFolder(relations) };
   const check = (first: keyof typeof opened, second: keyof typeof opened) => () =>
-    lai.checkOptions!(opened[first].config as never, { relations: opened[second] });
+    lai.checkOptions!(opened[first] as never, { relations: opened[second] }, 'eval');
   t.equal(await inputError(check('entities', 'relations')), 'no error');
   t.match(
     await inputError(check('entities', 'entities')),
@@ -187,12 +192,18 @@ test('what does not go together is refused in one line', async (t) => {
   );
   t.match(
     await inputError(() =>
-      lai.checkOptions!(opened.entities.config as never, {
-        relations: { ...opened.entities, definition: stsn as never },
-      }),
+      lai.checkOptions!(
+        opened.entities as never,
+        { relations: { ...opened.entities, definition: stsn as never } },
+        'eval',
+      ),
     ),
-    /: a STSN, not a LAI-Net$/,
+    /: a model of kind STSN, where a LAI-Net is needed$/,
   );
+  const alone = (command: 'eval' | 'extract') => () =>
+    lai.checkOptions!(opened.relations as never, {}, command);
+  t.equal(await inputError(alone('eval')), 'no error', 'it is scored on relations among gold entities');
+  t.match(await inputError(alone('extract')), /: a model of stage relations finds no entities/);
   const model = await load(relations);
   t.match(await inputError(() => model.extract('A text')), /a model of stage relations finds no entities/);
   t.match(

@@ -2,6 +2,9 @@ import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
 import type { PromptedText } from '../../../src/tasks/prompts/batch.ts';
 import { sampleNotes, sampleTexts } from '../../../src/tasks/prompts/samples.ts';
+import { pieceNotes } from '../../../src/tasks/prompts/training.ts';
+import { buildVocab } from '../../../src/tasks/text/vocab.ts';
+import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 import { inferSchema, parseSchema } from '../../../src/tasks/prompts/schema.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
@@ -213,3 +216,23 @@ for (const { name, path, skip } of [
     t.comment(sampleNotes(corpus, inferSchema(corpus)).join('; '));
     t.end();
   });
+
+test('entities that cut a word piece are counted', (t) => {
+  const vocab = buildVocab(['Ilse', 'Ilse'], { doLowerCase: false });
+  const tokenizer = createWordPieceTokenizer({ vocab, doLowerCase: false });
+  const of = (...spans: [number, number][]) => ({
+    documents: [
+      {
+        text: 'Ilse Ilse',
+        entities: spans.map(([start, end]) => ({ type: 'P', start, end })),
+        relations: [],
+      },
+    ],
+    ...{ file: 'f', notes: [] },
+  });
+  t.deepEqual(pieceNotes(of([0, 4], [0, 9]), tokenizer), []);
+  t.deepEqual(pieceNotes(of([0, 4], [0, 3], [6, 9]), tokenizer), [
+    'entities that begin or end within a word piece: 2 of 3; they are learnt wider, and never found',
+  ]);
+  t.end();
+});

@@ -246,3 +246,14 @@ for (const { name, path, skip } of [
     t.equal(ner.micro.r, sentences.filter((s) => s.entities.length > 0).length / full.ner.micro.support);
     t.end();
   });
+
+test('gold that is not made of whole words counts as missed', (t) => {
+  const [found] = [sentence(3, [['PER', 0, 2]])];
+  const beyond = { entities: ['PER', 'LOC'], relations: ['In'] };
+  const { ner, re, rePlus, nerBoundary, nerPartial } = evaluate([{ ...found, beyond }], [found]);
+  t.deepEqual([ner.micro.support, ner.micro.p, ner.micro.r], [3, 1, 1 / 3]);
+  t.deepEqual([ner.perType.LOC.support, ner.perType.LOC.r], [1, 0]);
+  t.deepEqual([re.micro.support, rePlus.micro.support, re.micro.r], [1, 1, 0]);
+  t.deepEqual([nerBoundary.r, nerPartial.r], [1 / 3, 1 / 3]);
+  t.end();
+});

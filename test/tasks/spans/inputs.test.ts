@@ -1,6 +1,7 @@
 /** From a corpus to what the model takes: configuration, pieces, batches, targets. No device. */
 import test from 'tape';
 import type { Json } from '../../../src/models/config.ts';
+import type { Stsn } from '../../../src/models/stsn.ts';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
 import { encodeSentence, makeWordBatch } from '../../../src/tasks/spans/batch.ts';
 import { tagTargets } from '../../../src/tasks/spans/losses.ts';
@@ -54,6 +55,20 @@ test('sentences that cannot be encoded', async (t) => {
     await message(['sail'], complete({ encoder: { ...small, vocab_size: 7 } })),
     "f: row 3: piece id 7 of the tokenizer is outside the encoder's vocabulary of 7",
   );
+});
+
+test('what is longer than the encoder is refused in the training data alone: dev data are read in windows', async (t) => {
+  const long: Sentence = { tokens: new Array<string>(9).fill('sail'), entities: [], relations: [] };
+  const plan = (train: Sentence[], dev: Sentence[]) =>
+    inputError(() =>
+      stsn.epochs({
+        ...{ model: { config } as Stsn, tokenizer, extra: undefined, what: 'm' },
+        ...{ train: corpusOf(train, 'train.json'), dev: corpusOf(dev, 'dev.json') },
+        recipe: defaultRecipe(stsn.recipe),
+      }),
+    );
+  t.match(await plan([sentence, long], [sentence]), /^train\.json: row 2: 9 words make 11 word pieces/);
+  t.equal(await plan([sentence], [long]), 'no error');
 });
 
 test('tag targets: −100 past the end of a sentence', (t) => {

@@ -165,7 +165,7 @@ test('errors name the sentence', async (t) => {
   const unseen = ['a', 'eeeeeeeeee'].map((word) => [word]);
   t.equal(
     await inputError(() => predict(loaded(narrow), unseen, (i) => `row ${i + 1}`)),
-    "row 2: 1 words make 12 word pieces, more than the encoder's 8 positions; split it",
+    "row 2: 1 word makes 12 word pieces, more than the encoder's 8 positions; shorten the word, or leave it out",
     'a word that fits no window',
   );
   narrow.parameters.release();

@@ -192,10 +192,16 @@ test('data and recipes that are refused before the first step', async (t) => {
   await refused(() => ({ dev: corpus() }), /^a\.json: holds no sentence$/);
   await refused(() => ({ train: corpus(first, strange) }), /^a\.json: row 2: entities\[0\]\.type is "Ship"/);
   await refused(() => ({ train: corpus(marries) }), /^a\.json: row 1: relations\[0\]\.type is "Marries"/);
-  await refused(() => ({ dev: corpus(first, first, strange) }), /^a\.json: row 3: entities\[0\]/);
   const long = plain(...new Array<string>(200).fill('word'));
   await refused(() => ({ train: corpus(first, long) }), /^a\.json: row 2: 200 words make \d+ word pieces/);
-  await refused(() => ({ dev: corpus(long) }), /^a\.json: row 1: 200 words/);
+  await refused(
+    () => ({ train: corpus(long, first, long) }),
+    /^a\.json: 2 bad rows \(on-bad skip leaves them out\): row 1: 200 words .*; row 3: 200 words [^;]*; split it$/,
+  );
+  // Longer sentences are scored in windows, but no window holds half a word.
+  const narrow = { encoder: { ...tinyEncoder, max_position_embeddings: 84 } };
+  const wide = plain('e'.repeat(90));
+  await refused(() => ({ dev: corpus(long, wide) }), /^a\.json: row 2: 1 word makes 92 word pieces/, narrow);
   for (const [key, value] of Object.entries({
     ...{ epochs: 0, lr: -1, batch: 1.5, seed: 2 ** 32, weightDecay: NaN, warmup: 2, dropout: 1, clip: 0 },
     ...{ negativeSpans: Infinity, negativePairs: -1 },
@@ -208,6 +214,23 @@ test('data and recipes that are refused before the first step', async (t) => {
     const config = { ...model.config, tags: model.config.tags.slice(0, -1) };
     return { model: new Stsn(new Parameters(runtime, randomSource(1)), config), tokenizer };
   }, /config: "tags" lacks I-/);
+});
+
+test('long rows that are left out, long dev rows, labels that dev alone has', async (t) => {
+  const sentences = related.slice(0, 4);
+  const long = plain(...new Array<string>(200).fill('word'));
+  const ship: Sentence = { ...onePlace, entities: [{ type: 'Ship', start: 0, end: 1 }] };
+  const train = { ...corpusOf([long, ...sentences], 'a.json'), onBad: 'skip' as const };
+  const dev = corpusOf([long, ship, ...sentences], 'b.json');
+  const [start, epoch] = await logged({ ...runOn(sentences), train, dev });
+  t.equal(start.sentences, 4);
+  const notes = start.notes as string[];
+  t.match(notes[0], /^bad rows, left out: 1 \(row 1: 200 words make \d+ word pieces/);
+  t.ok(
+    notes.includes('b.json: entities of types that the model does not have (Ship): 1; counted as missed'),
+    notes.join('; '),
+  );
+  t.equal(typeof (epoch.dev as { ner: number }).ner, 'number', 'dev is scored, the long sentence in windows');
 });
 
 test('an output folder with other files keeps them', async (t) => {
@@ -266,7 +289,7 @@ test('a loss that is not finite any more ends the run, and the checkpoint stays'
   );
   options.model.parameters.release();
   t.ok(error instanceof SpanwiseError && !(error instanceof InputError));
-  t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower --lr/);
+  t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower lr/);
   t.ok(await canResume(folderStorage(options.out)));
   for (const dir of [options.out, join(options.out, 'last')]) {
     const { model } = await loadModel(runtime, dir, stsn);

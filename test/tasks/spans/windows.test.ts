@@ -224,7 +224,18 @@ test('a long text gives what it gives in one piece', async (t) => {
     Math.max(...seen) <= 66 && seen.length > 2 * texts.length,
     `${seen.length} windows of 66 pieces at most`,
   );
-  t.deepEqual(inOrder(await ask(ruled(66), { batchSize: 3 })), inOrder(expected), 'in other batches');
+  const told: [string, number, number][] = [];
+  const progress = (...args: [string, number, number]) => told.push(args);
+  t.deepEqual(
+    inOrder(await ask(ruled(66), { batchSize: 3, progress })),
+    inOrder(expected),
+    'in other batches',
+  );
+  t.deepEqual(
+    told.map(([, done]) => done),
+    [...told.map(([, done]) => done)].sort((a, b) => a - b),
+  );
+  t.deepEqual(told.at(-1), ['sentences', texts.length, texts.length], 'progress counts texts, not windows');
   const flat = await ask(ruled(66), { policy: 'flat' });
   flat.forEach(({ entities, relations }, i) => {
     if (entities.some(({ start }, e) => e > 0 && start < entities[e - 1].end))

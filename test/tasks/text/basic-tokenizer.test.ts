@@ -1,6 +1,6 @@
 import test from 'tape';
 import { basicTokenize, standsAlone } from '../../../src/tasks/text/basic-tokenizer.ts';
-import { splitWords } from '../../../src/tasks/text/tokenizer.ts';
+import { splitWords } from '../../../src/tasks/text/words.ts';
 
 type Row = [word: string, start: number, end: number];
 

@@ -69,6 +69,20 @@ function minusOne(): number[] {
   return [...Array<number>(9).fill(255), 1];
 }
 
+/** XLM-RoBERTa's: its own three first. */
+const xlm = message(
+  ...[
+    ...([
+      ['<unk>', 0, 2],
+      ['<s>', 0, 3],
+      ['</s>', 0, 3],
+    ] as const),
+    ...words,
+  ].map(([text, score, type]): [number, Value] => [1, piece(text, score, type)]),
+  trainer,
+  normalizer(),
+);
+
 async function load(files: Record<string, string | Uint8Array>, name = ''): Promise<Tokenizer> {
   const folder = mkdtempSync(join(tmpdir(), 'spanwise-spiece-'));
   try {
@@ -188,3 +202,44 @@ test(
     }
   },
 );
+
+test("XLM-RoBERTa's model has fairseq's ids", async (t) => {
+  const files = { 'sentencepiece.bpe.model': xlm };
+  const tokenizer = await load(files);
+  const { clsId, padId, sepId, unkId, maskId, vocabSize } = tokenizer;
+  t.deepEqual([clsId, padId, sepId, unkId, maskId, vocabSize], [0, 1, 2, 3, 10, 11]);
+  const text = 'Cafés  港港 <mask>';
+  t.deepEqual(
+    slices(tokenizer, text).slice(0, 5),
+    [
+      ['Café', 5],
+      ['s', 7],
+      ['', 4],
+      ['港', 8],
+      ['港', 8],
+    ],
+    'case and accents are kept',
+  );
+  t.ok(
+    slices(tokenizer, text).every(([, id]) => id !== maskId),
+    'the name of the mask is text',
+  );
+  const named = '{"tokenizer_class": "XLMRobertaTokenizer"}';
+  const other = await load({ 'spiece.model': xlm, 'tokenizer_config.json': named });
+  t.equal(other.padId, 1, 'the class decides whatever the file is called');
+  const albert = '{"tokenizer_class": "AlbertTokenizer"}';
+  t.match(
+    await inputError(() => load({ ...files, 'tokenizer_config.json': albert })),
+    /tokenizer_class is "AlbertTokenizer", but the vocabulary is sentencepiece\.bpe\.model$/,
+  );
+  t.match(
+    await inputError(() =>
+      load({
+        'sentencepiece.bpe.model': message(
+          ...words.map(([text, score]): [number, Value] => [1, piece(text, score, text === 's' ? 2 : 1)]),
+        ),
+      }),
+    ),
+    /does not begin with <unk>, <s> and <\/s>, as XLM-RoBERTa's models do$/,
+  );
+});

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
-import { splitWords, tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
+import { tokenizerFiles, type Piece } from '../../../src/tasks/text/tokenizer.ts';
+import { splitWords } from '../../../src/tasks/text/words.ts';
 import { tokenizerFromFiles } from '../../../src/tasks/text/from-files.ts';
 import { loadTokenizer } from '../../../src/tasks/text/load.ts';
 import { buildVocab } from '../../../src/tasks/text/vocab.ts';

@@ -1,10 +1,12 @@
-/** Rows of triples without positions (DuIE): subject, predicate and object as strings. */
-import type { Json } from '../../io/json.ts';
-import type { Entity, RowReader } from '../dataset.ts';
-import type { Document } from '../document.ts';
+/** Rows of triples without positions: subject, predicate and object as strings (DuIE, Li et al. 2019). */
+import { isObject, type Json } from '../../../io/json.ts';
+import type { Entity, RowReader } from '../../dataset.ts';
+import { UTF16 } from '../offsets.ts';
+import type { Counts, FoundRow, Row } from '../row.ts';
+import { idOf, jsonLines, type JsonFormat } from './format.ts';
 
 /** What had to be guessed or left out. */
-export interface TripleCounts {
+interface TripleCounts {
   triples: number;
   /** Triples of which a string occurs more than once. */
   ambiguous: number;
@@ -78,7 +80,7 @@ function slots(entry: Json, where: string, row: RowReader): Triple[] {
  * @param counts is added to
  * @returns entities sorted by position, each once, and each relation once
  */
-export function fromTriples(fields: Json, row: RowReader, counts: TripleCounts): Document {
+function fromTriples(fields: Json, row: RowReader, counts: TripleCounts): FoundRow {
   const text = row.string(fields, 'text');
   const triples = row.list(fields, 'spo_list').flatMap((entry, i) => {
     const where = `spo_list[${i}]`;
@@ -112,6 +114,7 @@ export function fromTriples(fields: Json, row: RowReader, counts: TripleCounts):
 
   const sorted = [...entities.values()].sort((a, b) => a.start - b.start || a.end - b.end);
   return {
+    place: row.place,
     text,
     entities: sorted,
     relations: [...relations.values()].map(({ type, subject, object }) => ({
@@ -123,12 +126,59 @@ export function fromTriples(fields: Json, row: RowReader, counts: TripleCounts):
   };
 }
 
-/** What `counts` says, a line each. */
-export function tripleNotes({ triples, ambiguous, missing }: TripleCounts): string[] {
-  const line = (count: number, which: string, done: string) =>
-    count > 0 ? [`triples ${which}: ${count} of ${triples}; ${done}`] : [];
-  return [
-    ...line(ambiguous, 'of which a string occurs more than once', 'marked where the two stand nearest'),
-    ...line(missing, 'of which a string does not occur, or is both ends', 'left out'),
-  ];
+/** The triples of a row. */
+function spoList({ text = '', entities, relations }: Row): Json[] {
+  const said = ({ start, end }: Entity): string => text.slice(start, end);
+  return relations.map(({ type, head, tail }) => ({
+    predicate: type,
+    subject: said(entities[head]),
+    subject_type: entities[head].type,
+    object: { '@value': said(entities[tail]) },
+    object_type: { '@value': entities[tail].type },
+  }));
 }
+
+/** Counts what the triples do not say. */
+function countLost({ entities, relations }: Row, losses: Counts): void {
+  const related = new Set(relations.flatMap(({ head, tail }) => [head, tail]));
+  losses.add('entities without a relation', entities.length - related.size);
+  losses.add('places of entities, which are guessed again from what they cover', related.size);
+}
+
+type Guessed = FoundRow & { counts: TripleCounts };
+
+export const duie: JsonFormat = {
+  kind: 'json',
+  name: 'duie',
+  title: 'DuIE triples',
+  holds: { unit: 'character', ids: true, overlaps: true, relations: true },
+  counting: UTF16,
+  is: (record) => isObject(record) && record.spo_list !== undefined,
+  read(record, row) {
+    const counts: TripleCounts = { triples: 0, ambiguous: 0, missing: 0 };
+    const found: Guessed = { ...fromTriples(row.fields(record, ''), row, counts), counts };
+    return found;
+  },
+  join(rows, reading) {
+    const sum = (of: keyof TripleCounts): number =>
+      (rows as Guessed[]).reduce((n, { counts }) => n + counts[of], 0);
+    const line = (count: number, which: string, done: string) =>
+      count > 0 ? [`triples ${which}: ${count} of ${sum('triples')}; ${done}`] : [];
+    reading.notes.push(
+      ...line(
+        sum('ambiguous'),
+        'of which a string occurs more than once',
+        'marked where the two stand nearest',
+      ),
+      ...line(sum('missing'), 'of which a string does not occur, or is both ends', 'left out'),
+    );
+    return (rows as Guessed[]).map(({ counts: _, ...row }) => row);
+  },
+  write: (rows, losses) =>
+    jsonLines(
+      rows.map((row) => {
+        countLost(row, losses);
+        return { text: row.text, spo_list: spoList(row), ...idOf(row) };
+      }),
+    ),
+};

@@ -1,0 +1,69 @@
+/** `spanwise convert`: annotated texts from one format into another. */
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { readStandardInput } from './extract.ts';
+import { writeFileAtomic } from '../io/files.ts';
+import { decodeUtf8 } from '../io/utf8.ts';
+import { corpusContent } from '../tasks/corpus-file.ts';
+import { formatNamed, formats } from '../tasks/corpus/formats/index.ts';
+import { readRows } from '../tasks/corpus/read.ts';
+import { reduceRows } from '../tasks/corpus/reduce.ts';
+import { Counts, type Files } from '../tasks/corpus/row.ts';
+import { schemes } from '../tasks/corpus/tags.ts';
+import type { Arguments, Command } from './command.ts';
+import { checkWritable } from './device.ts';
+import { print } from './print.ts';
+import { givenReading, readingOptions } from './reading.ts';
+
+const names = formats.map(({ name }) => name).join(', ');
+
+/** Errors: usage error for a folder that holds annotations already, which would stay among the new ones. */
+function checkFolder(args: Arguments, out: string | undefined): void {
+  if (out === undefined) return args.fail('--out must name a folder: the format has several files');
+  if (!statSync(out, { throwIfNoEntry: false })) return;
+  if (readdirSync(out).some((name) => name.endsWith('.ann')))
+    args.fail(`--out ${out} holds .ann files already`);
+}
+
+async function write(written: string | Files, out: string | undefined): Promise<void> {
+  if (typeof written === 'string') {
+    if (out === undefined) await print(written);
+    else writeFileAtomic(out, written);
+    return;
+  }
+  mkdirSync(out!, { recursive: true });
+  for (const [name, text] of Object.entries(written)) writeFileAtomic(join(out!, name), text);
+}
+
+export const convertCommand: Command = {
+  name: 'convert',
+  summary: 'Converts annotated texts from one format into another',
+  options: {
+    from: { value: 'FORMAT', doc: 'the format of the input (default: seen from its content)' },
+    to: { value: 'FORMAT', doc: 'the format of the output', required: true },
+    in: { value: 'PATH', doc: 'a file, or the folder of a format with several (default: standard input)' },
+    out: { value: 'PATH', doc: 'where to write (default: standard output)' },
+    tags: { value: schemes.join('|'), doc: 'tags of conll and hf (default bio)' },
+    ...readingOptions,
+  },
+  notes: `Formats (docs/formats.md): ${names}.\nWhat a format cannot hold is counted on standard error.`,
+  async run(args) {
+    const [input, out] = [args.optional('in'), args.optional('out')];
+    const format = formatNamed(args.text('to'));
+    const from = args.optional('from');
+    if (from !== undefined) formatNamed(from);
+    const tags = args.oneOf('tags', schemes, 'bio');
+    const options = { ...givenReading(args), ...(from !== undefined && { format: from }) };
+    if (format.kind === 'folder') checkFolder(args, out);
+    else if (out !== undefined) checkWritable(out);
+
+    const file = input ?? 'standard input';
+    const content = input === undefined ? decodeUtf8(await readStandardInput(), file) : corpusContent(input);
+    const { items, notes } = readRows(content, file, options, 'document', (row) => row);
+    const losses = new Counts();
+    const written = format.write(reduceRows(items, format, file, losses), losses, { tags });
+    await write(written, out);
+    for (const note of [...notes, ...losses.notes(`lost in ${format.title}: `)])
+      process.stderr.write(`note: ${note}\n`);
+  },
+};

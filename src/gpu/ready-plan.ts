@@ -1,0 +1,140 @@
+/**
+ * A plan as the runtime runs it: names resolved to places, pipelines found, costs added up, limits checked. Made once for a
+ * plan and never changed but for where its uniforms lie, so that running it again touches no name.
+ */
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
+import { sizeOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
+import { GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { noWork, type LabelWork, type Work } from './meter.ts';
+import type { Pipeline, Pipelines } from './pipelines.ts';
+
+/** Most bytes of one dispatch's uniforms. */
+export const UNIFORM_BYTES = 256;
+
+/** An input, output or scratch tensor of a plan. */
+export interface Operand {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly bytes: number;
+}
+
+export interface ReadyDispatch {
+  readonly dispatch: Dispatch;
+  readonly pipeline: Pipeline;
+  /** For each binding the place of its operand (inputs, then outputs, then scratch), or −1 − the index of a table. */
+  readonly operands: readonly number[];
+  /** Where its uniforms lie, as `setBindGroup` takes it; −1 while they lie nowhere (src/gpu/uniforms.ts). */
+  readonly offset: [number];
+}
+
+export interface ReadyPlan {
+  /** As many as there are, bound or not. */
+  readonly inputs: number;
+  readonly outputs: readonly Operand[];
+  /** By output: the place of the input that it is written over, −1 for one of its own. */
+  readonly inPlace: readonly number[];
+  /** By output: whether a dispatch reads it. */
+  readonly read: readonly boolean[];
+  readonly scratch: readonly Operand[];
+  readonly tables: readonly Int32Array[];
+  /** Those with work to do. */
+  readonly dispatches: readonly ReadyDispatch[];
+  /** The inputs that a dispatch reads or writes, each with the label and the name of the first that does. */
+  readonly bound: readonly { place: number; label: string; name: string }[];
+  readonly works: readonly LabelWork[];
+  /** All its pipelines are: set by the runtime. */
+  compiled: boolean;
+}
+
+const operandOf = (name: string, shape: Shape, dtype: DType): Operand => {
+  for (const d of shape) if (!Number.isInteger(d) || d < 0) throw new InputError(`[${shape}] is not a shape`);
+  return { name, shape, dtype, bytes: 4 * sizeOf(shape) };
+};
+
+/** Adds the cost of a dispatch. Errors: one that is not a finite number of at least 0. */
+function addCost(to: Work, { label, macs, flops, bytesRead, bytesWritten }: Dispatch): void {
+  for (const cost of [macs, flops, bytesRead, bytesWritten])
+    if (!Number.isFinite(cost) || cost < 0)
+      throw new SpanwiseError(`${label}: a dispatch without an exact cost`);
+  to.dispatches++;
+  to.macs += macs;
+  to.flops += flops;
+  to.bytesRead += bytesRead;
+  to.bytesWritten += bytesWritten;
+}
+
+/**
+ * @param inputs names and shapes of the tensors that are given, in the order in which they will be
+ * @param plan its tables must not change any more
+ * @throws InputError for a binding of nothing, OutOfMemoryError for a tensor over the device's binding size,
+ *   SpanwiseError for a cost that is not exact
+ */
+export function readyPlan(
+  plan: Plan,
+  inputs: readonly { name: string; shape?: Shape }[],
+  pipelines: Pipelines,
+  caps: Caps,
+): ReadyPlan {
+  const outputs = Object.entries(plan.outputs).map(([name, o]) => operandOf(name, o.shape, o.dtype));
+  const scratch = Object.entries(plan.scratch).map(([name, s]) => operandOf(name, s.shape, s.dtype));
+  const tables = Object.values(plan.data);
+  const places = new Map<string, number>();
+  const shapes: (Shape | undefined)[] = [];
+  for (const { name, shape } of [...inputs, ...outputs, ...scratch]) {
+    places.set(name, shapes.length);
+    shapes.push(shape);
+  }
+  const inPlace = outputs.map(({ name }) => {
+    const over = plan.inPlace?.[name];
+    if (over === undefined) return -1;
+    const place = inputs.findIndex((input) => input.name === over);
+    places.set(name, place);
+    return place;
+  });
+  Object.keys(plan.data).forEach((name, i) => places.set(name, -1 - i));
+
+  const limit = caps.maxStorageBufferBindingSize;
+  const bound = new Map<number, { place: number; label: string; name: string }>();
+  const works = new Map<string, Work>();
+  const dispatches = plan.dispatches
+    .filter(({ workgroups }) => workgroups.every((n) => n > 0))
+    .map((dispatch): ReadyDispatch => {
+      const { label } = dispatch;
+      if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
+        throw new GpuValidationError(`${label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
+      const operands = dispatch.bindings.map(({ tensor }) => {
+        const place = places.get(tensor);
+        const shape = place === undefined || place < 0 ? undefined : shapes[place];
+        if (place === undefined || (place >= 0 && !shape))
+          throw new InputError(`${label}: nothing is bound to "${tensor}"`);
+        const bytes = shape ? 4 * sizeOf(shape) : tables[-1 - place].byteLength;
+        if (bytes > limit)
+          throw new OutOfMemoryError(
+            `${label}: ${shape ? `"${tensor}" [${shape}] is ${bytes}` : `a host table of ${bytes}`} bytes` +
+              `${shape ? ',' : ' is'} over the device's maxStorageBufferBindingSize of ${limit}`,
+          );
+        if (place >= 0 && place < inputs.length && !bound.has(place))
+          bound.set(place, { place, label, name: tensor });
+        return place;
+      });
+      let work = works.get(label);
+      if (!work) works.set(label, (work = noWork()));
+      addCost(work, dispatch);
+      return { dispatch, pipeline: pipelines.of(dispatch), operands, offset: [-1] };
+    });
+  return {
+    inputs: inputs.length,
+    outputs,
+    inPlace,
+    read: outputs.map(({ name }) =>
+      plan.dispatches.some(({ bindings }) => bindings.some((b) => b.tensor === name && b.access === 'read')),
+    ),
+    scratch,
+    tables,
+    dispatches,
+    bound: [...bound.values()],
+    works: [...works].map(([label, work]) => ({ label, work })),
+    compiled: false,
+  };
+}

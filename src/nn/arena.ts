@@ -1,0 +1,229 @@
+/**
+ * The memory of parameters: side by side in few buffers, and their gradients likewise, so that AdamW and the norm of all
+ * gradients take a dispatch a buffer and not one a parameter. Where a parameter lies is decided when the first of them
+ * is used: all those taken until then are known.
+ */
+import { InputError } from '../../kernels/errors.ts';
+import { sizeOf, type Shape } from '../../kernels/plan.ts';
+import type { Block } from '../gpu/memory.ts';
+import type { Runtime } from '../gpu/runtime.ts';
+import { Tensor, type GradientHome, type Storage } from '../gpu/tensor.ts';
+
+/** Parameters begin at multiples of this many elements: a binding's offset may have to be one of 256 bytes. */
+const ALIGN = 64;
+/** Most bytes of a chunk, but for a larger parameter. Backward takes the memory of gradients a chunk at a time. */
+const CHUNK_BYTES = 64 * 2 ** 20;
+
+/** The first element behind `size` others where a parameter may begin. */
+export const aligned = (size: number): number => ALIGN * Math.ceil(size / ALIGN);
+
+/** One buffer of parameters, the decaying ones first, and while there are any one of their gradients. */
+export class Chunk {
+  /** In the order in which they lie. */
+  readonly slots: readonly Slot[];
+  readonly length: number;
+  readonly weights: Tensor;
+  #gradients: Tensor | undefined;
+  #live: number;
+
+  constructor(runtime: Runtime, slots: readonly Slot[], length: number) {
+    this.slots = slots;
+    this.length = length;
+    this.#live = slots.length;
+    const values = new Float32Array(length);
+    for (const slot of slots) values.set(slot.takeValues(), slot.first);
+    this.weights = runtime.keep(runtime.upload(values, [length], 'weights'));
+  }
+
+  /** The gradients of all slots; what no backward has written is undefined. */
+  get gradients(): Tensor {
+    const { runtime } = this.weights;
+    return (this.#gradients ??= runtime.keep(runtime.empty([this.length], 'f32', 'gradients')));
+  }
+
+  /** True where a slot's gradient lies in `gradients`. */
+  holds(gradient: Tensor, { first }: Slot): boolean {
+    return this.#gradients?.block === gradient.block && gradient.offset === 4 * first;
+  }
+
+  clearGradients(): void {
+    this.#gradients?.release();
+    this.#gradients = undefined;
+    for (const slot of this.slots) slot.claimed = false;
+  }
+
+  /** Called for each slot: the last one takes the memory with it. */
+  free(): void {
+    if (--this.#live > 0) return;
+    this.clearGradients();
+    this.weights.release();
+  }
+}
+
+/** A parameter's place. */
+export class Slot implements Storage, GradientHome {
+  readonly tensor: Tensor;
+  readonly decay: boolean;
+  /** Set once a backward may have written its gradient. */
+  claimed = false;
+  references = 0;
+  /** First element in the chunk. */
+  first = 0;
+  /** Those that must lie in a row, it among them. */
+  row: readonly Slot[] = [this];
+  readonly #arena: Arena;
+  #values: Float32Array | undefined;
+  #chunk: Chunk | undefined;
+
+  constructor(arena: Arena, values: Float32Array, shape: Shape, decay: boolean) {
+    this.#arena = arena;
+    this.#values = values;
+    this.decay = decay;
+    this.tensor = new Tensor(arena.runtime, shape, 'f32', this);
+    this.tensor.requiresGrad = true;
+    this.tensor.home = this;
+  }
+
+  get size(): number {
+    return this.tensor.size;
+  }
+
+  get chunk(): Chunk {
+    if (!this.#chunk) this.#arena.place();
+    return this.#chunk as Chunk;
+  }
+
+  get block(): Block {
+    return this.chunk.weights.block;
+  }
+
+  get offset(): number {
+    void this.chunk;
+    return 4 * this.first;
+  }
+
+  claim(): Tensor | undefined {
+    return claimRow([this], this.tensor.shape);
+  }
+
+  put(chunk: Chunk): void {
+    this.#chunk = chunk;
+  }
+
+  /** Its first values, which the host need not hold any longer. */
+  takeValues(): Float32Array {
+    const values = this.#values as Float32Array;
+    this.#values = undefined;
+    return values;
+  }
+
+  free(): void {
+    if (this.#chunk) this.#chunk.free();
+    else this.#arena.drop(this);
+  }
+}
+
+/** The place of the gradients of slots that lie in a row, as one tensor; undefined where one of them has one already. */
+function claimRow(slots: readonly Slot[], shape: Shape): Tensor | undefined {
+  if (slots.some(({ claimed, tensor }) => claimed || tensor.grad)) return undefined;
+  const [{ chunk, first }] = slots;
+  for (const slot of slots) slot.claimed = true;
+  return chunk.gradients.slice(first, shape);
+}
+
+export class Arena {
+  readonly runtime: Runtime;
+  readonly #chunks: Chunk[] = [];
+  #waiting: Slot[] = [];
+  #joined: Tensor[] = [];
+
+  constructor(runtime: Runtime) {
+    this.runtime = runtime;
+  }
+
+  /** A new parameter with these values, which are on the device once it is used. Errors: a count that does not fit. */
+  add(values: Float32Array, shape: Shape, decay: boolean): Slot {
+    if (values.length !== sizeOf(shape))
+      throw new InputError(`${values.length} values do not fill a parameter of shape [${shape}]`);
+    const slot = new Slot(this, values, shape, decay);
+    this.#waiting.push(slot);
+    return slot;
+  }
+
+  /**
+   * Parameters [n, ...] that were taken and not used yet, below one another: [Σ n, ...], without a copy. Those that lie in
+   * a row may be part of such a tensor again.
+   * @returns undefined where they cannot: one of them is no multiple of 64 elements, in use, or in another row
+   */
+  join(slots: readonly Slot[]): Tensor | undefined {
+    const fit = (slot: Slot): boolean =>
+      slot.size % ALIGN === 0 && slot.decay === slots[0].decay && this.#waiting.includes(slot);
+    if (!slots.every(fit)) return undefined;
+    const { row } = slots[0];
+    const at = row.indexOf(slots[0]);
+    if (slots.every((slot) => slot.row.length === 1)) for (const slot of slots) slot.row = slots;
+    else if (slots.some((slot, i) => slot !== row[at + i])) return undefined;
+    const rows = slots.reduce((sum, { tensor }) => sum + tensor.shape[0], 0);
+    const shape = [rows, ...slots[0].tensor.shape.slice(1)];
+    const joined = new Tensor(this.runtime, shape, 'f32', slots[0]);
+    joined.requiresGrad = true;
+    joined.home = { parts: slots.map(({ tensor }) => tensor), claim: () => claimRow(slots, shape) };
+    this.#joined.push(joined);
+    return joined;
+  }
+
+  /** Puts all that waits into chunks and on the device. */
+  place(): void {
+    const { caps } = this.runtime;
+    const most = Math.floor(Math.min(CHUNK_BYTES, caps.maxStorageBufferBindingSize, caps.maxBufferSize) / 4);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    let rows: (readonly Slot[])[] = [];
+    let length = 0;
+    const close = (): void => {
+      const slots = [true, false].flatMap((decay) => rows.filter(([slot]) => slot.decay === decay)).flat();
+      let end = 0;
+      for (const slot of slots) {
+        slot.first = end;
+        end += aligned(slot.size);
+      }
+      if (slots.length > 0) {
+        const chunk = new Chunk(this.runtime, slots, end);
+        for (const slot of slots) slot.put(chunk);
+        this.#chunks.push(chunk);
+      }
+      rows = [];
+      length = 0;
+    };
+    for (const row of new Set(waiting.map((slot) => slot.row))) {
+      const size = row.reduce((sum, slot) => sum + aligned(slot.size), 0);
+      if (length + size > most) close();
+      rows.push(row);
+      length += size;
+    }
+    close();
+  }
+
+  /** In no particular order; all parameters are in one. */
+  get chunks(): readonly Chunk[] {
+    this.place();
+    return this.#chunks;
+  }
+
+  /** A parameter that is released before it was used. */
+  drop(slot: Slot): void {
+    this.#waiting = this.#waiting.filter((other) => other !== slot);
+  }
+
+  /** Gives the memory of all gradients back. */
+  clearGradients(): void {
+    for (const chunk of this.#chunks) chunk.clearGradients();
+  }
+
+  /** Releases what `join` made; parameters are released one by one. */
+  release(): void {
+    for (const tensor of this.#joined) tensor.release();
+    this.#joined = [];
+    this.#chunks.length = 0;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * spaCy's offsets: [text, {"entities": [[start, end, type]]}] (spacy.io/usage/v2, "Training data"), as annotation tools
+ * write them too, alone or under "annotations"; and Prodigy's {"text", "spans"} (prodi.gy/docs/api-interfaces).
+ */
+import { isObject, type Json } from '../../../io/json.ts';
+import type { RowReader } from '../../dataset.ts';
+import { CODE_POINTS } from '../offsets.ts';
+import type { FoundEntity } from '../row.ts';
+import { jsonArray, type JsonFormat } from './format.ts';
+import { listEntity } from './list-entity.ts';
+
+const isPair = (record: unknown): record is [string, Json] =>
+  Array.isArray(record) && record.length === 2 && typeof record[0] === 'string' && isObject(record[1]);
+
+/** `spans` of Prodigy. */
+function spans(fields: Json, row: RowReader): FoundEntity[] {
+  return (row.optionalList(fields, 'spans') ?? []).map((value, i) => {
+    const where = `spans[${i}]`;
+    const span = row.fields(value, where);
+    const [start, end] = ['start', 'end'].map((key) => row.integer(span, where, key));
+    const said = typeof span.text === 'string' ? { said: span.text } : {};
+    return { type: row.type(span, where, 'label'), start, end, where, ...said };
+  });
+}
+
+export const spacy: JsonFormat = {
+  kind: 'json',
+  name: 'spacy',
+  title: 'spaCy offsets',
+  holds: { unit: 'character', ids: false, overlaps: true, relations: false },
+  counting: CODE_POINTS,
+  is(record) {
+    if (isPair(record)) return true;
+    if (!isObject(record) || typeof record.text !== 'string') return false;
+    const { entities, spans: own } = record;
+    return (
+      Array.isArray(own) || (Array.isArray(entities) && entities.length > 0 && entities.every(Array.isArray))
+    );
+  },
+  read(record, row) {
+    const [text, fields] = isPair(record)
+      ? record
+      : [row.string(row.fields(record, ''), 'text'), row.fields(record, '')];
+    const listed = (row.optionalList(fields, 'entities') ?? []).map((value, i) =>
+      listEntity(value, `entities[${i}]`, row),
+    );
+    return { place: row.place, text, entities: [...listed, ...spans(fields, row)], relations: [] };
+  },
+  write: (rows) =>
+    jsonArray(
+      rows.map(({ text, entities }) => {
+        const codePoints = (at: number): number => [...text!.slice(0, at)].length;
+        return [
+          text,
+          { entities: entities.map(({ type, start, end }) => [codePoints(start), codePoints(end), type]) },
+        ];
+      }),
+    ),
+};

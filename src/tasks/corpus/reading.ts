@@ -1,0 +1,30 @@
+/** What the readers of all formats are told and keep while a file is read. */
+import { BadRows, type OnBad } from '../bad-rows.ts';
+import type { OffsetChoice } from './offsets.ts';
+import { Counts } from './row.ts';
+
+export interface ReadOptions {
+  /** How character offsets count in rows whose entities do not say what they cover; the format's way when absent. */
+  offsets?: OffsetChoice;
+  /** Absent: bad rows stop the file, all of them told at once. */
+  onBad?: OnBad;
+  /** Names of numbered tags (Hugging Face), by number. */
+  labels?: readonly string[];
+  /** The format's name, where it is not to be recognised. */
+  format?: string;
+}
+
+export class Reading {
+  readonly bad: BadRows;
+  /** What is left out or changed. */
+  readonly counts = new Counts();
+  /** Whole lines. */
+  readonly notes: string[] = [];
+
+  constructor(
+    readonly file: string,
+    readonly options: ReadOptions,
+  ) {
+    this.bad = new BadRows(file, options.onBad);
+  }
+}

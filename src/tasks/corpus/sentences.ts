@@ -1,0 +1,69 @@
+/** Corpora of every format as sentences of words. */
+import type { Entity, Sentence } from '../dataset.ts';
+import { splitWords } from '../text/words.ts';
+import { readRows } from './read.ts';
+import type { ReadOptions } from './reading.ts';
+import type { Files, Row } from './row.ts';
+
+export interface Sentences {
+  sentences: Sentence[];
+  notes: string[];
+  /** Where each sentence stands in its file: `row 3`. */
+  places: string[];
+}
+
+/** The words of a text, as `extract` splits it, and the entities that cover whole words of it. */
+function inWords({ text = '', entities, relations, id }: Omit<Row, 'place'>): Sentence {
+  const words = splitWords(text);
+  const starts = new Map(words.map(({ start }, i) => [start, i]));
+  const ends = new Map(words.map(({ end }, i) => [end, i + 1]));
+  const inside: Entity[] = [];
+  const index = entities.map(({ type, start, end }) => {
+    const [from, to] = [starts.get(start), ends.get(end)];
+    return from === undefined || to === undefined ? -1 : inside.push({ type, start: from, end: to }) - 1;
+  });
+  const [kept, lost] = [true, false].map((held) =>
+    relations.filter(({ head, tail }) => (index[head] >= 0 && index[tail] >= 0) === held),
+  );
+  const beyond = {
+    entities: entities.filter((_, i) => index[i] < 0).map(({ type }) => type),
+    relations: lost.map(({ type }) => type),
+  };
+  return {
+    tokens: words.map((word) => word.text),
+    entities: inside,
+    relations: kept.map(({ type, head, tail }) => ({ type, head: index[head], tail: index[tail] })),
+    ...(id === undefined ? {} : { id }),
+    ...(beyond.entities.length > 0 ? { beyond } : {}),
+  };
+}
+
+/**
+ * Reads a corpus of any format (docs/formats.md) into sentences. Rows without tokens are split into words as `extract`
+ * splits them; what of their gold is not made of whole words is `beyond` a model's reach, which a note counts.
+ * @returns at least one sentence, each of at least one token; those without a word are left out, which a note counts
+ * @throws InputError as `parseDocuments`
+ */
+export function parseSentences(content: string | Files, file: string, options: ReadOptions = {}): Sentences {
+  const { items, ...rest } = readRows(content, file, options, 'sentence', (row, { counts }) => {
+    const { tokens, entities, relations, id } = row;
+    const sentence = tokens
+      ? { tokens, entities, relations, ...(id === undefined ? {} : { id }) }
+      : inWords(row);
+    if (sentence.tokens.length === 0) {
+      counts.add('sentences without a word, left out');
+      return undefined;
+    }
+    const { beyond } = sentence as Sentence;
+    counts.add(
+      'entities that are not made of whole words: not learnt, and counted as missed',
+      beyond?.entities.length ?? 0,
+    );
+    counts.add(
+      'relations of such entities: not learnt, and counted as missed',
+      beyond?.relations.length ?? 0,
+    );
+    return sentence;
+  });
+  return { sentences: items, ...rest };
+}
