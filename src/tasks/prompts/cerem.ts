@@ -201,7 +201,11 @@ export const cerem: Definition<CeremTypes> = {
   ],
   async attention({ model, tokenizer, what }, input) {
     const map = await attentionMap(model, tokenizer, input, what);
-    return { svg: attentionSvg(map), table: attentionTable(map), json: { ...input, ...attentionJson(map) } };
+    return {
+      svg: attentionSvg(map, [`CEREM, asked “${input.prompt}” of`, input.text]),
+      table: attentionTable(map),
+      json: { ...input, ...attentionJson(map) },
+    };
   },
   prompt: (extra) => extra?.entities[0].prompt ?? '',
   demo: {

@@ -345,7 +345,11 @@ class Run<T extends Types> {
     await storage.append(LOG, line);
     this.#log += line;
     await storage.write('', {
-      [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts.filter((part) => part in means)]),
+      [CURVE]: curveSvg(
+        parseLog(this.#log),
+        ['loss', ...parts.filter((part) => part in means)],
+        this.#definition.scores,
+      ),
     });
     await this.#save();
     onEvent?.(event);
