@@ -72,7 +72,7 @@ async function trainOne(
     config: { encoder: smallEncoder, ...config },
   });
   definition.check(test, planned.config, 'scored');
-  const shown = trainingProgress(definition, say);
+  const shown = trainingProgress(definition, { write: say });
   const { report, parameters } = await runTraining(runtime, planned, {
     storage: folderStorage(out),
     saveSeconds: 60,
@@ -173,7 +173,12 @@ async function run(args: Arguments, definition: Definition, demo: Demo): Promise
       const extracted = await best.extract(prepared.unseen, options);
       for (const result of extracted.slice(0, SHOWN)) await say(`${extractionLines(result)}\n`);
       if (trained.length === 1) await say(`${costReport(info, trained[0].parameters, trained[0].report)}\n`);
-      await say(`${folders.length > 1 ? 'The models are' : 'The model is'} in ${folders.join(' and ')}.\n`);
+      const [subject, curves] =
+        folders.length > 1 ? ['The models are', 'their curves'] : ['The model is', 'its curve'];
+      await say(
+        `${subject} in ${folders.join(' and ')}; ${curves}, losses and scores by epoch, in ` +
+          `${folders.map((dir) => join(dir, 'curve.svg')).join(' and ')}.\n`,
+      );
       const svg = definition.attention && join(out, 'attention.svg');
       if (svg) {
         const text = prepared.unseen[0];

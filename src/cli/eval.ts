@@ -13,6 +13,7 @@ import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
 import { givenReading, readingOptions } from './reading.ts';
 import { useOptions } from './tables.ts';
+import { AUTO, chooseThreshold, givenThreshold, thresholdOption } from './threshold.ts';
 
 /** The scores of an evaluation, by name in words. */
 const scoresOf = (definition: Definition, evaluation: object): [name: string, TypedScores][] =>
@@ -38,8 +39,12 @@ function scoreTable(scores: readonly [string, TypedScores][]): string {
   return table([['', 'P', 'R', 'F1', 'gold', 'predicted'], ...rows]);
 }
 
-/** An analysis without its texts. */
-const summary = ({ rightTexts, entities, relations }: Analysis) => ({ rightTexts, entities, relations });
+/** An analysis without its texts and the F1 of every threshold. */
+const summary = ({ rightTexts, entities, relations }: Analysis) => ({
+  rightTexts,
+  entities: entities && { ...entities, cuts: undefined },
+  relations: relations && { ...relations, cuts: undefined },
+});
 
 export const evaluateCommand: Command = {
   name: 'eval',
@@ -49,6 +54,10 @@ export const evaluateCommand: Command = {
     data: { value: 'F', doc: 'annotated texts, in any format of docs/formats.md', required: true },
     ...useOptions('eval'),
     ...judgingOptions,
+    threshold: {
+      value: `X|${AUTO}`,
+      doc: `${thresholdOption.doc}; ${AUTO}: the best for --data, kept there`,
+    },
     ...readingOptions,
     batch: batchOption,
     json,
@@ -60,8 +69,9 @@ export const evaluateCommand: Command = {
     const data = args.text('data');
     const progress = new Progress();
     const judging = givenJudging(args, args.text('model'), data);
-    const { definition, evaluation, notes } = await withDevice(
+    const { definition, evaluation, chosen, notes } = await withDevice(
       async () => {
+        givenThreshold(args);
         const asked = await askedModel(args, 'eval');
         const { definition, config } = asked.opened;
         const corpus = readCorpus(definition, data, givenReading(args));
@@ -71,23 +81,38 @@ export const evaluateCommand: Command = {
       async (runtime, { asked, corpus }) => {
         const { model, options } = await asked.load(runtime);
         const { definition } = model;
-        const evaluation = await definition
-          .evaluate(model, corpus, {
-            ...options,
+        const use = {
+          ...options,
+          progress: (what: string, done: number, total: number) =>
+            progress.show(`eval: ${what}, ${done} of ${total}`),
+        };
+        const evaluate = async () => {
+          const auto = args.optional('threshold') === AUTO;
+          const chosen = auto ? await chooseThreshold(model, corpus, use) : undefined;
+          const threshold = chosen?.tuned.threshold ?? givenThreshold(args);
+          const evaluation = await definition.evaluate(model, corpus, {
+            ...use,
+            ...(threshold !== undefined && { threshold }),
             ...(judging && { onJudged: judging.onJudged }),
-            progress: (what, done, total) => progress.show(`eval: ${what}, ${done} of ${total}`),
-          })
-          .finally(() => progress.clear());
+          });
+          return { chosen, evaluation };
+        };
+        const { chosen, evaluation } = await evaluate().finally(() => progress.clear());
         const unknown = unknownNotes(model.tokenizer, definition.texts(corpus));
-        return { definition, evaluation, notes: [...corpus.notes, ...unknown, ...evaluation.notes] };
+        return { definition, evaluation, chosen, notes: [...corpus.notes, ...unknown, ...evaluation.notes] };
       },
     );
     const analysis = judging?.analysis;
     if (args.flag('json'))
-      return printJson({ ...evaluation, notes, ...(analysis && { errors: summary(analysis) }) });
+      return printJson({
+        ...{ ...evaluation, notes },
+        ...(chosen && { threshold: chosen.tuned }),
+        ...(analysis && { errors: summary(analysis) }),
+      });
     const lines = [
       ...definition.remarks(evaluation),
       ...notes.map((note) => `note: ${note}`),
+      ...(chosen ? [chosen.remark] : []),
       ...(analysis ? [...analysisText(analysis), `see ${args.text('errors')}`] : []),
     ];
     await print(

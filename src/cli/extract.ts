@@ -11,6 +11,7 @@ import { askedModel, batchOption, modelOption } from './model.ts';
 import { print } from './print.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
+import { givenThreshold, thresholdOption } from './threshold.ts';
 
 export async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
@@ -38,6 +39,7 @@ export const extractCommand: Command = {
     },
     out: { value: 'FILE', doc: 'where to write (default: standard output)' },
     ...useOptions('extract'),
+    threshold: thresholdOption,
     'on-bad': {
       value: onBadChoices.join('|'),
       doc: 'lines that the model cannot take: an empty result with "error" (skip, default), or none at all',
@@ -56,6 +58,7 @@ export const extractCommand: Command = {
     const file = input ?? 'standard input';
     const onBad = args.oneOf('on-bad', onBadChoices, 'skip');
     const progress = new Progress();
+    const threshold = givenThreshold(args);
     const { results, remarks } = await withDevice(
       async () => {
         const asked = await askedModel(args, 'extract');
@@ -69,6 +72,7 @@ export const extractCommand: Command = {
         const { results, remarks } = await model.definition
           .extract(model, given, (i) => `${file}: ${inWords ? 'row' : 'line'} ${i + 1}`, {
             ...options,
+            ...(threshold !== undefined && { threshold }),
             onBad,
             progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
           })

@@ -1,5 +1,7 @@
 /** What a training run, or an extraction, cost, as text. */
+import { totalmem } from 'node:os';
 import type { DeviceInfo } from '../gpu/device.ts';
+import type { Forecast } from '../tasks/training/forecast.ts';
 import type { TrainingReport } from '../tasks/training/run.ts';
 import { table } from './print.ts';
 
@@ -18,6 +20,16 @@ export function quantity(value: number): string {
 /** Bytes in binary units. */
 export function bytes(value: number): string {
   return value >= 2 ** 20 ? `${(value / 2 ** 20).toFixed(1)} MiB` : `${(value / 2 ** 10).toFixed(1)} KiB`;
+}
+
+/** What a training's steps will take, and a warning where that is more than the machine has. */
+export function forecastText({ parameters, flops, peakBytes }: Forecast, { software }: DeviceInfo): string {
+  const told =
+    `${quantity(parameters)} parameters; a step on the longest batch takes ${quantity(flops)}FLOP and ` +
+    `${bytes(peakBytes)} of memory`;
+  // WebGPU tells nothing of a graphics card's memory; a software device has the machine's.
+  const over = software && peakBytes > totalmem();
+  return over ? `${told}: more than the ${bytes(totalmem())} of this machine; try a smaller --batch` : told;
 }
 
 /** What a training cost, by name: parameters, work of the mean forward pass and training step, rate, peak memory by label. */

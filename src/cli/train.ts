@@ -1,4 +1,5 @@
 /** `spanwise train`: a checkpoint folder from annotated texts. */
+import { join } from 'node:path';
 import type { Json } from '../models/config.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { readCorpus } from '../tasks/corpus-file.ts';
@@ -7,12 +8,14 @@ import { encoderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
 import { definitionNamed, definitions } from '../tasks/registry.ts';
 import { loadTokenizer } from '../tasks/text/load.ts';
+import type { LogEvent } from '../tasks/training/curve.ts';
+import type { Forecast } from '../tasks/training/forecast.ts';
 import { planResume, planTraining, refuseModel, runTraining, type Planned } from '../tasks/training/train.ts';
 import { json, type Arguments, type Command } from './command.ts';
 import { withDevice } from './device.ts';
 import { print, printJson } from './print.ts';
-import { costReport } from './report.ts';
 import { givenReading, readingOptions } from './reading.ts';
+import { costReport, forecastText } from './report.ts';
 import { givenRecipe, names, recipeOptions, refuseOthers } from './tables.ts';
 import { devText, trainingProgress } from './training-progress.ts';
 
@@ -67,6 +70,7 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const keys = Object.entries(definition.configOptions).flatMap(([key, option]) => {
     const given = args.optional(flagOf(key));
     if (given === undefined) return [];
+    if (option.kind === 'list') return [[key, given.split(',').map((name) => name.trim())]];
     return [[key, option.kind === 'choice' ? args.oneOf(flagOf(key), option.choices, given) : given]];
   });
   return planTraining(definition, {
@@ -79,6 +83,33 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
     extra:
       extraFile === undefined ? undefined : extra!.parse(readJsonFile(extraFile, extra!.option), extraFile),
   });
+}
+
+function givenPatience(args: Arguments): number | undefined {
+  if (args.optional('patience') === undefined) return undefined;
+  if (args.optional('dev') === undefined) args.fail('--patience needs --dev, whose scores it waits for');
+  return args.integer('patience', 1, 1);
+}
+
+/** Texts from which on random weights are worth a try, and rates below which they learn next to nothing. */
+const FEW_TEXTS = 300;
+const SLOW = 2e-4;
+
+/** What makes a training from random weights fail, and what helps. */
+function startNotes({ definition, train, recipe, random }: Planned): string[] {
+  if (!random) return [];
+  const texts = definition.texts(train).length;
+  return [
+    ...(texts < FEW_TEXTS
+      ? [
+          `random weights learn little from ${texts} texts: a pretrained encoder (--encoder) helps most, ` +
+            'then more --epochs',
+        ]
+      : []),
+    ...(recipe.lr < SLOW
+      ? [`a rate of ${recipe.lr} is for pretrained encoders: random weights learn faster at --lr 1e-3`]
+      : []),
+  ];
 }
 
 export const trainCommand: Command = {
@@ -98,7 +129,9 @@ export const trainCommand: Command = {
       doc: 'checkpoint folder; best model there, state to resume from in DIR/last',
       required: true,
     },
-    resume: { doc: 'continue the run in --out, bit for bit' },
+    resume: { doc: 'continue the run in --out, bit for bit; with more --epochs than it had, make it longer' },
+    patience: { value: 'N', doc: 'stop after N epochs without a better dev score (needs --dev)' },
+    quiet: { doc: 'no lines while it trains' },
     'save-seconds': { value: 'N', doc: 'also save within an epoch, at most this often (300)' },
     ...recipeOptions(),
     ...startOptions,
@@ -112,26 +145,36 @@ export const trainCommand: Command = {
     await withDevice(
       async () => ({
         saveSeconds: args.integer('save-seconds', 300, 1),
+        patience: givenPatience(args),
         planned: await plan(args, definition),
       }),
-      async (runtime, { planned, saveSeconds }) => {
-        const shown = trainingProgress(
-          definition,
-          (line) => void (process.stderr.isTTY && process.stderr.write(`${line}\n`)),
-        );
+      async (runtime, { planned, saveSeconds, patience }) => {
+        const [asJson, quiet] = [args.flag('json'), args.flag('quiet')];
+        const write = (line: string) => void (!quiet && process.stderr.write(`${line}\n`));
+        const shown = trainingProgress(definition, { write, quiet });
+        const onEvent = (event: LogEvent) => {
+          const isFirst = event.event === 'start' || event.event === 'resume';
+          if (isFirst && !asJson) for (const note of event.notes as string[]) void print(`note: ${note}\n`);
+          if (event.event === 'forecast') write(forecastText(event as unknown as Forecast, runtime.info));
+          shown.onEvent(event);
+        };
         const { report, parameters } = await runTraining(runtime, planned, {
           storage: folderStorage(args.text('out')),
           saveSeconds,
-          onEvent: shown.onEvent,
+          ...(patience !== undefined && { patience }),
+          notes: startNotes(planned),
+          forecast: !quiet,
+          onEvent,
         }).finally(shown.end);
-        const { best, notes, steps } = report;
+        const { best, steps, stopped } = report;
         const { recipe } = planned;
-        if (args.flag('json')) await printJson({ device: runtime.info, parameters, recipe, ...report });
+        const dir = args.text('out');
+        if (asJson) await printJson({ device: runtime.info, parameters, recipe, ...report });
         else
           await print(
-            `${notes.map((note) => `note: ${note}\n`).join('')}` +
-              `${steps > 0 ? costReport(runtime.info, parameters, report) : `nothing left to train: all ${recipe.epochs} epochs are done\n`}` +
-              `best epoch ${best.epoch}${best.f1 ? ` (${devText(best.f1, definition)})` : ''}; model in ${args.text('out')}\n`,
+            `${steps > 0 ? costReport(runtime.info, parameters, report) : `nothing left to train: all ${recipe.epochs} epochs are done\n`}` +
+              `${stopped === undefined ? '' : `stopped after epoch ${stopped} of ${recipe.epochs}: none better for ${patience} epochs\n`}` +
+              `best epoch ${best.epoch}${best.f1 ? ` (${devText(best.f1, definition)})` : ''}; model in ${dir}, losses and scores by epoch in ${join(dir, 'curve.svg')}\n`,
           );
       },
     );

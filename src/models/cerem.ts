@@ -20,6 +20,13 @@ import {
   type SegmentAttentionConfig,
 } from './segment-information-attention.ts';
 
+/** How far answers of a type reach in the training data. */
+export interface AnswerLimit {
+  /** UTF-16 code units. */
+  longest: number;
+  acrossSentences: boolean;
+}
+
 export interface CeremConfig extends SegmentAttentionConfig {
   encoder: BertConfig;
   /** A piece is a start or an end where its probability reaches this. */
@@ -30,6 +37,30 @@ export interface CeremConfig extends SegmentAttentionConfig {
   sia: boolean;
   /** Start and end have attention of their own; false: one for both. */
   branches: boolean;
+  /** By entity type, and by relation type; without it an answer may be of any length. */
+  answers?: Record<'entities' | 'relations', Record<string, AnswerLimit>>;
+}
+
+function parseAnswers(json: Json, what: string): NonNullable<CeremConfig['answers']> {
+  const fields = new Fields(json, what);
+  const limits = (key: 'entities' | 'relations'): Record<string, AnswerLimit> => {
+    const types = fields.object(key);
+    const of = new Fields(types, `${what}: ${key}`);
+    return Object.fromEntries(
+      Object.keys(types).map((type) => {
+        const limit = new Fields(of.object(type), `${what}: ${key}: ${type}`);
+        const found = {
+          longest: limit.integer('longest'),
+          acrossSentences: limit.boolean('acrossSentences'),
+        };
+        limit.rejectUnknown();
+        return [type, found];
+      }),
+    );
+  };
+  const answers = { entities: limits('entities'), relations: limits('relations') };
+  fields.rejectUnknown();
+  return answers;
 }
 
 /** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
@@ -49,6 +80,7 @@ export function parseCeremConfig(json: Json, what: string): CeremConfig {
     maxLength: fields.integer('maxLength', encoder.maxPositions, 3),
     sia,
     branches,
+    ...(fields.has('answers') && { answers: parseAnswers(fields.object('answers'), `${what}: answers`) }),
   };
   fields.rejectUnknown();
   if (config.maxLength > encoder.maxPositions)

@@ -21,6 +21,7 @@ import {
   sideBySide,
   takeRows,
 } from './span-rows.ts';
+import { parseSymmetric } from './symmetric.ts';
 import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
 const spanContexts = ['sea', 'gru', 'cls'] as const;
@@ -34,6 +35,8 @@ export interface IserConfig {
   heads: number;
   entityTypes: string[];
   relationTypes: string[];
+  /** Those of `relationTypes` of which either end may be the head; none when absent. */
+  symmetric?: string[];
   relationThreshold: number;
   /** False: each task keeps its own states; the paper's Tables 5 and 6. */
   fusion: boolean;
@@ -49,13 +52,15 @@ export interface IserConfig {
 export function parseIserConfig(json: Json, what: string): IserConfig {
   const fields = new Fields(json, what);
   fields.oneOf('model', ['iser'] as const);
+  const relationTypes = fields.strings('relationTypes', []);
   const config: IserConfig = {
     encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
     maxSpanWidth: fields.integer('maxSpanWidth', 10),
     widthEmbeddingSize: fields.integer('widthEmbeddingSize', 25),
     heads: fields.integer('heads', 8),
     entityTypes: fields.strings('entityTypes', []),
-    relationTypes: fields.strings('relationTypes', []),
+    relationTypes,
+    ...parseSymmetric(fields, relationTypes),
     relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
     fusion: fields.boolean('fusion', true),
     spanContext: fields.oneOf('spanContext', spanContexts, 'sea'),

@@ -22,6 +22,7 @@ import {
   SegmentInformationAttention,
   type SegmentAttentionConfig,
 } from './segment-information-attention.ts';
+import { parseSymmetric } from './symmetric.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
@@ -35,6 +36,8 @@ export interface StsnConfig {
   widthEmbeddingSize: number;
   entityTypes: string[];
   relationTypes: string[];
+  /** Those of `relationTypes` of which either end may be the head; none when absent. */
+  symmetric?: string[];
   tags: string[];
   relationThreshold: number;
   /** Which states the label unit attends to: the paper's Table 5. */
@@ -51,6 +54,7 @@ export interface StsnConfig {
 export function parseStsnConfig(json: Json, what: string): StsnConfig {
   const fields = new Fields(json, what);
   fields.oneOf('model', ['stsn'] as const);
+  const relationTypes = fields.strings('relationTypes', []);
   const config: StsnConfig = {
     encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
     layers: fields.integer('layers', 3, 0),
@@ -58,7 +62,8 @@ export function parseStsnConfig(json: Json, what: string): StsnConfig {
     maxSpanWidth: fields.integer('maxSpanWidth', 10),
     widthEmbeddingSize: fields.integer('widthEmbeddingSize', 150),
     entityTypes: fields.strings('entityTypes', []),
-    relationTypes: fields.strings('relationTypes', []),
+    relationTypes,
+    ...parseSymmetric(fields, relationTypes),
     tags: fields.strings('tags', []),
     relationThreshold: fields.number('relationThreshold', 0.4, 0, 1),
     interaction: fields.oneOf('interaction', interactions, 'both'),

@@ -9,7 +9,7 @@ import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.t
 import { ifAny, needed, tensorsOf, type Source } from '../io/source.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { readWeights, WEIGHTS } from '../io/weights.ts';
-import { parseBertConfig } from '../models/bert-config.ts';
+import { parseBertConfig, type BertConfig } from '../models/bert-config.ts';
 import { hasPooler, mapBertNames, selectEncoder, skippedNotes } from '../models/encoder-names.ts';
 import { configJson, Fields, type Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
@@ -134,17 +134,22 @@ export function newModel<T extends Types>(
   return model;
 }
 
+const jsonText = (json: Json): string => `${JSON.stringify(json, null, 2)}\n`;
+
+/** The text of a checkpoint's `config.json`. */
+export const configFile = (model: string, config: { readonly encoder: BertConfig }): string =>
+  jsonText(configJson(model, config));
+
 /** The files of a checkpoint, by name. */
 export async function checkpointFiles<T extends Types>(
   definition: Definition<T>,
   { model, tokenizer, extra }: Pick<Loaded<T>, 'model' | 'tokenizer' | 'extra'>,
 ): Promise<Record<string, FileContent>> {
   const { extra: file } = definition;
-  const text = (json: Json): string => `${JSON.stringify(json, null, 2)}\n`;
   return {
-    [CONFIG]: text(configJson(definition.name, model.config)),
+    [CONFIG]: configFile(definition.name, model.config),
     [WEIGHTS]: serializeSafetensorsPieces(await model.parameters.read()),
     ...tokenizerFiles(tokenizer),
-    ...(file && extra ? { [file.file]: text(file.json(extra)) } : {}),
+    ...(file && extra ? { [file.file]: jsonText(file.json(extra)) } : {}),
   };
 }

@@ -53,6 +53,8 @@ export interface UseOptions {
   batchSize?: number;
   /** Told how far it is: `what` names the things counted. */
   progress?: (what: string, done: number, total: number) => void;
+  /** Score from which on something counts (see `Definition.threshold`), in place of the configuration's. */
+  threshold?: number;
   /** `skip`: `extract` gives nothing but an `error` for a text that the model cannot take. `stop` when absent: it throws. */
   onBad?: OnBad;
   /** Receives what an evaluation compares: the texts with their gold and what was predicted. */
@@ -172,6 +174,25 @@ export interface Opened<T extends Types = Types> {
   load(this: void, runtime: Runtime): Promise<Loaded<T> & { notes: string[] }>;
 }
 
+/** The best threshold for a corpus. */
+export interface Tuned {
+  threshold: number;
+  /** F1 at it, and at the one that there was. */
+  f1: number;
+  before: number;
+}
+
+export interface ThresholdTuning<T extends Types = Types> {
+  /** Its key in the configuration. */
+  key: string;
+  /** What it decides about, in words: `relations`. */
+  of: string;
+  /** The model whose configuration has it: the one that is asked, or one among its options. */
+  model(this: void, loaded: Loaded<T>, options: T['options']): Pick<Loaded<T>, 'model' | 'what'>;
+  /** Errors: InputError where the model finds nothing that it decides about, or `evaluate` refuses the corpus. */
+  tune(this: void, loaded: Loaded<T>, corpus: T['corpus'], options: T['options']): Promise<Tuned>;
+}
+
 /** A model's attention to a text, to look at. */
 export interface Attention {
   /** The document of `--json`. */
@@ -275,6 +296,8 @@ export interface Definition<T extends Types = Types> {
   best(evaluation: T['evaluation'], config: T['model']['config']): number;
   /** Options for the evaluations of a training, where a barely trained model needs some. */
   devOptions?(dev: T['corpus'], extra: T['extra']): T['options'];
+  /** The score from which on something that a model finds counts, which a corpus can choose. */
+  readonly threshold: ThresholdTuning<T>;
   /** Lines below the table of scores. */
   remarks(evaluation: T['evaluation']): string[];
   /** Errors: InputError for a text that the model cannot take. */

@@ -16,6 +16,7 @@ import type { Source } from '../io/source.ts';
 import type { Json } from '../models/config.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import type { Definition, Opened, Types } from './definition.ts';
+import { lockFolder } from './lock.ts';
 import type { Storage } from './training/storage.ts';
 
 /** A JSON object from a file. Errors: InputError naming the file. */
@@ -61,6 +62,7 @@ export function encoderSource(dir: string): Source {
 export function folderStorage(dir: string): Storage {
   return {
     name: dir,
+    lock: () => lockFolder(dir),
     source: folderSource(dir, true),
     write(part, files) {
       const [only, ...others] = Object.entries(files);

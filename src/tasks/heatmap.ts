@@ -19,6 +19,9 @@ const LABEL_CHARACTERS = 12;
 const GAP = 24;
 const TITLE = 42;
 const LEGEND = 64;
+/** Pixels of a line above the panels, and of its letters. */
+const ABOUT_LINE = 20;
+const ABOUT_SIZE = 13;
 
 /** Steps of colour, from white to the darkest; the square root of a weight decides, so that weak ones can be seen. */
 const SHADES = 32;
@@ -44,6 +47,17 @@ function label(token: string): string {
 /** About how wide a name is set, in ems. */
 const widthOf = (name: string): number => [...name].reduce((sum, c) => sum + (isWide(c) ? 1 : 0.7), 0);
 
+/** A line cut to a width in pixels. */
+function shortened(line: string, pixels: number): string {
+  let [kept, used] = ['', 0];
+  for (const c of line) {
+    used += ABOUT_SIZE * widthOf(c);
+    if (used > pixels) return `${kept}…`;
+    kept += c;
+  }
+  return kept;
+}
+
 /** The cells of one panel: a path for each shade, neighbours of one shade in one run. */
 function cells(weights: Float64Array, tokens: number, largest: number): string {
   const paths = Array.from({ length: SHADES + 1 }, (): string[] => []);
@@ -67,11 +81,13 @@ function cells(weights: Float64Array, tokens: number, largest: number): string {
  * Draws rows of panels: queries downwards, keys to the right, all in one colour scale.
  * @param tokens names of the L queries and keys
  * @param legend what the weights are
+ * @param about lines above all: what is drawn, of which text
  */
 export function heatmapsSvg(
   tokens: readonly string[],
   rows: readonly (readonly Heatmap[])[],
   legend: string,
+  about: readonly string[] = [],
 ): string {
   const L = tokens.length;
   const largest = rows
@@ -85,10 +101,11 @@ export function heatmapsSvg(
   const margin = labelled ? Math.ceil(font * longest) + 8 : 4;
   // A panel is never narrower than its title.
   const size = Math.max(L * cell, 300);
+  const head = about.length * ABOUT_LINE;
   const [stepX, stepY] = [margin + size + GAP, TITLE + margin + L * cell + GAP];
 
   const panel = ({ title, figures, weights }: Heatmap, column: number, row: number): string => {
-    const [x, y] = [GAP + column * stepX + margin, GAP + row * stepY + TITLE + margin];
+    const [x, y] = [GAP + column * stepX + margin, head + GAP + row * stepY + TITLE + margin];
     const names = labels.flatMap((name, i) => {
       const middle = ((i + 0.5) * cell).toFixed(2);
       // A single character fits its column upright.
@@ -113,7 +130,7 @@ export function heatmapsSvg(
 
   const panels = rows.flatMap((maps, row) => maps.map((map, column) => panel(map, column, row)));
   const columns = Math.max(...rows.map((maps) => maps.length));
-  const legendY = GAP + rows.length * stepY;
+  const legendY = head + GAP + rows.length * stepY;
   const bar = Array.from(
     { length: SHADES + 1 },
     (_, step) => `<rect x="${step * 6}" width="6" height="12" fill="${shade(step)}"/>`,
@@ -127,6 +144,10 @@ export function heatmapsSvg(
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
       `viewBox="0 0 ${width} ${height}" font-family="sans-serif" fill="#222">`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    ...about.map(
+      (line, i) =>
+        `<text x="${GAP}" y="${GAP + i * ABOUT_LINE}" font-size="${ABOUT_SIZE}">${escape(shortened(line, width - 2 * GAP))}</text>`,
+    ),
     ...panels,
     `<g transform="translate(${GAP + margin} ${legendY})" font-size="11">`,
     `<g shape-rendering="crispEdges">${bar.join('')}</g>`,

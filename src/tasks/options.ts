@@ -10,6 +10,8 @@ interface Described {
 export type Option =
   | (Described & { kind: 'integer'; min: number })
   | (Described & { kind: 'choice'; choices: readonly string[] })
+  /** Names with commas between them. */
+  | (Described & { kind: 'list' })
   /** The content of a JSON file. Errors of `parse`: InputError naming `what` and the key. */
   | (Described & { kind: 'json'; parse(json: Json, what: string): unknown })
   /** Another model: its folder on the command line, else what `loadModel` gives. */

@@ -53,7 +53,11 @@ test('spanwise attention', async (t) => {
         withSegments.weights.length + withoutSegments.weights.length === 200,
     ),
   );
-  t.equal(readFileSync(out, 'utf8'), attentionSvg({ tokens, branches: maps }), 'the file');
+  t.equal(
+    readFileSync(out, 'utf8'),
+    attentionSvg({ tokens, branches: maps }, ['CEREM, asked “人物” of', '小林看海。']),
+    'the file',
+  );
 
   const plain = await spanwise(args);
   const first = branches[0].withSegments.entropy.toFixed(4);

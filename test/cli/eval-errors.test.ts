@@ -65,6 +65,42 @@ test('spanwise eval --errors --out', async (t) => {
   }
 });
 
+test('spanwise eval --threshold', async (t) => {
+  const dir = join(folder, 'tuned');
+  for (const [name, from, data, key, score] of [
+    ['STSN', `${fixture}/both`, `${fixture}/batch.json`, 'relationThreshold', 'rePlus'],
+    ['CEREM', cerem, documents, 'threshold', 'entity'],
+  ] as const) {
+    cpSync(from, dir, { recursive: true });
+    const args = ['eval', '--model', dir, '--data', data];
+    const chosen = await spanwise([...args, '--threshold', 'auto', '--json']);
+    t.deepEqual([chosen.status, chosen.stderr], [0, ''], name);
+    const { threshold, ...scores } = JSON.parse(chosen.stdout) as Scores & {
+      threshold: { threshold: number; f1: number; before: number };
+    };
+    t.ok(threshold.f1 >= threshold.before && threshold.threshold > 0 && threshold.threshold <= 1);
+    const config = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as Record<string, unknown>;
+    t.equal(config[key], threshold.threshold, 'kept in the checkpoint');
+    const after = await spanwise([...args, '--json']);
+    const again = JSON.parse(after.stdout) as Scores;
+    t.deepEqual(again[score], scores[score], 'and used from there');
+    if (name === 'STSN')
+      t.equal(
+        (scores[score].micro as unknown as { f1: number }).f1,
+        threshold.f1,
+        'the F1 that was foretold',
+      );
+    const none = JSON.parse((await spanwise([...args, '--threshold', '1', '--json'])).stdout) as Scores;
+    t.equal(none[score].micro.predicted, 0, 'no score reaches 1');
+  }
+  const args = ['eval', '--model', `${fixture}/both`, '--data', `${fixture}/batch.json`, '--threshold'];
+  expectFailure(t, await spanwise([...args, '1.5']), 2, /--threshold must be at most 1/);
+  expectFailure(t, await spanwise([...args, 'best']), 2, /--threshold must be a number of at least 0/);
+  const data = `${lai}/batch.json`;
+  const entities = ['eval', '--model', `${lai}/entities`, '--data', data, '--threshold', 'auto'];
+  expectFailure(t, await spanwise(entities), 2, /batch\.json: no relation to choose a threshold by/);
+});
+
 test('spanwise eval --errors: bad usage', async (t) => {
   const args = ['eval', '--model', `${fixture}/both`, '--data', `${fixture}/batch.json`];
   const text = join(folder, 'errors.txt');

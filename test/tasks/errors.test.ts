@@ -140,7 +140,8 @@ function randomCorpus(seed: number): { gold: Sentence[]; predicted: Prediction[]
   for (let i = 0; i < 200; i++) {
     const tokens = Array.from({ length: 2 + below(5) }, () => 'ab'.repeat(1 + below(3)));
     const truth = annotation(tokens.length);
-    gold.push({ tokens, ...truth, id: i });
+    const beyond = { entities: ['A', 'D'], relations: ['x'] };
+    gold.push({ tokens, ...truth, id: i, ...(below(20) === 0 && { beyond }) });
     predicted.push(below(2) ? annotation(tokens.length) : truth);
   }
   return { gold, predicted };
@@ -161,6 +162,7 @@ test('errors: what is right is what the scores count', (t) => {
       t.deepEqual([own.p, own.r, own.f1, own.support], [p, r, f1, support], type);
     }
     const { verdicts, score } = strict.entities!;
+    t.ok(strict.entities!.perType.D.support > 0, 'what no words can express is missed');
     const sum = (side: 'gold' | 'predicted') =>
       Object.values(verdicts).reduce((total, counts) => total + counts[side], 0);
     t.deepEqual(
@@ -287,7 +289,10 @@ test('errors: the page and the rows', (t) => {
     'predictions as a corpus, in tokens',
   );
   const perfect = analyse({
-    texts: judgedSentences(gold, gold as (Sentence & Prediction)[]),
+    texts: judgedSentences(
+      gold.map((sentence) => ({ ...sentence, beyond: undefined })),
+      gold as (Sentence & Prediction)[],
+    ),
     symmetric: [],
     typedEnds: true,
   });

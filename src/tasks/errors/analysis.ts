@@ -1,6 +1,6 @@
 /** What a model gets wrong in a corpus, counted: by type, by kind of error, by what is told most often. */
 import { scoreOf, type Score } from '../metrics.ts';
-import { calibrationOf, type Calibration, type Scored } from './calibration.ts';
+import { calibrationOf, cutsOf, type Calibration, type Cut, type Scored } from './calibration.ts';
 import { matchEntities, type EntityMatch, type EntityVerdict } from './entities.ts';
 import type { Judged, JudgedAnnotation, Judgement } from './judged.ts';
 import { matchRelations, type RelationMatch, type RelationVerdict } from './relations.ts';
@@ -14,6 +14,7 @@ export interface KindErrors<V extends string> {
   perType: Record<string, Score & { verdicts: Partial<Record<V, number>> }>;
   /** Of predictions that have a score. */
   calibration?: Calibration;
+  cuts: Cut[];
 }
 
 /** How often something of one text and one kind went wrong in one way. */
@@ -59,9 +60,12 @@ const FREQUENT = 20;
 
 /** Adds up what is alike in all kinds of facts. */
 function kindErrors<V extends string>(
+  kind: 'entities' | 'relations',
   texts: readonly { judged: Judged; matches: readonly Match<V>[] }[],
-  itemsOf: (annotation: JudgedAnnotation) => readonly { type: string; score?: number }[],
+  beyondReach: V,
 ): KindErrors<V> {
+  const itemsOf = (annotation: JudgedAnnotation): readonly { type: string; score?: number }[] =>
+    annotation[kind];
   const verdicts: KindErrors<V>['verdicts'] = {};
   type OfType = { right: number; gold: number; predicted: number; verdicts: Partial<Record<V, number>> };
   const types = new Map<string, OfType>();
@@ -71,7 +75,13 @@ function kindErrors<V extends string>(
     return found;
   };
   const scored: Scored[] = [];
-  for (const { judged, matches } of texts)
+  for (const { judged, matches } of texts) {
+    for (const type of judged.beyond?.[kind] ?? []) {
+      (verdicts[beyondReach] ??= { gold: 0, predicted: 0 }).gold++;
+      const own = ofType(type);
+      own.gold++;
+      own.verdicts[beyondReach] = (own.verdicts[beyondReach] ?? 0) + 1;
+    }
     for (const { verdict, gold, predicted } of matches) {
       const [g, p] = [
         gold === undefined ? undefined : itemsOf(judged.gold)[gold],
@@ -92,6 +102,7 @@ function kindErrors<V extends string>(
       own.verdicts[verdict] = (own.verdicts[verdict] ?? 0) + 1;
       if (right) own.right++;
     }
+  }
   const score = (of: { right: number; gold: number; predicted: number }) =>
     scoreOf(of.right, of.predicted, of.right, of.gold);
   const sums = { right: 0, gold: 0, predicted: 0 };
@@ -106,6 +117,7 @@ function kindErrors<V extends string>(
         .map(([type, of]) => [type, { ...score(of), verdicts: of.verdicts }]),
     ),
     ...(calibration && { calibration }),
+    cuts: cutsOf(scored, sums.gold),
   };
 }
 
@@ -147,20 +159,25 @@ export function analyse(judgement: Judgement): Analysis {
     const { gold, predicted } = judged;
     const entities = judgement.given ? [] : matchEntities(gold.entities, predicted.entities);
     const relations = matchRelations(gold, predicted, judgement);
-    const errors = [...entities, ...relations].filter(({ verdict }) => verdict !== 'right').length;
+    const { beyond = { entities: [], relations: [] } } = judged;
+    const lost = (judgement.given ? 0 : beyond.entities.length) + beyond.relations.length;
+    const errors = lost + [...entities, ...relations].filter(({ verdict }) => verdict !== 'right').length;
     return { judged, entities, relations, errors };
   });
   const matchesOf = <V extends string>(of: (text: TextErrors) => readonly Match<V>[]) =>
     texts.map((text) => ({ judged: text.judged, matches: of(text) }));
-  const hasRelations = texts.some(({ relations }) => relations.length > 0);
+  const hasRelations = texts.some(
+    ({ relations, judged }) => relations.length + (judged.beyond?.relations.length ?? 0) > 0,
+  );
   return {
     texts,
     rightTexts: texts.filter(({ errors }) => errors === 0).length,
     ...(!judgement.given && {
       entities: {
         ...kindErrors(
+          'entities',
           matchesOf((text) => text.entities),
-          ({ entities }) => entities,
+          'missed',
         ),
         confusion: confusionOf(texts),
         frequent: frequentOf(texts),
@@ -168,8 +185,9 @@ export function analyse(judgement: Judgement): Analysis {
     }),
     ...(hasRelations && {
       relations: kindErrors(
+        'relations',
         matchesOf((text) => text.relations),
-        ({ relations }) => relations,
+        'endMissed',
       ),
     }),
   };

@@ -24,6 +24,8 @@ export interface JudgedAnnotation extends Annotation {
 /** A text with its gold, which holds only what is scored, and with what a model found in it. */
 export interface Judged extends Pick<Document, 'text' | 'tokens' | 'id'> {
   gold: JudgedAnnotation;
+  /** Types of further gold that the model's words cannot express: it is missed. */
+  beyond?: Sentence['beyond'];
   predicted: JudgedAnnotation;
 }
 
@@ -58,11 +60,12 @@ export const judgedSentences = (
   sentences: readonly Sentence[],
   predictions: readonly Prediction[],
 ): Judged[] =>
-  sentences.map(({ tokens, id, entities, relations }, i) => ({
+  sentences.map(({ tokens, id, entities, relations, beyond }, i) => ({
     text: tokens.join(' '),
     tokens,
     ...(id === undefined ? {} : { id }),
     gold: { entities: inCharacters(entities, tokens), relations },
+    ...(beyond && { beyond }),
     predicted: {
       entities: inCharacters(predictions[i].entities, tokens),
       relations: predictions[i].relations,

@@ -160,9 +160,16 @@ function textHtml(text: TextErrors, row: number): string {
       (html, i) => `<p class="line"><b>${i === 0 ? side : ''}</b><span dir="auto">${html}</span></p>`,
     ),
   );
+  const { entities: beyond = [], relations: far = [] } = judged.beyond ?? {};
+  const told = [...beyond, ...far].map(
+    (type) => `<li>${htmlText(type)}: not made of whole words, so nothing can find it</li>`,
+  );
+  told.push(...lost.map((one) => relationHtml(text, one)));
+  if (beyond.length > 0) kinds.add('missed');
+  if (far.length > 0) kinds.add('relations');
   const name = judged.id === undefined ? '' : ` · ${htmlText(String(judged.id))}`;
   return `<section class="text ${[...kinds].map((kind) => `has-${kind}`).join(' ')}"><h3>text ${row}${name}</h3>
-${lines.join('\n')}${lost.length > 0 ? `\n<ul>${lost.map((one) => relationHtml(text, one)).join('')}</ul>` : ''}</section>`;
+${lines.join('\n')}${told.length > 0 ? `\n<ul>${told.join('')}</ul>` : ''}</section>`;
 }
 
 function textsSection({ texts, relations }: Analysis): string {

@@ -5,14 +5,21 @@ import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.
 import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
 import { checkLabels, type Sentence } from '../dataset.ts';
-import { placeOf, type Definition } from '../definition.ts';
+import { placeOf, type Definition, type Loaded } from '../definition.ts';
 import { judgedSentences } from '../errors/judged.ts';
-import { overlapOption, vocabularyOf, wordReading, wordsOption } from '../spans/definition.ts';
+import {
+  overlapOption,
+  symmetricOption,
+  vocabularyOf,
+  wordReading,
+  wordsOption,
+} from '../spans/definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
 import { corpusNotes } from '../spans/notes.ts';
 import { wordNotes } from '../text/word-rules.ts';
+import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict, scoredNotes } from './predict.ts';
 import { goldNotes, ownGold } from './rows.ts';
@@ -41,6 +48,41 @@ function checkFinds({ stage }: LaiConfig, what: string): void {
     );
 }
 
+const withoutRelations = ({ beyond, ...sentence }: Sentence): Sentence => ({
+  ...sentence,
+  relations: [],
+  ...(beyond && { beyond: { ...beyond, relations: [] } }),
+});
+
+async function evaluateLai(
+  loaded: Loaded<LaiTypes>,
+  corpus: LaiTypes['corpus'],
+  options: LaiTypes['options'] = {},
+): Promise<LaiTypes['evaluation']> {
+  const { sentences } = corpus;
+  const { config } = loaded.model;
+  const other = options.relations?.model.config;
+  checkStages(config, other, options.relations?.what);
+  const notes = [...scoredNotes(loaded, corpus, options), ...goldNotes(sentences, config)];
+  const gold =
+    config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
+  const words = sentences.map(({ tokens }) => tokens);
+  const skipping = { ...options, refused: () => undefined };
+  const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
+  const { symmetric } = other ?? config;
+  const scores = evaluate(sentences, predictions, symmetric);
+  // What no stage looks for is not judged.
+  const asked = other || gold ? sentences : sentences.map(withoutRelations);
+  options.onJudged?.({
+    ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
+    ...(gold && { given: true }),
+  });
+  const { re, rePlus, byTextLength, ...entities } = scores;
+  const own = { sentences: sentences.length, notes: [...notes, ...wordNotes(sentences, config)] };
+  if (gold) return { ...own, entities: 'gold', re };
+  return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
+}
+
 export const lai: Definition<LaiTypes> = {
   ...wordReading,
   name: 'lai',
@@ -55,6 +97,7 @@ export const lai: Definition<LaiTypes> = {
       ...{ kind: 'choice', choices: stages, value: stages.join('|') },
       doc: 'what the model finds: a system has one of each',
     },
+    symmetric: symmetricOption,
   },
   vocabulary({ sentences }, _extra, given, what) {
     const { entityTypes, relationTypes, annotations, markers } = complete(given, what, sentences, 1);
@@ -109,30 +152,8 @@ export const lai: Definition<LaiTypes> = {
     checkStages(config, relations?.config as LaiConfig | undefined, relations?.what);
     if (command === 'extract') checkFinds(config, what);
   },
-  async evaluate(loaded, corpus, options = {}) {
-    const { sentences } = corpus;
-    const { config } = loaded.model;
-    const other = options.relations?.model.config;
-    checkStages(config, other, options.relations?.what);
-    const notes = [...scoredNotes(loaded, corpus, options), ...goldNotes(sentences, config)];
-    const gold =
-      config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
-    const words = sentences.map(({ tokens }) => tokens);
-    const skipping = { ...options, refused: () => undefined };
-    const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
-    const { symmetric } = other ?? config;
-    const scores = evaluate(sentences, predictions, symmetric);
-    // What no stage looks for is not judged.
-    const asked = other || gold ? sentences : sentences.map((s) => ({ ...s, relations: [] }));
-    options.onJudged?.({
-      ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
-      ...(gold && { given: true }),
-    });
-    const { re, rePlus, byTextLength, ...entities } = scores;
-    const own = { sentences: sentences.length, notes: [...notes, ...wordNotes(sentences, config)] };
-    if (gold) return { ...own, entities: 'gold', re };
-    return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
-  },
+  evaluate: evaluateLai,
+  threshold: relationTuning<LaiTypes>(evaluateLai, (loaded, options) => options.relations ?? loaded),
   /** Of a model by itself, as it trains. */
   best: ({ ner, re }) => (ner ?? re)!.micro.f1,
   remarks: ({ sentences, entities }) => [

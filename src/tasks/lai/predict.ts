@@ -46,7 +46,10 @@ export function predict(
         if (!encoded[w]) return;
         const [classes, filter] = logits[w];
         if (config.stage === 'relations')
-          prediction.relations = relationsOf(classes, prediction.entities.length, config);
+          prediction.relations = relationsOf(classes, prediction.entities.length, {
+            ...config,
+            relationThreshold: options.threshold ?? config.relationThreshold,
+          });
         else {
           const yes = config.filter ? filter : undefined;
           prediction.entities = entitiesOf(classes, yes, windows[w].tokens.length, config);

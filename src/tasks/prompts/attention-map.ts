@@ -211,14 +211,24 @@ export async function attentionMap(
   const encoded = encodeText(input, tokenizer, config, what);
   if (encoded.pieces.length === 0) throw new InputError(`${what}: the text holds no word piece`);
   const asked = tokenizer.encode(input.prompt);
-  const texts = (pieces: typeof asked) => pieces.map(({ text }) => text);
-  const tokens = ['[CLS]', ...texts(asked), '[SEP]', ...texts(encoded.pieces), '[SEP]'];
+  // An unknown piece says nothing of what it stands for.
+  const names = (pieces: typeof asked, of: string) =>
+    pieces.map(({ id, text, start, end }) =>
+      id === tokenizer.unkId ? `[UNK]${of.slice(start, end)}` : text,
+    );
+  const tokens = [
+    '[CLS]',
+    ...names(asked, input.prompt),
+    '[SEP]',
+    ...names(encoded.pieces, input.text),
+    '[SEP]',
+  ];
 
-  const names: BranchAttention['branch'][] = config.branches ? ['start', 'end'] : ['shared'];
+  const branchNames: BranchAttention['branch'][] = config.branches ? ['start', 'end'] : ['shared'];
   const branches = await parameters.runtime.scope(async () => {
     const hidden = model.encoder.forward(makePromptBatch([encoded], tokenizer.padId));
     const found: BranchAttention[] = [];
-    for (const branch of names) {
+    for (const branch of branchNames) {
       const scales = await scalesOf(model, hidden, branch);
       const map = (of: readonly ScaleAttention[]) => weightMap(of, config.heads, tokens.length);
       found.push({

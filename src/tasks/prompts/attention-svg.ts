@@ -8,8 +8,11 @@ const heatmap = (title: string, { weights, entropy, clusterDistance }: WeightMap
   weights,
 });
 
-/** Draws the map, a row a branch, with its figures. */
-export const attentionSvg = ({ tokens, branches }: AttentionMap): string =>
+/**
+ * Draws the map, a row a branch, with its figures.
+ * @param about lines above it
+ */
+export const attentionSvg = ({ tokens, branches }: AttentionMap, about: readonly string[] = []): string =>
   heatmapsSvg(
     tokens,
     branches.map(({ branch, withSegments, withoutSegments }) => [
@@ -17,4 +20,5 @@ export const attentionSvg = ({ tokens, branches }: AttentionMap): string =>
       heatmap(`${branch}, without segments`, withoutSegments),
     ]),
     'weight, mean over heads',
+    about,
   );

@@ -10,6 +10,7 @@ import { extraction, inWords, joinWords } from '../extraction.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
+import { bestOfGrid } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { attentionJson, attentionMap, attentionTable } from './attention-map.ts';
 import { attentionSvg } from './attention-svg.ts';
@@ -17,10 +18,12 @@ import { encodeText, makePromptBatch, parsePromptedJson, pointerTargets } from '
 import { evaluateCerem } from './evaluate.ts';
 import { effortNotes, effortText, extractDocuments } from './extract.ts';
 import { judgedDocuments } from './judged.ts';
+import { answerLimits } from './limits.ts';
 import { promptLosses } from './losses.ts';
+import type { SeenInputs } from './predict.ts';
 import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
 import { scoreNames } from './scores.ts';
-import { checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
+import { askedSchema, checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
 
 /** The file of a checkpoint that holds what its model was trained to be asked. */
 export const SCHEMA = 'schema.json';
@@ -65,8 +68,11 @@ export const cerem: Definition<CeremTypes> = {
     const vocab = buildVocab([...texts, ...prompts], { doLowerCase: false, minCount: Infinity });
     return createWordPieceTokenizer({ vocab, doLowerCase: false });
   },
-  complete: (given, what, _train, { vocabSize }) =>
-    parseCeremConfig(withDefaults(given, what, { model: 'cerem' }, vocabSize), what),
+  complete: (given, what, { documents }, { vocabSize }) =>
+    parseCeremConfig(
+      withDefaults(given, what, { model: 'cerem', answers: answerLimits(documents) }, vocabSize),
+      what,
+    ),
   texts: ({ documents }) => documents.map(({ text }) => text),
   read: (content, file, options) => ({
     ...parseDocuments(content, file, options),
@@ -143,6 +149,12 @@ export const cerem: Definition<CeremTypes> = {
       value: 'N',
       doc: 'word pieces that the windows of a long text share (default 64)',
     },
+    maxAnswer: {
+      kind: 'integer',
+      min: 0,
+      value: 'N',
+      doc: 'characters of the longest answer (default: as long as in training, by type; 0: no limit)',
+    },
     maxSubjects: {
       kind: 'integer',
       min: 0,
@@ -151,7 +163,8 @@ export const cerem: Definition<CeremTypes> = {
     },
   },
   async evaluate(loaded, corpus, options = {}) {
-    const { schema = neededSchema(loaded), onJudged, ...rest } = options;
+    const { schema: given, onJudged, ...rest } = options;
+    const schema = askedSchema(loaded, given);
     const bad = new BadRows(corpus.file, corpus.onBad);
     const { documents } = corpus;
     const evaluation = await evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {
@@ -161,6 +174,17 @@ export const cerem: Definition<CeremTypes> = {
       onPredicted: (predicted) => onJudged?.(judgedDocuments(documents, predicted, schema)),
     });
     return { ...evaluation, notes: [...bad.settle(), ...evaluation.notes] };
+  },
+  threshold: {
+    ...{ key: 'threshold', of: 'answers', model: (loaded) => loaded },
+    async tune(loaded, corpus, options) {
+      const seen: SeenInputs = new Map();
+      const { threshold: present = loaded.model.config.threshold } = options;
+      return bestOfGrid(present, async (threshold) => {
+        const asked = { ...options, threshold, seen, onJudged: undefined, bootstrap: { draws: 1 } };
+        return (await cerem.evaluate(loaded, corpus, asked)).score;
+      });
+    },
   },
   best: ({ score }) => score,
   devOptions: ({ documents }, extra) => ({
@@ -177,7 +201,11 @@ export const cerem: Definition<CeremTypes> = {
   ],
   async attention({ model, tokenizer, what }, input) {
     const map = await attentionMap(model, tokenizer, input, what);
-    return { svg: attentionSvg(map), table: attentionTable(map), json: { ...input, ...attentionJson(map) } };
+    return {
+      svg: attentionSvg(map, [`CEREM, asked “${input.prompt}” of`, input.text]),
+      table: attentionTable(map),
+      json: { ...input, ...attentionJson(map) },
+    };
   },
   prompt: (extra) => extra?.entities[0].prompt ?? '',
   demo: {
@@ -191,7 +219,8 @@ export const cerem: Definition<CeremTypes> = {
     ],
   },
   async extract({ model, tokenizer, ...loaded }, asked, what, options = {}) {
-    const { schema = neededSchema(loaded), onBad, ...rest } = options;
+    const { schema: given, onBad, ...rest } = options;
+    const schema = askedSchema(loaded, given);
     const texts = asked.map((one) => ({ text: typeof one === 'string' ? one : joinWords(one.tokens) }));
     const errors = new Map<number, string>();
     const { documents, report } = await extractDocuments(model, tokenizer, texts, schema, what, {

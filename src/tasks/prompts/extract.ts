@@ -11,6 +11,7 @@ import type { Document } from '../document.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { cachedPieces, type PieceSource } from './batch.ts';
 import type { Answer } from './pointers.ts';
+import { fitting } from './limits.ts';
 import { mentionsByText, nearestMention } from './mentions.ts';
 import { predictAnswers, type Effort, type PredictOptions, type Question } from './predict.ts';
 import { relationPrompt, type RelationQuestion, type Schema } from './schema.ts';
@@ -58,6 +59,8 @@ export interface ExtractOptions extends Omit<PredictOptions, 'progress'> {
    * model takes everything for a subject.
    */
   maxSubjects?: number;
+  /** Characters of the longest answer, in place of what the model has learnt of each type; 0: no limit. */
+  maxAnswer?: number;
   /** Told of documents that the model cannot take, in which nothing is found; without it they are errors. */
   refused?: Refused;
   /** Told of the inputs of each stage: `entities`, then `relations`. */
@@ -192,6 +195,9 @@ export async function extractDocuments(
   const { maxSubjects = MAX_SUBJECTS } = options;
   if (!Number.isInteger(maxSubjects) || maxSubjects < 0)
     throw new InputError(`extract: maxSubjects must be a whole number of at least 0, it is ${maxSubjects}`);
+  const { answers } = model.config;
+  const ofEntities = fitting(answers?.entities, options.maxAnswer);
+  const ofRelations = fitting(answers?.relations, options.maxAnswer);
   const began = performance.now();
   const pieces: PieceSource = cachedPieces(tokenizer);
   const ask = (stage: 'entities' | 'relations', questions: (Question & { document: number })[]) =>
@@ -220,8 +226,9 @@ export async function extractDocuments(
   );
   const first = await ask('entities', asked);
   asked.forEach(({ document, type }, i) => {
+    const { text, entities } = extracted[document];
     for (const { start, end, score } of first.answers[i])
-      extracted[document].entities.push({ type, start, end, score });
+      if (ofEntities(type, text, { start, end })) entities.push({ type, start, end, score });
   });
   for (const { entities } of extracted) entities.sort((a, b) => a.start - b.start || a.end - b.end);
 
@@ -236,7 +243,12 @@ export async function extractDocuments(
   const second = await ask('relations', relations);
   const spans = extracted.map(({ entities }) => bySpan(entities));
   relations.forEach((prompt, i) =>
-    addRelations(extracted[prompt.document], spans[prompt.document], prompt, second.answers[i]),
+    addRelations(
+      extracted[prompt.document],
+      spans[prompt.document],
+      prompt,
+      second.answers[i].filter((answer) => ofRelations(prompt.relation.type, prompt.text, answer)),
+    ),
   );
 
   const prompts = first.prompts + second.prompts;

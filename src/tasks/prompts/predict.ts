@@ -14,9 +14,18 @@ export interface PredictOptions {
   batchSize?: number;
   /** Pieces that the windows of a long text share; see `textWindows`. */
   overlap?: number;
+  /** τ, in place of the model's. */
+  threshold?: number;
+  /** Keeps the probabilities of every input, so that it goes through the model once whatever the thresholds. */
+  seen?: SeenInputs;
   /** Called with the number of inputs done: texts with their prompts, each window of a long text for itself. */
   progress?: (done: number, total: number) => void;
 }
+
+/** The probabilities of the starts and ends of an input's pieces. */
+type Pointers = [starts: Float64Array, ends: Float64Array];
+/** By prompt and pieces of the text. */
+export type SeenInputs = Map<string, Pointers>;
 
 /** What a prediction took. */
 export interface Effort {
@@ -46,7 +55,7 @@ export async function predictAnswers(
   what: (i: number) => string,
   options: PredictOptions = {},
 ): Promise<Answers> {
-  const { batchSize = 16, overlap = DEFAULT_OVERLAP } = options;
+  const { batchSize = 16, overlap = DEFAULT_OVERLAP, threshold = model.config.threshold, seen } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new InputError(`predict: batchSize must be an integer of at least 1, it is ${batchSize}`);
   const { maxLength } = model.config;
@@ -65,22 +74,37 @@ export async function predictAnswers(
     })),
   );
   inputs.sort((a, b) => a.length - b.length || a.question - b.question || a.window - b.window);
+  type Input = (typeof inputs)[number];
+  const nameOf = ({ question, window }: Input): string => {
+    const { prompt, text } = questions[question];
+    const { from, to } = windows[question][window];
+    return JSON.stringify([prompt, from, to, text]);
+  };
+  const take = ({ question, window }: Input, [starts, ends]: Pointers): void => {
+    const { from } = windows[question][window];
+    const answers = decodePointers(starts, ends, threshold);
+    found[question][window] = answers.map((a) => ({ ...a, first: a.first + from, last: a.last + from }));
+  };
+  const unseen = inputs.filter((input) => {
+    const pointers = seen?.get(nameOf(input));
+    if (pointers) take(input, pointers);
+    return !pointers;
+  });
   let forwardPasses = 0;
-  for (let at = 0; at < inputs.length; at += batchSize) {
-    const chosen = inputs.slice(at, at + batchSize);
+  for (let at = 0; at < unseen.length; at += batchSize) {
+    const chosen = unseen.slice(at, at + batchSize);
     const encoded = chosen.map(({ question, window }) => {
       const { prompt, text } = questions[question];
       const { from, to } = windows[question][window];
       const pieces = tokenizer.encode(text).slice(from, to);
       return assemble(tokenizer.encode(prompt), pieces, tokenizer, model.config, what(question));
     });
-    (await answerBatch(model, encoded, tokenizer.padId)).forEach((answers, row) => {
-      const { question, window } = chosen[row];
-      const { from } = windows[question][window];
-      found[question][window] = answers.map((a) => ({ ...a, first: a.first + from, last: a.last + from }));
+    (await pointBatch(model, encoded, tokenizer.padId)).forEach((pointers, row) => {
+      take(chosen[row], pointers);
+      seen?.set(nameOf(chosen[row]), pointers);
     });
     forwardPasses++;
-    options.progress?.(Math.min(at + batchSize, inputs.length), inputs.length);
+    options.progress?.(Math.min(at + batchSize, unseen.length), unseen.length);
   }
 
   const answers = questions.map(({ text }, i) => {
@@ -92,8 +116,8 @@ export async function predictAnswers(
   return { answers, prompts: questions.length, forwardPasses };
 }
 
-/** The answers of each row of a batch, in the text's pieces that the row holds. */
-function answerBatch(model: Cerem, rows: readonly EncodedText[], padId: number): Promise<PieceAnswer[][]> {
+/** The probabilities of each row of a batch, of the text's pieces that the row holds. */
+function pointBatch(model: Cerem, rows: readonly EncodedText[], padId: number): Promise<Pointers[]> {
   const { runtime } = model.parameters;
   return runtime.scope(async () => {
     const batch = makePromptBatch(rows, padId);
@@ -108,7 +132,7 @@ function answerBatch(model: Cerem, rows: readonly EncodedText[], padId: number):
           throw new InputError('the model: logits are NaN, its weights are damaged');
         return row;
       };
-      return decodePointers(probabilities(starts), probabilities(ends), model.config.threshold);
+      return [probabilities(starts), probabilities(ends)];
     });
   });
 }

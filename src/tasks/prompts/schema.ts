@@ -27,12 +27,27 @@ export interface Schema {
   entities: EntityQuestion[];
   /**
    * Template of a relation's prompt: `{subject}` and `{relation}` are filled in (docs/spec.md#cerem:
-   * `{subject}的{relation}`).
+   * `{subject}的{relation}` in Chinese).
    */
   relationTemplate: string;
+  /** Nobody has said it: it follows the language of the schema. */
+  templateIsDefault?: true;
 }
 
-const DEFAULT_TEMPLATE = '{subject}的{relation}';
+/** What a language puts between the two, told by the script of the schema's words; Han alone is Chinese. */
+const templates: readonly [script: RegExp, template: string][] = [
+  [/[\p{Script=Hiragana}\p{Script=Katakana}]/u, '{subject}の{relation}'],
+  [/\p{Script=Hangul}/u, '{subject}의 {relation}'],
+  [/\p{Script=Han}/u, '{subject}的{relation}'],
+];
+const OTHER_TEMPLATE = '{relation} of {subject}';
+
+/** The template of a schema that has none. */
+function defaultTemplate(questions: readonly EntityQuestion[]): string {
+  const words = questions.flatMap(({ prompt, relations }) => [prompt, ...relations.map(({ name }) => name)]);
+  return templates.find(([script]) => words.some((word) => script.test(word)))?.[1] ?? OTHER_TEMPLATE;
+}
+
 const PLACEHOLDERS = ['{subject}', '{relation}'];
 
 /**
@@ -155,7 +170,9 @@ class SchemaReader {
       this.distinct(relations, ({ name }) => name, where, 'has relations with the name');
     }
 
-    const { relation = DEFAULT_TEMPLATE } = this.object(json.templates, 'templates', ['relation']);
+    const { relation } = this.object(json.templates, 'templates', ['relation']);
+    if (relation === undefined)
+      return { entities: questions, relationTemplate: defaultTemplate(questions), templateIsDefault: true };
     const relationTemplate = this.text(relation, 'templates.relation');
     for (const part of PLACEHOLDERS)
       if (!relationTemplate.includes(part)) this.fail('templates.relation', `lacks ${part}`);
@@ -238,5 +255,5 @@ export function inferSchema(
     event: events.includes(type),
   }));
   // Through the JSON form, so that the schema has the same order when written and read.
-  return parseSchema(schemaJson({ entities: questions, relationTemplate: DEFAULT_TEMPLATE }), what);
+  return parseSchema(schemaJson({ entities: questions, relationTemplate: defaultTemplate(questions) }), what);
 }

@@ -77,6 +77,16 @@ export function neededSchema({ extra, what }: { extra: Schema | undefined; what:
   return extra;
 }
 
+/** What to ask: what is given, by the model's own template where that has none; else what the model was trained to be asked. */
+export function askedSchema(
+  loaded: { extra: Schema | undefined; what: string },
+  given: Schema | undefined,
+): Schema {
+  if (!given) return neededSchema(loaded);
+  const { relationTemplate } = (given.templateIsDefault && loaded.extra) || given;
+  return { ...given, relationTemplate };
+}
+
 /** Subjects of a dev document that relations are asked about, however few the gold has. */
 const LEAST_DEV_SUBJECTS = 10;
 

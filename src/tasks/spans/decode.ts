@@ -88,6 +88,23 @@ export function decodeEntities(
   return entities.map((found) => keptEntities(found, policy));
 }
 
+/** Of relations of symmetric types one for both directions: the first entity is the head, the greater score counts. */
+export function withoutOrder(
+  relations: readonly ScoredRelation[],
+  symmetric: readonly string[] = [],
+): ScoredRelation[] {
+  const found = new Map<string, ScoredRelation>();
+  for (const relation of relations) {
+    const { type, head, tail, score } = relation;
+    const turns = symmetric.includes(type) && tail < head;
+    const one = turns ? { ...relation, head: tail, tail: head } : relation;
+    const key = JSON.stringify([type, one.head, one.tail]);
+    const other = found.get(key);
+    if (!other || other.score < score) found.set(key, one);
+  }
+  return [...found.values()];
+}
+
 /**
  * Predicted relations of every sentence of a batch: each type whose score reaches the threshold, in the order of the
  * pairs, then of the types.

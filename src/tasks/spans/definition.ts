@@ -11,6 +11,7 @@ import { buildVocab } from '../text/vocab.ts';
 import { createWordPieceTokenizer } from '../text/wordpiece.ts';
 import { wordNotes } from '../text/word-rules.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
+import { relationTuning } from '../threshold.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { encodeSentence, makeWordBatch } from './batch.ts';
 import { spanNotes } from './enumerate.ts';
@@ -24,6 +25,7 @@ import type {
   SpanCorpus,
   SpanDefinition,
   SpanModel,
+  SpanOptions,
   SpanRecipe,
   SpanTypes,
 } from './model.ts';
@@ -124,6 +126,12 @@ export const overlapOption: Option = {
   doc: 'word pieces that the windows of a long text share (default 64)',
 };
 
+export const symmetricOption: Option = {
+  kind: 'list',
+  value: 'A,B',
+  doc: 'relation types of which either end may be the head',
+};
+
 export const wordsOption: Option = {
   kind: 'choice',
   choices: wordRules,
@@ -141,12 +149,35 @@ export const wordReading: Pick<SpanDefinition, 'texts' | 'read'> = {
   }),
 };
 
+async function evaluateSpans(
+  loaded: Loaded<SpanTypes>,
+  corpus: SpanCorpus,
+  options: SpanOptions = {},
+): Promise<SpanTypes['evaluation']> {
+  const { sentences } = corpus;
+  const { config } = loaded.model;
+  const notes = [
+    ...scoredNotes(loaded, corpus),
+    ...spanNotes(sentences, config.maxSpanWidth),
+    ...wordNotes(sentences, config),
+  ];
+  const predictions = await predict(
+    loaded,
+    sentences.map(({ tokens }) => tokens),
+    (i) => placeOf(corpus, i),
+    { ...options, refused: () => undefined },
+  );
+  const { symmetric = [] } = config;
+  options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric, typedEnds: true });
+  return { ...evaluate(sentences, predictions, symmetric), notes };
+}
+
 /** The definition of a model of spans. */
 export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): SpanDefinition<M> => ({
   ...own,
   pretrained: {},
   pretrainedRecipe: () => ({}),
-  configOptions: { words: wordsOption },
+  configOptions: { words: wordsOption, symmetric: symmetricOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
   ...wordReading,
   check(corpus, config, use) {
@@ -178,23 +209,8 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
     },
     overlap: overlapOption,
   },
-  async evaluate(loaded, corpus, options = {}) {
-    const { sentences } = corpus;
-    const { config } = loaded.model;
-    const notes = [
-      ...scoredNotes(loaded, corpus),
-      ...spanNotes(sentences, config.maxSpanWidth),
-      ...wordNotes(sentences, config),
-    ];
-    const predictions = await predict(
-      loaded,
-      sentences.map(({ tokens }) => tokens),
-      (i) => placeOf(corpus, i),
-      { ...options, refused: () => undefined },
-    );
-    options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric: [], typedEnds: true });
-    return { ...evaluate(sentences, predictions), notes };
-  },
+  evaluate: evaluateSpans,
+  threshold: relationTuning<SpanTypes<M>>(evaluateSpans, (loaded) => loaded),
   /** Mean of NER and RE+ micro F1; NER alone without relation types. */
   best: ({ ner, rePlus }, { relationTypes }) =>
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,

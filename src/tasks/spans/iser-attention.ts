@@ -116,6 +116,7 @@ export async function fusionAttention(
         })),
       ],
       'weight',
+      ['ISER, of', text],
     ),
     table: [
       ['fusion', 'entropy', 'most attended to'],

@@ -14,6 +14,8 @@ import type { TrainingRecipe } from '../training/recipe.ts';
 
 export interface SpanConfig extends LabelSets {
   readonly encoder: BertConfig;
+  /** Relation types of which either end may be the head. */
+  readonly symmetric?: readonly string[];
   /** Words of the widest span. */
   readonly maxSpanWidth: number;
   /** Score from which on a relation holds. */

@@ -4,6 +4,7 @@ import {
   bestClasses,
   decodeEntities,
   decodeRelations,
+  withoutOrder,
   type DecodePolicy,
   type Prediction,
 } from './decode.ts';
@@ -29,7 +30,7 @@ export async function predict(
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy, refused } = options;
+  const { pairChunk = 4096, policy, refused, threshold = model.config.relationThreshold } = options;
   checkCounts({ pairChunk });
   const { encoder } = model.config;
   return predictWindows(sentences, [tokenizer], roomOf(model), options, async (windows) => {
@@ -49,8 +50,7 @@ export async function predict(
           model,
           batch.map(({ encoded }) => encoded),
           tokenizer.padId,
-          pairChunk,
-          policy,
+          { pairChunk, policy, threshold },
         ),
     );
     let next = 0;
@@ -74,11 +74,10 @@ async function predictBatch(
   model: SpanModel,
   sentences: readonly EncodedSentence[],
   padId: number,
-  pairChunk: number,
-  policy: DecodePolicy | undefined,
+  { pairChunk, policy, threshold }: { pairChunk: number; policy?: DecodePolicy; threshold: number },
 ): Promise<Prediction[]> {
   const { runtime } = model.parameters;
-  const { entityTypes, relationTypes, maxSpanWidth, relationThreshold } = model.config;
+  const { entityTypes, relationTypes, maxSpanWidth, symmetric } = model.config;
   return runtime.scope(async () => {
     const batch = makeWordBatch(sentences, padId);
     const states = model.states(batch);
@@ -95,9 +94,10 @@ async function predictBatch(
         Float64Array.from(logits, sigmoid),
         sentences.length,
         relationTypes,
-        relationThreshold,
+        threshold,
       ).forEach((found, b) => predictions[b].relations.push(...found));
     }
+    for (const found of predictions) found.relations = withoutOrder(found.relations, symmetric);
     return predictions;
   });
 }

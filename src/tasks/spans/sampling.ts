@@ -1,7 +1,7 @@
 /** What STSN's span and relation heads see of a sentence: all of it, or the gold with sampled negatives. */
 import type { LabelSets, Sentence } from '../dataset.ts';
 import { type Random, stream } from '../../nn/random.ts';
-import { entityPairs, enumerateSpans, keptAnnotation, labelIndex, spanLabels } from './enumerate.ts';
+import { entityPairs, enumerateSpans, keptAnnotation, labelIndex, pairRow, spanLabels } from './enumerate.ts';
 
 /** Positive and negative rows of the two heads, for the log. */
 export interface SampleCounts {
@@ -26,8 +26,14 @@ export interface Samples {
   counts: SampleCounts;
 }
 
-export interface SampleOptions extends LabelSets {
+/** What decides the samples of a sentence that are not drawn. */
+export interface SampledLabels extends LabelSets {
   maxSpanWidth: number;
+  /** Relation types that are learnt in both directions. */
+  symmetric?: readonly string[];
+}
+
+export interface SampleOptions extends SampledLabels {
   /** Most negative spans a sentence (100 in the paper). */
   negativeSpans: number;
   /** Most pairs without a relation a sentence (100 in the paper). */
@@ -69,7 +75,7 @@ function buildSamples(
   options: SampleOptions,
   draw: (purpose: number) => Random,
 ): Samples {
-  const { maxSpanWidth, entityTypes, relationTypes } = options;
+  const { maxSpanWidth, entityTypes, relationTypes, symmetric = [] } = options;
   const { entities, relations } = keptAnnotation(sentence, maxSpanWidth);
   const length = sentence.tokens.length;
 
@@ -81,11 +87,14 @@ function buildSamples(
   const types = relationTypes.length;
   const targets = new Int32Array((heads.length / 3) * types);
   const isRelated = new Array<boolean>(heads.length / 3).fill(false);
-  for (const { type, head, tail } of relations) {
-    // Pairs are listed by head, then tail, and the pair of an entity with itself is not among them.
-    const row = head * (entities.length - 1) + tail - (tail > head ? 1 : 0);
+  const relate = (type: string, head: number, tail: number): void => {
+    const row = pairRow(entities.length, head, tail);
     targets[row * types + labelIndex(relationTypes, type)] = 1;
     isRelated[row] = true;
+  };
+  for (const { type, head, tail } of relations) {
+    relate(type, head, tail);
+    if (symmetric.includes(type)) relate(type, tail, head);
   }
   const pairRows = keepRows(isRelated, options.negativePairs, () => draw(PAIR_STREAM));
 
@@ -117,7 +126,7 @@ export function sampleSentence(sentence: Sentence, options: SampleOptions, name:
 }
 
 /** One sentence without sampling: every span up to `maxSpanWidth`, every ordered pair of kept gold entities; b = 0. */
-export function allSamples(sentence: Sentence, options: LabelSets & { maxSpanWidth: number }): Samples {
+export function allSamples(sentence: Sentence, options: SampledLabels): Samples {
   const unlimited = { ...options, negativeSpans: Infinity, negativePairs: Infinity };
   // Without a limit nothing is ever drawn.
   return buildSamples(sentence, unlimited, () => stream(0));

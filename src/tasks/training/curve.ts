@@ -17,8 +17,13 @@ const TICKS = 10;
 /**
  * Losses and dev F1 scores by epoch as the text of an SVG file: of a run with at least one finished epoch.
  * @param losses which keys of an epoch's event are drawn
+ * @param names what the scores are called; their keys when absent
  */
-export function curveSvg(log: readonly LogEvent[], losses: readonly string[]): string {
+export function curveSvg(
+  log: readonly LogEvent[],
+  losses: readonly string[],
+  names: Readonly<Record<string, string>> = {},
+): string {
   const epochs = log.filter(({ event }) => event === 'epoch');
   const devOf = (event: LogEvent) => (event.dev ?? {}) as Readonly<Record<string, number>>;
   const step = Math.ceil(epochs.length / TICKS);
@@ -48,7 +53,7 @@ export function curveSvg(log: readonly LogEvent[], losses: readonly string[]): s
       title: 'F1 on the dev data',
       caption: `After each epoch; the model kept is that of epoch ${Number(best?.epoch)}.`,
       ...{ x, y: { label: 'F1, percent', scale: 'linear' }, kind: 'lines' },
-      series: scores.map((name) => series(name, (event) => 100 * devOf(event)[name])),
+      series: scores.map((key) => series(names[key] ?? key, (event) => 100 * devOf(event)[key])),
     });
   return svgFile(plots);
 }

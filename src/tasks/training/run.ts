@@ -12,6 +12,7 @@ import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
 import { curveSvg, parseLog, type LogEvent } from './curve.ts';
+import { forecastStep } from './forecast.ts';
 import { parseRecipe } from './recipe.ts';
 import {
   fingerprint,
@@ -44,11 +45,15 @@ export interface RunOptions<T extends Types = Types> {
   storage: Storage;
   /** Continue from what the storage holds. */
   resume?: boolean;
+  /** Tell before the first step what one on the longest batch takes: `{ event: 'forecast' }`, see `forecastStep`. */
+  forecast?: boolean;
+  /** Stop after so many epochs without a better one by dev score. */
+  patience?: number;
   /** Save `last/` within an epoch too, when this many seconds have passed since the last save. */
   saveSeconds?: number;
   /**
-   * Receives every log line, and what is not written: `{ event: 'step' }` for each step, `{ event: 'evaluate' }` while
-   * the dev corpus is scored.
+   * Receives every log line, and what is not written: `{ event: 'resume' }` where a run goes on, `{ event: 'step' }` for
+   * each step, `{ event: 'evaluate' }` while the dev corpus is scored.
    */
   onEvent?: (event: LogEvent) => void;
   /** What was noticed on the way here, for the log and the report. */
@@ -67,6 +72,8 @@ export interface TrainingReport<E = unknown> {
   /** Without a dev corpus the epoch alone; without `f1` and `dev` where the best epoch came before the resume. */
   best: { epoch: number; score?: number; f1?: Readonly<Record<string, number>>; dev?: E };
   notes: string[];
+  /** Epochs done, where `patience` ended the run before the last. */
+  stopped?: number;
   /** Mean work of those steps, by phase. */
   step: Record<Phase, Work>;
   /** The most that any of them took. */
@@ -126,7 +133,7 @@ class Run<T extends Types> {
   readonly #epochs: Epochs<T['batch']>;
   readonly #options: RunOptions<T>;
   readonly #optimizer: AdamW;
-  readonly #notes: readonly string[];
+  #notes: readonly string[];
   /** Steps of the run, and of its warm-up. */
   readonly #steps: number;
   readonly #warmup: number;
@@ -161,8 +168,12 @@ class Run<T extends Types> {
   async train(): Promise<TrainingReport<T['evaluation']>> {
     const { recipe, model, dev } = this.#input;
     await (this.#options.resume ? this.#resume() : this.#start());
+    if (this.#options.forecast && this.#state.epoch < recipe.epochs) {
+      const forecast = await forecastStep(this.#definition, this.#input, this.#epochs);
+      this.#options.onEvent?.({ event: 'forecast', ...forecast });
+    }
     let loss = noLosses(this.#definition.parts);
-    while (this.#state.epoch < recipe.epochs) loss = await this.#epoch();
+    while (this.#state.epoch < recipe.epochs && !this.#isPatienceOver()) loss = await this.#epoch();
     return {
       steps: this.#spent.steps,
       loss,
@@ -171,12 +182,18 @@ class Run<T extends Types> {
         ...(dev && { score: this.#state.best, f1: this.#bestDev?.f1, dev: this.#bestDev?.evaluation }),
       },
       notes: [...this.#notes],
+      ...(this.#state.epoch < recipe.epochs && { stopped: this.#state.epoch }),
       step: this.#meanWork(),
       submitsPerStep: this.#spent.submits,
       memory: model.parameters.runtime.memory.report(),
       flops: this.#spent.flops,
       seconds: this.#spent.ms / 1000,
     };
+  }
+
+  #isPatienceOver(): boolean {
+    const { patience = Infinity } = this.#options;
+    return this.#state.epoch - this.#state.bestEpoch >= patience;
   }
 
   /** A new run: usable and resumable once this is done, and resumable whenever `last/` is there. */
@@ -223,10 +240,32 @@ class Run<T extends Types> {
     await storage.write(LAST, {});
     const log = (await storedFile(storage, LOG)) ?? new Uint8Array();
     this.#log = new TextDecoder().decode(log.subarray(0, this.#state.logBytes));
+    this.#extend();
     await storage.write('', { [LOG]: this.#log });
     // Killed between its first two checkpoints, a run has a state to resume from and no model yet.
     if (!(await storedFile(storage, CONFIG))) await this.#saveBest();
     this.#savedAt = Date.now();
+    const { epoch, batch, best, bestEpoch } = this.#state;
+    this.#options.onEvent?.({
+      ...{ event: 'resume', recipe: this.#input.recipe, epoch, batch, best, bestEpoch },
+      ...this.#epochs.about,
+      parameters: this.#input.model.parameters.count(),
+      notes: this.#notes,
+    });
+  }
+
+  /** Makes a run of fewer epochs the one that is asked for: from the next step on its rate is the longer run's. */
+  #extend(): void {
+    const { recipe } = this.#input;
+    const [from, to] = [this.#state.recipe.epochs, recipe.epochs];
+    if (from === to) return;
+    this.#state.recipe = recipe;
+    this.#log += `${JSON.stringify({ event: 'extend', from, to })}\n`;
+    this.#notes = [
+      ...this.#notes,
+      `made longer, from ${from} epochs to ${to}: the rate rises to what it is there in a run of ${to}, which is not the ` +
+        `run that ${to} epochs from the start would have been`,
+    ];
   }
 
   async #save(): Promise<void> {
@@ -306,7 +345,11 @@ class Run<T extends Types> {
     await storage.append(LOG, line);
     this.#log += line;
     await storage.write('', {
-      [CURVE]: curveSvg(parseLog(this.#log), ['loss', ...parts.filter((part) => part in means)]),
+      [CURVE]: curveSvg(
+        parseLog(this.#log),
+        ['loss', ...parts.filter((part) => part in means)],
+        this.#definition.scores,
+      ),
     });
     await this.#save();
     onEvent?.(event);

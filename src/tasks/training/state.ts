@@ -179,7 +179,7 @@ export async function writeState<T extends Types>(
  * @param input the run that is asked for
  * @param fresh its state before the first step
  * @param batches of every epoch
- * @returns the saved state
+ * @returns the saved state, whose recipe may have fewer epochs than the one asked for
  * @throws InputError when the saved run is another one, or a file is not whole; nothing has changed then
  */
 export async function restoreState<T extends Types>(
@@ -200,8 +200,14 @@ export async function restoreState<T extends Types>(
   ] as const)
     if (saved.data[key] !== fresh.data[key])
       throw new InputError(`${path}: the run was started with ${what}`);
-  if (JSON.stringify(saved.recipe) !== JSON.stringify(recipe))
+  const { epochs } = recipe;
+  if (JSON.stringify({ ...saved.recipe, epochs }) !== JSON.stringify(recipe))
     throw new InputError(`${path}: the run was started with another recipe: ${JSON.stringify(saved.recipe)}`);
+  if (epochs < saved.recipe.epochs)
+    throw new InputError(
+      `${path}: the run is of ${saved.recipe.epochs} epochs: it can be made longer, not shorter, since its rate has been ` +
+        'falling as slowly as so many need',
+    );
   if (saved.batch > 0 && (saved.batch >= batches || saved.epoch === saved.recipe.epochs))
     throw new InputError(`${path}: "batch" is ${saved.batch}, past the epoch's ${batches} batches`);
 

@@ -18,6 +18,11 @@ export interface Storage {
   write(part: '' | typeof LAST, files: Readonly<Record<string, FileContent>>): Promise<void>;
   /** Appends a text to a file of the model. */
   append(name: string, text: string): Promise<void>;
+  /**
+   * Keeps other trainings out until what it returns is called; a storage that no two can reach needs none.
+   * @throws InputError naming who holds it
+   */
+  lock?(): () => void;
 }
 
 /** A file of a storage; undefined where there is none. Errors: as `ifAny`. */

@@ -43,6 +43,8 @@ export interface Planned<T extends Types = Types> {
   recipe: T['recipe'];
   notes: string[];
   resume: boolean;
+  /** No weight of the model has learnt anything yet. */
+  random: boolean;
   /** Makes or loads the model. */
   model(runtime: Runtime): Promise<Loaded<T>>;
 }
@@ -68,7 +70,7 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   definition.check(train, config);
   if (dev) definition.check(dev, config, 'scored');
   return {
-    ...{ definition, train, dev, config, recipe, resume: false },
+    ...{ definition, train, dev, config, recipe, resume: false, random: !encoder },
     notes: [
       ...(encoder?.notes ?? []),
       ...(encoder || start.tokenizer
@@ -103,7 +105,7 @@ export async function planResume<T extends Types>(
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
   const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
   return {
-    ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true },
+    ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true, random: false },
     model: (runtime) => opened.load(runtime),
   };
 }
@@ -116,6 +118,19 @@ export async function refuseModel(storage: Storage, advice: string): Promise<voi
 
 /** Trains what was planned. The model as it is after the last epoch is released; the best is in the storage. */
 export async function runTraining<T extends Types>(
+  runtime: Runtime,
+  planned: Planned<T>,
+  options: RunOptions<T>,
+): Promise<{ report: TrainingReport<T['evaluation']>; parameters: number }> {
+  const unlock = options.storage.lock?.();
+  try {
+    return await runUnlocked(runtime, planned, options);
+  } finally {
+    unlock?.();
+  }
+}
+
+async function runUnlocked<T extends Types>(
   runtime: Runtime,
   planned: Planned<T>,
   options: RunOptions<T>,

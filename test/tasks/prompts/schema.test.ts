@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { InputError } from '../../../kernels/errors.ts';
+import { askedSchema } from '../../../src/tasks/prompts/training.ts';
 import { parseObject } from '../../../src/io/json.ts';
 import {
   inferSchema,
@@ -75,7 +76,35 @@ test('every short form of a schema', (t) => {
   );
   t.notOk(isArgument(schema, disease, disease.relations[0]));
   t.deepEqual(parseSchema(schemaJson(schema), 'again'), schema, 'written and read');
-  t.deepEqual(parseSchema({ entities: { A: 'a' } }, 's').relationTemplate, '{subject}的{relation}');
+  const templateOf = (entities: Record<string, string>, relation?: string) =>
+    parseSchema({ entities, ...(relation && { relations: { A: { r: relation } } }) }, 's').relationTemplate;
+  t.deepEqual(
+    [
+      templateOf({ A: 'plant' }, 'grown in'),
+      templateOf({ A: 'plant' }, '产地'),
+      templateOf({ A: '作物' }),
+      templateOf({ A: '農作物の名' }),
+      templateOf({ A: '작물' }),
+    ],
+    [
+      '{relation} of {subject}',
+      '{subject}的{relation}',
+      '{subject}的{relation}',
+      '{subject}の{relation}',
+      '{subject}의 {relation}',
+    ],
+    'a template follows the language of the schema',
+  );
+  const said = { entities: { A: 'a' }, templates: { relation: '{subject}的{relation}' } };
+  t.equal(parseSchema(said, 's').relationTemplate, said.templates.relation, 'unless it is said');
+  const model = { extra: { ...schema, relationTemplate: '{subject}: {relation}' }, what: 'model' };
+  t.deepEqual(
+    [{ entities: { A: 'a' } }, said].map(
+      (json) => askedSchema(model, parseSchema(json, 's')).relationTemplate,
+    ),
+    ['{subject}: {relation}', '{subject}的{relation}'],
+    'a model is asked as it was trained to be',
+  );
   t.end();
 });
 

@@ -6,7 +6,7 @@ import { readSafetensorsFile, readTextFile } from '../../../src/io/files.ts';
 import { bucketBatches } from '../../../src/tasks/prompts/batches.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { evaluateCerem } from '../../../src/tasks/prompts/evaluate.ts';
-import { schemaJson } from '../../../src/tasks/prompts/schema.ts';
+import { parseSchema, schemaJson } from '../../../src/tasks/prompts/schema.ts';
 import { parseRecipe } from '../../../src/tasks/training/recipe.ts';
 import type { LogEvent } from '../../../src/tasks/training/curve.ts';
 import { readState } from '../../../src/tasks/training/state.ts';
@@ -67,7 +67,7 @@ test('a run: the loss falls, the best model and the schema are in the folder', a
   t.deepEqual(JSON.parse(readTextFile(join(whole, 'schema.json'), 'schema')), schemaJson(schema));
   t.deepEqual((await readState(cerem, folderStorage(whole))).recipe, { ...tinyRecipe, ...everything });
   const saved = await loadModel(runtime, whole, cerem);
-  t.deepEqual(saved.extra, schema);
+  t.deepEqual(saved.extra, parseSchema(schemaJson(schema), 'saved'));
   saved.release();
   t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
 });

@@ -136,6 +136,63 @@ test('the recipe comes back, its keys in any order', async (t) => {
   t.deepEqual(differences(finalFiles(out), expected), []);
 });
 
+test('a run is made longer, and not shorter', async (t) => {
+  const longer = async (stop?: (event: LogEvent) => boolean) => {
+    const out = temporaryFolder();
+    cpSync(whole, out, { recursive: true });
+    const options = () => ({ ...tinyRun(runtime, out, { epochs: 5 }), resume: true });
+    if (stop) await stopped(options(), stop);
+    const last = options();
+    const report = await trainRun(stsn, last);
+    last.model.parameters.release();
+    return { out, report };
+  };
+  const { out, report } = await longer();
+  t.ok(report.steps > 0);
+  t.match(report.notes.at(-1)!, /^made longer, from 3 epochs to 5: the rate rises/);
+  t.deepEqual(
+    logOf(out).map((e) => e.event),
+    ['start', 'epoch', 'epoch', 'epoch', 'extend', 'epoch', 'epoch'],
+  );
+  t.equal((await readState(stsn, folderStorage(out))).recipe.epochs, 5);
+  t.ok(differences(finalFiles(out), expected).length > 0, 'it has learnt on');
+  const broken = await longer((e) => e.event === 'epoch');
+  t.deepEqual(differences(finalFiles(broken.out), finalFiles(out)), [], 'bit for bit from there on');
+
+  const shorter = { ...tinyRun(runtime, half, { epochs: 2 }), resume: true };
+  t.match(
+    await inputError(() => trainRun(stsn, shorter)),
+    /trainer\.json: the run is of 3 epochs: it can be made longer, not shorter/,
+  );
+  shorter.model.parameters.release();
+});
+
+test('a run ends once its patience does', async (t) => {
+  const out = temporaryFolder();
+  const scores = [0.1, 0.3, 0.3, 0.2, 0.1, 0.9];
+  const asked = () => {
+    const options = tinyRun(runtime, out, { epochs: 6 });
+    const left = [...scores];
+    const evaluate = () => Promise.resolve({ score: left.shift()!, f1: {}, evaluation: undefined as never });
+    return { ...options, evaluate };
+  };
+  const patient = { ...asked(), patience: 2 };
+  const report = await trainRun(stsn, patient);
+  patient.model.parameters.release();
+  t.deepEqual(
+    [report.stopped, report.best.epoch, report.best.score],
+    [5, 3, 0.3],
+    'of equal scores the later',
+  );
+  const again = { ...asked(), patience: 2, resume: true };
+  t.equal((await trainRun(stsn, again)).steps, 0, 'resumed, it is over too');
+  again.model.parameters.release();
+  const without = { ...asked(), resume: true };
+  const rest = await trainRun(stsn, without);
+  without.model.parameters.release();
+  t.deepEqual([rest.stopped, rest.steps > 0], [undefined, true], 'without patience it goes on');
+});
+
 test('only the same run is resumed', async (t) => {
   const path = join(half, 'last/trainer.json');
   const refused = async (
@@ -158,7 +215,6 @@ test('only the same run is resumed', async (t) => {
   await refused('another model configuration or tokenizer', () => ({
     tokenizer: tokenizerOf(sentencesOf(0, 23)),
   }));
-  await refused('another recipe', () => ({}), {}, { epochs: 4 });
   await refused('another recipe', () => ({}), {}, { seed: 8 });
   const empty = temporaryFolder();
   for (const out of [empty, join(empty, 'none')]) {
