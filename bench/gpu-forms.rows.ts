@@ -23,8 +23,12 @@ export interface Compiled {
   scratchBytes: number;
   /** Bytes of workgroup memory. */
   sharedBytes: number;
-  /** Lanes of a subgroup, and subgroups that one SIMD unit holds at a time: what hides latencies. */
+  /** Lanes of a subgroup. */
   subgroup: number;
+  /**
+   * What one SIMD unit holds at a time, as Mesa counts it: from RDNA on in units of 32 lanes, at most 32, on CDNA in
+   * subgroups of 64, at most 10.
+   */
   occupancy: number;
   instructions: number;
   /** The loop with most multiply-adds; absent where there is no loop. */
