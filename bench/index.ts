@@ -2,6 +2,7 @@
 import { ceremBench } from './cerem.bench.ts';
 import { contextAttentionBench } from './context-attention.bench.ts';
 import type { Bench } from './harness.ts';
+import { gpuFormsBench } from './gpu-forms.bench.ts';
 import { hostBench } from './host.bench.ts';
 import { kernelsBench } from './kernels.bench.ts';
 import { linearBench } from './linear.bench.ts';
@@ -21,6 +22,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   linear: linearBench,
   kernels: kernelsBench,
   host: hostBench,
+  'gpu-forms': gpuFormsBench,
   'span-score': spanScoreBench,
   'context-attention': contextAttentionBench,
   sia: siaBench,
