@@ -185,7 +185,6 @@ export class Cerem {
       start: new Linear(parameters.in('start'), 'pointer', size, 1),
       end: new Linear(parameters.in('end'), 'pointer', size, 1),
     };
-    parameters.place();
   }
 
   /**

@@ -186,7 +186,6 @@ export class Iser {
     this.#spanContext = spanContext === 'cls' ? undefined : new SpanContext(parameters.in('sea'), d, heads);
     this.#entityHead = new Linear(parameters, 'entity_head', 2 * d + dw, entityTypes.length + 1);
     this.#relationHead = new Linear(parameters, 'relation_head', 3 * d + 2 * dw, relationTypes.length);
-    parameters.place();
   }
 
   /** Word pieces → BERT → words in two roles, X_e and X_r (eq. 1, 2): the states of a model without fusion. */

@@ -50,7 +50,6 @@ export class Lai {
     this.#head = relations
       ? new Linear(parameters, 'relation_head', size, relationClasses(config))
       : new Linear(parameters, 'span_head', size, config.entityTypes.length + 1);
-    parameters.place();
   }
 
   /** The filter sees H, the classes H̃. Errors: a position beyond the encoder's table. */

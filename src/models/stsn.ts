@@ -199,7 +199,6 @@ export class Stsn {
       .take('weight', [config.maxSpanWidth, config.widthEmbeddingSize], { normal: 0.02 });
     this.#spanHead = new Linear(parameters, 'span_head', span, config.entityTypes.length + 1);
     this.#relationHead = new Linear(parameters, 'relation_head', 2 * span + d, config.relationTypes.length);
-    parameters.place();
   }
 
   /** One vector a word in its three roles, after N layers. */

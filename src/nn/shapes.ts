@@ -27,10 +27,6 @@ class ShapeRecorder extends Parameters {
   override join(): undefined {
     return undefined;
   }
-
-  override place(): void {
-    // There is nothing.
-  }
 }
 
 /** Names and shapes of the parameters that `build` takes, in its order; what it builds cannot run. */

@@ -13,7 +13,7 @@ import { parseBertConfig, type BertConfig } from '../models/bert-config.ts';
 import { hasPooler, mapBertNames, selectEncoder, skippedNotes } from '../models/encoder-names.ts';
 import { configJson, Fields, type Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
-import type { Definition, Loaded, Opened, Types } from './definition.ts';
+import type { Definition, Loaded, Model, Opened, Types } from './definition.ts';
 import { definitionNamed, definitions } from './registry.ts';
 import { tokenizerFromSource } from './text/from-files.ts';
 import { tokenizerFiles, type Tokenizer } from './text/tokenizer.ts';
@@ -57,7 +57,7 @@ export async function openCheckpoint<T extends Types = Types>(
       const values = new FileSource(tensors, `${what}/${WEIGHTS}`);
       const pooler = hasPooler(tensors, ENCODER);
       const model = definition.build(new Parameters(runtime, values), config, { pooler });
-      finish(values, model);
+      place(model, values);
       return { model, tokenizer, extra, what, notes };
     },
   };
@@ -74,10 +74,11 @@ function checkpointTensors(all: ReadonlyMap<string, HostTensor>): ReturnType<typ
   return { tensors: new Map([...tensors, ...rest]), notes };
 }
 
-/** Checks that the file's tensors are the model's; frees the model where they are not. */
-function finish(source: FileSource, { parameters }: { parameters: Parameters }): void {
+/** Puts a model on the device. Errors: those of the file's tensors that are not the model's; it is freed then. */
+function place({ parameters }: Pick<Model, 'parameters'>, file?: FileSource): void {
   try {
-    source.finish();
+    file?.finish();
+    parameters.place();
   } catch (error) {
     parameters.release();
     throw error;
@@ -122,15 +123,14 @@ export function newModel<T extends Types>(
   encoder?: PretrainedEncoder,
 ): T['model'] {
   const random = randomSource(recipe.seed);
-  if (!encoder) return definition.build(new Parameters(runtime, random), config, { pooler: false, recipe });
-  const file = new FileSource(encoder.tensors, encoder.path);
+  const file = encoder && new FileSource(encoder.tensors, encoder.path);
   const source: ValueSource = {
     values: (name, shape, init, index) =>
-      name.startsWith(ENCODER) ? file.values(name, shape) : random.values(name, shape, init, index),
+      file && name.startsWith(ENCODER) ? file.values(name, shape) : random.values(name, shape, init, index),
   };
-  const pooler = hasPooler(encoder.tensors, ENCODER);
+  const pooler = encoder !== undefined && hasPooler(encoder.tensors, ENCODER);
   const model = definition.build(new Parameters(runtime, source), config, { pooler, recipe });
-  finish(file, model);
+  place(model, file);
   return model;
 }
 
