@@ -3,7 +3,7 @@ import type { Runtime } from '../gpu/runtime.ts';
 import type { Opened } from '../tasks/definition.ts';
 import { openFolder } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
-import { LoadedModel } from '../tasks/model.ts';
+import { checkUse, LoadedModel } from '../tasks/model.ts';
 import type { Arguments, Option } from './command.ts';
 import { givenUse } from './tables.ts';
 
@@ -31,7 +31,7 @@ export async function askedModel(args: Arguments, command: 'eval' | 'extract'): 
   const { extra } = definition;
   if (extra && opened.extra === undefined && !(extra.option in options))
     args.fail(`--${extra.option} is missing, and ${opened.what} holds no ${extra.file}`);
-  definition.checkOptions?.(opened, Object.fromEntries(others), command);
+  checkUse(opened, Object.fromEntries(others), command);
   return {
     opened,
     async load(runtime) {

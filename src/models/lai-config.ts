@@ -5,6 +5,7 @@
 import { InputError } from '../../kernels/errors.ts';
 import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { parseSymmetric } from './symmetric.ts';
 import { parseWordRule, type WordRule } from './word-rule.ts';
 
 export const stages = ['entities', 'relations'] as const;
@@ -48,8 +49,15 @@ export const hasGraph = ({ annotate, graphLayers }: LaiConfig): boolean => annot
 
 const labelKeys = { entities: 'entityTypes', relations: 'relationTypes' } as const;
 
-/** The labels that are annotated, in order. */
+/** The labels that are annotated and classified, in order. */
 export const labelsOf = (config: LaiConfig): string[] => config[labelKeys[config.stage]];
+
+/** The same under their key: there are none of the other kind. */
+export const stageLabels = (
+  config: LaiConfig,
+): Pick<Partial<LaiConfig>, 'entityTypes' | 'relationTypes'> => ({
+  [labelKeys[config.stage]]: labelsOf(config),
+});
 
 /** For each relation type the class of its inverse, which is its own where it is symmetric. */
 export function inverseClasses({ relationTypes, symmetric }: LaiConfig): number[] {
@@ -74,12 +82,12 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
   const fields = new Fields(json, what);
   fields.oneOf('model', ['lai'] as const);
   const markers = fields.fields('markers');
+  const relationTypes = fields.strings('relationTypes', []);
   const config: LaiConfig = {
     encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
     stage: fields.oneOf('stage', stages),
     entityTypes: fields.strings('entityTypes', []),
-    relationTypes: fields.strings('relationTypes', []),
-    symmetric: fields.strings('symmetric', []),
+    ...{ relationTypes, symmetric: [], ...parseSymmetric(fields, relationTypes) },
     annotations: fields.fields('annotations').texts(),
     annotate: fields.boolean('annotate', true),
     visibility: fields.oneOf('visibility', visibilities, 'invisible'),
@@ -99,10 +107,7 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
     ...(fields.has('words') && { words: parseWordRule(fields) }),
   };
   for (const each of [fields, markers]) each.rejectUnknown();
-  const { stage, relationTypes, symmetric, views } = config;
-  const unknown = symmetric.find((type) => !relationTypes.includes(type));
-  if (unknown !== undefined)
-    throw fields.error('symmetric', `may list relationTypes alone (${relationTypes.join(', ')})`, unknown);
+  const { stage, views } = config;
   if (labelsOf(config).length === 0)
     throw new InputError(`${what}: no label of stage ${stage}: "${labelKeys[stage]}" is empty`);
   const width = config.encoder.hiddenSize * (stage === 'entities' ? 1 : 2);

@@ -9,6 +9,16 @@ export function checkCounts(values: Readonly<Record<string, number>>, least = 1)
       throw new InputError(`predict: ${name} must be an integer of at least ${least}, it is ${count}`);
 }
 
+/** What `run` answers to the members of all groups at once, by group. */
+export async function byGroup<T, R>(
+  groups: readonly (readonly T[])[],
+  run: (all: T[]) => Promise<R[]>,
+): Promise<R[][]> {
+  const answers = await run(groups.flat());
+  let from = 0;
+  return groups.map(({ length }) => answers.slice(from, (from += length)));
+}
+
 /**
  * What `run` answers to every input, in the order given, whatever the batches.
  * @param counted what the progress counts, in words, and which of these an input is a part of: the windows of a long text

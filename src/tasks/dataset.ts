@@ -219,14 +219,21 @@ export function labelSets(sentences: readonly Annotation[]): LabelSets {
   };
 }
 
+/** A sentence whose gold is its entities alone. */
+export const withoutRelations = ({ beyond, ...sentence }: Sentence): Sentence => ({
+  ...sentence,
+  relations: [],
+  ...(beyond && { beyond: { ...beyond, relations: [] } }),
+});
+
 /** The first label of a sentence that is not among `labels`, as a complaint; undefined where all are. */
-function strangeLabel({ entities, relations }: Annotation, labels: LabelSets): string | undefined {
+function strangeLabel({ entities, relations }: Annotation, labels: Partial<LabelSets>): string | undefined {
   for (const [field, kind, items, known] of [
     ['entities', 'entity', entities, labels.entityTypes],
     ['relations', 'relation', relations, labels.relationTypes],
   ] as const) {
-    const i = items.findIndex(({ type }) => !known.includes(type));
-    if (i < 0) continue;
+    const i = items.findIndex(({ type }) => known && !known.includes(type));
+    if (!known || i < 0) continue;
     const list = known.length === 0 ? 'it has none' : known.join(', ');
     return `${field}[${i}].type is ${quote(items[i].type)}, not among the model's ${kind} types (${list})`;
   }
@@ -237,11 +244,12 @@ function strangeLabel({ entities, relations }: Annotation, labels: LabelSets): s
  * Errors: InputError naming file, row and field of every sentence that has a label outside `labels`; one for a corpus
  * that holds no sentence.
  * @param corpus `places`: where each sentence stands in the file; row i + 1 when absent
+ * @param labels of one kind where the model has nothing to do with the other
  * @param use `scored`: labels of any kind are taken, and count as missed
  */
 export function checkLabels(
   { sentences, file, places }: { sentences: readonly Sentence[]; file: string; places?: readonly string[] },
-  labels: LabelSets,
+  labels: Partial<LabelSets>,
   use: 'trained' | 'scored' = 'trained',
 ): void {
   if (sentences.length === 0) throw new InputError(`${file}: holds no sentence`);
@@ -255,9 +263,10 @@ export function checkLabels(
   bad.settle();
 }
 
-/** What of the gold a model has no label for, a line each: it counts as missed. */
-export function strangerNotes(sentences: readonly Annotation[], labels: LabelSets): string[] {
-  const note = (kind: 'entities' | 'relations', known: readonly string[]): string[] => {
+/** What of the gold a model has no label for, a line each: it counts as missed. Of one kind alone: see `checkLabels`. */
+export function strangerNotes(sentences: readonly Annotation[], labels: Partial<LabelSets>): string[] {
+  const note = (kind: 'entities' | 'relations', known?: readonly string[]): string[] => {
+    if (!known) return [];
     const types = sentences.flatMap((sentence) => sentence[kind].map(({ type }) => type));
     const strange = types.filter((type) => !known.includes(type));
     if (strange.length === 0) return [];

@@ -282,12 +282,12 @@ export interface Definition<T extends Types = Types> {
   /** The options that `evaluate` and `extract` take beside those of every model. */
   readonly options: Readonly<Record<string, Option & { commands?: readonly string[] }>>;
   /**
-   * Before anything is read or loaded for a command: InputError for what it cannot do with this model, or with it and the
-   * other models among the options.
+   * Before the model is used, on the command line before anything is read or loaded: InputError for what it cannot do, or not
+   * with the other models of its kind among the options.
    */
   checkOptions?(
     opened: Pick<Opened<T>, 'config' | 'what'>,
-    models: Readonly<Record<string, Opened>>,
+    models: Readonly<Record<string, Pick<Opened, 'config' | 'what'>>>,
     command: 'eval' | 'extract',
   ): void;
   /** Scores the model on a corpus, from its texts alone. */

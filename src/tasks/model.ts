@@ -1,10 +1,11 @@
 /** A trained model of any kind, loaded from anywhere: extraction, evaluation, traces. */
+import { InputError } from '../../kernels/errors.ts';
 import type { FileContent } from '../io/files.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import type { Source } from '../io/source.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
-import type { Definition, Loaded, Types } from './definition.ts';
+import type { Definition, Loaded, Opened, Types } from './definition.ts';
 import type { Asked, Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
@@ -20,6 +21,24 @@ function inTurn<R>(runtime: Runtime, work: () => Promise<R>): Promise<R> {
     turn.catch(() => undefined),
   );
   return turn;
+}
+
+/** A model of any kind, whether its weights are loaded or not. */
+type Known<T extends Types = Types> = Pick<Opened<T>, 'definition' | 'config' | 'what'>;
+
+/** Errors: InputError for what a model cannot do, alone or with the other models among its options, by their keys. */
+export function checkUse<T extends Types>(
+  model: Known<T>,
+  others: Readonly<Record<string, Known>>,
+  command: 'eval' | 'extract',
+): void {
+  const { name, title } = model.definition;
+  for (const { definition, what } of Object.values(others))
+    if (definition.name !== name)
+      throw new InputError(
+        `${what}: a model of kind ${definition.title}, where one of kind ${title} is needed`,
+      );
+  model.definition.checkOptions?.(model, others, command);
 }
 
 /**
@@ -44,6 +63,10 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
     this.notes = loaded.notes ?? [];
   }
 
+  get config(): T['model']['config'] {
+    return this.model.config;
+  }
+
   /**
    * Entities and relations of a text, or of each of several, with offsets in UTF-16 code units; of one that comes in words
    * (`{ tokens }`), in these. A text that is longer than the model takes is read in windows.
@@ -54,6 +77,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   async extract(given: Asked | readonly Asked[], options?: T['options']): Promise<Extraction | Extraction[]> {
     const one = !Array.isArray(given);
     const asked = one ? [given as Asked] : (given as readonly Asked[]);
+    this.#check(options, 'extract');
     const { results } = await this.#inTurn(() =>
       this.definition.extract(this, asked, (i) => `text ${i + 1}`, options),
     );
@@ -67,6 +91,7 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
     const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data') : data;
     this.definition.check(corpus, this.model.config, 'scored');
+    this.#check(options, 'eval');
     return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
   }
 
@@ -77,6 +102,11 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   trace(text: string, file: string, options?: TraceOptions): Promise<Map<string, HostTensor>> {
     const batch = this.definition.traceBatch(this, text, file);
     return this.#inTurn(() => traceModel(this.definition, this.model, batch, options));
+  }
+
+  #check(options: T['options'] | undefined, command: 'eval' | 'extract'): void {
+    const others = Object.entries(options ?? {}).filter(([, value]) => value instanceof LoadedModel);
+    checkUse(this, Object.fromEntries(others) as Record<string, LoadedModel>, command);
   }
 
   #inTurn<R>(work: () => Promise<R>): Promise<R> {

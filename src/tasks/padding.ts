@@ -1,12 +1,23 @@
-/** Rows of padded outputs [B, n, width], n rows for each of B items of which the first `lengths` count. */
+/** Padding: B items below one another; of outputs [B, n, width] the first `lengths` rows of each item count. */
 import type { Tensor } from '../gpu/tensor.ts';
 import type { Logits } from './definition.ts';
+
+/** Integers [B, size], `fill` behind those of each item. */
+export function padded(items: readonly ArrayLike<number>[], size: number, fill: number): Int32Array {
+  const all = new Int32Array(items.length * size).fill(fill);
+  items.forEach((item, b) => all.set(item, b * size));
+  return all;
+}
 
 /** The rows that count, by item. */
 export function rowsWithin(padded: Float32Array, lengths: Int32Array, width: number): Float32Array[] {
   const size = padded.length / lengths.length;
   return Array.from(lengths, (length, b) => padded.subarray(b * size, b * size + length * width));
 }
+
+/** The same of a tensor. */
+export const readRows = async (output: Tensor, lengths: Int32Array): Promise<Float32Array[]> =>
+  rowsWithin(await output.read(), lengths, output.shape[2]);
 
 export function joinRows(parts: readonly Float32Array[]): Float32Array {
   const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));

@@ -81,7 +81,7 @@ test('models that do not go together give one line', async (t) => {
   );
   await refused(
     ['extract', '--model', entities, '--relations', `${stsn}/both`],
-    /stsn\/both: a model of kind STSN, where a LAI-Net is needed/,
+    /stsn\/both: a model of kind STSN, where one of kind LAI-Net is needed/,
   );
   await refused(['extract', '--model', `${stsn}/both`, '--relations', relations], /--relations/);
   const out = join(folder, 'new');

@@ -1,103 +1,83 @@
 /** LAI-Net as a `Definition` (docs/lai.md): a model for each stage, which extract together. */
 import { InputError } from '../../../kernels/errors.ts';
 import type { Json } from '../../models/config.ts';
-import { parseLaiConfig, stages, type LaiConfig } from '../../models/lai-config.ts';
+import { parseLaiConfig, stageLabels, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
-import { checkLabels, type Sentence } from '../dataset.ts';
-import { placeOf, type Definition, type Loaded } from '../definition.ts';
-import { judgedSentences } from '../errors/judged.ts';
-import {
-  overlapOption,
-  symmetricOption,
-  vocabularyOf,
-  wordReading,
-  wordsOption,
-} from '../spans/definition.ts';
+import { checkLabels, strangerNotes, withoutRelations, type Sentence } from '../dataset.ts';
+import type { Definition, Loaded } from '../definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
-import { evaluate } from '../spans/evaluate.ts';
 import { extractWords } from '../spans/extract.ts';
-import { corpusNotes } from '../spans/notes.ts';
-import { wordNotes } from '../text/word-rules.ts';
+import type { SpanCorpus } from '../spans/model.ts';
+import { ofSentences, scoreSentences, sentenceEpochs, vocabularyOf } from '../spans/sentences.ts';
+import { windowNotes } from '../spans/windows.ts';
 import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
-import { predict, scoredNotes } from './predict.ts';
-import { goldNotes, ownGold } from './rows.ts';
-import { epochs, laiLosses, pack, type LaiTypes } from './training.ts';
+import { predict, systemOf } from './predict.ts';
+import { goldNotes } from './rows.ts';
+import { laiLosses, pack, type LaiOptions, type LaiStage, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
 
-/** A configuration with the labels of the training sentences. */
-const complete = (given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig =>
-  parseLaiConfig(withSentences(given, what, { model: 'lai', sentences }, vocabSize), what);
-
-/** Errors: InputError for models that are not of the stages that they are asked for; `what` names the second. */
-function checkStages(first: LaiConfig, second: LaiConfig | undefined, what = 'relations'): void {
-  if (second && first.stage !== 'entities')
-    throw new InputError(`${what}: goes with a model of stage entities, not with one of ${first.stage}`);
-  if (second && second.stage !== 'relations')
-    throw new InputError(`${what}: a model of stage ${second.stage}, where one of relations is needed`);
+/** A configuration with the labels of the training sentences. Errors: InputError for an annotation of no label, too. */
+function complete(given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig {
+  const config = parseLaiConfig(withSentences(given, what, { model: 'lai', sentences }, vocabSize), what);
+  const labels = [...config.entityTypes, ...config.relationTypes];
+  const stray = Object.keys(config.annotations).find((label) => !labels.includes(label));
+  if (stray === undefined) return config;
+  throw new InputError(`${what}: annotations: "${stray}" is no label (there are: ${labels.join(', ')})`);
 }
 
-/** Errors: InputError where the model finds nothing in plain text. */
-function checkFinds({ stage }: LaiConfig, what: string): void {
-  if (stage === 'relations')
-    throw new InputError(
-      `${what}: a model of stage relations finds no entities, but relates those of another`,
-    );
+/** What of a corpus cannot be found, whatever the weights. Errors: those of `windowNotes`. */
+function scoredNotes(loaded: LaiStage, corpus: SpanCorpus, options?: LaiOptions): string[] {
+  const system = systemOf(loaded, options);
+  const strangers = system.stages.flatMap(({ packer: { config } }) =>
+    strangerNotes(corpus.sentences, stageLabels(config)),
+  );
+  return [...windowNotes(corpus, system), ...strangers];
 }
-
-const withoutRelations = ({ beyond, ...sentence }: Sentence): Sentence => ({
-  ...sentence,
-  relations: [],
-  ...(beyond && { beyond: { ...beyond, relations: [] } }),
-});
 
 async function evaluateLai(
   loaded: Loaded<LaiTypes>,
-  corpus: LaiTypes['corpus'],
-  options: LaiTypes['options'] = {},
+  corpus: SpanCorpus,
+  options: LaiOptions = {},
 ): Promise<LaiTypes['evaluation']> {
   const { sentences } = corpus;
   const { config } = loaded.model;
   const other = options.relations?.model.config;
-  checkStages(config, other, options.relations?.what);
   const notes = [...scoredNotes(loaded, corpus, options), ...goldNotes(sentences, config)];
   const gold =
     config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
-  const words = sentences.map(({ tokens }) => tokens);
-  const skipping = { ...options, refused: () => undefined };
-  const predictions = await predict(loaded, words, (i) => placeOf(corpus, i), skipping, gold);
-  const { symmetric } = other ?? config;
-  const scores = evaluate(sentences, predictions, symmetric);
-  // What no stage looks for is not judged.
-  const asked = other || gold ? sentences : sentences.map(withoutRelations);
-  options.onJudged?.({
-    ...{ texts: judgedSentences(asked, predictions), symmetric, typedEnds: !gold },
-    ...(gold && { given: true }),
-  });
-  const { re, rePlus, byTextLength, ...entities } = scores;
-  const own = { sentences: sentences.length, notes: [...notes, ...wordNotes(sentences, config)] };
-  if (gold) return { ...own, entities: 'gold', re };
-  return { ...entities, ...(other && { re, rePlus, byTextLength }), ...own };
+  const { re, rePlus, byTextLength, ...found } = await scoreSentences(
+    corpus,
+    { words: config.words, symmetric: (other ?? config).symmetric },
+    notes,
+    options,
+    (words, what, refused) => predict(loaded, words, what, { ...options, refused }, gold),
+    {
+      ...(gold && { given: true, typedEnds: false }),
+      // What no stage looks for is not judged.
+      ...(!gold && !other && { sentences: sentences.map(withoutRelations) }),
+    },
+  );
+  if (gold) return { sentences: found.sentences, notes: found.notes, entities: 'gold', re };
+  return { ...found, ...(other && { re, rePlus, byTextLength }) };
 }
 
 export const lai: Definition<LaiTypes> = {
-  ...wordReading,
+  ...ofSentences,
   name: 'lai',
   title: 'LAI-Net',
   parseConfig: parseLaiConfig,
   build: (parameters, config, { pooler }) => new Lai(parameters, config, pooler),
   small,
-  pretrained: {},
   configOptions: {
-    words: wordsOption,
+    ...ofSentences.configOptions,
     stage: {
       ...{ kind: 'choice', choices: stages, value: stages.join('|') },
       doc: 'what the model finds: a system has one of each',
     },
-    symmetric: symmetricOption,
   },
   vocabulary({ sentences }, _extra, given, what) {
     const { entityTypes, relationTypes, annotations, markers } = complete(given, what, sentences, 1);
@@ -106,9 +86,7 @@ export const lai: Definition<LaiTypes> = {
     return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
   },
   complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
-  check(corpus, config, use) {
-    checkLabels({ ...corpus, sentences: ownGold(corpus.sentences, config) }, config, use);
-  },
+  check: (corpus, config, use) => checkLabels(corpus, stageLabels(config), use),
 
   recipe: {
     ...commonRecipe({ epochs: 60, lr: 5e-4, batch: 8 }),
@@ -123,9 +101,20 @@ export const lai: Definition<LaiTypes> = {
   parts: ['filter', 'span', 'relation'],
   counted: ['candidates'],
   epochs(input) {
-    const found = epochs(input);
-    const notes = corpusNotes(input, (corpus) => scoredNotes(input, corpus));
-    return { ...found, notes: [...found.notes, ...notes] };
+    const { sentences, instances, taskOf, notes } = pack(input, input.train);
+    const learnt = {
+      sentences,
+      about: { instances: instances.length },
+      notes: [...notes, ...goldNotes(sentences, input.model.config)],
+      scored: (corpus: SpanCorpus) => scoredNotes(input, corpus),
+    };
+    return sentenceEpochs(input, learnt, instances.length, (chosen, epoch, regularisation) => {
+      const task = taskOf(chosen.map((i) => instances[i]));
+      return {
+        counts: { candidates: task.batch.counts.reduce((sum, count) => sum + count, 0) },
+        batch: { ...task, filtered: epoch >= input.recipe.coldStart, regularisation },
+      };
+    });
   },
   losses: laiLosses,
   traceBatch(loaded, text, file) {
@@ -135,22 +124,26 @@ export const lai: Definition<LaiTypes> = {
     return taskOf(instances);
   },
 
-  scores: { ner: 'NER', re: 'RE', rePlus: 'RE+' },
   options: {
     relations: {
       kind: 'model',
       value: 'DIR',
       doc: 'a model of relations among the entities that the model finds',
     },
-    overlap: overlapOption,
+    ...ofSentences.options,
   },
-  checkOptions({ config, what }, { relations }, command) {
-    if (relations && relations.definition.name !== 'lai')
+  checkOptions({ config: { stage }, what }, { relations }, command) {
+    const other = (relations?.config as LaiConfig | undefined)?.stage;
+    if (relations && stage !== 'entities')
       throw new InputError(
-        `${relations.what}: a model of kind ${relations.definition.title}, where a LAI-Net is needed`,
+        `${relations.what}: goes with a model of stage entities, not with one of ${stage}`,
       );
-    checkStages(config, relations?.config as LaiConfig | undefined, relations?.what);
-    if (command === 'extract') checkFinds(config, what);
+    if (relations && other !== 'relations')
+      throw new InputError(`${relations.what}: a model of stage ${other}, where one of relations is needed`);
+    if (command === 'extract' && stage === 'relations')
+      throw new InputError(
+        `${what}: a model of stage relations finds no entities, but relates those of another`,
+      );
   },
   evaluate: evaluateLai,
   threshold: relationTuning<LaiTypes>(evaluateLai, (loaded, options) => options.relations ?? loaded),
@@ -159,14 +152,10 @@ export const lai: Definition<LaiTypes> = {
   remarks: ({ sentences, entities }) => [
     `${sentences} sentences${entities ? ', relations among their gold entities' : ''}`,
   ],
-  async extract(loaded, asked, what, options = {}) {
-    const { config } = loaded.model;
-    checkStages(config, options.relations?.model.config, options.relations?.what);
-    checkFinds(config, loaded.what);
-    return extractWords(asked, config.words, what, options.onBad, (words, names, refused) =>
+  extract: (loaded, asked, what, options) =>
+    extractWords(asked, loaded.model.config.words, what, options?.onBad, (words, names, refused) =>
       predict(loaded, words, names, { ...options, refused }),
-    );
-  },
+    ),
   demo: {
     summary: 'Trains both stages of a small LAI-Net, scores them, together too, and extracts',
     corpus: 'expeditions',

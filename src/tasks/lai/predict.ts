@@ -1,15 +1,17 @@
 /** Entities and relations of sentences by trained LAI-Nets, one of each stage. */
-import type { Tensor } from '../../gpu/tensor.ts';
-import { unlessRefused } from '../bad-rows.ts';
-import { byLength } from '../by-length.ts';
-import { strangerNotes, type Entity } from '../dataset.ts';
-import { joinRows, rowsWithin } from '../padding.ts';
+import { byGroup, byLength } from '../by-length.ts';
+import type { Entity } from '../dataset.ts';
+import { joinRows, readRows } from '../padding.ts';
+import type { EncodedSentence } from '../spans/batch.ts';
 import type { Prediction } from '../spans/decode.ts';
-import type { SpanCorpus } from '../spans/model.ts';
-import { entitiesWithin, predictWindows, windowNotes, type Window } from '../spans/windows.ts';
+import { entitiesWithin, predictWindows, type Reader, type Window } from '../spans/windows.ts';
 import { Packer, type Instance } from './packing.ts';
-import { entitiesOf, ownGold, relationsOf } from './rows.ts';
-import type { LaiOptions, LaiStage, LaiTypes } from './training.ts';
+import { entitiesOf, relationsOf } from './rows.ts';
+import type { LaiOptions, LaiStage } from './training.ts';
+
+interface Stage extends Pick<LaiStage, 'model'> {
+  packer: Packer;
+}
 
 /**
  * Predicts every sentence, in windows where one is too long. A model of stage entities finds entities, and
@@ -23,89 +25,71 @@ export function predict(
   options: LaiOptions = {},
   gold?: readonly (readonly Entity[])[],
 ): Promise<Prediction[]> {
-  const { stages, packers, tokenizers, room } = stagesOf(loaded, options);
-  return predictWindows(sentences, tokenizers, room, options, async (windows) => {
-    /** Of every window as each stage takes it; undefined where one cannot. */
-    const encoded = windows.map(({ sentence, tokens }) =>
-      unlessRefused(options.refused, sentence, () =>
-        packers.map((packer) => packer.encode(tokens, what(sentence))),
-      ),
-    );
+  const system = systemOf(loaded, options);
+  return predictWindows(sentences, system, what, options, async (windows) => {
     const found = windows.map((window): Prediction => ({
       entities: gold ? entitiesWithin(window, gold[window.sentence]) : [],
       relations: [],
     }));
-    for (const [i, { model }] of stages.entries()) {
-      const packer = packers[i];
-      const instances = encoded.flatMap((byStage, w) =>
-        byStage ? packer.instances(w, byStage[i], found[w].entities) : [],
+    for (const [s, stage] of system.stages.entries()) {
+      const { config } = stage.packer;
+      const instances = windows.map(({ encoded }, w) =>
+        stage.packer.instances(w, encoded[s], found[w].entities),
       );
-      const logits = await logitsOf(model, packer, instances, windows, options);
-      const { config } = model;
+      const logits = await logitsOf(stage, instances, windows, options);
       found.forEach((prediction, w) => {
-        if (!encoded[w]) return;
-        const [classes, filter] = logits[w];
+        const { classes, filter } = logits[w];
         if (config.stage === 'relations')
-          prediction.relations = relationsOf(classes, prediction.entities.length, {
-            ...config,
-            relationThreshold: options.threshold ?? config.relationThreshold,
-          });
-        else {
-          const yes = config.filter ? filter : undefined;
-          prediction.entities = entitiesOf(classes, yes, windows[w].tokens.length, config);
-        }
+          prediction.relations = relationsOf(classes, prediction.entities, config, options.threshold);
+        else prediction.entities = entitiesOf(classes, filter, windows[w].tokens.length, config);
       });
     }
     return found;
   });
 }
 
-/** The models of a system, in turn, and the word pieces that a window has room for in each of them. */
-function stagesOf(loaded: LaiStage, { relations }: Pick<LaiOptions, 'relations'>) {
-  const stages = [loaded, ...(relations ? [relations] : [])];
-  const packers = stages.map(({ model, tokenizer }) => new Packer(model.config, tokenizer));
-  const room = Math.min(...packers.map(({ config, taken }) => config.encoder.maxPositions - taken)) - 2;
-  return { stages, packers, tokenizers: packers.map(({ tokenizer }) => tokenizer), room };
-}
-
-/** What of a corpus cannot be found, whatever the weights. Errors: those of `windowNotes`. */
-export function scoredNotes(
+/** The models of a system in turn, and how all of them take sentences. */
+export function systemOf(
   loaded: LaiStage,
-  corpus: SpanCorpus,
-  options: Pick<LaiOptions, 'relations'> = {},
-): string[] {
-  const { stages, packers, tokenizers, room } = stagesOf(loaded, options);
-  return [
-    ...windowNotes(corpus, tokenizers, room, (tokens, what) =>
-      packers.forEach((packer) => packer.encode(tokens, what)),
-    ),
-    ...stages.flatMap(({ model: { config } }) => strangerNotes(ownGold(corpus.sentences, config), config)),
-  ];
+  { relations }: Pick<LaiOptions, 'relations'> = {},
+): Reader<EncodedSentence[]> & { stages: Stage[] } {
+  const stages = [loaded, ...(relations ? [relations] : [])].map(({ model, tokenizer }) => ({
+    ...{ model, packer: new Packer(model.config, tokenizer) },
+  }));
+  const packers = stages.map(({ packer }) => packer);
+  return {
+    stages,
+    tokenizers: packers.map(({ tokenizer }) => tokenizer),
+    room: Math.min(...packers.map(({ config, taken }) => config.encoder.maxPositions - taken)) - 2,
+    encode: (tokens, what) => packers.map((packer) => packer.encode(tokens, what)),
+  };
 }
 
 /** By window the logits of its candidates: of the classes, and of the filter where there is one. */
 async function logitsOf(
-  model: LaiTypes['model'],
-  packer: Packer,
-  instances: readonly Instance[],
-  windows: readonly Window[],
+  { model, packer }: Stage,
+  instances: readonly (readonly Instance[])[],
+  windows: readonly Window<unknown>[],
   options: LaiOptions,
-): Promise<Float32Array[][]> {
+) {
   const length = ({ encoded, spans }: Instance): number => encoded.ids.length + spans.length;
   const counted = {
     what: `${model.config.stage} of sentences`,
     of: ({ sentence }: Instance) => windows[sentence].sentence,
   };
-  const found = await byLength(instances, length, options, counted, async (chosen) => {
-    const batch = packer.batch(chosen);
-    const rows = await model.parameters.runtime.scope(() => {
-      const { classes, filter } = model.forward(batch);
-      const read = async (tensor: Tensor) => rowsWithin(await tensor.read(), batch.counts, tensor.shape[2]);
-      return Promise.all([classes, ...(filter ? [filter] : [])].map(read));
-    });
-    return chosen.map((_, i) => rows.map((byInstance) => byInstance[i]));
-  });
-  const parts = Array.from(windows, (): Float32Array[][] => [[], []]);
-  instances.forEach(({ sentence }, i) => found[i].forEach((rows, kind) => parts[sentence][kind].push(rows)));
-  return parts.map((kinds) => kinds.map(joinRows));
+  const found = await byGroup(instances, (all) =>
+    byLength(all, length, options, counted, async (chosen) => {
+      const batch = packer.batch(chosen);
+      const [classes, filter] = await model.parameters.runtime.scope(() => {
+        const logits = model.forward(batch);
+        const read = [logits.classes, ...(logits.filter ? [logits.filter] : [])];
+        return Promise.all(read.map((tensor) => readRows(tensor, batch.counts)));
+      });
+      return chosen.map((_, i) => ({ classes: classes[i], filter: filter?.[i] }));
+    }),
+  );
+  return found.map((parts) => ({
+    classes: joinRows(parts.map(({ classes }) => classes)),
+    filter: model.config.filter ? joinRows(parts.flatMap(({ filter }) => filter ?? [])) : undefined,
+  }));
 }

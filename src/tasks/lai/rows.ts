@@ -4,10 +4,18 @@
  */
 import { sigmoid } from '../../../kernels/shared/host-math.ts';
 import { inverseClasses, relationClasses, type LaiConfig } from '../../models/lai-config.ts';
-import type { Sentence } from '../dataset.ts';
+import { withoutRelations, type Entity, type Sentence } from '../dataset.ts';
 import { IGNORED } from '../losses.ts';
-import { bestClasses, decodeEntities, type ScoredEntity, type ScoredRelation } from '../spans/decode.ts';
 import {
+  bestClasses,
+  decodeEntities,
+  decodeRelations,
+  withoutOrder,
+  type ScoredEntity,
+  type ScoredRelation,
+} from '../spans/decode.ts';
+import {
+  entityPairs,
   enumerateSpans,
   keptAnnotation,
   labelIndex,
@@ -20,16 +28,9 @@ import {
 export const widestOf = ({ stage, maxSpanWidth }: LaiConfig): number =>
   stage === 'entities' ? maxSpanWidth : Infinity;
 
-/** Sentences with that of their gold alone which the stage classifies. */
-export const ownGold = (sentences: readonly Sentence[], { stage }: LaiConfig): Sentence[] =>
-  sentences.map((sentence) => ({
-    ...sentence,
-    ...(stage === 'entities' ? { relations: [] } : { entities: [] }),
-  }));
-
 /** What of the gold the stage cannot express. */
 export const goldNotes = (sentences: readonly Sentence[], config: LaiConfig): string[] =>
-  spanNotes(config.stage === 'entities' ? ownGold(sentences, config) : sentences, widestOf(config));
+  spanNotes(config.stage === 'entities' ? sentences.map(withoutRelations) : sentences, widestOf(config));
 
 /**
  * The targets of a sentence: i32[S], 0 for none, of its spans; or i32[n·(n−1), classes] of its pairs.
@@ -75,24 +76,24 @@ export function entitiesOf(
 }
 
 /**
- * The relations among n entities that both directions tell, by head, tail, type; a symmetric one once, the first
+ * The relations among entities that both directions tell, by head, tail, type; a symmetric one once, the first
  * entity as head. Its score is the lesser of the two probabilities.
  * @param logits [n·(n−1), classes]
  */
-export function relationsOf(logits: Float32Array, n: number, config: LaiConfig): ScoredRelation[] {
-  const { relationTypes, relationThreshold } = config;
+export function relationsOf(
+  logits: Float32Array,
+  entities: readonly Entity[],
+  config: LaiConfig,
+  threshold = config.relationThreshold,
+): ScoredRelation[] {
+  const { relationTypes: types, symmetric } = config;
+  const { pairs } = entityPairs([entities]);
   const classes = relationClasses(config);
   const inverse = inverseClasses(config);
-  const found: ScoredRelation[] = [];
-  for (let head = 0; head < n; head++)
-    for (let tail = 0; tail < n; tail++) {
-      if (head === tail) continue;
-      const [there, back] = [pairRow(n, head, tail) * classes, pairRow(n, tail, head) * classes];
-      relationTypes.forEach((type, r) => {
-        if (inverse[r] === r && tail < head) return;
-        const score = sigmoid(Math.min(logits[there + r], logits[back + inverse[r]]));
-        if (score >= relationThreshold) found.push({ type, head, tail, score });
-      });
-    }
-  return found;
+  const scores = Float64Array.from({ length: (pairs.length / 3) * types.length }, (_, i) => {
+    const [row, r] = [Math.floor(i / types.length), i % types.length];
+    const back = pairRow(entities.length, pairs[3 * row + 2], pairs[3 * row + 1]);
+    return sigmoid(Math.min(logits[row * classes + r], logits[back * classes + inverse[r]]));
+  });
+  return withoutOrder(decodeRelations(pairs, scores, 1, types, threshold)[0], symmetric);
 }

@@ -8,26 +8,16 @@ import { relationClasses, type LaiBatch } from '../../models/lai-config.ts';
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
 import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
-import { BadRows } from '../bad-rows.ts';
-import {
-  placeOf,
-  type Epochs,
-  type Evaluated,
-  type Loaded,
-  type Logits,
-  type Losses,
-  type TrainingInput,
-  type Types,
-} from '../definition.ts';
+import type { Evaluated, Loaded, Logits, Losses, Types } from '../definition.ts';
 import { IGNORED, sumOfParts } from '../losses.ts';
-import { withoutPadding } from '../padding.ts';
+import { padded, withoutPadding } from '../padding.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
 import type { SpanCorpus, SpanOptions } from '../spans/model.ts';
+import { encodeAll } from '../spans/sentences.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
-import { shuffledEpochs } from '../training/shuffled.ts';
 import { Packer, type Instance } from './packing.ts';
-import { goldNotes, keptTargets, targetsOf, widestOf } from './rows.ts';
+import { keptTargets, targetsOf, widestOf } from './rows.ts';
 
 export interface LaiRecipe extends TrainingRecipe {
   /** Epochs in which the gold alone is kept, whatever the filter says. */
@@ -64,55 +54,27 @@ export interface LaiTypes extends Types {
 }
 
 /**
- * All instances of a corpus, what makes a batch of some of them, and a note on sentences that are too long.
+ * The sentences of a corpus with their instances, what makes a batch of some of these, and a note on sentences that are too long.
  * @throws InputError naming file and row of all that are too long, where they stop what is done with the corpus, or
  *   where there is no instance
  */
 export function pack({ model: { config }, tokenizer }: LaiStage, corpus: SpanCorpus) {
-  const { sentences, file } = corpus;
   const packer = new Packer(config, tokenizer);
-  const bad = new BadRows(file, corpus.onBad);
-  const instances = sentences.flatMap((sentence, i) => {
-    const { entities } = keptAnnotation(sentence, widestOf(config));
-    const encoded = bad.attempt(() => packer.encode(sentence.tokens, placeOf(corpus, i)));
-    return encoded ? packer.instances(i, encoded, entities) : [];
-  });
-  const notes = bad.settle();
-  if (instances.length === 0) throw new InputError(`${file}: no sentence has two entities to relate`);
+  const { sentences, encoded, notes } = encodeAll(corpus, packer);
+  const instances = encoded.flatMap((one, i) =>
+    packer.instances(i, one, keptAnnotation(sentences[i], widestOf(config)).entities),
+  );
+  if (instances.length === 0) throw new InputError(`${corpus.file}: no sentence has two entities to relate`);
   const tables = sentences.map((sentence) => targetsOf(sentence, config));
   const width = config.stage === 'entities' ? 1 : relationClasses(config);
   const taskOf = (chosen: readonly Instance[]): LaiTask => {
     const batch = packer.batch(chosen);
-    const size = batch.columns * width;
-    const targets = new Int32Array(chosen.length * size).fill(IGNORED);
-    chosen.forEach(({ sentence, row }, b) => {
-      targets.set(tables[sentence].subarray(row * width, (row + batch.counts[b]) * width), b * size);
-    });
-    return { batch, targets };
+    const targets = chosen.map(({ sentence, row }, b) =>
+      tables[sentence].subarray(row * width, (row + batch.counts[b]) * width),
+    );
+    return { batch, targets: padded(targets, batch.columns * width, IGNORED) };
   };
-  return { instances, taskOf, notes };
-}
-
-/** Shuffled instances. */
-export function epochs(input: TrainingInput<LaiTypes>): Epochs<LaiTask> {
-  const { model, train, dev, recipe } = input;
-  const { instances, taskOf, notes } = pack(input, train);
-  return {
-    about: {
-      sentences: train.sentences.length,
-      instances: instances.length,
-      dev: dev?.sentences.length ?? 0,
-    },
-    notes: [...notes, ...goldNotes(train.sentences, model.config)],
-    identity: { train: train.sentences, dev: dev?.sentences },
-    ...shuffledEpochs(instances.length, recipe, (chosen, epoch, regularisation) => {
-      const task = taskOf(chosen.map((i) => instances[i]));
-      return {
-        counts: { candidates: task.batch.counts.reduce((sum, count) => sum + count, 0) },
-        batch: { ...task, filtered: epoch >= recipe.coldStart, regularisation },
-      };
-    }),
-  };
+  return { sentences, instances, taskOf, notes };
 }
 
 /**

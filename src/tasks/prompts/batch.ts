@@ -6,6 +6,7 @@ import { InputError } from '../../../kernels/errors.ts';
 import type { PieceBatch } from '../../models/bert.ts';
 import type { CeremConfig } from '../../models/cerem.ts';
 import { parseRecords, RowReader } from '../dataset.ts';
+import { padded } from '../padding.ts';
 import type { Piece, Tokenizer } from '../text/tokenizer.ts';
 
 /** A character span: UTF-16 code units of a text, `end` exclusive. */
@@ -110,12 +111,13 @@ export function assemble(
 export function makePromptBatch(encoded: readonly EncodedText[], padId: number): PieceBatch {
   const rows = encoded.length;
   const columns = Math.max(0, ...encoded.map(({ ids }) => ids.length));
-  const ids = new Int32Array(rows * columns).fill(padId);
+  const ids = padded(
+    encoded.map((row) => row.ids),
+    columns,
+    padId,
+  );
   const tokenTypes = new Int32Array(rows * columns);
-  encoded.forEach((row, b) => {
-    ids.set(row.ids, b * columns);
-    tokenTypes.fill(1, b * columns + row.textStart, b * columns + row.ids.length);
-  });
+  encoded.forEach((row, b) => tokenTypes.fill(1, b * columns + row.textStart, b * columns + row.ids.length));
   return { ids, tokenTypes, lengths: Int32Array.from(encoded, (row) => row.ids.length), rows, columns };
 }
 

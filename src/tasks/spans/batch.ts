@@ -2,6 +2,7 @@
 import { InputError } from '../../../kernels/errors.ts';
 import type { BertConfig } from '../../models/bert.ts';
 import type { WordBatch } from '../../models/words.ts';
+import { padded } from '../padding.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 export interface EncodedSentence {
@@ -58,10 +59,8 @@ export function makeWordBatch(sentences: readonly EncodedSentence[], padId: numb
   const rows = sentences.length;
   const pieceColumns = Math.max(0, ...sentences.map((s) => s.ids.length));
   const columns = Math.max(0, ...sentences.map((s) => s.words.length / 2));
-  const ids = new Int32Array(rows * pieceColumns).fill(padId);
   const words = new Int32Array(3 * rows * columns);
   sentences.forEach((sentence, b) => {
-    ids.set(sentence.ids, b * pieceColumns);
     for (let w = 0; w < columns; w++) {
       const at = 3 * (b * columns + w);
       words[at] = b;
@@ -71,6 +70,11 @@ export function makeWordBatch(sentences: readonly EncodedSentence[], padId: numb
       }
     }
   });
+  const ids = padded(
+    sentences.map((s) => s.ids),
+    pieceColumns,
+    padId,
+  );
   return {
     pieces: { ids, lengths: Int32Array.from(sentences, (s) => s.ids.length), rows, columns: pieceColumns },
     words,

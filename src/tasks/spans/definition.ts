@@ -1,27 +1,14 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { wordRules } from '../../models/word-rule.ts';
-import { BadRows } from '../bad-rows.ts';
-import { parseSentences } from '../corpus/sentences.ts';
-import { checkLabels, strangerNotes, type Sentence } from '../dataset.ts';
-import { placeOf, type Epochs, type Loaded, type TrainingInput } from '../definition.ts';
-import { judgedSentences } from '../errors/judged.ts';
-import type { Option } from '../options.ts';
-import type { Tokenizer } from '../text/tokenizer.ts';
-import { buildVocab } from '../text/vocab.ts';
-import { createWordPieceTokenizer } from '../text/wordpiece.ts';
-import { wordNotes } from '../text/word-rules.ts';
+import { checkLabels, strangerNotes } from '../dataset.ts';
+import type { Epochs, Loaded, TrainingInput } from '../definition.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
 import { relationTuning } from '../threshold.ts';
-import { shuffledEpochs } from '../training/shuffled.ts';
-import { encodeSentence, makeWordBatch } from './batch.ts';
+import { makeWordBatch } from './batch.ts';
 import { spanNotes } from './enumerate.ts';
-import { evaluate } from './evaluate.ts';
 import { extractWords } from './extract.ts';
 import { spanLosses } from './losses.ts';
-import { corpusNotes } from './notes.ts';
 import type {
   SpanBatch,
-  SpanConfig,
   SpanCorpus,
   SpanDefinition,
   SpanModel,
@@ -29,9 +16,11 @@ import type {
   SpanRecipe,
   SpanTypes,
 } from './model.ts';
-import { predict, sentenceNotes } from './predict.ts';
+import { predict, readerOf } from './predict.ts';
 import { allSamples, joinSamples, sampleSentence } from './sampling.ts';
+import { encodeAll, ofSentences, scoreSentences, sentenceEpochs, vocabularyOf } from './sentences.ts';
 import { tagNotes } from './tags.ts';
+import { windowNotes, type Predict } from './windows.ts';
 
 /** What a model of spans brings of its own. */
 export type OwnDefinition<M extends SpanModel> = Pick<
@@ -48,138 +37,71 @@ export const spanRecipe = (
   negativePairs: { doc: 'most pairs without a relation a sentence', default: 100, integer: true, min: 0 },
 });
 
-/**
- * A vocabulary of the training words, for models that start from random weights.
- * @param extra further words, and tokens that no text contains
- */
-export function vocabularyOf(
-  sentences: readonly Sentence[],
-  extra: { words?: readonly string[]; reserved?: readonly string[] } = {},
-): Tokenizer {
-  const words = [...sentences.flatMap(({ tokens }) => tokens), ...(extra.words ?? [])];
-  const vocab = buildVocab(words, { doLowerCase: false, reserved: extra.reserved });
-  return createWordPieceTokenizer({ vocab, doLowerCase: false });
-}
-
-/**
- * The sentences of a corpus that the model takes whole, and a note on others.
- * @throws InputError naming file and row of all the others, where they stop what is done with the corpus
- */
-function encodeAll(corpus: SpanCorpus, { encoder }: SpanConfig, tokenizer: Tokenizer) {
-  const bad = new BadRows(corpus.file, corpus.onBad);
-  const sentences: Sentence[] = [];
-  const encoded = corpus.sentences.flatMap((sentence, i) => {
-    const one = bad.attempt(() => encodeSentence(sentence.tokens, tokenizer, encoder, placeOf(corpus, i)));
-    if (one) sentences.push(sentence);
-    return one ?? [];
-  });
-  if (encoded.length === 0 && bad.count > 0) bad.refuse();
-  return { sentences, encoded, notes: bad.settle() };
-}
-
-/** What of a corpus cannot be found, whatever the weights. Errors: those of `sentenceNotes`. */
+/** What of a corpus cannot be found, whatever the weights. Errors: those of `windowNotes`. */
 const scoredNotes = (
   loaded: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
   corpus: SpanCorpus,
-): string[] => [...sentenceNotes(loaded, corpus), ...strangerNotes(corpus.sentences, loaded.model.config)];
+): string[] => [
+  ...windowNotes(corpus, readerOf(loaded)),
+  ...strangerNotes(corpus.sentences, loaded.model.config),
+];
+
+const predictor =
+  (loaded: Loaded<SpanTypes>, options?: SpanOptions): Predict =>
+  (sentences, what, refused) =>
+    predict(loaded, sentences, what, { ...options, refused });
 
 /** Shuffled sentences with samples drawn anew every epoch. */
 function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs<SpanBatch> {
-  const { model, tokenizer, train, dev, recipe } = input;
+  const { model, tokenizer, train, recipe } = input;
   const { config } = model;
   const { seed, negativeSpans, negativePairs } = recipe;
-  const { sentences, encoded, notes } = encodeAll(train, config, tokenizer);
+  const { sentences, encoded, notes } = encodeAll(train, readerOf(input));
   const sampling = { ...config, negativeSpans, negativePairs };
-  return {
-    about: { sentences: sentences.length, dev: dev?.sentences.length ?? 0 },
+  const learnt = {
+    sentences,
     notes: [
       ...notes,
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
-      ...corpusNotes(input, (corpus) => scoredNotes(input, corpus)),
     ],
-    identity: { train: sentences, dev: dev?.sentences },
-    ...shuffledEpochs(sentences.length, recipe, (chosen, epoch, regularisation) => {
-      const samples = joinSamples(
-        chosen.map((i) => sampleSentence(sentences[i], sampling, { seed, epoch, sentence: i })),
-      );
-      return {
-        counts: { ...samples.counts },
-        batch: {
-          batch: makeWordBatch(
-            chosen.map((i) => encoded[i]),
-            tokenizer.padId,
-          ),
-          sentences: chosen.map((i) => sentences[i]),
-          samples,
-          regularisation,
-        },
-      };
-    }),
+    scored: (corpus: SpanCorpus) => scoredNotes(input, corpus),
   };
+  return sentenceEpochs(input, learnt, sentences.length, (chosen, epoch, regularisation) => {
+    const samples = joinSamples(
+      chosen.map((i) => sampleSentence(sentences[i], sampling, { seed, epoch, sentence: i })),
+    );
+    return {
+      counts: { ...samples.counts },
+      batch: {
+        batch: makeWordBatch(
+          chosen.map((i) => encoded[i]),
+          tokenizer.padId,
+        ),
+        sentences: chosen.map((i) => sentences[i]),
+        samples,
+        regularisation,
+      },
+    };
+  });
 }
-
-export const overlapOption: Option = {
-  kind: 'integer',
-  min: 0,
-  value: 'N',
-  doc: 'word pieces that the windows of a long text share (default 64)',
-};
-
-export const symmetricOption: Option = {
-  kind: 'list',
-  value: 'A,B',
-  doc: 'relation types of which either end may be the head',
-};
-
-export const wordsOption: Option = {
-  kind: 'choice',
-  choices: wordRules,
-  value: wordRules.join('|'),
-  doc: 'how plain text is parted into words (default: as gives the training words back)',
-};
-
-/** Corpora as sentences, for every model that reads words. */
-export const wordReading: Pick<SpanDefinition, 'texts' | 'read'> = {
-  texts: ({ sentences }) => sentences.map(({ tokens }) => tokens.join(' ')),
-  read: (content, file, options) => ({
-    ...parseSentences(content, file, options),
-    file,
-    onBad: options?.onBad,
-  }),
-};
 
 async function evaluateSpans(
   loaded: Loaded<SpanTypes>,
   corpus: SpanCorpus,
   options: SpanOptions = {},
 ): Promise<SpanTypes['evaluation']> {
-  const { sentences } = corpus;
   const { config } = loaded.model;
-  const notes = [
-    ...scoredNotes(loaded, corpus),
-    ...spanNotes(sentences, config.maxSpanWidth),
-    ...wordNotes(sentences, config),
-  ];
-  const predictions = await predict(
-    loaded,
-    sentences.map(({ tokens }) => tokens),
-    (i) => placeOf(corpus, i),
-    { ...options, refused: () => undefined },
-  );
-  const { symmetric = [] } = config;
-  options.onJudged?.({ texts: judgedSentences(sentences, predictions), symmetric, typedEnds: true });
-  return { ...evaluate(sentences, predictions, symmetric), notes };
+  const notes = [...scoredNotes(loaded, corpus), ...spanNotes(corpus.sentences, config.maxSpanWidth)];
+  return scoreSentences(corpus, config, notes, options, predictor(loaded, options));
 }
 
 /** The definition of a model of spans. */
 export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): SpanDefinition<M> => ({
+  ...ofSentences,
   ...own,
-  pretrained: {},
   pretrainedRecipe: () => ({}),
-  configOptions: { words: wordsOption, symmetric: symmetricOption },
   vocabulary: ({ sentences }) => vocabularyOf(sentences),
-  ...wordReading,
   check(corpus, config, use) {
     own.checkConfig?.(config, 'config');
     checkLabels(corpus, config, use);
@@ -187,17 +109,17 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   counted: ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs'],
   epochs,
   losses: spanLosses,
-  traceBatch({ model: { config }, tokenizer }, text, file) {
-    const corpus = wordReading.read(text, file);
+  traceBatch(loaded, text, file) {
+    const { config } = loaded.model;
+    const corpus = ofSentences.read(text, file);
     checkLabels(corpus, config);
-    const { sentences, encoded } = encodeAll(corpus, config, tokenizer);
+    const { sentences, encoded } = encodeAll(corpus, readerOf(loaded));
     return {
-      batch: makeWordBatch(encoded, tokenizer.padId),
+      batch: makeWordBatch(encoded, loaded.tokenizer.padId),
       sentences,
       samples: joinSamples(sentences.map((s) => allSamples(s, config))),
     };
   },
-  scores: { ner: 'NER', re: 'RE', rePlus: 'RE+' },
   shown: ['ner', 'rePlus'],
   options: {
     policy: {
@@ -207,7 +129,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
       doc: 'all entities (default), or without overlaps, the best first',
       commands: ['extract'],
     },
-    overlap: overlapOption,
+    ...ofSentences.options,
   },
   evaluate: evaluateSpans,
   threshold: relationTuning<SpanTypes<M>>(evaluateSpans, (loaded) => loaded),
@@ -216,7 +138,5 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
     relationTypes.length > 0 ? (ner.micro.f1 + rePlus.micro.f1) / 2 : ner.micro.f1,
   remarks: ({ sentences }) => [`${sentences} sentences`],
   extract: (loaded, asked, what, options) =>
-    extractWords(asked, loaded.model.config.words, what, options?.onBad, (words, names, refused) =>
-      predict(loaded, words, names, { ...options, refused }),
-    ),
+    extractWords(asked, loaded.model.config.words, what, options?.onBad, predictor(loaded, options)),
 });

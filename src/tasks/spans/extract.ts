@@ -1,28 +1,23 @@
 /** Text in, plain or in words, entities and relations out, by a model that reads words. */
 import { basicWords, type WordRule } from '../../models/word-rule.ts';
-import type { OnBad, Refused } from '../bad-rows.ts';
+import type { OnBad } from '../bad-rows.ts';
 import type { Extracted } from '../definition.ts';
 import { extraction, type Asked } from '../extraction.ts';
 import { wordSplitter } from '../text/words.ts';
-import type { Prediction } from './decode.ts';
+import type { Predict } from './windows.ts';
 
 /**
  * Extracts from every text; one without words gives an empty result, so that texts in and results out match.
  * @param rule how plain text is parted
  * @param what names text i in errors
  * @param onBad `skip`: a text that the model cannot take gives an empty result that says why; else it is an error
- * @param predict predicts sentences of words, the i-th of which the function that it is given names
  */
 export async function extractWords(
   asked: readonly Asked[],
   rule: WordRule = basicWords,
   what: (i: number) => string,
   onBad: OnBad | undefined,
-  predict: (
-    sentences: string[][],
-    what: (i: number) => string,
-    refused: Refused | undefined,
-  ) => Promise<Prediction[]>,
+  predict: Predict,
 ): Promise<Extracted> {
   const split = wordSplitter(rule);
   const words = asked.map((one) =>

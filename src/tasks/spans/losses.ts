@@ -3,20 +3,21 @@ import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/i
 import type { Sentence } from '../dataset.ts';
 import type { Losses } from '../definition.ts';
 import { IGNORED, sumOfParts } from '../losses.ts';
-import { withoutPadding } from '../padding.ts';
+import { padded, withoutPadding } from '../padding.ts';
 import type { SpanBatch, SpanModel } from './model.ts';
 import { encodeTags } from './tags.ts';
 
 /** i32[B · n] tag of every word, −100 past a sentence's end. */
-export function tagTargets(
+export const tagTargets = (
   sentences: readonly Sentence[],
   tags: readonly string[],
   columns: number,
-): Int32Array {
-  const targets = new Int32Array(sentences.length * columns).fill(IGNORED);
-  sentences.forEach((sentence, b) => targets.set(encodeTags(sentence, tags), b * columns));
-  return targets;
-}
+): Int32Array =>
+  padded(
+    sentences.map((sentence) => encodeTags(sentence, tags)),
+    columns,
+    IGNORED,
+  );
 
 /**
  * Logits and losses of a batch: tags of every word, the sampled spans, the sampled pairs; each loss one mean over the

@@ -8,14 +8,13 @@ import {
   type DecodePolicy,
   type Prediction,
 } from './decode.ts';
-import { unlessRefused } from '../bad-rows.ts';
 import { byLength, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Loaded } from '../definition.ts';
 import { enumerateSpans, type EntityPairs } from './enumerate.ts';
-import type { SpanCorpus, SpanModel, SpanOptions, SpanTypes } from './model.ts';
+import type { SpanModel, SpanOptions, SpanTypes } from './model.ts';
 import { encodeSentence, makeWordBatch, type EncodedSentence } from './batch.ts';
-import { predictWindows, windowNotes } from './windows.ts';
+import { predictWindows, type Reader } from './windows.ts';
 
 /**
  * Predicts every sentence; the result is in the order given, whatever the batching (sentences of like length go
@@ -25,23 +24,17 @@ import { predictWindows, windowNotes } from './windows.ts';
  * @throws InputError for what `encodeSentence` refuses, and for options that are no counts
  */
 export async function predict(
-  { model, tokenizer }: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
+  loaded: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
   sentences: readonly (readonly string[])[],
   what: (i: number) => string,
   options: SpanOptions = {},
 ): Promise<Prediction[]> {
-  const { pairChunk = 4096, policy, refused, threshold = model.config.relationThreshold } = options;
+  const { model, tokenizer } = loaded;
+  const { pairChunk = 4096, policy, threshold = model.config.relationThreshold } = options;
   checkCounts({ pairChunk });
-  const { encoder } = model.config;
-  return predictWindows(sentences, [tokenizer], roomOf(model), options, async (windows) => {
-    const inputs = windows.map(({ sentence, tokens }) => {
-      const encoded = unlessRefused(refused, sentence, () =>
-        encodeSentence(tokens, tokenizer, encoder, what(sentence)),
-      );
-      return encoded && { sentence, encoded };
-    });
-    const found = await byLength(
-      inputs.filter((one) => one !== undefined),
+  return predictWindows(sentences, readerOf(loaded), what, options, (windows) =>
+    byLength(
+      windows,
       ({ encoded: { ids } }) => ids.length,
       options,
       { what: 'sentences', of: ({ sentence }) => sentence },
@@ -52,23 +45,21 @@ export async function predict(
           tokenizer.padId,
           { pairChunk, policy, threshold },
         ),
-    );
-    let next = 0;
-    return inputs.map((one): Prediction => (one ? found[next++] : { entities: [], relations: [] }));
-  });
+    ),
+  );
 }
 
-/** Word pieces that a window takes, between [CLS] and [SEP]. */
-const roomOf = ({ config }: SpanModel): number => config.encoder.maxPositions - 2;
-
-/** A note on the sentences that the model cannot take, in windows or not. Errors: those of `windowNotes`. */
-export const sentenceNotes = (
-  { model, tokenizer }: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
-  corpus: SpanCorpus,
-): string[] =>
-  windowNotes(corpus, [tokenizer], roomOf(model), (tokens, what) =>
-    encodeSentence(tokens, tokenizer, model.config.encoder, what),
-  );
+/** How a model of spans takes sentences: their pieces between [CLS] and [SEP]. */
+export const readerOf = ({
+  model,
+  tokenizer,
+}: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>): Reader<EncodedSentence> => {
+  const { encoder } = model.config;
+  return {
+    ...{ tokenizers: [tokenizer], room: encoder.maxPositions - 2 },
+    encode: (tokens, what) => encodeSentence(tokens, tokenizer, encoder, what),
+  };
+};
 
 async function predictBatch(
   model: SpanModel,

@@ -1,6 +1,6 @@
 /** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
-import { BadRows, unlessRefused } from '../bad-rows.ts';
-import { checkCounts } from '../by-length.ts';
+import { BadRows, unlessRefused, type Refused } from '../bad-rows.ts';
+import { byGroup, checkCounts } from '../by-length.ts';
 import type { Entity } from '../dataset.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { keptEntities, type DecodePolicy, type Prediction } from './decode.ts';
@@ -79,82 +79,85 @@ export function mergeWindows(
   return { entities, relations };
 }
 
+/** How a model takes sentences. */
+export interface Reader<E> {
+  /** Words are counted in the pieces of whichever makes the most of them. */
+  tokenizers: readonly Tokenizer[];
+  /** Word pieces that a window takes. */
+  room: number;
+  /** Errors: InputError that begins with `what` for words that the model cannot take at once. */
+  encode(tokens: readonly string[], what: string): E;
+}
+
 /** Words of a sentence that a model reads at once. */
-export interface Window {
+export interface Window<E> extends WordWindow {
   /** The sentence's index. */
   sentence: number;
-  /** Its first word. */
-  from: number;
   tokens: string[];
+  encoded: E;
 }
 
 /** The entities of a sentence that lie within a window, in its words: as sure as gold. */
 export const entitiesWithin = (
-  { from, tokens }: Window,
+  { from, tokens }: Pick<Window<unknown>, 'from' | 'tokens'>,
   entities: readonly Entity[],
 ): Prediction['entities'] =>
   entities
     .map(({ type, start, end }) => ({ type, start: start - from, end: end - from, score: 1 }))
     .filter(({ start, end }) => start >= 0 && end <= tokens.length);
 
-/** The windows of a sentence; `room` is counted in the pieces of whichever tokenizer makes the most of a word. */
-function windowsOf(
+/** The windows of a sentence. Errors: those of `encode`. */
+function windowsOf<E>(
   tokens: readonly string[],
-  tokenizers: readonly Tokenizer[],
-  room: number,
+  sentence: number,
+  reader: Reader<E>,
+  what: string,
   overlap?: number,
-): WordWindow[] {
-  const pieces = tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
-  return wordWindows(
-    tokens.map((_, w) => Math.max(...pieces.map((words) => words[w].length))),
-    room,
-    overlap,
-  );
+): Window<E>[] {
+  const pieces = reader.tokenizers.map((tokenizer) => tokenizer.encodeWords(tokens));
+  const lengths = tokens.map((_, w) => Math.max(...pieces.map((words) => words[w].length)));
+  return wordWindows(lengths, reader.room, overlap).map((window) => {
+    const own = tokens.slice(window.from, window.to);
+    return { ...window, sentence, tokens: own, encoded: reader.encode(own, what) };
+  });
 }
 
 /**
- * Sentences of a corpus that no window can hold, in a note.
- * @param encode throws an InputError for a window that the model cannot take; `what` begins it
+ * Sentences of a corpus that no windows can hold, in a note.
  * @throws InputError naming all of them, where they stop what is done with the corpus
  */
-export function windowNotes(
-  corpus: Pick<SpanCorpus, 'sentences' | 'file' | 'places' | 'onBad'>,
-  tokenizers: readonly Tokenizer[],
-  room: number,
-  encode: (tokens: readonly string[], what: string) => void,
-): string[] {
+export function windowNotes(corpus: SpanCorpus, reader: Reader<unknown>): string[] {
   const bad = new BadRows(corpus.file, corpus.onBad);
   corpus.sentences.forEach(({ tokens }, i) =>
-    bad.attempt(() => {
-      for (const { from, to } of windowsOf(tokens, tokenizers, room))
-        encode(tokens.slice(from, to), placeOf(corpus, i));
-    }),
+    bad.attempt(() => windowsOf(tokens, i, reader, placeOf(corpus, i))),
   );
   return bad.settle();
 }
 
+/** What a model finds in sentences, the i-th of which `what` names. `refused`: see `SpanOptions`. */
+export type Predict = (
+  sentences: readonly (readonly string[])[],
+  what: (i: number) => string,
+  refused: Refused | undefined,
+) => Promise<Prediction[]>;
+
 /**
  * Predicts sentences of any length: `predictAll` is given their windows, one of each short sentence, and answers in that
  * order.
- * @param room word pieces that a window takes, as each of the tokenizers counts them
+ * @param what names sentence i in errors
  * @throws InputError for an overlap that is no count
  */
-export async function predictWindows(
+export async function predictWindows<E>(
   sentences: readonly (readonly string[])[],
-  tokenizers: readonly Tokenizer[],
-  room: number,
+  reader: Reader<E>,
+  what: (i: number) => string,
   { overlap = DEFAULT_OVERLAP, policy, refused }: Pick<SpanOptions, 'overlap' | 'policy' | 'refused'>,
-  predictAll: (windows: Window[]) => Promise<Prediction[]>,
+  predictAll: (windows: Window<E>[]) => Promise<Prediction[]>,
 ): Promise<Prediction[]> {
   checkCounts({ overlap }, 0);
   const windows = sentences.map(
-    (tokens, i) => unlessRefused(refused, i, () => windowsOf(tokens, tokenizers, room, overlap)) ?? [],
+    (tokens, i) => unlessRefused(refused, i, () => windowsOf(tokens, i, reader, what(i), overlap)) ?? [],
   );
-  const found = await predictAll(
-    windows.flatMap((list, sentence) =>
-      list.map(({ from, to }) => ({ sentence, from, tokens: sentences[sentence].slice(from, to) })),
-    ),
-  );
-  let first = 0;
-  return windows.map((list) => mergeWindows(list, found.slice(first, (first += list.length)), policy));
+  const found = await byGroup(windows, predictAll);
+  return windows.map((list, i) => mergeWindows(list, found[i], policy));
 }

@@ -84,11 +84,11 @@ test('a relation needs both directions, a symmetric one is given once', (t) => {
   const set = (head: number, tail: number, c: number, value: number) =>
     (logits[3 * pairRow(3, head, tail) + c] = value);
   set(0, 2, 0, 3);
-  t.deepEqual(relationsOf(logits, 3, config), [], 'the inverse does not agree');
+  t.deepEqual(relationsOf(logits, sentence.entities, config), [], 'the inverse does not agree');
   set(2, 0, 2, 1);
   set(1, 0, 1, 2);
   set(0, 1, 1, 0);
-  const found = relationsOf(logits, 3, config);
+  const found = relationsOf(logits, sentence.entities, config);
   t.deepEqual(
     found.map(({ type, head, tail }) => `${type} ${head} ${tail}`),
     ['spouse 0 1', 'lives 0 2'],
@@ -96,11 +96,11 @@ test('a relation needs both directions, a symmetric one is given once', (t) => {
   );
   t.equal(found[0].score, 0.5, 'the lesser of both');
   t.ok(Math.abs(found[1].score - 1 / (1 + Math.exp(-1))) < 1e-6);
-  t.deepEqual(relationsOf(new Float32Array(0), 1, config), []);
+  t.deepEqual(relationsOf(new Float32Array(0), sentence.entities.slice(0, 1), config), []);
   // What the targets say as logits decodes to the gold, a symmetric relation by the first of its entities.
   const gold = Float32Array.from(targetsOf(sentence, config), (target) => 10 * target - 5);
   t.deepEqual(
-    relationsOf(gold, 3, config).map(({ type, head, tail }) => ({ type, head, tail })),
+    relationsOf(gold, sentence.entities, config).map(({ type, head, tail }) => ({ type, head, tail })),
     [
       { type: 'spouse', head: 0, tail: 1 },
       { type: 'lives', head: 0, tail: 2 },
