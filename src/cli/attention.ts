@@ -9,7 +9,9 @@ import { checkWritable, withDevice } from './device.ts';
 import { modelOption } from './model.ts';
 import { print, printJson, table } from './print.ts';
 
-const drawn = definitions.filter(({ attention }) => attention).map(({ title }) => title);
+const drawing = definitions.filter(({ attention }) => attention);
+const drawn = drawing.map(({ title }) => title);
+const prompted = drawing.filter(({ prompt }) => prompt).map(({ name }) => name);
 
 export const attentionCommand: Command = {
   name: 'attention',
@@ -17,7 +19,7 @@ export const attentionCommand: Command = {
   options: {
     model: modelOption,
     text: { value: 'TEXT', doc: 'the text', required: true },
-    prompt: { value: 'TEXT', doc: 'cerem: what to look for in it (default: nothing)' },
+    prompt: { value: 'TEXT', doc: `${prompted.join(', ')}: what to look for in it (default: nothing)` },
     out: { value: 'F.svg', doc: 'heatmaps to write' },
     json,
   },

@@ -3,6 +3,7 @@ import { readFileChecked, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { parseWords } from '../tasks/corpus/words.ts';
 import { joinWords, type Asked } from '../tasks/extraction.ts';
+import { definitions } from '../tasks/registry.ts';
 import { unknownNotes } from '../tasks/text/unknown.ts';
 import { onBadChoices } from '../tasks/bad-rows.ts';
 import type { Command } from './command.ts';
@@ -49,9 +50,9 @@ export const extractCommand: Command = {
   notes:
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive; with\n' +
-    '--tokens also "tokens" and "id", and offsets count tokens; head and tail index the entities. CEREM: an entity with\n' +
-    '"objectOnly": true is there because a relation points to it; no entity prompt found it. Events: triggers are\n' +
-    'entities, arguments relations from them. What it took goes to standard error.',
+    '--tokens also "tokens" and "id", and offsets count tokens; head and tail index the entities. What it took goes to\n' +
+    'standard error.' +
+    definitions.map(({ title, extracted }) => (extracted ? `\n${title}: ${extracted}` : '')).join(''),
   async run(args) {
     const [input, output, inWords] = [args.optional('in'), args.optional('out'), args.flag('tokens')];
     if (output !== undefined) checkWritable(output);

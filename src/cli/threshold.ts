@@ -3,12 +3,19 @@ import type { Corpus, Tuned } from '../tasks/definition.ts';
 import { folderStorage } from '../tasks/folder.ts';
 import { keepThreshold } from '../tasks/keep-threshold.ts';
 import type { LoadedModel } from '../tasks/model.ts';
+import { definitions } from '../tasks/registry.ts';
 import type { Arguments, Option } from './command.ts';
 import { percent } from './print.ts';
 
+/** "relations (one, another)". */
+const decided = [...new Set(definitions.map(({ threshold }) => threshold.of))].map((of) => {
+  const names = definitions.filter(({ threshold }) => threshold.of === of).map(({ name }) => name);
+  return `${of} (${names.join(', ')})`;
+});
+
 export const thresholdOption: Option = {
   value: 'X',
-  doc: "score from which on a relation counts, of CEREM an end of an answer (default: the checkpoint's)",
+  doc: `score from which on ${decided.join(' or ')} count (default: the checkpoint's)`,
 };
 
 export const AUTO = 'auto';

@@ -302,6 +302,8 @@ export interface Definition<T extends Types = Types> {
   remarks(evaluation: T['evaluation']): string[];
   /** Errors: InputError for a text that the model cannot take. */
   attention?(loaded: Loaded<T>, input: { text: string; prompt: string }): Promise<Attention>;
+  /** What its extractions hold beside entities and relations, for help. */
+  readonly extracted?: string;
   /** What a text is asked where nothing else is said. */
   prompt?(extra: T['extra']): string;
   readonly demo?: Demo<T>;

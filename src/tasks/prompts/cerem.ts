@@ -207,6 +207,9 @@ export const cerem: Definition<CeremTypes> = {
       json: { ...input, ...attentionJson(map) },
     };
   },
+  extracted:
+    'an entity with "objectOnly": true is there because a relation points to it; no entity prompt found it.\n' +
+    'Events: triggers are entities, arguments relations from them.',
   prompt: (extra) => extra?.entities[0].prompt ?? '',
   demo: {
     summary:
