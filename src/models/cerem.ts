@@ -9,8 +9,9 @@ import { LayerNorm, Linear } from '../nn/modules.ts';
 import type { Init, Parameters } from '../nn/parameters.ts';
 import { parameterShapes } from '../nn/shapes.ts';
 import { attention, hostInts, reshape, untracked } from '../ops/index.ts';
-import { Bert, parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
+import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import { OnEncoder } from './on-encoder.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import {
   NORM_EPS,
@@ -158,20 +159,15 @@ export interface CeremTraining {
 
 type Branch = SegmentInformationAttention | AttentionBranch;
 
-export class Cerem {
-  readonly config: CeremConfig;
-  readonly parameters: Parameters;
-  readonly encoder: Bert;
+export class Cerem extends OnEncoder<CeremConfig> {
   /** What feeds the pointers: one for each, the same one for both, or none: they read the encoder. */
   readonly #branches: Ends<Branch> | undefined;
   readonly #pointers: Ends<Linear>;
 
   constructor(parameters: Parameters, config: CeremConfig, options: CeremOptions = {}) {
-    this.config = config;
-    this.parameters = parameters;
+    super(parameters, config, options.pooler);
     const { sia, heads, headSize } = config;
     const size = config.encoder.hiddenSize;
-    this.encoder = new Bert(parameters.in('encoder'), config.encoder, options.pooler);
     const branch = (name: string): Branch =>
       sia
         ? new SegmentInformationAttention(parameters.in(name), size, config, options.mixInit)

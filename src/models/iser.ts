@@ -8,9 +8,11 @@ import type { Tensor } from '../gpu/tensor.ts';
 import { BiRecurrent, Embedding, Linear, MultiHeadAttention } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { add, attention, concat, contextAttention, hostInts, reshape } from '../ops/index.ts';
-import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
+import { parseBertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
-import { parseWordRule, type WordRule } from './word-rule.ts';
+import { OnEncoder } from './on-encoder.ts';
+import type { SentenceConfig } from './sentence-config.ts';
+import { parseWordRule } from './word-rule.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import {
   gatherRanges,
@@ -27,25 +29,16 @@ import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 const spanContexts = ['sea', 'gru', 'cls'] as const;
 const relationContexts = ['local', 'local-attention', 'local-bert', 'cls', 'global-bert', 'global'] as const;
 
-export interface IserConfig {
-  encoder: BertConfig;
-  maxSpanWidth: number;
+export interface IserConfig extends SentenceConfig {
   widthEmbeddingSize: number;
   /** Of the span context's attention. */
   heads: number;
-  entityTypes: string[];
-  relationTypes: string[];
-  /** Those of `relationTypes` of which either end may be the head; none when absent. */
-  symmetric?: string[];
-  relationThreshold: number;
   /** False: each task keeps its own states; the paper's Tables 5 and 6. */
   fusion: boolean;
   /** What a span's sentence says beside it: the paper's Tables 3 and 4 (`gru`), 5 and 6 (`cls`). */
   spanContext: (typeof spanContexts)[number];
   /** What stands for the sentence of a pair: the paper's Tables 5 and 6. */
   relationContext: (typeof relationContexts)[number];
-  /** How plain text is parted; absent: `basicWords`. */
-  words?: WordRule;
 }
 
 /** Reads a checkpoint's config. Errors: InputError naming `what` and the key, unknown keys included. */
@@ -157,10 +150,7 @@ function attendBetween(runtime: Runtime, states: Tensor, between: Int32Array): T
 const firstWords = (lengths: ArrayLike<number>): Int32Array =>
   Int32Array.from(Array.from(lengths).flatMap((length, b) => [b, 0, length]));
 
-export class Iser {
-  readonly config: IserConfig;
-  readonly parameters: Parameters;
-  readonly encoder: Bert;
+export class Iser extends OnEncoder<IserConfig> {
   readonly #entityProjection: Linear;
   readonly #relationProjection: Linear;
   readonly #fusion: BiRecurrent | undefined;
@@ -169,13 +159,10 @@ export class Iser {
   readonly #entityHead: Linear;
   readonly #relationHead: Linear;
 
-  /** @param pooler the checkpoint holds the encoder's pooler, which is kept and written back */
   constructor(parameters: Parameters, config: IserConfig, pooler = false) {
-    this.config = config;
-    this.parameters = parameters;
+    super(parameters, config, pooler);
     const { fusion, spanContext, widthEmbeddingSize: dw, entityTypes, relationTypes } = config;
     const d = config.encoder.hiddenSize;
-    this.encoder = new Bert(parameters.in('encoder'), config.encoder, pooler);
     this.#entityProjection = new Linear(parameters, 'entity_ffn', d, d);
     // With equal maps a word attends first to itself; else every word of the fusion starts as the sentence's mean.
     const twin = fusion ? { like: 'entity_ffn.weight' } : undefined;

@@ -3,20 +3,17 @@
  * labels' annotations and the levitated markers of every candidate in one sequence.
  */
 import { InputError } from '../../kernels/errors.ts';
-import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
+import { parseBertConfig, type PieceBatch } from './bert.ts';
 import { Fields, type Json } from './config.ts';
+import type { SentenceConfig } from './sentence-config.ts';
 import { parseSymmetric } from './symmetric.ts';
-import { parseWordRule, type WordRule } from './word-rule.ts';
+import { parseWordRule } from './word-rule.ts';
 
 export const stages = ['entities', 'relations'] as const;
 const visibilities = ['invisible', 'visible', 'full'] as const;
 
-export interface LaiConfig {
-  encoder: BertConfig;
+export interface LaiConfig extends SentenceConfig {
   stage: (typeof stages)[number];
-  entityTypes: string[];
-  relationTypes: string[];
-  /** Those of `relationTypes` that hold in both directions or in none. */
   symmetric: string[];
   /** The phrase of a label; a label without one is its own. */
   annotations: Record<string, string>;
@@ -31,14 +28,9 @@ export interface LaiConfig {
   graphLayers: number;
   /** False: all candidates are classified (Table 5). */
   filter: boolean;
-  /** Words of the widest candidate of the entities stage. */
-  maxSpanWidth: number;
   /** Most candidates of one instance. */
   maxCandidates: number;
-  relationThreshold: number;
   markers: { start: string; end: string; subjectStart: string; subjectEnd: string };
-  /** How plain text is parted; absent: `basicWords`. */
-  words?: WordRule;
 }
 
 /** What a token is to the others. */

@@ -8,8 +8,8 @@ import { GaussianGraph } from '../nn/gaussian-graph.ts';
 import { Linear } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { add, concat, embedding, hostInts, reshape, scale } from '../ops/index.ts';
-import { Bert } from './bert.ts';
 import { hasGraph, relationClasses, visibleKinds, type LaiBatch, type LaiConfig } from './lai-config.ts';
+import { OnEncoder } from './on-encoder.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import { sideBySide } from './span-rows.ts';
 
@@ -21,10 +21,7 @@ export interface LaiLogits {
   classes: Tensor;
 }
 
-export class Lai {
-  readonly config: LaiConfig;
-  readonly parameters: Parameters;
-  readonly encoder: Bert;
+export class Lai extends OnEncoder<LaiConfig> {
   readonly #spans: Linear;
   readonly #subjects: Linear | undefined;
   readonly #annotations: Linear | undefined;
@@ -32,14 +29,11 @@ export class Lai {
   readonly #filterHead: Linear | undefined;
   readonly #head: Linear;
 
-  /** @param pooler the checkpoint holds the encoder's pooler, which is kept and written back */
   constructor(parameters: Parameters, config: LaiConfig, pooler = false) {
-    this.config = config;
-    this.parameters = parameters;
+    super(parameters, config, pooler);
     const d = config.encoder.hiddenSize;
     const relations = config.stage === 'relations';
     const size = relations ? 2 * d : d;
-    this.encoder = new Bert(parameters.in('encoder'), config.encoder, pooler);
     this.#spans = new Linear(parameters, 'span_fc', 4 * d, d);
     if (relations) this.#subjects = new Linear(parameters, 'subject_fc', 4 * d, d);
     if (hasGraph(config)) {

@@ -14,9 +14,11 @@ import {
   spanScore,
   type HostInts,
 } from '../ops/index.ts';
-import { Bert, parseBertConfig, type BertConfig } from './bert.ts';
+import { parseBertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
-import { parseWordRule, type WordRule } from './word-rule.ts';
+import { OnEncoder } from './on-encoder.ts';
+import type { SentenceConfig } from './sentence-config.ts';
+import { parseWordRule } from './word-rule.ts';
 import {
   parseSegmentAttention,
   SegmentInformationAttention,
@@ -28,24 +30,15 @@ import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
 
 export const interactions = ['both', 'ner-to-re', 're-to-ner', 'none'] as const;
 
-export interface StsnConfig {
-  encoder: BertConfig;
+export interface StsnConfig extends SentenceConfig {
   layers: number;
   heads: number;
-  maxSpanWidth: number;
   widthEmbeddingSize: number;
-  entityTypes: string[];
-  relationTypes: string[];
-  /** Those of `relationTypes` of which either end may be the head; none when absent. */
-  symmetric?: string[];
   tags: string[];
-  relationThreshold: number;
   /** Which states the label unit attends to: the paper's Table 5. */
   interaction: (typeof interactions)[number];
   /** False: no label states, no layers; the paper's Table 4. */
   label: boolean;
-  /** How plain text is parted; absent: `basicWords`. */
-  words?: WordRule;
   /** Segment Information Attention over the word vectors (the CEREM paper's Table 5); absent: none. */
   segmentAttention?: SegmentAttentionConfig;
 }
@@ -155,10 +148,7 @@ export interface States {
   relation: Tensor;
 }
 
-export class Stsn {
-  readonly config: StsnConfig;
-  readonly parameters: Parameters;
-  readonly encoder: Bert;
+export class Stsn extends OnEncoder<StsnConfig> {
   readonly #segments: SegmentInformationAttention | undefined;
   /** To the label states, if there are any, the entity states and the relation states. */
   readonly #projections: Linears;
@@ -168,13 +158,10 @@ export class Stsn {
   readonly #spanHead: Linear;
   readonly #relationHead: Linear;
 
-  /** @param pooler the checkpoint holds the encoder's pooler, which is kept and written back */
   constructor(parameters: Parameters, config: StsnConfig, pooler = false) {
-    this.config = config;
-    this.parameters = parameters;
+    super(parameters, config, pooler);
     const d = config.encoder.hiddenSize;
     const span = 2 * d + config.widthEmbeddingSize;
-    this.encoder = new Bert(parameters.in('encoder'), config.encoder, pooler);
     const { segmentAttention } = config;
     if (segmentAttention)
       this.#segments = new SegmentInformationAttention(

@@ -9,19 +9,7 @@ import type { Definition, Loaded, Opened, Types } from './definition.ts';
 import type { Asked, Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
-
-/** The last work asked of a runtime: its scopes nest, so that pieces of work must not interleave. */
-const lastWork = new WeakMap<Runtime, Promise<unknown>>();
-
-/** Runs `work` after everything that was asked of the runtime before it, whether that failed or not. */
-function inTurn<R>(runtime: Runtime, work: () => Promise<R>): Promise<R> {
-  const turn = (lastWork.get(runtime) ?? Promise.resolve()).then(work, work);
-  lastWork.set(
-    runtime,
-    turn.catch(() => undefined),
-  );
-  return turn;
-}
+import { inTurn } from './turns.ts';
 
 /** A model of any kind, whether its weights are loaded or not. */
 type Known<T extends Types = Types> = Pick<Opened<T>, 'definition' | 'config' | 'what'>;

@@ -226,6 +226,31 @@ test('a storage in memory and a folder hold the same', async (t) => {
   );
 });
 
+test('a model is asked while another is trained: they take turns', async (t) => {
+  const model = await loadModel(runtime, 'test/fixtures/stsn/both', stsn);
+  const alone = await model.extract(texts.stsn);
+  const dev = stsn.read(JSON.stringify(sentences.data), 'dev');
+  const run = async (onEvent?: (event: LogEvent) => void) => {
+    const files = new Map<string, Uint8Array>();
+    await trainTiny(stsn as Definition, memoryStorage(files), { dev, onEvent });
+    return outcome((name) => files.get(name));
+  };
+  const undisturbed = await run();
+  const asked: Promise<unknown>[] = [];
+  const disturbed = await run(({ event }) => {
+    if (event === 'step') asked.push(model.extract(texts.stsn), model.extract(texts.stsn));
+  });
+  t.deepEqual(disturbed, undisturbed, 'the training is the same');
+  t.ok(asked.length >= 4, `${asked.length} requests`);
+  t.deepEqual(
+    await Promise.all(asked),
+    asked.map(() => alone),
+    'and so are the answers',
+  );
+  model.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
+
 test('a training without a run to go on with', async (t) => {
   t.equal(
     await inputError(() => trainTiny(stsn as Definition, memoryStorage(), { resume: true })),

@@ -4,18 +4,17 @@ import type { Json } from '../../models/config.ts';
 import { parseLaiConfig, stageLabels, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
-import { checkLabels, strangerNotes, withoutRelations, type Sentence } from '../dataset.ts';
+import { checkLabels, withoutRelations, type Sentence } from '../dataset.ts';
 import type { Definition, Loaded } from '../definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { extractWords } from '../spans/extract.ts';
 import type { SpanCorpus } from '../spans/model.ts';
 import { ofSentences, scoreSentences, sentenceEpochs, vocabularyOf } from '../spans/sentences.ts';
-import { windowNotes } from '../spans/windows.ts';
 import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict, systemOf } from './predict.ts';
 import { goldNotes } from './rows.ts';
-import { laiLosses, pack, type LaiOptions, type LaiStage, type LaiTypes } from './training.ts';
+import { laiLosses, pack, type LaiOptions, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
@@ -29,15 +28,6 @@ function complete(given: Json, what: string, sentences: readonly Sentence[], voc
   throw new InputError(`${what}: annotations: "${stray}" is no label (there are: ${labels.join(', ')})`);
 }
 
-/** What of a corpus cannot be found, whatever the weights. Errors: those of `windowNotes`. */
-function scoredNotes(loaded: LaiStage, corpus: SpanCorpus, options?: LaiOptions): string[] {
-  const system = systemOf(loaded, options);
-  const strangers = system.stages.flatMap(({ packer: { config } }) =>
-    strangerNotes(corpus.sentences, stageLabels(config)),
-  );
-  return [...windowNotes(corpus, system), ...strangers];
-}
-
 async function evaluateLai(
   loaded: Loaded<LaiTypes>,
   corpus: SpanCorpus,
@@ -46,13 +36,13 @@ async function evaluateLai(
   const { sentences } = corpus;
   const { config } = loaded.model;
   const other = options.relations?.model.config;
-  const notes = [...scoredNotes(loaded, corpus, options), ...goldNotes(sentences, config)];
   const gold =
     config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
   const { re, rePlus, byTextLength, ...found } = await scoreSentences(
     corpus,
+    systemOf(loaded, options),
     { words: config.words, symmetric: (other ?? config).symmetric },
-    notes,
+    goldNotes(sentences, config),
     options,
     (words, what, refused) => predict(loaded, words, what, { ...options, refused }, gold),
     {
@@ -101,14 +91,8 @@ export const lai: Definition<LaiTypes> = {
   parts: ['filter', 'span', 'relation'],
   counted: ['candidates'],
   epochs(input) {
-    const { sentences, instances, taskOf, notes } = pack(input, input.train);
-    const learnt = {
-      sentences,
-      about: { instances: instances.length },
-      notes: [...notes, ...goldNotes(sentences, input.model.config)],
-      scored: (corpus: SpanCorpus) => scoredNotes(input, corpus),
-    };
-    return sentenceEpochs(input, learnt, instances.length, (chosen, epoch, regularisation) => {
+    const { instances, taskOf, ...learnt } = pack(input, input.train);
+    return sentenceEpochs(input, systemOf(input), learnt, (chosen, epoch, regularisation) => {
       const task = taskOf(chosen.map((i) => instances[i]));
       return {
         counts: { candidates: task.batch.counts.reduce((sum, count) => sum + count, 0) },

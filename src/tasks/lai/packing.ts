@@ -27,8 +27,6 @@ export interface Instance {
   subject?: Span;
 }
 
-type Marker = keyof LaiConfig['markers'];
-
 export class Packer {
   readonly config: LaiConfig;
   readonly tokenizer: Tokenizer;
@@ -51,7 +49,7 @@ export class Packer {
       if (id !== undefined && id < encoder.vocabSize) return id;
       throw new InputError(`${what} is not in the vocabulary`);
     };
-    const id = (name: Marker): number =>
+    const id = (name: keyof LaiConfig['markers']): number =>
       known(tokenizer.idOf(markers[name]), `markers.${name}: token ${JSON.stringify(markers[name])}`);
     this.#levitated = [id('start'), id('end')];
     if (config.stage === 'relations') this.#solid = [id('subjectStart'), id('subjectEnd')];

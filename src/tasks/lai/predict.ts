@@ -1,17 +1,13 @@
 /** Entities and relations of sentences by trained LAI-Nets, one of each stage. */
+import { stageLabels } from '../../models/lai-config.ts';
 import { byGroup, byLength } from '../by-length.ts';
-import type { Entity } from '../dataset.ts';
+import type { Entity, LabelSets } from '../dataset.ts';
 import { joinRows, readRows } from '../padding.ts';
-import type { EncodedSentence } from '../spans/batch.ts';
 import type { Prediction } from '../spans/decode.ts';
-import { entitiesWithin, predictWindows, type Reader, type Window } from '../spans/windows.ts';
+import { entitiesWithin, predictWindows } from '../spans/windows.ts';
 import { Packer, type Instance } from './packing.ts';
 import { entitiesOf, relationsOf } from './rows.ts';
 import type { LaiOptions, LaiStage } from './training.ts';
-
-interface Stage extends Pick<LaiStage, 'model'> {
-  packer: Packer;
-}
 
 /**
  * Predicts every sentence, in windows where one is too long. A model of stage entities finds entities, and
@@ -33,10 +29,10 @@ export function predict(
     }));
     for (const [s, stage] of system.stages.entries()) {
       const { config } = stage.packer;
-      const instances = windows.map(({ encoded }, w) =>
-        stage.packer.instances(w, encoded[s], found[w].entities),
+      const instances = windows.map(({ sentence, encoded }, w) =>
+        stage.packer.instances(sentence, encoded[s], found[w].entities),
       );
-      const logits = await logitsOf(stage, instances, windows, options);
+      const logits = await logitsOf(stage, instances, options);
       found.forEach((prediction, w) => {
         const { classes, filter } = logits[w];
         if (config.stage === 'relations')
@@ -49,34 +45,28 @@ export function predict(
 }
 
 /** The models of a system in turn, and how all of them take sentences. */
-export function systemOf(
-  loaded: LaiStage,
-  { relations }: Pick<LaiOptions, 'relations'> = {},
-): Reader<EncodedSentence[]> & { stages: Stage[] } {
+export function systemOf(loaded: LaiStage, { relations }: Pick<LaiOptions, 'relations'> = {}) {
   const stages = [loaded, ...(relations ? [relations] : [])].map(({ model, tokenizer }) => ({
     ...{ model, packer: new Packer(model.config, tokenizer) },
   }));
   const packers = stages.map(({ packer }) => packer);
   return {
     stages,
+    labels: Object.assign({}, ...packers.map(({ config }) => stageLabels(config))) as Partial<LabelSets>,
     tokenizers: packers.map(({ tokenizer }) => tokenizer),
     room: Math.min(...packers.map(({ config, taken }) => config.encoder.maxPositions - taken)) - 2,
-    encode: (tokens, what) => packers.map((packer) => packer.encode(tokens, what)),
+    encode: (tokens: readonly string[], what: string) => packers.map((packer) => packer.encode(tokens, what)),
   };
 }
 
 /** By window the logits of its candidates: of the classes, and of the filter where there is one. */
 async function logitsOf(
-  { model, packer }: Stage,
+  { model, packer }: ReturnType<typeof systemOf>['stages'][number],
   instances: readonly (readonly Instance[])[],
-  windows: readonly Window<unknown>[],
   options: LaiOptions,
 ) {
   const length = ({ encoded, spans }: Instance): number => encoded.ids.length + spans.length;
-  const counted = {
-    what: `${model.config.stage} of sentences`,
-    of: ({ sentence }: Instance) => windows[sentence].sentence,
-  };
+  const counted = { what: `${model.config.stage} of sentences`, of: (one: Instance) => one.sentence };
   const found = await byGroup(instances, (all) =>
     byLength(all, length, options, counted, async (chosen) => {
       const batch = packer.batch(chosen);

@@ -18,8 +18,8 @@ import {
   entityPairs,
   enumerateSpans,
   keptAnnotation,
-  labelIndex,
   pairRow,
+  pairTargets,
   spanLabels,
   spanNotes,
 } from '../spans/enumerate.ts';
@@ -40,16 +40,8 @@ export function targetsOf(sentence: Sentence, config: LaiConfig): Int32Array {
   const { entities, relations } = keptAnnotation(sentence, widestOf(config));
   if (config.stage === 'entities')
     return spanLabels(entities, sentence.tokens.length, config.maxSpanWidth, config.entityTypes);
-  const n = entities.length;
-  const classes = relationClasses(config);
   const inverse = inverseClasses(config);
-  const targets = new Int32Array(n * Math.max(0, n - 1) * classes);
-  for (const { type, head, tail } of relations) {
-    const r = labelIndex(config.relationTypes, type);
-    targets[pairRow(n, head, tail) * classes + r] = 1;
-    targets[pairRow(n, tail, head) * classes + inverse[r]] = 1;
-  }
-  return targets;
+  return pairTargets(entities.length, relations, config.relationTypes, inverse, relationClasses(config));
 }
 
 /** Whether the filter's logits [rows, 2] take a row: yes > no. */

@@ -7,9 +7,9 @@ import type { Tensor } from '../../gpu/tensor.ts';
 import { relationClasses, type LaiBatch } from '../../models/lai-config.ts';
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
-import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
+import { binaryCrossEntropy, hostInts } from '../../ops/index.ts';
 import type { Evaluated, Loaded, Logits, Losses, Types } from '../definition.ts';
-import { IGNORED, sumOfParts } from '../losses.ts';
+import { classLoss, IGNORED, sumOfParts } from '../losses.ts';
 import { padded, withoutPadding } from '../padding.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import type { Evaluation } from '../spans/evaluate.ts';
@@ -17,7 +17,7 @@ import type { SpanCorpus, SpanOptions } from '../spans/model.ts';
 import { encodeAll } from '../spans/sentences.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 import { Packer, type Instance } from './packing.ts';
-import { keptTargets, targetsOf, widestOf } from './rows.ts';
+import { goldNotes, keptTargets, targetsOf, widestOf } from './rows.ts';
 
 export interface LaiRecipe extends TrainingRecipe {
   /** Epochs in which the gold alone is kept, whatever the filter says. */
@@ -54,7 +54,7 @@ export interface LaiTypes extends Types {
 }
 
 /**
- * The sentences of a corpus with their instances, what makes a batch of some of these, and a note on sentences that are too long.
+ * The sentences of a corpus with their instances, what makes a batch of some of these, and notes on what cannot be learnt.
  * @throws InputError naming file and row of all that are too long, where they stop what is done with the corpus, or
  *   where there is no instance
  */
@@ -74,7 +74,10 @@ export function pack({ model: { config }, tokenizer }: LaiStage, corpus: SpanCor
     );
     return { batch, targets: padded(targets, batch.columns * width, IGNORED) };
   };
-  return { sentences, instances, taskOf, notes };
+  return {
+    ...{ sentences, instances, taskOf, items: instances.length, about: { instances: instances.length } },
+    notes: [...notes, ...goldNotes(sentences, config)],
+  };
 }
 
 /**
@@ -94,16 +97,14 @@ export async function laiLosses(
     const relation = binaryCrossEntropy(classes, held, counted);
     return sumOfParts({ relation }, { relation_logits: logits(classes) });
   }
-  const entropy = (tensor: Tensor, rows: Int32Array): Tensor =>
-    crossEntropy(reshape(tensor, [rows.length, tensor.shape[2]]), hostInts(rows), IGNORED);
   const span_logits = logits(classes);
-  if (!filter) return sumOfParts({ span: entropy(classes, targets) }, { span_logits });
+  if (!filter) return sumOfParts({ span: classLoss(classes, targets) }, { span_logits });
   const kept = keptTargets(targets, filtered ? await filter.read() : undefined);
   const isEntity = targets.map((label) => Math.min(label, 1));
   // With nothing kept the span head is not part of the graph: AdamW leaves it alone.
-  const span = kept.some((label) => label !== IGNORED) ? entropy(classes, kept) : undefined;
+  const span = kept.some((label) => label !== IGNORED) ? classLoss(classes, kept) : undefined;
   return sumOfParts(
-    { filter: entropy(filter, isEntity), span },
+    { filter: classLoss(filter, isEntity), span },
     { filter_logits: logits(filter), span_logits },
   );
 }

@@ -1,5 +1,5 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { checkLabels, strangerNotes } from '../dataset.ts';
+import { checkLabels } from '../dataset.ts';
 import type { Epochs, Loaded, TrainingInput } from '../definition.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
 import { relationTuning } from '../threshold.ts';
@@ -20,7 +20,7 @@ import { predict, readerOf } from './predict.ts';
 import { allSamples, joinSamples, sampleSentence } from './sampling.ts';
 import { encodeAll, ofSentences, scoreSentences, sentenceEpochs, vocabularyOf } from './sentences.ts';
 import { tagNotes } from './tags.ts';
-import { windowNotes, type Predict } from './windows.ts';
+import type { Predict } from './windows.ts';
 
 /** What a model of spans brings of its own. */
 export type OwnDefinition<M extends SpanModel> = Pick<
@@ -37,15 +37,6 @@ export const spanRecipe = (
   negativePairs: { doc: 'most pairs without a relation a sentence', default: 100, integer: true, min: 0 },
 });
 
-/** What of a corpus cannot be found, whatever the weights. Errors: those of `windowNotes`. */
-const scoredNotes = (
-  loaded: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>,
-  corpus: SpanCorpus,
-): string[] => [
-  ...windowNotes(corpus, readerOf(loaded)),
-  ...strangerNotes(corpus.sentences, loaded.model.config),
-];
-
 const predictor =
   (loaded: Loaded<SpanTypes>, options?: SpanOptions): Predict =>
   (sentences, what, refused) =>
@@ -56,18 +47,19 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
   const { model, tokenizer, train, recipe } = input;
   const { config } = model;
   const { seed, negativeSpans, negativePairs } = recipe;
-  const { sentences, encoded, notes } = encodeAll(train, readerOf(input));
+  const reader = readerOf(input);
+  const { sentences, encoded, notes } = encodeAll(train, reader);
   const sampling = { ...config, negativeSpans, negativePairs };
   const learnt = {
     sentences,
+    items: sentences.length,
     notes: [
       ...notes,
       ...spanNotes(sentences, config.maxSpanWidth),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
     ],
-    scored: (corpus: SpanCorpus) => scoredNotes(input, corpus),
   };
-  return sentenceEpochs(input, learnt, sentences.length, (chosen, epoch, regularisation) => {
+  return sentenceEpochs(input, reader, learnt, (chosen, epoch, regularisation) => {
     const samples = joinSamples(
       chosen.map((i) => sampleSentence(sentences[i], sampling, { seed, epoch, sentence: i })),
     );
@@ -92,8 +84,8 @@ async function evaluateSpans(
   options: SpanOptions = {},
 ): Promise<SpanTypes['evaluation']> {
   const { config } = loaded.model;
-  const notes = [...scoredNotes(loaded, corpus), ...spanNotes(corpus.sentences, config.maxSpanWidth)];
-  return scoreSentences(corpus, config, notes, options, predictor(loaded, options));
+  const notes = spanNotes(corpus.sentences, config.maxSpanWidth);
+  return scoreSentences(corpus, readerOf(loaded), config, notes, options, predictor(loaded, options));
 }
 
 /** The definition of a model of spans. */

@@ -1,6 +1,6 @@
 /** Candidate spans of STSN: enumeration, position in the enumeration, and which gold entities they can express. */
 import { InputError } from '../../../kernels/errors.ts';
-import type { Annotation, Entity, Sentence } from '../dataset.ts';
+import type { Annotation, Entity, Relation, Sentence } from '../dataset.ts';
 
 /** Number of spans of 1 to `maxWidth` tokens in a sentence of `length` tokens. */
 export function countSpans(length: number, maxWidth: number): number {
@@ -137,6 +137,29 @@ export function spanLabels(
 /** The row of an ordered pair of n entities among those of their sentence, as `entityPairs` lists them. */
 export const pairRow = (n: number, head: number, tail: number): number =>
   head * (n - 1) + tail - Number(tail > head);
+
+/**
+ * The targets of the ordered pairs of n entities, i32[n·(n−1), classes] in rows as `pairRow` counts them: 1 where a relation
+ * holds.
+ * @param inverse by type the class that holds of the pair turned round, if any does
+ * @throws InputError for a type outside `relationTypes`
+ */
+export function pairTargets(
+  n: number,
+  relations: readonly Relation[],
+  relationTypes: readonly string[],
+  inverse: readonly (number | undefined)[],
+  classes = relationTypes.length,
+): Int32Array {
+  const targets = new Int32Array(n * Math.max(0, n - 1) * classes);
+  for (const { type, head, tail } of relations) {
+    const r = labelIndex(relationTypes, type);
+    targets[pairRow(n, head, tail) * classes + r] = 1;
+    const back = inverse[r];
+    if (back !== undefined) targets[pairRow(n, tail, head) * classes + back] = 1;
+  }
+  return targets;
+}
 
 /** Ordered pairs of distinct entities of a batch, one row a pair, by sentence, head, tail. */
 export interface EntityPairs {

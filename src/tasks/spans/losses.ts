@@ -1,8 +1,8 @@
 /** The training loss of models of spans: the sum of the means of tags, spans and relations (docs/spec.md#stsn). */
-import { binaryCrossEntropy, crossEntropy, hostInts, reshape } from '../../ops/index.ts';
+import { binaryCrossEntropy, crossEntropy, hostInts } from '../../ops/index.ts';
 import type { Sentence } from '../dataset.ts';
 import type { Losses } from '../definition.ts';
-import { IGNORED, sumOfParts } from '../losses.ts';
+import { classLoss, IGNORED, sumOfParts } from '../losses.ts';
 import { padded, withoutPadding } from '../padding.ts';
 import type { SpanBatch, SpanModel } from './model.ts';
 import { encodeTags } from './tags.ts';
@@ -31,14 +31,7 @@ export function spanLosses(
   const { tags = [], relationTypes } = model.config;
   const states = model.states(batch, regularisation);
   const tagLogits = model.tagLogits?.(states);
-  const rows = sentences.length * batch.columns;
-  const tag =
-    tagLogits &&
-    crossEntropy(
-      reshape(tagLogits, [rows, tags.length]),
-      hostInts(tagTargets(sentences, tags, batch.columns)),
-      IGNORED,
-    );
+  const tag = tagLogits && classLoss(tagLogits, tagTargets(sentences, tags, batch.columns));
   const spanLogits = model.spanLogits(states, samples.spans);
   const span = crossEntropy(spanLogits, hostInts(samples.spanLabels), IGNORED);
   const pairs = [samples.heads.length / 3, relationTypes.length];

@@ -1,29 +1,19 @@
 /** What a model of spans is to its task: states of words, logits of spans and of pairs of spans, perhaps of tags. */
 import type { Tensor } from '../../gpu/tensor.ts';
-import type { BertConfig } from '../../models/bert.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
-import type { WordRule } from '../../models/word-rule.ts';
+import type { SentenceConfig } from '../../models/sentence-config.ts';
 import type { WordBatch } from '../../models/words.ts';
 import type { Corpus, Definition, Evaluated, Model, Types, UseOptions } from '../definition.ts';
 import type { Refused } from '../bad-rows.ts';
-import type { LabelSets, Sentence } from '../dataset.ts';
+import type { Sentence } from '../dataset.ts';
 import type { Evaluation } from './evaluate.ts';
 import type { DecodePolicy } from './decode.ts';
 import type { Samples } from './sampling.ts';
 import type { TrainingRecipe } from '../training/recipe.ts';
 
-export interface SpanConfig extends LabelSets {
-  readonly encoder: BertConfig;
-  /** Relation types of which either end may be the head. */
-  readonly symmetric?: readonly string[];
-  /** Words of the widest span. */
-  readonly maxSpanWidth: number;
-  /** Score from which on a relation holds. */
-  readonly relationThreshold: number;
-  /** How plain text is parted; absent: `basicWords`. */
-  readonly words?: WordRule;
+export interface SpanConfig extends SentenceConfig {
   /** Classes of the words, of a model that tags them. */
-  readonly tags?: readonly string[];
+  tags?: string[];
 }
 
 /** `S`: the states of a batch, which its logits are made from. */

@@ -54,8 +54,9 @@ export const readerOf = ({
   model,
   tokenizer,
 }: Pick<Loaded<SpanTypes>, 'model' | 'tokenizer'>): Reader<EncodedSentence> => {
-  const { encoder } = model.config;
+  const { encoder, entityTypes, relationTypes } = model.config;
   return {
+    labels: { entityTypes, relationTypes },
     ...{ tokenizers: [tokenizer], room: encoder.maxPositions - 2 },
     encode: (tokens, what) => encodeSentence(tokens, tokenizer, encoder, what),
   };

@@ -1,7 +1,7 @@
 /** What STSN's span and relation heads see of a sentence: all of it, or the gold with sampled negatives. */
 import type { LabelSets, Sentence } from '../dataset.ts';
 import { type Random, stream } from '../../nn/random.ts';
-import { entityPairs, enumerateSpans, keptAnnotation, labelIndex, pairRow, spanLabels } from './enumerate.ts';
+import { entityPairs, enumerateSpans, keptAnnotation, pairTargets, spanLabels } from './enumerate.ts';
 
 /** Positive and negative rows of the two heads, for the log. */
 export interface SampleCounts {
@@ -85,17 +85,11 @@ function buildSamples(
 
   const { heads, tails } = entityPairs([entities]);
   const types = relationTypes.length;
-  const targets = new Int32Array((heads.length / 3) * types);
-  const isRelated = new Array<boolean>(heads.length / 3).fill(false);
-  const relate = (type: string, head: number, tail: number): void => {
-    const row = pairRow(entities.length, head, tail);
-    targets[row * types + labelIndex(relationTypes, type)] = 1;
-    isRelated[row] = true;
-  };
-  for (const { type, head, tail } of relations) {
-    relate(type, head, tail);
-    if (symmetric.includes(type)) relate(type, tail, head);
-  }
+  const inverse = relationTypes.map((type, r) => (symmetric.includes(type) ? r : undefined));
+  const targets = pairTargets(entities.length, relations, relationTypes, inverse);
+  const isRelated = Array.from({ length: heads.length / 3 }, (_, row) =>
+    targets.subarray(row * types, (row + 1) * types).includes(1),
+  );
   const pairRows = keepRows(isRelated, options.negativePairs, () => draw(PAIR_STREAM));
 
   const positivePairs = isRelated.filter(Boolean).length;

@@ -13,7 +13,7 @@ import type { TrainingRecipe } from '../training/recipe.ts';
 import { shuffledEpochs } from '../training/shuffled.ts';
 import { evaluate, type Evaluation } from './evaluate.ts';
 import type { SpanConfig, SpanCorpus, SpanDefinition, SpanOptions } from './model.ts';
-import type { Predict, Reader } from './windows.ts';
+import { scoredNotes, type Predict, type Reader } from './windows.ts';
 
 /** The fields of a definition that are alike. */
 export const ofSentences: Pick<
@@ -87,8 +87,8 @@ export interface Learnt {
   about?: Readonly<Record<string, number>>;
   /** What of them cannot be learnt. */
   notes: readonly string[];
-  /** What of a corpus the model cannot find, whatever its weights. */
-  scored(corpus: SpanCorpus): string[];
+  /** Number of those that an epoch shuffles. */
+  items: number;
 }
 
 /**
@@ -98,8 +98,8 @@ export interface Learnt {
  */
 export const sentenceEpochs = <B>(
   input: { model: { config: SpanConfig }; train: SpanCorpus; dev?: SpanCorpus; recipe: TrainingRecipe },
-  { sentences, about, notes, scored }: Learnt,
-  items: number,
+  reader: Reader<unknown>,
+  { sentences, about, notes, items }: Learnt,
   make: Parameters<typeof shuffledEpochs<B>>[2],
 ): Epochs<B> => {
   const { model, train, dev, recipe } = input;
@@ -109,7 +109,7 @@ export const sentenceEpochs = <B>(
       ...notes,
       ...ruleNotes(model.config),
       ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, model.config, c.file)),
-      ...(dev ? scored(dev).map((note) => `${dev.file}: ${note}`) : []),
+      ...(dev ? scoredNotes(dev, reader).map((note) => `${dev.file}: ${note}`) : []),
     ],
     identity: { train: sentences, dev: dev?.sentences },
     ...shuffledEpochs(items, recipe, make),
@@ -118,17 +118,19 @@ export const sentenceEpochs = <B>(
 
 /**
  * Predicts and scores a corpus; sentences that the model cannot take hold nothing.
- * @param notes what of the gold cannot be found
+ * @param goldNotes what of the gold the model cannot express
  * @param judged how errors are judged, where not as those of a model that finds entities and relations
  */
 export async function scoreSentences(
   corpus: SpanCorpus,
+  reader: Reader<unknown>,
   { symmetric = [], ...config }: Pick<SpanConfig, 'words' | 'symmetric'>,
-  notes: readonly string[],
+  goldNotes: readonly string[],
   { onJudged }: Pick<SpanOptions, 'onJudged'>,
   predict: Predict,
   { sentences = corpus.sentences, ...judged }: Partial<Judgement> & { sentences?: readonly Sentence[] } = {},
 ): Promise<Evaluation & { notes: string[] }> {
+  const notes = [...scoredNotes(corpus, reader), ...goldNotes, ...wordNotes(corpus.sentences, config)];
   const words = corpus.sentences.map(({ tokens }) => tokens);
   const found = await predict(
     words,
@@ -136,8 +138,5 @@ export async function scoreSentences(
     () => undefined,
   );
   onJudged?.({ texts: judgedSentences(sentences, found), symmetric, typedEnds: true, ...judged });
-  return {
-    ...evaluate(corpus.sentences, found, symmetric),
-    notes: [...notes, ...wordNotes(corpus.sentences, config)],
-  };
+  return { ...evaluate(corpus.sentences, found, symmetric), notes };
 }

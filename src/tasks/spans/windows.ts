@@ -1,7 +1,7 @@
 /** Sentences that are longer than a model's encoder, in windows of whole words, and their predictions put together. */
 import { BadRows, unlessRefused, type Refused } from '../bad-rows.ts';
 import { byGroup, checkCounts } from '../by-length.ts';
-import type { Entity } from '../dataset.ts';
+import { strangerNotes, type Entity, type LabelSets } from '../dataset.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { keptEntities, type DecodePolicy, type Prediction } from './decode.ts';
 import { placeOf } from '../definition.ts';
@@ -79,8 +79,10 @@ export function mergeWindows(
   return { entities, relations };
 }
 
-/** How a model takes sentences. */
+/** How a model takes sentences, and what it finds in them. */
 export interface Reader<E> {
+  /** Of one kind where it finds nothing of the other. */
+  labels: Partial<LabelSets>;
   /** Words are counted in the pieces of whichever makes the most of them. */
   tokenizers: readonly Tokenizer[];
   /** Word pieces that a window takes. */
@@ -123,15 +125,16 @@ function windowsOf<E>(
 }
 
 /**
- * Sentences of a corpus that no windows can hold, in a note.
- * @throws InputError naming all of them, where they stop what is done with the corpus
+ * What of a corpus cannot be found, whatever the weights: sentences that no windows can hold, labels that the model does not
+ * have.
+ * @throws InputError naming all such sentences, where they stop what is done with the corpus
  */
-export function windowNotes(corpus: SpanCorpus, reader: Reader<unknown>): string[] {
+export function scoredNotes(corpus: SpanCorpus, reader: Reader<unknown>): string[] {
   const bad = new BadRows(corpus.file, corpus.onBad);
   corpus.sentences.forEach(({ tokens }, i) =>
     bad.attempt(() => windowsOf(tokens, i, reader, placeOf(corpus, i))),
   );
-  return bad.settle();
+  return [...bad.settle(), ...strangerNotes(corpus.sentences, reader.labels)];
 }
 
 /** What a model finds in sentences, the i-th of which `what` names. `refused`: see `SpanOptions`. */

@@ -11,6 +11,7 @@ import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../de
 import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
+import { inTurn } from '../turns.ts';
 import { curveSvg, parseLog, type LogEvent } from './curve.ts';
 import { forecastStep } from './forecast.ts';
 import { parseRecipe } from './recipe.ts';
@@ -58,7 +59,10 @@ export interface RunOptions<T extends Types = Types> {
   onEvent?: (event: LogEvent) => void;
   /** What was noticed on the way here, for the log and the report. */
   notes?: readonly string[];
-  /** Scores the model as it is on the dev corpus, where the definition's own way is not what counts. */
+  /**
+   * Scores the model as it is on the dev corpus, where the definition's own way is not what counts. It has no turn on the
+   * runtime: see `train`.
+   */
   evaluate?: (
     progress: (what: string, done: number, total: number) => void,
   ) => Promise<DevScore<T['evaluation']>>;
@@ -287,10 +291,9 @@ class Run<T extends Types> {
       onEvent?.({ event: 'evaluate', epoch: this.#state.epoch + 1, what, done, total });
     if (evaluate) return evaluate(progress);
     const definition = this.#definition;
-    const evaluation = await definition.evaluate(this.#input, dev, {
-      ...definition.devOptions?.(dev, extra),
-      progress,
-    });
+    const evaluation = await inTurn(model.parameters.runtime, () =>
+      definition.evaluate(this.#input, dev, { ...definition.devOptions?.(dev, extra), progress }),
+    );
     return {
       score: definition.best(evaluation, model.config),
       f1: f1Scores(definition, evaluation),
@@ -370,8 +373,12 @@ class Run<T extends Types> {
     return values;
   }
 
-  /** Starts a step, counted in the state but for its losses. */
-  async #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<StartedStep> {
+  /** Starts a step, counted in the state but for its losses: a turn, between which others may use the runtime. */
+  #step(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<StartedStep> {
+    return inTurn(this.#input.model.parameters.runtime, () => this.#stepInTurn(batch, step));
+  }
+
+  async #stepInTurn(batch: readonly MicroBatch<T['batch']>[], step: number): Promise<StartedStep> {
     const { model, recipe } = this.#input;
     const { meter } = model.parameters.runtime;
     const started = Date.now();

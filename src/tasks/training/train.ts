@@ -179,7 +179,8 @@ export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 't
 
 /**
  * Trains a model of a definition on a corpus, into a storage; `resume` goes on with the run that it holds. In a browser
- * as in Node.
+ * as in Node. Loaded models on the same runtime may be asked meanwhile: they and the training take turns, by request and
+ * by step (or scoring of the dev corpus).
  * @param data a corpus, or the text of one
  * @returns the report; the best model is in the storage, for `loadModel(runtime, storage.source)`
  * @throws InputError, before the first step, for a recipe out of range, data that does not fit the model, a storage that
