@@ -30,11 +30,24 @@ function filesBelow(folder) {
 const files = filesBelow(folder).filter((file) => file.endsWith('.test.js'));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
+/**
+ * For glibc's malloc: what is freed stays with the process. The software device spends most of a kernel's test compiling,
+ * in tables that are made and dropped for every pass, a third of whose page faults this spares (sys time of `doctor`: −30 %).
+ */
+const memory = {
+  MALLOC_TRIM_THRESHOLD_: '1073741824',
+  MALLOC_MMAP_THRESHOLD_: '33554432',
+  MALLOC_TOP_PAD_: '16777216',
+};
+
 /** Runs one file and adds its counts; prints its output only where something failed or was skipped. */
 function run(file) {
   return new Promise((done) => {
     const started = Date.now();
-    const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...memory, ...process.env },
+    });
     let out = '';
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (out += chunk));

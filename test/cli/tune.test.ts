@@ -17,11 +17,11 @@ test('tune: measures once, keeps the answers, and commands use them', async (t) 
   // Answers that no measurement would give, to see that they stay.
   const marked = { ...tuning, products: tuning.products.map((p) => ({ ...p, ms: { default: 12345 } })) };
   file('tuning.json', JSON.stringify(marked));
-  const again = await spanwise(['tune', '--shapes', '8x8x4,7x6x5', '--out', path]);
+  const again = await spanwise(['tune', '--shapes', '8x8x4,7x8x3', '--out', path]);
   t.equal(again.status, 0, again.stderr);
   const { products } = JSON.parse(readFileSync(path, 'utf8')) as Tuning;
   t.deepEqual(products.slice(0, 3), marked.products, 'not measured again');
-  t.equal(products.length, 6, 'new classes are added');
+  t.equal(products.length, 5, 'new classes are added, one of 7x8x3 is known');
   t.match(again.stdout, /12345|1\.23e\+4/, 'all in the table');
 
   const used = await spanwise(['doctor'], { env: { SPANWISE_TUNING: path } });
