@@ -23,18 +23,7 @@
 #if LENGTHS
 fn length_of(batch: u32) -> u32 { return u32(tables[batch]); }
 #endif
-fn own_0(at: u32) -> lanes { return k[at]; }
-fn stream_0(at: u32) -> lanes { return q[at]; }
-fn own_1(at: u32) -> lanes { return v[at]; }
-fn stream_1(at: u32) -> lanes { return grad_out[at]; }
-#if GRAD_V
-fn value_0(at: u32) -> lanes { return grad_out[at]; }
-fn store_0(at: u32, x: lanes) { grad_v[at] = x; }
-#endif
-#if GRAD_K
-fn value_$(GRAD_V)(at: u32) -> lanes { return q[at]; }
-fn store_$(GRAD_V)(at: u32, x: lanes) { grad_k[at] = x; }
-#endif
+#include "common/attention-keys.wgsl"
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: vec3u,

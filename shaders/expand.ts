@@ -1,6 +1,6 @@
 /**
  * The one preprocessor of WGSL text. Directives stand alone on a line:
- *   #include "common/x.wgsl"
+ *   #include "common/x.wgsl"      (once a file; within a #for once a turn)
  *   #if EXPR … #elif EXPR … #else … #endif
  *   #for i in A..B … #endfor      (A and B are expressions, B exclusive)
  *   #for r in NAME … #endfor      (NAME is a constant that holds a list)
@@ -91,7 +91,6 @@ export function expand(
   constants: Constants,
   sources: Readonly<Record<string, string>>,
 ): string {
-  const included = new Set([stem]);
   const load = (name: string): string[] => {
     const text = sources[name];
     if (text === undefined) throw new ExpandError(`no shader named "${name}"`);
@@ -114,7 +113,8 @@ export function expand(
     throw new ExpandError(`${stem}: "${lines[start].trim()}" is never closed`);
   };
 
-  const process = (lines: string[], scope: Constants, out: string[]): void => {
+  const out: string[] = [];
+  const process = (lines: string[], scope: Constants, included: Set<string>): void => {
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i];
       const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(line);
@@ -131,7 +131,7 @@ export function expand(
         const name = rest.replace(/^"|"$/g, '').replace(/\.wgsl$/, '');
         if (!included.has(name)) {
           included.add(name);
-          process(load(name), scope, out);
+          process(load(name), scope, included);
         }
       } else if (word === 'if') {
         const splits: number[] = [];
@@ -141,7 +141,7 @@ export function expand(
           const [, which, condition] = /^\s*#(\w+)\s*(.*?)\s*$/.exec(lines[at]) as RegExpExecArray;
           return which === 'else' || evaluate(condition, scope) !== 0;
         });
-        if (taken >= 0) process(lines.slice(starts[taken] + 1, starts[taken + 1] ?? end), scope, out);
+        if (taken >= 0) process(lines.slice(starts[taken] + 1, starts[taken + 1] ?? end), scope, included);
         i = end;
       } else if (word === 'for') {
         const end = closing(lines, i, []);
@@ -158,14 +158,13 @@ export function expand(
               : undefined;
         if (!values) throw new ExpandError(`${stem}: "${range}" is neither a range nor a list`);
         const body = lines.slice(i + 1, end);
-        for (const value of values) process(body, { ...scope, [name]: value }, out);
+        for (const value of values) process(body, { ...scope, [name]: value }, new Set(included));
         i = end;
       } else throw new ExpandError(`${stem}: unknown directive "#${word}"`);
     }
   };
 
-  const out: string[] = [];
-  process(load(stem), constants, out);
+  process(load(stem), constants, new Set([stem]));
   return out.join('\n');
 }
 

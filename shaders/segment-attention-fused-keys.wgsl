@@ -22,18 +22,7 @@
 
 const NO_TOKEN = -1e35; // the score of a key that is none: exp2 of a mean with it is 0
 fn length_of(batch: u32) -> u32 { return u32(stats[params.lengths_at + batch]); }
-fn own_0(at: u32) -> lanes { return k[at]; }
-fn stream_0(at: u32) -> lanes { return q[at]; }
-fn own_1(at: u32) -> lanes { return v[at]; }
-fn stream_1(at: u32) -> lanes { return grad_out[at]; }
-#if GRAD_V
-fn value_0(at: u32) -> lanes { return grad_out[at]; }
-fn store_0(at: u32, x: lanes) { grad_v[at] = x; }
-#endif
-#if GRAD_K
-fn value_$(GRAD_V)(at: u32) -> lanes { return q[at]; }
-fn store_$(GRAD_V)(at: u32, x: lanes) { grad_k[at] = x; }
-#endif
+#include "common/attention-keys.wgsl"
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: vec3u,
@@ -44,13 +33,7 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
   let tokens = params.own_rows;
   let length = block.own_rows;
   for (var first = 0u; first < block.stream_rows; first += STREAM) {
-    let open = open_pairs(block, own, first + tx);
-    let score = product_0(block, first, lane) * params.scale;
-    put_0(tx * QUADS + ty, select(vec4f(NO_TOKEN), score, open));
-#if BACKWARD
-    put_1(tx * QUADS + ty, select(vec4f(), product_1(block, first, lane), open));
-#endif
-    workgroupBarrier();
+#include "common/segment-tile.wgsl"
     let query = first + row;
 #include "common/segment-row.wgsl"
 #include "common/segment-ends.wgsl"

@@ -42,13 +42,7 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
 #include "common/segment-row.wgsl"
   for (var key = 0u; key < block.stream_rows; key += STREAM - $(2 * HALO)u) {
     let first = key - $(HALO)u; // wraps before key 0, which is past every length
-    let open = open_pairs(block, own, first + tx);
-    let score = product_0(block, first, lane) * params.scale;
-    put_0(tx * QUADS + ty, select(vec4f(NO_TOKEN), score, open));
-#if BACKWARD
-    put_1(tx * QUADS + ty, select(vec4f(), product_1(block, first, lane), open));
-#endif
-    workgroupBarrier();
+#include "common/segment-tile.wgsl"
 #include "common/segment-ends.wgsl"
 #include "common/segment-combine.wgsl"
 #include "common/attention-sums.wgsl"

@@ -41,13 +41,7 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
 #endfor
   for (var key = 0u; key < block.stream_rows; key += STREAM - $(HALO)u) {
     let first = key - $(HALO)u; // wraps before key 0, which is past every length
-    let open = open_pairs(block, own, first + tx);
-    let score = product_0(block, first, lane) * params.scale;
-    put_0(tx * QUADS + ty, select(vec4f(NO_TOKEN), score, open));
-#if BACKWARD
-    put_1(tx * QUADS + ty, select(vec4f(), product_1(block, first, lane), open));
-#endif
-    workgroupBarrier();
+#include "common/segment-tile.wgsl"
 #include "common/segment-ends.wgsl"
 #for u in 0..4
     if (4u * chunk + $(u)u >= $(HALO)u) { // the segments that end before were counted in the tile before

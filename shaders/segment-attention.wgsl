@@ -33,20 +33,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var at = row.first;
   var key = params.first_key;
 #if STATS
-  // Keys go several at a time (STEPS: so many, then one by one), so that as many loads are on their way.
 #for n in STEPS
   while (key + $(n)u <= row.end) {
-#for ahead in 0..n
-    let score_$ahead = scores[at + $(ahead)u * params.key_stride];
-#endfor
+#include "common/segment-ahead.wgsl"
 #for ahead in 0..n
     {
-      // sum_r: the segment of r tokens that ends here.
-      let past_0 = score_$ahead;
-      let sum_1 = past_0;
-#for m in 1..WINDOW
-      let sum_$(m + 1) = sum_$m + past_$m;
-#endfor
+#include "common/segment-sums.wgsl"
 #if TILED
       if (key >= params.own_first) { // the segments that end before were counted by the tile before
 #else
@@ -59,11 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
         max_$r = max(max_$r, mean_$r);
 #endfor
       }
-#for i in 1..WINDOW
-      past_$(WINDOW - i) = past_$(WINDOW - i - 1);
-#endfor
-      at += params.key_stride;
-      key += 1u;
+#include "common/segment-next.wgsl"
     }
 #endfor
   }
@@ -91,16 +79,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   key = params.first_key;
 #for n in STEPS
   while (key + $(n)u <= row.end) {
-#for ahead in 0..n
-    let score_$ahead = scores[at + $(ahead)u * params.key_stride];
-#endfor
+#include "common/segment-ahead.wgsl"
 #for ahead in 0..n
     {
-      let past_0 = score_$ahead;
-      let sum_1 = past_0;
-#for m in 1..WINDOW
-      let sum_$(m + 1) = sum_$m + past_$m;
-#endfor
+#include "common/segment-sums.wgsl"
       // From the farthest key to this one: the segments of more than k tokens cover the key that is k back.
       var carry = 0.0;
 #for i in 1..WINDOW + 1
@@ -118,11 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       pending_$(WINDOW - i + 1) = pending_$(WINDOW - i) + carry;
 #endif
 #endfor
-#for i in 1..WINDOW
-      past_$(WINDOW - i) = past_$(WINDOW - i - 1);
-#endfor
-      at += params.key_stride;
-      key += 1u;
+#include "common/segment-next.wgsl"
     }
 #endfor
   }

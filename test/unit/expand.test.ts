@@ -151,6 +151,14 @@ test('includes', (t) => {
     'end',
   );
   t.equal(run(text, { N: 1 }, others), 'b|a 1|end', 'each once, with the constants');
+  const turn = lines('#for i in 0..2', '#include "common/turn.wgsl"', '#include "common/b.wgsl"', '#endfor');
+  const turns = { ...others, 'common/turn': 'turn $i' };
+  t.equal(run(turn, {}, turns), 'turn 0|b|turn 1|b', 'within a #for once a turn');
+  t.equal(
+    run(lines('#include "common/b.wgsl"', turn), {}, turns),
+    'b|turn 0|turn 1',
+    'what stands before it stays once',
+  );
   t.equal(run('#include "common/self.wgsl"', {}, others), 'self', 'a file that includes itself');
   t.equal(run(lines('#include "main.wgsl"', 'x')), 'x', 'also the first one');
   t.throws(() => run('#include "common/none.wgsl"'), /no shader named "common\/none"/);
