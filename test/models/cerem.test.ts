@@ -99,6 +99,7 @@ test('CEREM: inference holds no more than it is working with', async (t) => {
     const config = parseCeremConfig({ ...json, encoder: of }, 'mid-size');
     const model = cerem.build(new Parameters(runtime, randomSource(1)), config, { pooler: false });
     const batch = { ids: new Int32Array(tokens), lengths: Int32Array.of(tokens), rows: 1, columns: tokens };
+    model.parameters.place();
     await runtime.finish();
     runtime.memory.resetPeak();
     const before = runtime.memory.report().liveBytes;
