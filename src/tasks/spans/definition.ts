@@ -188,7 +188,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   epochs,
   losses: spanLosses,
   traceBatch({ model: { config }, tokenizer }, text, file) {
-    const corpus = wordReading.read(text, file);
+    const corpus = wordReading.read(text, file, { words: config.words });
     checkLabels(corpus, config);
     const { sentences, encoded } = encodeAll(corpus, config, tokenizer);
     return {
