@@ -42,7 +42,8 @@ export const attentionCommand: Command = {
       },
       async (runtime, { definition, load }) => {
         const loaded = await load(runtime);
-        for (const note of unknownNotes(loaded.tokenizer, [prompt, text]))
+        const rule = loaded.model.config.words;
+        for (const note of unknownNotes(loaded.tokenizer, [prompt, text], { rule }))
           process.stderr.write(`note: ${note}\n`);
         return definition.attention!({ ...loaded, what: '--text' }, { text, prompt });
       },

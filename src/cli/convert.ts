@@ -1,7 +1,6 @@
 /** `spanwise convert`: annotated texts from one format into another. */
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readStandardInput } from './extract.ts';
 import { writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
@@ -12,6 +11,7 @@ import { Counts, type Files } from '../tasks/corpus/row.ts';
 import { schemes } from '../tasks/corpus/tags.ts';
 import type { Arguments, Command } from './command.ts';
 import { checkWritable } from './device.ts';
+import { readStandardInput } from './input.ts';
 import { print } from './print.ts';
 import { givenReading, readingOptions } from './reading.ts';
 

@@ -74,7 +74,7 @@ export const evaluateCommand: Command = {
         givenThreshold(args);
         const asked = await askedModel(args, 'eval');
         const { definition, config } = asked.opened;
-        const corpus = readCorpus(definition, data, givenReading(args));
+        const corpus = readCorpus(definition, data, { ...givenReading(args), words: config.words });
         definition.check(corpus, config, 'scored');
         return { asked, corpus };
       },
@@ -98,7 +98,8 @@ export const evaluateCommand: Command = {
           return { chosen, evaluation };
         };
         const { chosen, evaluation } = await evaluate().finally(() => progress.clear());
-        const unknown = unknownNotes(model.tokenizer, definition.texts(corpus));
+        const rule = model.model.config.words;
+        const unknown = unknownNotes(model.tokenizer, definition.texts(corpus), { rule });
         return { definition, evaluation, chosen, notes: [...corpus.notes, ...unknown, ...evaluation.notes] };
       },
     );

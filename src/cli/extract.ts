@@ -1,32 +1,27 @@
-/** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each. */
-import { readFileChecked, writeFileAtomic } from '../io/files.ts';
-import { decodeUtf8 } from '../io/utf8.ts';
-import { parseWords } from '../tasks/corpus/words.ts';
-import { joinWords, type Asked } from '../tasks/extraction.ts';
-import { definitions } from '../tasks/registry.ts';
-import { unknownNotes } from '../tasks/text/unknown.ts';
+/** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each, as they come. */
+import { Lines } from '../io/lines.ts';
 import { onBadChoices } from '../tasks/bad-rows.ts';
+import { WordRows } from '../tasks/corpus/words.ts';
+import { joinWords, type Asked, type Extraction } from '../tasks/extraction.ts';
+import { definitions } from '../tasks/registry.ts';
+import { extractStream, textRows, type Streamed } from '../tasks/streaming.ts';
+import { UnknownWords } from '../tasks/text/unknown.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
+import { openInput } from './input.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
-import { print } from './print.ts';
+import { withOutput } from './output.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
 import { givenThreshold, thresholdOption } from './threshold.ts';
 
-export async function readStandardInput(): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
-}
-
 const textOf = (asked: Asked): string => (typeof asked === 'string' ? asked : joinWords(asked.tokens));
 
-/** The lines of a text; the line ends, \n or \r\n, belong to none, and the last may be missing. */
-function linesOf(text: string): string[] {
-  const lines = text.split('\n').map((line) => line.replace(/\r$/, ''));
-  if (lines[lines.length - 1] === '') lines.pop();
-  return lines;
+/** Lines without a result, in a note. */
+function refusedNotes({ refused, complaints }: Streamed): string[] {
+  if (refused === 0) return [];
+  const more = refused > complaints.length ? `; and ${refused - complaints.length} more` : '';
+  return [`lines without a result: ${refused} (${complaints.join('; ')}${more})`];
 }
 
 export const extractCommand: Command = {
@@ -34,16 +29,20 @@ export const extractCommand: Command = {
   summary: 'Extracts entities and relations from text: lines in, JSON lines out',
   options: {
     model: modelOption,
-    in: { value: 'FILE', doc: 'text, one sentence or document a line (default: standard input)' },
+    in: { value: 'FILE', doc: 'text, one sentence or document a line (default, and -: standard input)' },
     tokens: {
       doc: 'the input is JSON rows with "tokens" (a list, or one a line): words as they are, ids kept',
     },
-    out: { value: 'FILE', doc: 'where to write (default: standard output)' },
+    'from-line': {
+      value: 'N',
+      doc: 'line to begin with (with --tokens: row), to go on after a break (default 1)',
+    },
+    out: { value: 'FILE', doc: 'where to write, at the end (default: standard output, as results come)' },
     ...useOptions('extract'),
     threshold: thresholdOption,
     'on-bad': {
       value: onBadChoices.join('|'),
-      doc: 'lines that the model cannot take: an empty result with "error" (skip, default), or none at all',
+      doc: 'lines that the model cannot take: an empty result with "error" (skip, default), or none from there on',
     },
     batch: batchOption,
   },
@@ -51,42 +50,52 @@ export const extractCommand: Command = {
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive; with\n' +
     '--tokens also "tokens" and "id", and offsets count tokens; head and tail index the entities. What it took goes to\n' +
-    'standard error.' +
+    'standard error. Lines are answered in order, as many at a time as there are, up to 512: memory does not grow with\n' +
+    'the input (docs/scale.md).' +
     definitions.map(({ title, extracted }) => (extracted ? `\n${title}: ${extracted}` : '')).join(''),
   async run(args) {
     const [input, output, inWords] = [args.optional('in'), args.optional('out'), args.flag('tokens')];
     if (output !== undefined) checkWritable(output);
-    const file = input ?? 'standard input';
     const onBad = args.oneOf('on-bad', onBadChoices, 'skip');
+    const from = args.integer('from-line', 1, 1);
     const progress = new Progress();
     const threshold = givenThreshold(args);
-    const { results, remarks } = await withDevice(
-      async () => {
-        const asked = await askedModel(args, 'extract');
-        const bytes = input === undefined ? await readStandardInput() : readFileChecked(input, 'text');
-        const text = decodeUtf8(bytes, file);
-        return { asked, given: inWords ? parseWords(text, file) : linesOf(text) };
-      },
-      async (runtime, { asked, given }) => {
+    await withDevice(
+      async () => ({ asked: await askedModel(args, 'extract'), source: openInput(input, 'text') }),
+      async (runtime, { asked, source: { name, chunks } }) => {
         const { model, options } = await asked.load(runtime);
-        const notes = unknownNotes(model.tokenizer, given.map(textOf)).map((note) => `note: ${note}`);
-        const { results, remarks } = await model.definition
-          .extract(model, given, (i) => `${file}: ${inWords ? 'row' : 'line'} ${i + 1}`, {
-            ...options,
-            ...(threshold !== undefined && { threshold }),
-            onBad,
-            progress: (what, done, total) => progress.show(`extract: ${what}, ${done} of ${total}`),
-          })
-          .finally(() => progress.clear());
-        return { results, remarks: [...remarks, ...notes] };
+        const { definition, tokenizer } = model;
+        const lines = new Lines(chunks, name);
+        const rows = inWords ? new WordRows(lines, name, onBad) : textRows(lines);
+        const unknown = new UnknownWords(tokenizer, model.model.config.words);
+        let answered = 0;
+        const streamed = await withOutput(output, (write) =>
+          extractStream(
+            definition,
+            model,
+            rows,
+            (row) => `${name}: ${inWords ? 'row' : 'line'} ${row}`,
+            (results: Extraction[]) => {
+              answered += results.length;
+              return write(results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+            },
+            {
+              from,
+              onGroup: (group) => group.forEach((one) => unknown.add(textOf(one))),
+              options: {
+                ...options,
+                ...(threshold !== undefined && { threshold }),
+                onBad,
+                progress: (what: string, done: number, total: number) =>
+                  progress.show(`extract: ${answered} lines; ${what}, ${done} of ${total} of the next`),
+              },
+            },
+          ).finally(() => progress.clear()),
+        );
+        const notes = [...unknown.notes(), ...refusedNotes(streamed)].map((note) => `note: ${note}`);
+        const effort = (streamed.rows > 0 && definition.effortLines?.(streamed.effort)) || [];
+        for (const line of [...effort, ...notes]) process.stderr.write(`${line}\n`);
       },
     );
-    const text = results.map((result) => `${JSON.stringify(result)}\n`).join('');
-    if (output === undefined) await print(text);
-    else writeFileAtomic(output, text);
-    const refused = results.flatMap(({ error }) => error ?? []);
-    if (refused.length > 0)
-      remarks.push(`note: lines without a result: ${refused.length} (${refused.join('; ')})`);
-    for (const remark of remarks) process.stderr.write(`${remark}\n`);
   },
 };

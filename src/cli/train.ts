@@ -1,8 +1,9 @@
 /** `spanwise train`: a checkpoint folder from annotated texts. */
 import { join } from 'node:path';
 import type { Json } from '../models/config.ts';
+import type { WordRule } from '../models/word-rule.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
-import { readCorpus } from '../tasks/corpus-file.ts';
+import { corpusContent } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
 import { encoderSource, folderStorage, readJsonFile } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
@@ -51,9 +52,13 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   refuseOthers(args, definition, tables, (owners) => `--model ${owners.join(' or ')}`);
   const storage = folderStorage(args.text('out'));
   const reading = givenReading(args);
-  const train = readCorpus(definition, args.text('data'), reading);
+  const reader = (path: string) => {
+    const content = corpusContent(path);
+    return (words?: WordRule) => definition.read(content, path, { ...reading, words });
+  };
   const devFile = args.optional('dev');
-  const dev = devFile === undefined ? undefined : readCorpus(definition, devFile, reading);
+  const train = reader(args.text('data'));
+  const dev = devFile === undefined ? undefined : reader(devFile);
   const recipe = givenRecipe(args, definition);
   if (args.flag('resume')) {
     for (const option of Object.keys({ ...sourceOptions, ...startOptions }))

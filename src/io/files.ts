@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  createReadStream,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -73,6 +74,43 @@ export function readFileChecked(path: string, what: string): Uint8Array {
   }
 }
 
+/** Bytes of a file that are read at once. */
+const CHUNK = 2 ** 16;
+
+async function* chunksOf(file: number, where: string): AsyncGenerator<Uint8Array> {
+  try {
+    for (;;) {
+      const chunk = new Uint8Array(CHUNK);
+      const count = readSync(file, chunk);
+      if (count === 0) return;
+      yield chunk.subarray(0, count);
+    }
+  } catch (error) {
+    throw explain(error, where);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * The bytes of the file at `path`, some at a time as they are asked for; `what` as for `readFileChecked`.
+ * @throws InputError naming `what` and `path` when it is missing, a folder, or cannot be opened.
+ */
+export function openChunks(path: string, what: string): AsyncIterable<Uint8Array> {
+  const where = `${what} ${path}`;
+  try {
+    const file = openSync(path, 'r');
+    const stats = fstatSync(file);
+    // What another program writes may be a long time coming.
+    if (!stats.isFile() && !stats.isDirectory()) return createReadStream(path, { fd: file });
+    if (stats.isFile()) return chunksOf(file, where);
+    closeSync(file);
+  } catch (error) {
+    throw explain(error, where);
+  }
+  throw new InputError(`${where}: ${reasons.EISDIR}`);
+}
+
 /**
  * The text of a UTF-8 file, a leading byte-order mark dropped; `what` as for `readFileChecked`.
  * @throws InputError as `readFileChecked`, and naming the offset of the first byte that is not UTF-8
@@ -135,17 +173,27 @@ export function writeSafetensorsFile(
   writeFileAtomic(path, serializeSafetensorsPieces(tensors, metadata));
 }
 
-/** Writes `content` to `path` and, where the path is a file on disk, waits until it has reached it. */
+/** Writes `content` at the end of an open file. */
+function append(file: number, content: FileContent): void {
+  const pieces = Array.isArray(content) ? content : [content];
+  for (const piece of pieces) {
+    const bytes = typeof piece === 'string' ? new TextEncoder().encode(piece) : piece;
+    for (let done = 0; done < bytes.length;)
+      done += writeSync(file, bytes, done, Math.min(bytes.length - done, maxBytesPerCall));
+  }
+}
+
+/** Waits until what was written has reached the disk, where it goes to a file there. */
+function settle(file: number): void {
+  if (fstatSync(file).isFile()) fsyncSync(file);
+}
+
+/** Writes `content` to `path` and waits for it; see `settle`. */
 function writeDurably(path: string, content: FileContent): void {
   const file = openSync(path, 'w');
   try {
-    const pieces = Array.isArray(content) ? content : [content];
-    for (const piece of pieces) {
-      const bytes = typeof piece === 'string' ? new TextEncoder().encode(piece) : piece;
-      for (let done = 0; done < bytes.length;)
-        done += writeSync(file, bytes, done, Math.min(bytes.length - done, maxBytesPerCall));
-    }
-    if (fstatSync(file).isFile()) fsyncSync(file);
+    append(file, content);
+    settle(file);
   } finally {
     closeSync(file);
   }
@@ -175,26 +223,71 @@ function discard(path: string): void {
 }
 
 /**
- * Writes a file so that at every moment, a kill or a power cut included, `path` holds the old content or the new one: a
- * temporary file in the same folder is written, synced and renamed over it, and removed if anything fails. A symbolic
- * link is followed; a pipe or device such as /dev/stdout is written directly.
- * @throws InputError naming `path` when it cannot be written for a reason the user can mend; Node's error otherwise.
+ * A file in the making, so that at every moment, a kill or a power cut included, `path` holds the old content or the new
+ * one: a temporary file in the same folder is written, and with `commit` synced and renamed over it. A symbolic link is
+ * followed; a pipe or device such as /dev/stdout is written directly. Errors of every method: InputError naming `path`
+ * for a reason the user can mend, Node's error otherwise; the temporary file is then gone.
  */
-export function writeFileAtomic(path: string, content: FileContent): void {
-  let temporary: string | undefined;
-  try {
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats && !stats.isFile()) return writeDurably(path, content);
-    const target = stats ? realpathSync(path) : path;
-    const folder = dirname(target);
-    temporary = join(folder, `.${randomBytes(6).toString('hex')}.tmp`);
-    writeDurably(temporary, content);
-    renameSync(temporary, target);
-    syncFolder(folder);
-  } catch (error) {
-    if (temporary) discard(temporary);
-    throw explain(error, path);
+export class FileInMaking {
+  readonly #file: number;
+  /** Undefined where `path` itself is written. */
+  readonly #temporary: string | undefined;
+  readonly #target: string;
+  #isOpen = true;
+
+  constructor(readonly path: string) {
+    try {
+      const stats = statSync(path, { throwIfNoEntry: false });
+      this.#target = stats?.isFile() ? realpathSync(path) : path;
+      if (!stats || stats.isFile())
+        this.#temporary = join(dirname(this.#target), `.${randomBytes(6).toString('hex')}.tmp`);
+      this.#file = openSync(this.#temporary ?? path, 'w');
+    } catch (error) {
+      throw explain(error, path);
+    }
   }
+
+  write(content: FileContent): void {
+    this.#orDiscard(() => append(this.#file, content));
+  }
+
+  /** The file is whole. */
+  commit(): void {
+    this.#orDiscard(() => {
+      settle(this.#file);
+      this.#close();
+      if (this.#temporary === undefined) return;
+      renameSync(this.#temporary, this.#target);
+      syncFolder(dirname(this.#target));
+    });
+  }
+
+  /** Gives it up: `path` stays as it was. */
+  discard(): void {
+    this.#close();
+    if (this.#temporary !== undefined) discard(this.#temporary);
+  }
+
+  #close(): void {
+    if (this.#isOpen) closeSync(this.#file);
+    this.#isOpen = false;
+  }
+
+  #orDiscard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.discard();
+      throw explain(error, this.path);
+    }
+  }
+}
+
+/** Writes a file, whole or not at all; see `FileInMaking`, errors too. */
+export function writeFileAtomic(path: string, content: FileContent): void {
+  const file = new FileInMaking(path);
+  file.write(content);
+  file.commit();
 }
 
 // A checkpoint is replaced as a redo log. All new files are written to `.checkpoint.tmp`; its rename to `.checkpoint` is

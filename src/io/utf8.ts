@@ -3,14 +3,15 @@ import { InputError } from '../../kernels/errors.ts';
 /**
  * The text of UTF-8 bytes, a leading byte-order mark dropped. `what` names the bytes (a file) in errors. Throws
  * `InputError` with the offset of the first byte that begins no whole character.
+ * @param from where in `what` the bytes begin: past its beginning no mark is dropped
  */
-export function decodeUtf8(bytes: Uint8Array, what: string): string {
+export function decodeUtf8(bytes: Uint8Array, what: string, from = 0): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: from > 0 }).decode(bytes);
   } catch {
     const offset = validPrefix(bytes);
     const byte = bytes[offset].toString(16).padStart(2, '0');
-    throw new InputError(`${what}: not UTF-8 at byte ${offset} (0x${byte})`);
+    throw new InputError(`${what}: not UTF-8 at byte ${from + offset} (0x${byte})`);
   }
 }
 

@@ -9,6 +9,7 @@ import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
+import type { WordRule } from '../models/word-rule.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import type { OnBad } from './bad-rows.ts';
 import type { ReadOptions } from './corpus/reading.ts';
@@ -22,7 +23,11 @@ import type { RecipeTable, TrainingRecipe } from './training/recipe.ts';
 /** A model of any kind, with the parameters that it owns. */
 export interface Model {
   readonly parameters: Parameters;
-  readonly config: { readonly encoder: BertConfig };
+  readonly config: {
+    readonly encoder: BertConfig;
+    /** How a model of words parts plain text; absent: `basicWords`. */
+    readonly words?: WordRule;
+  };
 }
 
 /** An annotated corpus as a family of models reads it. */
@@ -159,8 +164,8 @@ export interface TrainingInput<T extends Types = Types> extends Loaded<T> {
 export interface Extracted {
   /** One for each text. */
   results: Extraction[];
-  /** What it took and what was left out, a line each. */
-  remarks: string[];
+  /** What it took and what was left out, in counts that add up over calls. */
+  effort?: Readonly<Record<string, number>>;
 }
 
 /** A checkpoint whose configuration is read and whose weights are not. */
@@ -298,6 +303,8 @@ export interface Definition<T extends Types = Types> {
   devOptions?(dev: T['corpus'], extra: T['extra']): T['options'];
   /** The score from which on something that a model finds counts, which a corpus can choose. */
   readonly threshold: ThresholdTuning<T>;
+  /** What extraction took and what it left out, a line each: of the sums of `Extracted.effort`. */
+  effortLines?(effort: Readonly<Record<string, number>>): string[];
   /** Lines below the table of scores. */
   remarks(evaluation: T['evaluation']): string[];
   /** Errors: InputError for a text that the model cannot take. */

@@ -77,7 +77,8 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    * @throws InputError naming row and field where it cannot be read, or holds labels that the model does not have
    */
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
-    const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data') : data;
+    const { words } = this.model.config;
+    const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data', { words }) : data;
     this.definition.check(corpus, this.model.config, 'scored');
     this.#check(options, 'eval');
     return this.#inTurn(() => this.definition.evaluate(this, corpus, options));

@@ -3,10 +3,13 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import type { Json } from '../../src/io/json.ts';
+import { Lines } from '../../src/io/lines.ts';
 import { loadModel, openRuntime } from '../../src/node.ts';
-import { parseWords } from '../../src/tasks/corpus/words.ts';
-import { extraction, inWords } from '../../src/tasks/extraction.ts';
+import type { OnBad } from '../../src/tasks/bad-rows.ts';
+import { WordRows } from '../../src/tasks/corpus/words.ts';
+import { extraction, inWords, type Words } from '../../src/tasks/extraction.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
+import type { Row } from '../../src/tasks/streaming.ts';
 import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { inputError, temporaryFolder } from './runs.ts';
 
@@ -97,20 +100,62 @@ test('CEREM: entities by the words that they touch', async (t) => {
   model.release();
 });
 
-test('rows of words', (t) => {
-  const text = '[{"tokens": ["a", "b"], "id": 1, "entities": 5}, {"tokens": [], "orig_id": "x"}]';
-  t.deepEqual(parseWords(text, 'in.json'), [
-    { tokens: ['a', 'b'], id: 1 },
-    { tokens: [], id: 'x' },
-  ]);
-  t.deepEqual(parseWords('{"tokens": ["a"]}\n\n{"tokens": ["b"]}\n', 'in.jsonl').length, 2);
-  t.deepEqual(parseWords('', 'in.json'), []);
+async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield typeof part === 'string' ? new TextEncoder().encode(part) : part;
+}
+
+const wordRows = (text: string, onBad?: OnBad): WordRows =>
+  new WordRows(new Lines(chunks(text), 'in'), 'in', onBad);
+
+async function allRows(rows: WordRows, most = 2): Promise<Row[]> {
+  const all: Row[] = [];
+  for (let some = await rows.next(most); some.length > 0; some = await rows.next(most)) all.push(...some);
+  return all;
+}
+
+test('rows of words', async (t) => {
+  const text =
+    '[{"tokens": ["a", "b"], "id": 1, "entities": 5}, {"tokens": [], "orig_id": "x"}, {"tokens": ["c"]}]';
+  const rows = [
+    { asked: { tokens: ['a', 'b'], id: 1 } },
+    { asked: { tokens: [], id: 'x' } },
+    { asked: { tokens: ['c'] } },
+  ];
+  t.deepEqual(await allRows(wordRows(text)), rows);
+  t.deepEqual(await allRows(wordRows(`\ufeff\n${text.replaceAll(', {', ',\n{')}`)), rows, 'on several lines');
+  const lines = wordRows('\n{"tokens": ["a"]}\r\n\n{"tokens": ["b"], "id": 5}');
+  const read = await allRows(lines);
+  t.deepEqual(
+    read.map(({ asked }) => (asked as Words).tokens),
+    [[], ['a'], [], ['b']],
+    'a row for every line',
+  );
+  t.deepEqual(await allRows(wordRows('')), []);
+
+  for (const written of [text, '{"tokens": ["a", "b"], "id": 1}\n{}\n{"tokens": ["c"]}\n']) {
+    const later = wordRows(written);
+    t.equal(await later.skip(2), 2);
+    t.deepEqual(await allRows(later), rows.slice(2), 'what is passed over is not read');
+    t.equal(await wordRows(written).skip(9), 3, 'there are no more');
+  }
+});
+
+test('rows that cannot be read', async (t) => {
   for (const [content, message] of [
-    ['[{"tokens": ["a", 5]}]', /^InputError: in\.json: row 1: tokens\[1\] is 5, not a string$/],
-    ['[{"text": "a"}]', /in\.json: row 1: tokens is missing/],
-    ['[["a"]]', /in\.json: row 1: .*is \["a"\], not an object/],
-    ['Anna met Bo', /in\.json: line 1: not JSON/],
+    ['[{"tokens": ["a", 5]}]', /^in: row 1: tokens\[1\] is 5, not a string$/],
+    ['[{"text": "a"}]', /^in: row 1: tokens is missing/],
+    ['[["a"]]', /^in: row 1: .*is \["a"\], not an object/],
+    ['Anna met Bo', /^in: line 1: not JSON/],
   ] as const)
-    t.throws(() => parseWords(content, 'in.json'), message);
-  t.end();
+    t.match(await inputError(() => allRows(wordRows(content, 'skip'))), message);
+
+  const lines = '{"tokens": []}\n{"tokens": ["a"\n{"tokens": ["a", 5]}\n{"tokens": ["b"]}';
+  t.match(await inputError(() => allRows(wordRows(lines))), /^in: line 2: not JSON/);
+  const skipped = await allRows(wordRows(lines, 'skip'));
+  t.deepEqual(
+    skipped.map(({ asked }) => (asked as Words).tokens),
+    [[], [], [], ['b']],
+  );
+  t.match(skipped[1].error ?? '', /^in: line 2: not JSON/);
+  t.match(skipped[2].error ?? '', /^in: row 3: tokens\[1\] is 5, not a string$/);
 });

@@ -1,4 +1,5 @@
 /** What the readers of all formats are told and keep while a file is read. */
+import type { WordRule } from '../../models/word-rule.ts';
 import { BadRows, type OnBad } from '../bad-rows.ts';
 import type { OffsetChoice } from './offsets.ts';
 import { Counts } from './row.ts';
@@ -10,6 +11,8 @@ export interface ReadOptions {
   onBad?: OnBad;
   /** Names of numbered tags (Hugging Face), by number. */
   labels?: readonly string[];
+  /** How a model of words parts the text of rows that come without: as `basicWords` when absent. */
+  words?: WordRule;
   /** The format's name, where it is not to be recognised. */
   format?: string;
 }

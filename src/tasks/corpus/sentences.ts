@@ -1,6 +1,7 @@
 /** Corpora of every format as sentences of words. */
+import { basicWords } from '../../models/word-rule.ts';
 import type { Entity, Sentence } from '../dataset.ts';
-import { splitWords } from '../text/words.ts';
+import { wordSplitter } from '../text/words.ts';
 import { readRows } from './read.ts';
 import type { ReadOptions } from './reading.ts';
 import type { Files, Row } from './row.ts';
@@ -12,9 +13,12 @@ export interface Sentences {
   places: string[];
 }
 
-/** The words of a text, as `extract` splits it, and the entities that cover whole words of it. */
-function inWords({ text = '', entities, relations, id }: Omit<Row, 'place'>): Sentence {
-  const words = splitWords(text);
+/** The words of a text, and the entities that cover whole words of it. */
+function inWords(
+  { text = '', entities, relations, id }: Omit<Row, 'place'>,
+  split: ReturnType<typeof wordSplitter>,
+): Sentence {
+  const words = split(text);
   const starts = new Map(words.map(({ start }, i) => [start, i]));
   const ends = new Map(words.map(({ end }, i) => [end, i + 1]));
   const inside: Entity[] = [];
@@ -39,17 +43,18 @@ function inWords({ text = '', entities, relations, id }: Omit<Row, 'place'>): Se
 }
 
 /**
- * Reads a corpus of any format (docs/formats.md) into sentences. Rows without tokens are split into words as `extract`
- * splits them; what of their gold is not made of whole words is `beyond` a model's reach, which a note counts.
+ * Reads a corpus of any format (docs/formats.md) into sentences. Rows without tokens are parted into words by
+ * `options.words`, as `extract` parts text; what of their gold is not made of whole words is `beyond` a model's reach, which a note counts.
  * @returns at least one sentence, each of at least one token; those without a word are left out, which a note counts
  * @throws InputError as `parseDocuments`
  */
 export function parseSentences(content: string | Files, file: string, options: ReadOptions = {}): Sentences {
+  const split = wordSplitter(options.words ?? basicWords);
   const { items, ...rest } = readRows(content, file, options, 'sentence', (row, { counts }) => {
     const { tokens, entities, relations, id } = row;
     const sentence = tokens
       ? { tokens, entities, relations, ...(id === undefined ? {} : { id }) }
-      : inWords(row);
+      : inWords(row, split);
     if (sentence.tokens.length === 0) {
       counts.add('sentences without a word, left out');
       return undefined;

@@ -1,22 +1,89 @@
 /** Rows of words without annotations, to predict on. */
-import { parseRecords, quote, RowReader } from '../dataset.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { jsonErrorOffset, parseJson } from '../../io/json.ts';
+import type { Lines } from '../../io/lines.ts';
+import type { OnBad } from '../bad-rows.ts';
+import { parseRecords, RowReader } from '../dataset.ts';
 import type { Words } from '../extraction.ts';
+import type { Row } from '../streaming.ts';
+
+/** The words of a record; any key but `tokens`, `id` and `orig_id` is ignored. Errors: InputError naming row and field. */
+function wordsOf(record: unknown, file: string, i: number): Words {
+  const row = new RowReader(file, i + 1);
+  const fields = row.fields(record, '');
+  const tokens = row.strings(row.list(fields, 'tokens'), 'tokens');
+  return { tokens, ...row.id(fields) };
+}
+
+/** Whether a line is an object of its own, and not a part of a document. */
+const isRow = (line: string): boolean => line.startsWith('{') && jsonErrorOffset(line) === -1;
 
 /**
- * Reads a JSON array, or JSON lines, of {`tokens`: string[]}; `id`, else `orig_id`, is kept, any other key ignored, so that
- * an annotated corpus is one too. A row may have no words.
- * @param file its name, for messages
- * @throws InputError, one line that names file, row (from 1) and field, or the line where the text is not JSON
+ * Reads {`tokens`: string[]} rows: JSON lines, as many as are asked for at a time, or a JSON array, which is read whole;
+ * `id`, else `orig_id`, is kept, any other key ignored, so that an annotated corpus is one too. A row may have no words; so
+ * has an empty line, and what is read stays aligned with the lines.
  */
-export function parseWords(text: string, file: string): Words[] {
-  return parseRecords(text.replace(/^\ufeff/, ''), file, 'objects with tokens').map((record, i) => {
-    const row = new RowReader(file, i + 1);
-    const fields = row.fields(record, '');
-    const tokens = row
-      .list(fields, 'tokens')
-      .map((token, t) =>
-        typeof token === 'string' ? token : row.fail(`tokens[${t}]`, `is ${quote(token)}, not a string`),
-      );
-    return { tokens, ...row.id(fields) };
-  });
+export class WordRows {
+  /** Rows read so far. */
+  #read = 0;
+  /** The rows of an array; undefined of JSON lines, and as long as nothing has been read. */
+  #whole: Words[] | undefined;
+  #begun = false;
+
+  /**
+   * @param file its name, for messages
+   * @param onBad `skip`: a line that cannot be read is a row with an error; else that stops the reading
+   */
+  constructor(
+    readonly lines: Lines,
+    readonly file: string,
+    readonly onBad: OnBad = 'stop',
+  ) {}
+
+  /**
+   * The next rows, as `Lines.next` gives lines: none at the end.
+   * @throws InputError, one line that names file, row (from 1) and field, or the line where the text is not JSON
+   */
+  async next(most: number): Promise<Row[]> {
+    await this.#begin();
+    if (this.#whole) return this.#whole.slice(this.#read, (this.#read += most)).map((asked) => ({ asked }));
+    const lines = await this.lines.next(most);
+    const rows = lines.map((line, i) => this.#row(line, this.#read + i));
+    this.#read += rows.length;
+    return rows;
+  }
+
+  /** Passes over rows, whatever they hold. Returns how many there were, `count` at most. */
+  async skip(count: number): Promise<number> {
+    await this.#begin();
+    const there = this.#whole ? Math.min(this.#whole.length, count) : await this.lines.skip(count);
+    this.#read += there;
+    return there;
+  }
+
+  /** Sees from the first line that is not empty what the text is. */
+  async #begin(): Promise<void> {
+    if (this.#begun) return;
+    this.#begun = true;
+    const first: string[] = [];
+    let [line] = await this.lines.next(1);
+    for (; line?.trim() === ''; [line] = await this.lines.next(1)) first.push(line);
+    if (line !== undefined) first.push(line);
+    this.lines.putBack(first);
+    if (line === undefined || isRow(line)) return;
+    const text = (await this.lines.rest()).join('\n');
+    this.#whole = parseRecords(text, this.file, 'objects with tokens').map((record, i) =>
+      wordsOf(record, this.file, i),
+    );
+  }
+
+  #row(line: string, i: number): Row {
+    if (line.trim() === '') return { asked: { tokens: [] } };
+    try {
+      return { asked: wordsOf(parseJson(line, this.file, i + 1), this.file, i) };
+    } catch (error) {
+      if (this.onBad === 'stop' || !(error instanceof InputError)) throw error;
+      return { asked: { tokens: [] }, error: error.message };
+    }
+  }
 }

@@ -102,8 +102,9 @@ export const lai: Definition<LaiTypes> = {
   },
   losses: laiLosses,
   traceBatch(loaded, text, file) {
-    const corpus = lai.read(text, file);
-    lai.check(corpus, loaded.model.config);
+    const { config } = loaded.model;
+    const corpus = lai.read(text, file, { words: config.words });
+    lai.check(corpus, config);
     const { instances, taskOf } = pack(loaded, corpus);
     return taskOf(instances);
   },

@@ -199,6 +199,10 @@ export const cerem: Definition<CeremTypes> = {
     }),
     `${evaluation.documents} documents, ${effortText(evaluation.effort)}`,
   ],
+  effortLines: ({ prompts, forwardPasses, unasked, seconds }) => [
+    effortText({ prompts, forwardPasses, seconds }),
+    ...effortNotes({ unasked }).map((note) => `note: ${note}`),
+  ],
   async attention({ model, tokenizer, what }, input) {
     const map = await attentionMap(model, tokenizer, input, what);
     return {
@@ -230,12 +234,13 @@ export const cerem: Definition<CeremTypes> = {
       ...rest,
       ...(onBad === 'skip' && { refused: (i, { message }) => errors.set(i, message) }),
     });
+    const { prompts, forwardPasses, unasked, seconds } = report;
     return {
       results: documents.map(({ entities, relations }, i) => ({
         ...extraction(asked[i], inWords(asked[i], entities), relations),
         ...(errors.has(i) && { error: errors.get(i) }),
       })),
-      remarks: [effortText(report), ...effortNotes(report).map((note) => `note: ${note}`)],
+      effort: { prompts, forwardPasses, unasked, seconds },
     };
   },
 };

@@ -39,17 +39,21 @@ export interface ExtractionReport extends Effort {
 }
 
 /** What an extraction left out, a line each. */
-export const effortNotes = ({ unasked }: ExtractionReport): string[] =>
+export const effortNotes = ({ unasked }: Pick<ExtractionReport, 'unasked'>): string[] =>
   unasked === 0
     ? []
     : [`relation prompts not asked, for too many subjects in a text or too long a subject: ${unasked}`];
 
 /** What the questions of an extraction took, in words: prompts a second, or seconds a prompt where texts are long. */
-export function effortText({ prompts, forwardPasses, seconds, promptsPerSecond }: ExtractionReport): string {
+export function effortText({
+  prompts,
+  forwardPasses,
+  seconds,
+}: Omit<ExtractionReport, 'unasked' | 'promptsPerSecond'>): string {
   const effort = `${prompts} prompts, ${forwardPasses} forward passes, ${seconds.toFixed(1)} s`;
   if (prompts === 0) return effort;
-  return promptsPerSecond >= 1
-    ? `${effort}: ${promptsPerSecond.toFixed(1)} prompts a second`
+  return prompts >= seconds
+    ? `${effort}: ${(prompts / seconds).toFixed(1)} prompts a second`
     : `${effort}: ${(seconds / prompts).toFixed(1)} s a prompt`;
 }
 

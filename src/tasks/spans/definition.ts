@@ -103,7 +103,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
   losses: spanLosses,
   traceBatch(loaded, text, file) {
     const { config } = loaded.model;
-    const corpus = ofSentences.read(text, file);
+    const corpus = ofSentences.read(text, file, { words: config.words });
     checkLabels(corpus, config);
     const { sentences, encoded } = encodeAll(corpus, readerOf(loaded));
     return {

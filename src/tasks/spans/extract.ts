@@ -41,5 +41,5 @@ export async function extractWords(
     results[i] = extraction(asked[i], inText, relations);
   });
   for (const [i, error] of errors) results[i] = { ...extraction(asked[i], [], []), error };
-  return { results, remarks: [] };
+  return { results };
 }

@@ -3,7 +3,8 @@ import { InputError } from '../../../kernels/errors.ts';
 import type { Runtime } from '../../gpu/runtime.ts';
 import type { Select } from '../../io/safetensors.ts';
 import type { Source } from '../../io/source.ts';
-import type { Json } from '../../models/config.ts';
+import { Fields, type Json } from '../../models/config.ts';
+import { parseWordRule, type WordRule } from '../../models/word-rule.ts';
 import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
@@ -14,11 +15,17 @@ import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState } from './state.ts';
 import { LAST, storedFile, type Storage } from './storage.ts';
 
+/** A corpus, or what reads it: its plain text is then parted into words by the model's own rule. */
+export type Given<C> = C | ((words: WordRule | undefined) => C);
+
+const readBy = <C>(given: Given<C>, words: WordRule | undefined): C =>
+  typeof given === 'function' ? (given as (words: WordRule | undefined) => C)(words) : given;
+
 /** What a training learns from, and how a new model starts. */
 export interface Start<T extends Types = Types> {
-  train: T['corpus'];
+  train: Given<T['corpus']>;
   /** Without it there is no best model: every epoch's replaces the last. */
-  dev?: T['corpus'];
+  dev?: Given<T['corpus']>;
   /** The configuration as in a checkpoint, possibly partial; a small model's when absent. */
   config?: Json;
   /** Keys that override those of the configuration, whichever that is. */
@@ -51,17 +58,22 @@ export interface Planned<T extends Types = Types> {
 
 /** Plans the training of a new model. Errors: InputError naming what does not fit: configuration, data, recipe. */
 export function planTraining<T extends Types>(definition: Definition<T>, start: Start<T>): Planned<T> {
-  const { train, dev, encoder, config: given } = start;
+  const { encoder, config: given } = start;
   const what = start.configName ?? 'config';
   if (encoder && given?.encoder !== undefined)
     throw new InputError(`${what}: "encoder" does not go with a pretrained encoder, whose own config counts`);
-  const extra = start.extra ?? definition.extra?.start(train);
   const defaults: Json = encoder
     ? { ...definition.pretrained, encoder: encoder.json }
     : { ...(given === undefined ? definition.small : {}), encoder: smallEncoder };
   const asked = { ...defaults, ...given, ...start.overrides };
-  const tokenizer = start.tokenizer ?? encoder?.tokenizer ?? definition.vocabulary(train, extra, asked, what);
-  const config = definition.complete(asked, what, train, tokenizer);
+  const rule = asked.words === undefined ? undefined : parseWordRule(new Fields(asked, what));
+  const first = readBy(start.train, rule);
+  const extra = start.extra ?? definition.extra?.start(first);
+  const tokenizer = start.tokenizer ?? encoder?.tokenizer ?? definition.vocabulary(first, extra, asked, what);
+  const config = definition.complete(asked, what, first, tokenizer);
+  // Its rule may keep words whole that were parted before it was known.
+  const train = config.words ? readBy(start.train, config.words) : first;
+  const dev = start.dev && readBy(start.dev, config.words);
   const state = { pretrained: encoder !== undefined, dev: dev !== undefined };
   const base = encoder ? definition.pretrainedRecipe(state.dev) : {};
   const chosen = recipeOf<T['recipe']>(definition.recipe, (key) => start.recipe?.[key], base);
@@ -94,7 +106,7 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
 export async function planResume<T extends Types>(
   definition: Definition<T>,
   storage: Storage,
-  { train, dev, recipe: given }: Pick<Start<T>, 'train' | 'dev' | 'recipe'>,
+  { recipe: given, ...start }: Pick<Start<T>, 'train' | 'dev' | 'recipe'>,
 ): Promise<Planned<T>> {
   const { recipe: saved } = await readState(definition, storage);
   const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
@@ -104,6 +116,8 @@ export async function planResume<T extends Types>(
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
   const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
+  const { words } = opened.config;
+  const [train, dev] = [readBy(start.train, words), start.dev && readBy(start.dev, words)];
   return {
     ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true, random: false },
     model: (runtime) => opened.load(runtime),
@@ -165,11 +179,11 @@ const corpusNotes = ({ train, dev }: Pick<Planned, 'train' | 'dev'>): string[] =
 
 /** What the vocabulary does not know of the corpora. */
 const unknownWords = <T extends Types>(
-  { definition, train, dev }: Planned<T>,
+  { definition, train, dev, config }: Planned<T>,
   tokenizer: Tokenizer,
 ): string[] =>
   [train, ...(dev ? [dev] : [])].flatMap((corpus) =>
-    unknownNotes(tokenizer, definition.texts(corpus), corpus.file),
+    unknownNotes(tokenizer, definition.texts(corpus), { whose: corpus.file, rule: config.words }),
   );
 
 /** Options of `train`. */
@@ -191,7 +205,8 @@ export async function train<T extends Types>(
   data: T['corpus'] | string,
   { runtime, ...options }: TrainOptions<T>,
 ): Promise<TrainingReport<T['evaluation']>> {
-  const corpus = typeof data === 'string' ? definition.read(data, 'training data') : data;
+  const corpus: Given<T['corpus']> =
+    typeof data === 'string' ? (words) => definition.read(data, 'training data', { words }) : data;
   const { storage, resume } = options;
   if (!resume) await refuseModel(storage, 'choose another storage, or set resume');
   const planned = resume

@@ -274,7 +274,7 @@ test('progress and errors', async (t) => {
 
 test('what an extraction took, in words', (t) => {
   const took = (prompts: number, seconds: number): string =>
-    effortText({ prompts, forwardPasses: 2, unasked: 0, seconds, promptsPerSecond: prompts / seconds });
+    effortText({ prompts, forwardPasses: 2, seconds });
   t.equal(took(9, 0.4), '9 prompts, 2 forward passes, 0.4 s: 22.5 prompts a second');
   t.equal(took(1, 92.34), '1 prompts, 2 forward passes, 92.3 s: 92.3 s a prompt', 'one very long text');
   t.equal(took(5, 5), '5 prompts, 2 forward passes, 5.0 s: 1.0 prompts a second');

@@ -250,8 +250,7 @@ test('extraction: offsets are UTF-16 code units of the line as given', async (t)
   ];
   const extracted = (texts: readonly string[]) =>
     stsn.extract(loaded(every), texts, (i) => `in.txt: line ${i + 1}`);
-  const { results, remarks } = await extracted(lines.map(([line]) => line));
-  t.deepEqual(remarks, []);
+  const { results } = await extracted(lines.map(([line]) => line));
   t.equal(results.length, lines.length, 'a result for every line');
   lines.forEach(([line, words], i) => {
     const { text, entities, relations } = results[i];

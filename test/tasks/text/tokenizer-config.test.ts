@@ -183,7 +183,7 @@ test('unknown words are told from one in a hundred on, with the casing', (t) => 
   const tokenizer = tokenizerFromFiles({ 'vocab.txt': lowerVocab });
   const rain = 'rain over rain '.repeat(70);
   t.deepEqual(unknownNotes(tokenizer, [rain, 'Rain Rain']), [], '2 of 212 words');
-  const [note] = unknownNotes(tokenizer, [rain, 'Rain Over. Rain'], 'train.json');
+  const [note] = unknownNotes(tokenizer, [rain, 'Rain Over. Rain'], { whose: 'train.json' });
   t.match(
     note,
     /^train\.json: words unknown to the vocabulary: 4 of 214 words, 1\.9 %, such as "Rain", "Over", "\."; text keeps its case/,
