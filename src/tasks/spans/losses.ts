@@ -7,6 +7,17 @@ import { withoutPadding } from '../padding.ts';
 import type { SpanBatch, SpanModel } from './model.ts';
 import { encodeTags } from './tags.ts';
 
+/** The classes of sentences by the tags of the last model that asked: every epoch asks again. */
+const encoded = new WeakMap<Sentence, { tags: readonly string[]; classes: Int32Array }>();
+
+function classesOf(sentence: Sentence, tags: readonly string[]): Int32Array {
+  const known = encoded.get(sentence);
+  if (known?.tags === tags) return known.classes;
+  const classes = encodeTags(sentence, tags);
+  encoded.set(sentence, { tags, classes });
+  return classes;
+}
+
 /** i32[B · n] tag of every word, −100 past a sentence's end. */
 export function tagTargets(
   sentences: readonly Sentence[],
@@ -14,7 +25,7 @@ export function tagTargets(
   columns: number,
 ): Int32Array {
   const targets = new Int32Array(sentences.length * columns).fill(IGNORED);
-  sentences.forEach((sentence, b) => targets.set(encodeTags(sentence, tags), b * columns));
+  sentences.forEach((sentence, b) => targets.set(classesOf(sentence, tags), b * columns));
   return targets;
 }
 
