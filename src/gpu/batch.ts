@@ -80,8 +80,8 @@ export class BatchEncoder {
         if (compiled !== current) pass.setPipeline((current = compiled));
         if (dispatch.uniforms.length > 0) pass.setBindGroup(0, groups[i], offset);
         else pass.setBindGroup(0, groups[i]);
-        const [x, y, z] = dispatch.workgroups;
-        pass.dispatchWorkgroups(x, y, z);
+        const { workgroups } = dispatch;
+        pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
       }
     }
     endPass();

@@ -153,8 +153,8 @@ export class Memory {
         const block = bucket[at];
         if (block.lastUse > lastUse) continue;
         this.#pooledBytes -= fit;
-        bucket.copyWithin(at, at + 1);
-        bucket.length--;
+        if (at < bucket.length - 1) bucket.copyWithin(at, at + 1);
+        bucket.pop();
         return block;
       }
     }

@@ -1,6 +1,6 @@
 /**
  * Plans kept by kernel, parameters, shapes and host values, compared exactly and without a string: what runs again is not
- * planned again. A plan that a step uses is usually the one behind the one before it, as it was in the last step.
+ * planned again. The n-th plan that a step uses is usually the n-th of the last step.
  */
 import { backwardRequest } from '../../kernels/backward-request.ts';
 import { InputError } from '../../kernels/errors.ts';
@@ -61,8 +61,6 @@ export class KernelPlan {
   readonly ready: ReadyPlan;
   /** By output: whether a caller sees it, or only the backward. */
   readonly visible: readonly boolean[];
-  /** The plan that was asked for next, the last time. */
-  following: KernelPlan | undefined;
   readonly #cache: PlanCache;
   /** The one whose place it has taken: what that was run by serves again, where only values differ. */
   #before: KernelPlan | undefined;
@@ -80,10 +78,7 @@ export class KernelPlan {
     this.add = request.add;
     this.ready = ready;
     this.#before = before;
-    if (before) {
-      this.following = before.following;
-      before.#before = undefined;
-    }
+    if (before) before.#before = undefined;
     const adds = this.kernel.backward?.adds ?? [];
     this.#adds = this.names.map((name) => adds.includes(`grad_${name}`));
     this.visible = ready.outputs.map(({ name }) => !portOf(request.kernel.outputs, name)?.saved);
@@ -190,7 +185,9 @@ export class PlanCache {
   #old = new Map<number, KernelPlan[]>();
   #plans = 0;
   #bytes = 0;
-  #last: KernelPlan | undefined;
+  /** The plans of the last batch, and before `#at` of the one that is being recorded. */
+  readonly #sequence: KernelPlan[] = [];
+  #at = 0;
   readonly #kernelNumbers = new Map<Kernel, { number: number; live: boolean }>();
   /** Copies of host values by the array they were made of: what several operations read is one table. */
   #copies = new WeakMap<Int32Array, Int32Array>();
@@ -208,14 +205,16 @@ export class PlanCache {
    */
   find(asked: Asked, caps: Caps): KernelPlan {
     if (caps !== this.#caps) this.#forget(caps);
-    const last = this.#last;
-    let found = last?.following;
-    if (!found?.matches(asked)) {
-      found = this.#findOrMake(asked, found);
-      if (last) last.following = found;
-    }
-    this.#last = found;
+    const guess = this.#sequence[this.#at] as KernelPlan | undefined;
+    const found = guess?.matches(asked) ? guess : this.#findOrMake(asked, guess);
+    this.#sequence[this.#at++] = found;
     return found;
+  }
+
+  /** The next batch begins. */
+  rewind(): void {
+    this.#sequence.length = this.#at;
+    this.#at = 0;
   }
 
   /** Other capabilities, other plans: tests show a runtime some. */
@@ -223,10 +222,11 @@ export class PlanCache {
     this.#caps = caps;
     this.#young = new Map();
     this.#old = new Map();
-    this.#last = undefined;
+    this.#sequence.length = 0;
+    this.#at = 0;
   }
 
-  /** @param guess the plan that came here the last time */
+  /** @param guess the plan that was in this place in the last batch */
   #findOrMake(asked: Asked, guess: KernelPlan | undefined): KernelPlan {
     const { number, live } = this.#kernel(asked.kernel);
     if (live) return this.make(asked, guess?.kernel === asked.kernel ? guess : undefined);

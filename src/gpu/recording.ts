@@ -29,6 +29,7 @@ export interface Run extends Readonly<Operands> {
 export class Recording {
   #runs: Run[] = [];
   #last: readonly Run[] = [];
+  /** Longer than the plan's own, which the rest is none of. */
   readonly #operands: Operands = { blocks: [], parts: [], tables: [] };
 
   get length(): number {
@@ -36,15 +37,14 @@ export class Recording {
   }
 
   /** To be filled with the operands of a plan, for `add`; the same lists again and again. */
-  operandsOf({ inputs, outputs, scratch, tables }: ReadyPlan): Operands {
-    const operands = this.#operands;
-    const count = inputs + outputs.length + scratch.length;
-    for (const list of [operands.blocks, operands.parts]) {
-      for (let i = 0; i < count; i++) list[i] = undefined;
-      list.length = count;
+  operandsOf(plan: ReadyPlan): Operands {
+    const { blocks, parts } = this.#operands;
+    const count = countOf(plan);
+    for (let i = 0; i < count; i++) {
+      blocks[i] = undefined;
+      parts[i] = undefined;
     }
-    operands.tables.length = tables.length;
-    return operands;
+    return this.#operands;
   }
 
   add(plan: ReadyPlan, operands: Operands, phase: Phase): void {
@@ -62,16 +62,23 @@ export class Recording {
   }
 }
 
+const countOf = ({ inputs, outputs, scratch }: ReadyPlan): number => inputs + outputs.length + scratch.length;
+
 const makeRun = (plan: ReadyPlan, { blocks, parts, tables }: Operands, phase: Phase): Run => ({
-  ...{ plan, phase, blocks: blocks.slice(), parts: parts.slice(), tables: tables.slice() },
-  ...{ groups: [], state: -1 },
+  plan,
+  phase,
+  blocks: blocks.slice(0, countOf(plan)),
+  parts: parts.slice(0, countOf(plan)),
+  tables: tables.slice(0, plan.tables.length),
+  groups: [],
+  state: -1,
 });
 
 const samePlace = (a: Place | undefined, b: Place | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && a.offset === b.offset && a.size === b.size);
 
-/** For one plan. */
-function sameOperands(a: Operands, b: Operands): boolean {
+/** Whether those of a run are the operands of one of the same plan. */
+function sameOperands(a: Readonly<Operands>, b: Operands): boolean {
   for (let i = 0; i < a.blocks.length; i++)
     if (a.blocks[i] !== b.blocks[i] || !samePlace(a.parts[i], b.parts[i])) return false;
   for (let i = 0; i < a.tables.length; i++) if (!samePlace(a.tables[i], b.tables[i])) return false;

@@ -345,6 +345,7 @@ export class Runtime implements TensorRuntime {
     this.#throwFailure();
     if (this.#recording.length === 0 && !copies) return this.#flushing;
     const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies };
+    this.#plans.rewind();
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
     this.#flushing = this.#flushing.then(() => this.#submit(batch));

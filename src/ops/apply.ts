@@ -93,7 +93,8 @@ class KernelRun implements Node {
       } else given.push(input && (input.from === 'inputs' ? this.#given : this.outputs)[input.at]);
     let into: (Tensor | undefined)[] | undefined;
     for (let i = 0; i < places.length; i++) {
-      const [place, at] = [places[i], gradients[i]];
+      const place = places[i];
+      const at = gradients[i];
       // One buffer cannot be read and written in one dispatch, and places may share one.
       if (place && (place.add ? added[i] : !plan.ready.read[at])) (into ??= [])[at] = place.tensor;
     }

@@ -73,7 +73,8 @@ export class Tape implements Recorder {
       places.push(inputs.indexOf(inputs[i]) === i ? this.#place(inputs[i]) : undefined);
     const grads = node.backward(upstream, places);
     for (let i = 0; i < inputs.length; i++) {
-      const [grad, place] = [grads[i], places[i]];
+      const grad = grads[i];
+      const place = places[i];
       if (grad && !(place?.add && grad === place.tensor)) this.#add(inputs[i], grad);
       if (place && !place.add && grad !== place.tensor) place.tensor.release();
     }
