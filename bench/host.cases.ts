@@ -37,6 +37,8 @@ interface Subject<T extends Types = Types> {
 
 const RATE = 1e-4;
 const TOKENS = 256;
+/** Steps after which V8 has compiled what a step runs: a training takes thousands. */
+const COMPILED = 50;
 
 /** STSN as `npm start` trains it: batches of its corpus, in its order, epoch after epoch. */
 async function stsnSubject(runtime: Runtime, fixed: boolean): Promise<Subject> {
@@ -54,7 +56,7 @@ async function stsnSubject(runtime: Runtime, fixed: boolean): Promise<Subject> {
   return {
     ...{ definition: stsn as unknown as Definition, model: loaded.model },
     batch: fixed ? () => first : nth,
-    warmUp: fixed ? 5 : batches,
+    warmUp: fixed ? COMPILED : Math.max(batches, COMPILED),
   };
 }
 
@@ -69,7 +71,7 @@ function ceremSubject(runtime: Runtime, rows: number): Subject {
   const batch = { batch: randomBatch(rows, TOKENS, ceremBase), targets };
   return {
     ...{ definition: cerem as unknown as Definition, model: buildVariant(runtime, ceremBase) },
-    ...{ batch: () => [{ share: 1, counts: {}, batch }], warmUp: 3 },
+    ...{ batch: () => [{ share: 1, counts: {}, batch }], warmUp: COMPILED },
   };
 }
 

@@ -18,19 +18,26 @@ const ALIGNED = 256;
 /** Makes the buffers of large tensors small, as nothing is computed in them, and what is bound and written fit them. */
 function shrinkBuffers(device: GPUDevice): void {
   const { queue } = device;
+  const shrunk = new WeakSet<GPUBuffer>();
   const createBuffer = device.createBuffer.bind(device);
   const createBindGroup = device.createBindGroup.bind(device);
   const writeBuffer = queue.writeBuffer.bind(queue);
-  device.createBuffer = (asked) =>
-    createBuffer(asked.usage === bufferUsage ? { ...asked, size: Math.min(asked.size, MOST_BYTES) } : asked);
+  device.createBuffer = (asked) => {
+    if (asked.usage !== bufferUsage || asked.size <= MOST_BYTES) return createBuffer(asked);
+    const buffer = createBuffer({ ...asked, size: MOST_BYTES });
+    shrunk.add(buffer);
+    return buffer;
+  };
   device.createBindGroup = ({ entries, ...asked }) => {
+    /** Where parts lie by now: those of one buffer that a dispatch writes must stay apart. */
+    const taken = new Set<number>();
     for (const { resource } of entries) {
-      if (!('buffer' in resource)) continue;
-      const { buffer, offset = 0, size = 0 } = resource;
-      if (offset + size <= buffer.size) continue;
-      // Parts of one buffer that a dispatch writes stay apart.
-      resource.offset = offset % buffer.size;
-      resource.size = Math.min(size, offset > 0 ? ALIGNED : buffer.size);
+      if (!('buffer' in resource) || !shrunk.has(resource.buffer)) continue;
+      let at = (resource.offset ?? 0) % MOST_BYTES;
+      while (taken.has(at)) at = (at + ALIGNED) % MOST_BYTES;
+      taken.add(at);
+      resource.offset = at;
+      resource.size = Math.min(resource.size ?? ALIGNED, ALIGNED);
     }
     return createBindGroup({ ...asked, entries });
   };

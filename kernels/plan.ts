@@ -152,7 +152,11 @@ export interface Kernel {
 }
 
 /** Number of elements of a shape; 1 for a scalar. */
-export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (let i = 0; i < shape.length; i++) size *= shape[i];
+  return size;
+}
 
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 

@@ -1,24 +1,12 @@
-/**
- * Bind groups, kept from batch to batch. One is found by the numbers of what it binds: first where the last batch had one
- * in the same position, as a step that repeats does, then by their hash.
- */
-import type { Place } from './host-tables.ts';
+/** Bind groups, kept from batch to batch: by the run that they are of, and by the numbers of what they bind. */
+import { GpuValidationError } from './errors.ts';
 import type { Block } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Layout } from './pipelines.ts';
 import { UNIFORM_BYTES, type ReadyDispatch } from './ready-plan.ts';
+import type { Operands, Run } from './recording.ts';
 
 const MOST = 8192;
-
-/** What the operands of a plan are in one run of it. */
-export interface Bound {
-  /** By place. */
-  readonly blocks: readonly (Block | undefined)[];
-  /** By place, of tensors that have a part of their block alone; as long as the last of them is far. */
-  readonly parts: readonly (Place | undefined)[];
-  /** Of the plan's tables, by their index. */
-  readonly tables: readonly Place[];
-}
 
 interface Kept {
   /**
@@ -35,36 +23,46 @@ export class BindGroups {
   readonly #device: GPUDevice;
   readonly #meter: Meter;
   readonly #byHash = new Map<number, Kept>();
-  /** By position in the batch. */
-  readonly #last: Kept[] = [];
   #key: number[] = [];
+  /** Counts the buffers that took the place of others: a run's bind groups hold while it stays. */
+  #state = 0;
 
   constructor(device: GPUDevice, meter: Meter) {
     this.#device = device;
     this.#meter = meter;
   }
 
+  /** The buffer of uniforms or of tables is another one. */
   clear(): void {
     this.#byHash.clear();
-    this.#last.length = 0;
+    this.#state++;
   }
 
-  /** @param position of the dispatch in its batch */
-  find(
-    position: number,
+  /** The bind groups of a run, whose pipelines are compiled, by its dispatches. */
+  of(run: Run, uniforms: GPUBuffer | undefined, tables: GPUBuffer | undefined): readonly GPUBindGroup[] {
+    if (run.state !== this.#state) {
+      run.groups = run.plan.dispatches.map((ready) => this.#find(ready, run, uniforms, tables));
+      run.state = this.#state;
+    }
+    return run.groups;
+  }
+
+  #find(
     ready: ReadyDispatch,
-    bound: Bound,
-    layout: Layout,
+    bound: Readonly<Operands>,
     uniforms: GPUBuffer | undefined,
     tables: GPUBuffer | undefined,
   ): GPUBindGroup {
+    const { compiled } = ready.pipeline;
+    if (!compiled) throw new GpuValidationError(`${ready.dispatch.label}: its pipeline is missing`);
+    const { layout } = compiled;
     const key = this.#key;
     let hash = (key[0] = layout.id);
     let count = 1;
     for (const place of ready.operands) {
       if (place >= 0) {
         const { id } = bound.blocks[place] as Block;
-        const part = place < bound.parts.length ? bound.parts[place] : undefined;
+        const part = bound.parts[place];
         if (part) {
           key[count++] = -2;
           key[count++] = part.offset;
@@ -81,29 +79,21 @@ export class BindGroups {
         hash = Math.imul(hash, 31) + offset + size;
       }
     }
-    const last = this.#last[position] as Kept | undefined;
-    if (last && sameKey(last.key, key, count)) return last.group;
     hash |= 0;
     const first = this.#byHash.get(hash);
     let kept = first;
     while (kept && !sameKey(kept.key, key, count)) kept = kept.next;
-    if (!kept) {
-      const full = this.#byHash.size >= MOST;
-      if (full) this.clear();
-      kept = {
-        key: key.slice(0, count),
-        group: this.#make(ready, bound, layout, uniforms, tables),
-        next: full ? undefined : first,
-      };
-      this.#byHash.set(hash, kept);
-    }
-    this.#last[position] = kept;
-    return kept.group;
+    if (kept) return kept.group;
+    const full = this.#byHash.size >= MOST;
+    if (full) this.#byHash.clear();
+    const group = this.#make(ready, bound, layout, uniforms, tables);
+    this.#byHash.set(hash, { key: key.slice(0, count), group, next: full ? undefined : first });
+    return group;
   }
 
   #make(
     { dispatch, operands }: ReadyDispatch,
-    bound: Bound,
+    bound: Readonly<Operands>,
     { layout }: Layout,
     uniforms: GPUBuffer | undefined,
     tables: GPUBuffer | undefined,

@@ -1,4 +1,4 @@
-/** The host tables of one batch (lengths, ids, segment lists), which travel in one write. */
+/** Where the host tables of a batch lie (lengths, ids, segment lists), which travel in one write. */
 import type { Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
 
@@ -64,13 +64,17 @@ export class HostTables {
   readonly #placed = new Map<Int32Array, Place>();
   /** By size, how many there are. */
   readonly #counts = new Map<number, number>();
-  #start = Infinity;
   #end = 0;
   #bytes = 0;
 
   constructor({ maxBufferSize }: Caps, layout: TableLayout) {
     this.#maxBufferSize = maxBufferSize;
     this.#layout = layout;
+  }
+
+  /** The tables and where they lie. */
+  get placed(): ReadonlyMap<Int32Array, Place> {
+    return this.#placed;
   }
 
   /** Bytes that the table buffer needs. */
@@ -97,7 +101,6 @@ export class HostTables {
       );
     this.#counts.set(size, count + 1);
     this.#placed.set(table, place);
-    this.#start = Math.min(this.#start, place.offset);
     this.#end = end;
     this.#bytes += size;
     return place;
@@ -106,13 +109,5 @@ export class HostTables {
   /** All is placed: the next batch's tables follow. */
   close(): void {
     this.#layout.review(this.#bytes);
-  }
-
-  /** All tables at their places, from the first of them on. */
-  join(): { offset: number; data: Int32Array<ArrayBuffer> } {
-    const offset = this.#start;
-    const data = new Int32Array((this.#end - offset) / 4);
-    for (const [table, place] of this.#placed) data.set(table, (place.offset - offset) / 4);
-    return { offset, data };
   }
 }

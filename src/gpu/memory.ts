@@ -15,20 +15,52 @@ interface Account {
   peak: number;
 }
 
-export interface Block {
+/** Memory shared by a tensor and its views, from a byte of a block on. */
+export interface Storage {
+  readonly block: Block;
+  readonly offset: number;
+  references: number;
+  /** Called when the last of them is released. */
+  free(): void;
+}
+
+/** A buffer; while it is taken, all of it is the storage of a tensor. */
+export class Block implements Storage {
   /** Ascending in the order they were made. */
   readonly id: number;
   readonly buffer: GPUBuffer;
   /** Bytes of the buffer. */
   readonly size: number;
-  /** Batch (submit) number of the last command recorded with it: before that submit, queue writes would overtake. */
-  lastUse: number;
   /** A buffer that the caller owns: never pooled, never destroyed. */
   readonly external: boolean;
   /** Bytes that a binding of it has: all of it, as far as the device binds as much. */
   readonly boundSize: number;
+  /** Batch (submit) number of the last command recorded with it: before that submit, queue writes would overtake. */
+  lastUse = 0;
   /** While it is taken: the bytes asked for, and the label that they are charged to. */
-  charge?: { account: Account; bytes: number };
+  charged = 0;
+  account: Account | undefined;
+  readonly offset = 0;
+  references = 0;
+  readonly #memory: Memory;
+
+  constructor(memory: Memory, id: number, buffer: GPUBuffer, size: number, external: boolean, most: number) {
+    this.#memory = memory;
+    this.id = id;
+    this.buffer = buffer;
+    this.size = size;
+    this.external = external;
+    this.boundSize = Math.min(4 * Math.floor(size / 4), most);
+  }
+
+  get block(): Block {
+    return this;
+  }
+
+  /** Back to the pool. */
+  free(): void {
+    this.#memory.give(this);
+  }
 }
 
 export interface MemoryReport {
@@ -55,14 +87,16 @@ const MIN_BYTES = 16;
 /** Bucket of a request: at most an eighth is wasted, and a different batch shape mostly finds a block. */
 export function bucketSize(bytes: number): number {
   const wanted = Math.max(MIN_BYTES, Math.ceil(bytes / MIN_BYTES) * MIN_BYTES);
-  if (wanted <= 256) return 2 ** Math.ceil(Math.log2(wanted));
-  const step = 2 ** (Math.floor(Math.log2(wanted - 1)) - 2) / 2;
+  let power = MIN_BYTES; // the largest below what is wanted
+  while (2 * power < wanted) power *= 2;
+  if (wanted <= 256) return wanted > power ? 2 * power : power;
+  const step = power / 8;
   return Math.ceil(wanted / step) * step;
 }
 
 export class Memory {
   readonly #create: (bytes: number, label: Label) => GPUBuffer;
-  /** Idle blocks by size, each list by ascending id. */
+  /** Idle blocks by size, each list by descending id: a backward gives back first what was taken last. */
   readonly #free = new Map<number, Block[]>();
   readonly #accounts = new Map<Label, Account>();
   readonly #blocks = new Set<Block>();
@@ -115,11 +149,14 @@ export class Memory {
     for (let fit = size; fit <= 2 * size; fit = bucketSize(fit + 1)) {
       const bucket = this.#free.get(fit);
       if (!bucket) continue;
-      for (let at = 0; at < bucket.length; at++)
-        if (bucket[at].lastUse <= lastUse) {
-          this.#pooledBytes -= fit;
-          return bucket.splice(at, 1)[0];
-        }
+      for (let at = bucket.length - 1; at >= 0; at--) {
+        const block = bucket[at];
+        if (block.lastUse > lastUse) continue;
+        this.#pooledBytes -= fit;
+        if (at < bucket.length - 1) bucket.copyWithin(at, at + 1);
+        bucket.pop();
+        return block;
+      }
     }
     return undefined;
   }
@@ -133,18 +170,18 @@ export class Memory {
 
   /** Hands a block back. */
   give(block: Block): void {
-    const { charge } = block;
-    if (!charge) return;
-    block.charge = undefined;
-    this.#liveBytes -= charge.bytes;
-    charge.account.live -= charge.bytes;
+    const { account, charged } = block;
+    if (!account) return;
+    block.account = undefined;
+    this.#liveBytes -= charged;
+    account.live -= charged;
     if (block.external || this.#destroyed) return;
     this.#pooledBytes += block.size;
     const bucket = this.#free.get(block.size);
     if (!bucket) return void this.#free.set(block.size, [block]);
     let at = bucket.length;
-    while (at > 0 && bucket[at - 1].id > block.id) at--;
-    bucket.splice(at, 0, block);
+    for (; at > 0 && bucket[at - 1].id < block.id; at--) bucket[at] = bucket[at - 1];
+    bucket[at] = block;
   }
 
   /** Counts a buffer of the runtime's own: its bytes when it is made, minus them when it is destroyed. */
@@ -203,7 +240,8 @@ export class Memory {
   #charge(block: Block, label: Label, bytes: number): void {
     let account = this.#accounts.get(label);
     if (!account) this.#accounts.set(label, (account = { live: 0, peak: 0 }));
-    block.charge = { account, bytes };
+    block.account = account;
+    block.charged = bytes;
     this.#liveBytes += bytes;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
     account.live += bytes;
@@ -211,8 +249,7 @@ export class Memory {
   }
 
   #block(buffer: GPUBuffer, size: number, external: boolean): Block {
-    const boundSize = Math.min(4 * Math.floor(size / 4), this.#maxBinding);
-    return { id: this.#nextId++, buffer, size, boundSize, lastUse: 0, external };
+    return new Block(this, this.#nextId++, buffer, size, external, this.#maxBinding);
   }
 
   #grow(size: number, label: Label): Block {

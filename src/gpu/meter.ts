@@ -1,5 +1,6 @@
 /** Counts what plans say they do: FLOPs, multiply-adds, bytes and dispatches, by phase and kernel. */
-export type Phase = 'forward' | 'backward' | 'optimizer';
+const phases = ['forward', 'backward', 'optimizer'] as const;
+export type Phase = (typeof phases)[number];
 
 export interface Work {
   dispatches: number;
@@ -11,11 +12,14 @@ export interface Work {
   gpuNanoseconds: number;
 }
 
-/** What the dispatches of one label add up to in a plan. */
-export interface LabelWork {
-  readonly label: string;
-  readonly work: Readonly<Work>;
+/** What the dispatches of a plan add up to by label, and the runs of it by phase that no total has yet. */
+export interface PlanWork {
+  readonly labels: readonly { readonly label: string; readonly work: Readonly<Work> }[];
+  readonly runs: Record<Phase, number>;
 }
+
+/** Plans whose runs wait to be added up. */
+const MOST_PENDING = 1024;
 
 export const noWork = (): Work => ({
   dispatches: 0,
@@ -41,17 +45,27 @@ export class Meter {
     backward: new Map(),
     optimizer: new Map(),
   };
+  readonly #pending: PlanWork[] = [];
 
   /** Counts one run of a plan under the current phase. */
-  record(works: readonly LabelWork[]): void {
-    for (const { label, work } of works) {
-      const total = this.entry(this.phase, label);
-      total.dispatches += work.dispatches;
-      total.macs += work.macs;
-      total.flops += work.flops;
-      total.bytesRead += work.bytesRead;
-      total.bytesWritten += work.bytesWritten;
-    }
+  record(work: PlanWork): void {
+    const { runs } = work;
+    if (this.#pending.length >= MOST_PENDING) this.#settle();
+    if (runs.forward + runs.backward + runs.optimizer === 0) this.#pending.push(work);
+    runs[this.phase]++;
+  }
+
+  /** Adds the runs of plans to the totals. */
+  #settle(): void {
+    for (const { labels, runs } of this.#pending.splice(0))
+      for (const phase of phases) {
+        const count = runs[phase];
+        runs[phase] = 0;
+        for (const { label, work } of count > 0 ? labels : []) {
+          const total = this.entry(phase, label);
+          for (const key of Object.keys(work) as (keyof Work)[]) total[key] += count * work[key];
+        }
+      }
   }
 
   /** The running total of a phase and label. */
@@ -71,12 +85,14 @@ export class Meter {
 
   /** Work by phase and kernel label. */
   rows(): { phase: Phase; kernel: string; work: Work }[] {
-    return (Object.keys(this.#work) as Phase[]).flatMap((phase) =>
+    this.#settle();
+    return phases.flatMap((phase) =>
       [...this.#work[phase]].map(([kernel, work]) => ({ phase, kernel, work: { ...work } })),
     );
   }
 
   reset(): void {
+    this.#settle();
     for (const all of Object.values(this.#work)) all.clear();
     this.submits = 0;
     this.pipelines = 0;

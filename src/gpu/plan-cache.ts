@@ -1,6 +1,6 @@
 /**
  * Plans kept by kernel, parameters, shapes and host values, compared exactly and without a string: what runs again is not
- * planned again. A plan that a step uses is usually the one behind the one before it, as it was in the last step.
+ * planned again. The n-th plan that a step uses is usually the n-th of the last step.
  */
 import { backwardRequest } from '../../kernels/backward-request.ts';
 import { InputError } from '../../kernels/errors.ts';
@@ -13,8 +13,10 @@ import {
   type Params,
   type Shape,
 } from '../../kernels/plan.ts';
+import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
-import { readyPlan, type ReadyPlan } from './ready-plan.ts';
+import { readyPlan, revise, type ReadyPlan } from './ready-plan.ts';
+import { sameValue } from './same-value.ts';
 
 /** A host input. */
 export interface HostValues {
@@ -42,8 +44,9 @@ export interface BackwardPlan {
   readonly plan: KernelPlan;
   /** Of each of its inputs; undefined for a host input, whose values it has. */
   readonly inputs: readonly (BackwardInput | undefined)[];
-  /** For each of the gradients asked for, the output that it is. */
+  /** For each of the gradients asked for, the output that it is, and whether it is added to what is there. */
   readonly gradients: readonly number[];
+  readonly added: readonly boolean[];
 }
 
 /** A kernel's plan for inputs of certain shapes. */
@@ -58,12 +61,14 @@ export class KernelPlan {
   readonly ready: ReadyPlan;
   /** By output: whether a caller sees it, or only the backward. */
   readonly visible: readonly boolean[];
-  /** The plan that was asked for next, the last time. */
-  following: KernelPlan | undefined;
   readonly #cache: PlanCache;
+  /** The one whose place it has taken: what that was run by serves again, where only values differ. */
+  #before: KernelPlan | undefined;
   readonly #backward = new Map<number, BackwardPlan>();
+  /** By input: whether the backward can add its gradient to what is there. */
+  readonly #adds: readonly boolean[];
 
-  constructor(cache: PlanCache, request: Asked, ready: ReadyPlan) {
+  constructor(cache: PlanCache, request: Asked, ready: ReadyPlan, before: KernelPlan | undefined) {
     this.#cache = cache;
     this.kernel = request.kernel;
     this.names = request.names;
@@ -72,34 +77,57 @@ export class KernelPlan {
     this.wanted = request.wanted;
     this.add = request.add;
     this.ready = ready;
+    this.#before = before;
+    if (before) before.#before = undefined;
+    const adds = this.kernel.backward?.adds ?? [];
+    this.#adds = this.names.map((name) => adds.includes(`grad_${name}`));
     this.visible = ready.outputs.map(({ name }) => !portOf(request.kernel.outputs, name)?.saved);
   }
 
-  matches({ kernel, names, given, params, wanted, add }: Asked): boolean {
-    if (this.kernel !== kernel || this.names.length !== names.length) return false;
+  /** Whether inputs are those that it was made for, as far as a plan depends on them. */
+  takes(given: readonly Given[], names: readonly string[]): boolean {
+    if (this.names.length !== names.length) return false;
     for (let i = 0; i < names.length; i++) {
       if (this.names[i] !== names[i]) return false;
       if (!sameGiven(this.given[i], given[i])) return false;
     }
+    return true;
+  }
+
+  matches({ kernel, names, given, params, wanted, add }: Asked): boolean {
+    if (this.kernel !== kernel || !this.takes(given, names)) return false;
     return sameValue(this.params, params) && sameValue(this.wanted, wanted) && sameValue(this.add, add);
   }
 
   /**
    * The plan of the gradients of the inputs at the places `of`.
-   * @param added which of them are added to what is there; only those that the backward `adds`
+   * @param places by gradient; added to what is there, where that is asked for and the backward `adds` it
    * @throws SpanwiseError for a kernel whose backward gives no such gradient
    */
-  backward(of: readonly number[], added: readonly boolean[]): BackwardPlan {
+  backward(of: readonly number[], places: readonly ({ readonly add: boolean } | undefined)[]): BackwardPlan {
     let key = 1;
-    for (let i = 0; i < of.length; i++) key = key * 64 + 2 * of[i] + Number(added[i]);
     // Past 2^53 two keys could be one.
-    if (of.length > 8 || of.some((at) => at >= 32)) return this.#planBackward(of, added);
-    let found = this.#backward.get(key);
-    if (!found) this.#backward.set(key, (found = this.#planBackward(of, added)));
-    return found;
+    let exact = of.length <= 8;
+    for (let i = 0; i < of.length; i++) {
+      if (of[i] >= 32) exact = false;
+      key = key * 64 + 2 * of[i] + Number(places[i]?.add === true && this.#adds[of[i]]);
+    }
+    const found = exact ? this.#backward.get(key) : undefined;
+    if (found) return found;
+    const added = of.map((at, i) => places[i]?.add === true && this.#adds[at]);
+    const made = this.#planBackward(of, added, exact ? this.#before?.giveUp(key) : undefined);
+    if (exact) this.#backward.set(key, made);
+    return made;
   }
 
-  #planBackward(of: readonly number[], added: readonly boolean[]): BackwardPlan {
+  /** A plan of its gradients that another may replace. */
+  giveUp(key: number): KernelPlan | undefined {
+    const plan = this.#backward.get(key)?.plan;
+    this.#backward.delete(key);
+    return plan;
+  }
+
+  #planBackward(of: readonly number[], added: readonly boolean[], before?: KernelPlan): BackwardPlan {
     type Source = BackwardInput & { given: Given };
     const inputs: Record<string, Source> = {};
     const host: Record<string, HostValues> = {};
@@ -119,19 +147,21 @@ export class KernelPlan {
       (output): Source => ({ ...outputs[output], from: 'gradients' }),
       of.map((at) => this.names[at]),
     );
-    const plan = this.#cache.make({
+    const asked = {
       kernel: request.kernel,
       names: [...Object.keys(request.inputs), ...Object.keys(request.host)],
       given: [...Object.values(request.inputs).map(({ given }) => given), ...Object.values(request.host)],
       params: request.params,
       wanted: request.wanted,
       add: request.wanted.filter((_, i) => added[i]),
-    });
+    };
+    const plan = this.#cache.make(asked, before);
     const names = plan.ready.outputs.map(({ name }) => name);
     return {
       plan,
       inputs: [...Object.values(request.inputs), ...Object.values(request.host).map(() => undefined)],
       gradients: request.wanted.map((name) => names.indexOf(name)),
+      added,
     };
   }
 }
@@ -148,19 +178,23 @@ export interface Asked {
 
 export class PlanCache {
   readonly #pipelines: Pipelines;
+  readonly #memory: Pick<Memory, 'submitted'>;
   #caps: Caps;
   /** The plans of this generation and of the one before, by the hash of what they are for. */
   #young = new Map<number, KernelPlan[]>();
   #old = new Map<number, KernelPlan[]>();
   #plans = 0;
   #bytes = 0;
-  #last: KernelPlan | undefined;
+  /** The plans of the last batch, and before `#at` of the one that is being recorded. */
+  readonly #sequence: KernelPlan[] = [];
+  #at = 0;
   readonly #kernelNumbers = new Map<Kernel, { number: number; live: boolean }>();
   /** Copies of host values by the array they were made of: what several operations read is one table. */
   #copies = new WeakMap<Int32Array, Int32Array>();
 
-  constructor(pipelines: Pipelines, caps: Caps) {
+  constructor(pipelines: Pipelines, memory: Pick<Memory, 'submitted'>, caps: Caps) {
     this.#pipelines = pipelines;
+    this.#memory = memory;
     this.#caps = caps;
   }
 
@@ -171,14 +205,16 @@ export class PlanCache {
    */
   find(asked: Asked, caps: Caps): KernelPlan {
     if (caps !== this.#caps) this.#forget(caps);
-    const last = this.#last;
-    let found = last?.following;
-    if (!found?.matches(asked)) {
-      found = this.#findOrMake(asked);
-      if (last) last.following = found;
-    }
-    this.#last = found;
+    const guess = this.#sequence[this.#at] as KernelPlan | undefined;
+    const found = guess?.matches(asked) ? guess : this.#findOrMake(asked, guess);
+    this.#sequence[this.#at++] = found;
     return found;
+  }
+
+  /** The next batch begins. */
+  rewind(): void {
+    this.#sequence.length = this.#at;
+    this.#at = 0;
   }
 
   /** Other capabilities, other plans: tests show a runtime some. */
@@ -186,12 +222,14 @@ export class PlanCache {
     this.#caps = caps;
     this.#young = new Map();
     this.#old = new Map();
-    this.#last = undefined;
+    this.#sequence.length = 0;
+    this.#at = 0;
   }
 
-  #findOrMake(asked: Asked): KernelPlan {
+  /** @param guess the plan that was in this place in the last batch */
+  #findOrMake(asked: Asked, guess: KernelPlan | undefined): KernelPlan {
     const { number, live } = this.#kernel(asked.kernel);
-    if (live) return this.make(asked);
+    if (live) return this.make(asked, guess?.kernel === asked.kernel ? guess : undefined);
     const hash = hashOf(number, asked);
     const found = this.#young.get(hash)?.find((plan) => plan.matches(asked));
     if (found) return found;
@@ -221,8 +259,11 @@ export class PlanCache {
     else this.#young.set(hash, [plan]);
   }
 
-  /** Makes a plan, which is the caller's alone. Errors: those of `find`. */
-  make({ kernel, names, given, params, wanted, add }: Asked): KernelPlan {
+  /**
+   * Makes a plan, which is the caller's alone. Errors: those of `find`.
+   * @param before one that will not be run again, of the same kernel
+   */
+  make({ kernel, names, given, params, wanted, add }: Asked, before?: KernelPlan): KernelPlan {
     checkParams(kernel, params);
     const shapes: Record<string, Shape> = {};
     const host: Record<string, Int32Array> = {};
@@ -241,10 +282,13 @@ export class PlanCache {
     });
     const own = copyOf(params) as Params;
     const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add });
+    const request = { kernel, names, given: ownGiven, params: own, wanted, add };
+    if (before?.takes(given, names) && before.ready.lastUse <= this.#memory.submitted)
+      if (revise(before.ready, plan)) return new KernelPlan(this, request, before.ready, before);
     const inputs = names.map((name, i) => ({ name, shape: isHost(given[i]) ? undefined : given[i].shape }));
     const ready = readyPlan(plan, inputs, this.#pipelines, this.#caps);
     for (const table of ready.tables) this.#bytes += table.byteLength;
-    return new KernelPlan(this, { kernel, names, given: ownGiven, params: own, wanted, add }, ready);
+    return new KernelPlan(this, request, ready, before);
   }
 
   #copy(data: Int32Array): Int32Array {
@@ -284,32 +328,16 @@ function sameIntegers(a: Int32Array, b: Int32Array): boolean {
 }
 
 function sameGiven(a: Given, b: Given): boolean {
-  const { length } = a.shape;
-  if (length !== b.shape.length) return false;
-  for (let i = 0; i < length; i++) if (a.shape[i] !== b.shape[i]) return false;
+  if (a.shape !== b.shape) {
+    const { length } = a.shape;
+    if (length !== b.shape.length) return false;
+    for (let i = 0; i < length; i++) if (a.shape[i] !== b.shape[i]) return false;
+  }
   if (isHost(a)) return isHost(b) && (a.data === b.data || sameIntegers(a.data, b.data));
   return !isHost(b) && a.dtype === b.dtype;
 }
 
-/** Whether two values of parameters are the same: numbers, texts, lists and plain objects of them. */
-function sameValue(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || !a || !b) return false;
-  if (Array.isArray(a)) {
-    if (!Array.isArray(b) || a.length !== b.length) return false;
-    for (let i = 0; i < a.length; i++) if (!sameValue(a[i], b[i])) return false;
-    return true;
-  }
-  let count = 0;
-  for (const name in a) {
-    if (!sameValue((a as Params)[name], (b as Params)[name])) return false;
-    count++;
-  }
-  for (const _ in b) count--;
-  return count === 0;
-}
-
-/** A copy of such a value. */
+/** A copy of a value of parameters. */
 function copyOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyOf);
   if (typeof value !== 'object' || !value) return value;

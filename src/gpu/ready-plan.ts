@@ -1,12 +1,13 @@
 /**
  * A plan as the runtime runs it: names resolved to places, pipelines found, costs added up, limits checked. Made once for a
- * plan and never changed but for where its uniforms lie, so that running it again touches no name.
+ * plan, so that running it again touches no name; one that differs in values alone can take its place (`revise`).
  */
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
 import { GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { noWork, type LabelWork, type Work } from './meter.ts';
+import { noWork, type PlanWork, type Work } from './meter.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
+import { sameValue } from './same-value.ts';
 
 /** Most bytes of one dispatch's uniforms. */
 export const UNIFORM_BYTES = 256;
@@ -20,15 +21,18 @@ export interface Operand {
 }
 
 export interface ReadyDispatch {
-  readonly dispatch: Dispatch;
+  dispatch: Dispatch;
   readonly pipeline: Pipeline;
   /** For each binding the place of its operand (inputs, then outputs, then scratch), or −1 − the index of a table. */
   readonly operands: readonly number[];
   /** Where its uniforms lie, as `setBindGroup` takes it; −1 while they lie nowhere (src/gpu/uniforms.ts). */
   readonly offset: [number];
+  /** Its uniforms are other ones than lie there. */
+  revised: boolean;
 }
 
 export interface ReadyPlan {
+  plan: Plan;
   /** As many as there are, bound or not. */
   readonly inputs: number;
   readonly outputs: readonly Operand[];
@@ -37,14 +41,16 @@ export interface ReadyPlan {
   /** By output: whether a dispatch reads it. */
   readonly read: readonly boolean[];
   readonly scratch: readonly Operand[];
-  readonly tables: readonly Int32Array[];
+  readonly tables: Int32Array[];
   /** Those with work to do. */
   readonly dispatches: readonly ReadyDispatch[];
   /** The inputs that a dispatch reads or writes, each with the label and the name of the first that does. */
   readonly bound: readonly { place: number; label: string; name: string }[];
-  readonly works: readonly LabelWork[];
+  readonly work: PlanWork;
   /** All its pipelines are: set by the runtime. */
   compiled: boolean;
+  /** The last batch that it was recorded in. */
+  lastUse: number;
 }
 
 const operandOf = (name: string, shape: Shape, dtype: DType): Operand => {
@@ -121,9 +127,10 @@ export function readyPlan(
       let work = works.get(label);
       if (!work) works.set(label, (work = noWork()));
       addCost(work, dispatch);
-      return { dispatch, pipeline: pipelines.of(dispatch), operands, offset: [-1] };
+      return { dispatch, pipeline: pipelines.of(dispatch), operands, offset: [-1], revised: false };
     });
   return {
+    plan,
     inputs: inputs.length,
     outputs,
     inPlace,
@@ -134,7 +141,43 @@ export function readyPlan(
     tables,
     dispatches,
     bound: [...bound.values()],
-    works: [...works].map(([label, work]) => ({ label, work })),
+    work: {
+      labels: [...works].map(([label, work]) => ({ label, work })),
+      runs: { forward: 0, backward: 0, optimizer: 0 },
+    },
     compiled: false,
+    lastUse: 0,
   };
+}
+
+/**
+ * Puts a plan in the place of one whose runs have all been submitted, where its uniforms and the values of its tables are
+ * all that differs.
+ * @returns whether that is so
+ */
+export function revise(ready: ReadyPlan, plan: Plan): boolean {
+  const { plan: old, dispatches, tables } = ready;
+  const names = Object.keys(plan.data);
+  if (plan.dispatches.length !== dispatches.length) return false;
+  if (!sameValue(names, Object.keys(old.data))) return false;
+  if (names.some((name, i) => plan.data[name].length !== tables[i].length)) return false;
+  for (const part of ['outputs', 'scratch', 'inPlace'] as const)
+    if (!sameValue(plan[part], old[part])) return false;
+  if (!plan.dispatches.every((dispatch, i) => sameButUniforms(dispatch, dispatches[i].dispatch)))
+    return false;
+  ready.plan = plan;
+  ready.lastUse = Infinity; // until it is recorded
+  names.forEach((name, i) => (tables[i] = plan.data[name]));
+  dispatches.forEach((one, i) => {
+    one.dispatch = plan.dispatches[i];
+    one.revised = true;
+  });
+  return true;
+}
+
+function sameButUniforms(a: Dispatch, b: Dispatch): boolean {
+  if (a.uniforms.length !== b.uniforms.length) return false;
+  for (const key in a)
+    if (key !== 'uniforms' && !sameValue(a[key as keyof Dispatch], b[key as keyof Dispatch])) return false;
+  return true;
 }

@@ -6,18 +6,19 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
-import { BatchEncoder, type Batch, type Run } from './batch.ts';
+import { BatchEncoder, type Batch } from './batch.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { HostTables, TableLayout, type Place } from './host-tables.ts';
+import { HostTables, TableLayout } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
 import { Pipelines, type Pipeline } from './pipelines.ts';
 import { PlanCache, type Asked, type Given, type KernelPlan } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
 import { readyPlan, type ReadyPlan } from './ready-plan.ts';
+import { Recording, type Operands, type Run } from './recording.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
-import { BlockStorage, Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
+import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -45,7 +46,7 @@ export class Runtime implements TensorRuntime {
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
   readonly #scopes = new Scopes();
-  #runs: Run[] = [];
+  readonly #recording = new Recording();
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
   readonly #layout: TableLayout;
@@ -70,7 +71,7 @@ export class Runtime implements TensorRuntime {
       opened.caps,
     );
     this.#pipelines = new Pipelines(opened.device);
-    this.#plans = new PlanCache(this.#pipelines, opened.caps);
+    this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
@@ -202,7 +203,7 @@ export class Runtime implements TensorRuntime {
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
-    return this.track(new Tensor(this, shape, dtype, new BlockStorage(this.memory, block)));
+    return this.track(new Tensor(this, shape, dtype, block));
   }
 
   // ---- plans ---------------------------------------------------------------------------------------------------
@@ -269,10 +270,10 @@ export class Runtime implements TensorRuntime {
     label: Label,
     into?: readonly (Tensor | undefined)[],
   ): Tensor[] {
-    const blocks = new Array<Block | undefined>(plan.inputs + plan.outputs.length + plan.scratch.length);
-    const parts: (Place | undefined)[] = [];
+    const operands = this.#recording.operandsOf(plan);
+    const { blocks, tables } = operands;
     for (const { place, label: kernel, name } of plan.bound)
-      this.#bind(blocks, parts, place, given[place] as Tensor, kernel, name);
+      this.#bind(operands, place, given[place] as Tensor, kernel, name);
     const outputs: Tensor[] = [];
     let at = plan.inputs;
     for (let i = 0; i < plan.outputs.length; i++, at++) {
@@ -280,7 +281,7 @@ export class Runtime implements TensorRuntime {
       const place = into?.[i];
       if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
       else if (place) {
-        this.#bind(blocks, parts, at, place, label, name);
+        this.#bind(operands, at, place, label, name);
         outputs.push(place);
       } else {
         const block = (blocks[at] = this.memory.take(bytes, label));
@@ -292,11 +293,11 @@ export class Runtime implements TensorRuntime {
     for (const { bytes } of plan.scratch)
       this.#use((blocks[at++] = this.memory.take(bytes, 'scratch')), bytes);
     if (plan.dispatches.length > 0) {
-      const tables: Place[] = [];
-      for (const table of plan.tables)
-        tables.push(this.#tables.place(table, plan.dispatches[0].dispatch.label));
-      this.#runs.push({ plan, blocks, parts, tables, phase: this.meter.phase });
-      this.meter.record(plan.works);
+      for (let i = 0; i < plan.tables.length; i++)
+        tables[i] = this.#tables.place(plan.tables[i], plan.dispatches[0].dispatch.label);
+      plan.lastUse = this.#batch;
+      this.#recording.add(plan, operands, this.meter.phase);
+      this.meter.record(plan.work);
     }
     // Later commands may reuse the memory: they run after these.
     while (at > first) this.memory.give(blocks[--at] as Block);
@@ -304,14 +305,7 @@ export class Runtime implements TensorRuntime {
   }
 
   /** Takes a tensor's memory to a place of a run. Errors: it is of another runtime, or was released. */
-  #bind(
-    blocks: (Block | undefined)[],
-    parts: (Place | undefined)[],
-    at: number,
-    tensor: Tensor,
-    kernel: string,
-    name: string,
-  ): void {
+  #bind({ blocks, parts }: Operands, at: number, tensor: Tensor, kernel: string, name: string): void {
     if (tensor.runtime !== this) throw new InputError(`${kernel}: "${name}" is of another runtime`);
     if (tensor.released) throw new SpanwiseError(`${kernel}: "${name}" [${tensor.shape}] was released`);
     const { block, part } = tensor;
@@ -335,8 +329,8 @@ export class Runtime implements TensorRuntime {
     const whole = { dispatches: [dispatch], scratch: {}, outputs: {}, data: {} };
     const plan = readyPlan(whole, [{ name: 'out', shape: [size] }], this.#pipelines, this.caps);
     block.lastUse = this.#batch;
-    this.#runs.push({ plan, blocks: [block], parts: [], tables: [], phase: this.meter.phase });
-    this.meter.record(plan.works);
+    this.#recording.add(plan, { blocks: [block], parts: [], tables: [] }, this.meter.phase);
+    this.meter.record(plan.work);
   }
 
   // ---- device --------------------------------------------------------------------------------------------------
@@ -349,9 +343,9 @@ export class Runtime implements TensorRuntime {
   /** `copies` are encoded behind the commands, in the same submit. */
   #flush(copies?: (encoder: GPUCommandEncoder) => void): Promise<void> {
     this.#throwFailure();
-    if (this.#runs.length === 0 && !copies) return this.#flushing;
-    const batch = { number: this.#batch++, runs: this.#runs, tables: this.#tables, copies };
-    this.#runs = [];
+    if (this.#recording.length === 0 && !copies) return this.#flushing;
+    const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies };
+    this.#plans.rewind();
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
     this.#flushing = this.#flushing.then(() => this.#submit(batch));
@@ -387,15 +381,16 @@ export class Runtime implements TensorRuntime {
   }
 
   async #compile(runs: readonly Run[]): Promise<void> {
+    const plans: ReadyPlan[] = [];
+    for (const { plan } of runs) if (!plan.compiled) plans.push(plan);
     const missing = new Set<Pipeline>();
-    for (const { plan } of runs)
-      if (!plan.compiled)
-        for (const { pipeline } of plan.dispatches) if (!pipeline.compiled) missing.add(pipeline);
+    for (const { dispatches } of plans)
+      for (const { pipeline } of dispatches) if (!pipeline.compiled) missing.add(pipeline);
     if (missing.size > 0) {
       this.meter.pipelines += missing.size;
       await this.#wait(Promise.all([...missing].map((pipeline) => this.#pipelines.compile(pipeline))));
     }
-    for (const { plan } of runs) plan.compiled = true;
+    for (const plan of plans) plan.compiled = true;
   }
 
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */

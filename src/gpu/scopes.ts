@@ -1,42 +1,56 @@
 /** Which tensors belong to which scope (Runtime.scope, Runtime.tidy): a scope gives back what was made in it. */
 import { Tensor } from './tensor.ts';
 
-export type Scope = Tensor[];
+/** An open scope: what was made in it begins there, and ends where the next one opened. */
+export interface Scope {
+  first: number;
+}
 
 export class Scopes {
+  readonly #made: Tensor[] = [];
   readonly #open: Scope[] = [];
 
   /** Registers a new tensor with the innermost scope. */
   add(tensor: Tensor): void {
-    if (this.#open.length > 0) this.#open[this.#open.length - 1].push(tensor);
+    if (this.#open.length > 0) this.#made.push(tensor);
   }
 
   open(): Scope {
-    const made: Scope = [];
-    this.#open.push(made);
-    return made;
+    const scope = { first: this.#made.length };
+    this.#open.push(scope);
+    return scope;
   }
 
   /** Hands those of its tensors that are in `survivors` to the enclosing scope and releases the rest. */
-  close(made: Scope, survivors: Iterable<Tensor>): void {
-    const outer = this.#leave(made);
+  close(scope: Scope, survivors: Iterable<Tensor>): void {
     const surviving = new Set(survivors);
-    for (const tensor of made)
-      if (surviving.has(tensor)) outer?.push(tensor);
-      else if (!tensor.kept) tensor.release();
+    const made = this.#made;
+    const end = this.#endOf(scope);
+    let left = scope.first;
+    for (let at = scope.first; at < end; at++)
+      if (surviving.has(made[at])) made[left++] = made[at];
+      else if (!made[at].kept) made[at].release();
+    this.#drop(left, end);
+    this.dissolve(scope);
   }
 
   /** Hands all its tensors to the enclosing scope. */
-  dissolve(made: Scope): void {
-    const outer = this.#leave(made);
-    if (outer) for (const tensor of made) outer.push(tensor);
+  dissolve(scope: Scope): void {
+    // The outermost one hands them to nobody.
+    if (scope === this.#open[0]) this.#drop(scope.first, this.#endOf(scope));
+    this.#open.splice(this.#open.lastIndexOf(scope), 1);
   }
 
-  /** Takes a scope away; returns the one around it. */
-  #leave(made: Scope): Scope | undefined {
-    const at = this.#open.lastIndexOf(made);
-    this.#open.splice(at, 1);
-    return this.#open[at - 1];
+  #endOf(scope: Scope): number {
+    const next = this.#open[this.#open.lastIndexOf(scope) + 1] as Scope | undefined;
+    return next?.first ?? this.#made.length;
+  }
+
+  /** Takes tensors out of all scopes. */
+  #drop(from: number, to: number): void {
+    if (to === this.#made.length) this.#made.length = from;
+    else this.#made.splice(from, to - from);
+    for (const scope of this.#open) if (scope.first >= to) scope.first -= to - from;
   }
 }
 

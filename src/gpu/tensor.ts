@@ -2,7 +2,7 @@
 import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { boundBytes, type Place } from './host-tables.ts';
-import type { Block, Label, Memory } from './memory.ts';
+import type { Block, Label, Memory, Storage } from './memory.ts';
 import type { Asked, HostValues, KernelPlan } from './plan-cache.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
@@ -66,6 +66,7 @@ export interface Node {
   op: string;
   /** Inputs that require a gradient. */
   inputs: readonly Tensor[];
+  /** All that it made: also what only its backward needs. It is released once that has run. */
   outputs: readonly Tensor[];
   /**
    * Gradients of `inputs`, given those of `outputs` (undefined where the loss does not depend on that output).
@@ -76,34 +77,6 @@ export interface Node {
     grads: readonly (Tensor | undefined)[],
     places: readonly (GradientPlace | undefined)[],
   ): readonly (Tensor | undefined)[];
-  /** Tensors that only this node still needs once its backward has run. */
-  saved: readonly Tensor[];
-}
-
-/** Memory shared by a tensor and its views, from a byte of a block on. */
-export interface Storage {
-  readonly block: Block;
-  readonly offset: number;
-  references: number;
-  /** Called when the last of them is released. */
-  free(): void;
-}
-
-/** All of a block, which goes back to the pool. */
-export class BlockStorage implements Storage {
-  readonly block: Block;
-  readonly offset = 0;
-  references = 0;
-  readonly #memory: Memory;
-
-  constructor(memory: Memory, block: Block) {
-    this.#memory = memory;
-    this.block = block;
-  }
-
-  free(): void {
-    this.#memory.give(this.block);
-  }
 }
 
 /** Where the gradient of a parameter belongs, so that what all gradients go through need not look for each of them. */
@@ -126,6 +99,10 @@ export class Tensor {
   grad: Tensor | undefined;
   /** Part of the graph: the tape records operations on it. */
   requiresGrad = false;
+  /** What recorded the operation that made it; undefined for leaves. */
+  recorder: Recorder | undefined;
+  /** Of what was recorded: its gradient as far as a backward has come. */
+  flow: Tensor | undefined;
   /** Out of all scopes: see Runtime.keep. */
   kept = false;
   /** Of a parameter alone. */
@@ -181,7 +158,7 @@ export class Tensor {
   get part(): Place | undefined {
     if (this.#part === null) {
       const { block, offset, bytes } = this;
-      const whole = offset === 0 && block.charge?.bytes === bytes;
+      const whole = offset === 0 && block.charged === bytes;
       this.#part = whole ? undefined : { offset, size: Math.min(boundBytes(bytes), block.size - offset) };
     }
     return this.#part;

@@ -1,6 +1,6 @@
 /**
- * The uniforms of dispatches: a ring of slots in one buffer. A dispatch's uniforms never change, so they are written once
- * and stay while the ring has room: a step that repeats writes none. Slots are handed out as batches are encoded, so
+ * The uniforms of dispatches: a ring of slots in one buffer. They are written once, or when others have taken their place
+ * (`revise`), and stay while the ring has room: a step that repeats writes none. Slots are handed out as batches are encoded, so
  * that the write of a slot comes after every submit that read what lay there.
  */
 import type { Caps, Uniform } from '../../kernels/plan.ts';
@@ -69,6 +69,8 @@ export class Uniforms {
   place(ready: ReadyDispatch, batch: number): void {
     const { offset } = ready;
     if (offset[0] < 0) this.#take(ready, batch);
+    else if (ready.revised) this.#fill(offset[0] / this.#slot, ready.dispatch.uniforms);
+    ready.revised = false;
     this.#lastUse[offset[0] / this.#slot] = batch;
   }
 

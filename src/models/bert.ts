@@ -113,7 +113,7 @@ export class Bert {
   #embed({ rows, columns, ids, ...given }: PieceBatch): Tensor {
     const shape = [rows, columns];
     const { positionOffset, typeVocabSize } = this.config;
-    const positions = given.positions ?? Int32Array.from({ length: rows * columns }, (_, i) => i % columns);
+    const positions = given.positions ?? countedRows(rows, columns);
     const rowsOf = positionOffset > 0 ? positions.map((position) => position + positionOffset) : positions;
     const words = add(
       this.#words.forward(hostInts(ids, shape)),
@@ -123,4 +123,11 @@ export class Bert {
     const embedded = this.#norm.forward(words, this.#types?.forward(hostInts(types, shape)));
     return this.#widen?.forward(embedded) ?? embedded;
   }
+}
+
+/** 0, 1, 2, … in every row: i32[rows · columns]. */
+function countedRows(rows: number, columns: number): Int32Array {
+  const counted = new Int32Array(rows * columns);
+  for (let i = 0; i < counted.length; i++) counted[i] = i % columns;
+  return counted;
 }

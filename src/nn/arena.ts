@@ -5,9 +5,9 @@
  */
 import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Shape } from '../../kernels/plan.ts';
-import type { Block } from '../gpu/memory.ts';
+import type { Block, Storage } from '../gpu/memory.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import { Tensor, type GradientHome, type Storage } from '../gpu/tensor.ts';
+import { Tensor, type GradientHome } from '../gpu/tensor.ts';
 
 /** Parameters begin at multiples of this many elements: a binding's offset may have to be one of 256 bytes. */
 const ALIGN = 64;

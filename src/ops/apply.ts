@@ -53,14 +53,11 @@ export function apply(
 /** A run of a kernel on the tape. */
 class KernelRun implements Node {
   readonly op: string;
-  readonly inputs: Tensor[] = [];
-  readonly outputs: Tensor[] = [];
-  readonly saved: Tensor[] = [];
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
   readonly #runtime: TensorRuntime;
   readonly #plan: KernelPlan;
   readonly #given: readonly (Tensor | HostInts)[];
-  /** Saved ones too. */
-  readonly #all: readonly Tensor[];
   readonly #differentiable: readonly number[];
 
   constructor(
@@ -74,43 +71,35 @@ class KernelRun implements Node {
     this.#runtime = runtime;
     this.#plan = plan;
     this.#given = given;
-    this.#all = outputs;
+    this.outputs = outputs;
     this.#differentiable = differentiable;
-    for (const place of differentiable) this.inputs.push(given[place] as Tensor);
-    for (let i = 0; i < outputs.length; i++) (plan.visible[i] ? this.outputs : this.saved).push(outputs[i]);
+    this.inputs = differentiable.map((place) => given[place] as Tensor);
   }
 
   backward(grads: readonly (Tensor | undefined)[], places: readonly (GradientPlace | undefined)[]): Tensor[] {
     const runtime = this.#runtime;
-    const adds = this.#plan.kernel.backward?.adds;
-    const added: boolean[] = [];
-    for (let i = 0; i < places.length; i++) {
-      const name = this.#plan.names[this.#differentiable[i]];
-      added.push(places[i]?.add === true && adds?.includes(`grad_${name}`) === true);
-    }
-    const { plan, inputs, gradients } = this.#plan.backward(this.#differentiable, added);
-    const zeros: Tensor[] = [];
+    const { plan, inputs, gradients, added } = this.#plan.backward(this.#differentiable, places);
+    let zeros: Tensor[] | undefined;
     const given: (Tensor | HostInts | undefined)[] = [];
     for (const input of inputs)
       if (input?.from === 'gradients') {
-        const output = this.#all[input.at];
-        let grad = grads[this.outputs.indexOf(output)];
+        let grad = grads[input.at];
         if (!grad) {
-          grad = runtime.upload(new Float32Array(output.size), output.shape, 'gradients');
-          zeros.push(grad);
+          const { size, shape } = this.outputs[input.at];
+          grad = runtime.upload(new Float32Array(size), shape, 'gradients');
+          (zeros ??= []).push(grad);
         }
         given.push(grad);
-      } else given.push(input && (input.from === 'inputs' ? this.#given : this.#all)[input.at]);
-    const into: (Tensor | undefined)[] = [];
+      } else given.push(input && (input.from === 'inputs' ? this.#given : this.outputs)[input.at]);
+    let into: (Tensor | undefined)[] | undefined;
     for (let i = 0; i < places.length; i++) {
-      const [place, at] = [places[i], gradients[i]];
+      const place = places[i];
+      const at = gradients[i];
       // One buffer cannot be read and written in one dispatch, and places may share one.
-      if (place && (place.add ? added[i] : !plan.ready.read[at])) into[at] = place.tensor;
+      if (place && (place.add ? added[i] : !plan.ready.read[at])) (into ??= [])[at] = place.tensor;
     }
     const made = runtime.execute(plan.ready, given, 'gradients', into);
-    for (const tensor of zeros) tensor.release();
-    const wanted: Tensor[] = [];
-    for (const at of gradients) wanted.push(made[at]);
-    return wanted;
+    if (zeros) for (const tensor of zeros) tensor.release();
+    return gradients.map((at) => made[at]);
   }
 }

@@ -207,7 +207,6 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
       op: 'reshape',
       inputs: [x],
       outputs: [out],
-      saved: [],
       backward: ([grad]) => [grad?.view(x.shape)],
     });
   return out;

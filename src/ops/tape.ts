@@ -11,7 +11,6 @@ import type { GradientPlace, Node, Recorder, Tensor } from '../gpu/tensor.ts';
 export class Tape implements Recorder {
   readonly #runtime: Runtime;
   readonly #nodes: Node[] = [];
-  readonly #made = new Set<Tensor>();
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -21,7 +20,7 @@ export class Tape implements Recorder {
     this.#nodes.push(node);
     for (const output of node.outputs) {
       output.requiresGrad = true;
-      this.#made.add(output);
+      output.recorder = this;
     }
   }
 
@@ -31,38 +30,25 @@ export class Tape implements Recorder {
 
   /**
    * Gradients of a scalar loss for every leaf with `requiresGrad` that it depends on, added to `leaf.grad` (memory
-   * label `gradients`). Each node's outputs and saved tensors are released as soon as its backward has run, except
-   * `retain`; so a tape can be walked once. Errors: a loss that is not a scalar or was not recorded here.
+   * label `gradients`). Each node's outputs are released as soon as its backward has run, except `retain`; so a tape can
+   * be walked once. Errors: a loss that is not a scalar or was not recorded here.
    */
   backward(loss: Tensor, retain: readonly Tensor[] = []): void {
     const runtime = this.#runtime;
     if (loss.size !== 1)
       throw new SpanwiseError(`backward: the loss must be a scalar, it is [${loss.shape}]`);
-    if (!this.#made.has(loss)) throw new SpanwiseError('backward: the loss was not computed under this tape');
+    if (loss.recorder !== this)
+      throw new SpanwiseError('backward: the loss was not computed under this tape');
     const kept = new Set<Tensor>([loss, ...retain]);
-    const grads = new Map<Tensor, Tensor>([
-      [loss, runtime.upload(new Float32Array([1]), loss.shape, 'gradients')],
-    ]);
     const recording = runtime.tape;
     runtime.tape = undefined;
     runtime.meter.phase = 'backward';
     try {
-      for (const node of this.#nodes.splice(0).reverse()) {
-        const upstream = node.outputs.map((output) => grads.get(output));
-        if (upstream.some((grad) => grad)) {
-          const places = node.inputs.map((input, i) =>
-            node.inputs.indexOf(input) === i ? this.#place(grads, input) : undefined,
-          );
-          const inputGrads = node.backward(upstream, places);
-          node.inputs.forEach((input, i) => {
-            const [grad, place] = [inputGrads[i], places[i]];
-            if (grad && !(place?.add && grad === place.tensor)) this.#add(grads, input, grad);
-            if (place && !place.add && grad !== place.tensor) place.tensor.release();
-          });
-          for (const grad of upstream) grad?.release();
-        }
-        for (const output of node.outputs) grads.delete(output);
-        for (const tensor of [...node.outputs, ...node.saved]) if (!kept.has(tensor)) tensor.release();
+      loss.flow = runtime.upload(new Float32Array([1]), loss.shape, 'gradients');
+      for (let at = this.#nodes.length - 1; at >= 0; at--) {
+        const node = this.#nodes[at];
+        this.#pass(node);
+        for (const output of node.outputs) if (!kept.has(output)) output.release();
       }
     } finally {
       runtime.tape = recording;
@@ -71,40 +57,68 @@ export class Tape implements Recorder {
     }
   }
 
+  /** The gradients of a node's inputs, where there are some of its outputs, which go. */
+  #pass(node: Node): void {
+    const { inputs, outputs } = node;
+    const upstream: (Tensor | undefined)[] = [];
+    let reached = false;
+    for (const output of outputs) {
+      upstream.push(output.flow);
+      if (output.flow) reached = true;
+      output.flow = undefined;
+    }
+    if (!reached) return;
+    const places: (GradientPlace | undefined)[] = [];
+    for (let i = 0; i < inputs.length; i++)
+      places.push(inputs.indexOf(inputs[i]) === i ? this.#place(inputs[i]) : undefined);
+    const grads = node.backward(upstream, places);
+    for (let i = 0; i < inputs.length; i++) {
+      const grad = grads[i];
+      const place = places[i];
+      if (grad && !(place?.add && grad === place.tensor)) this.#add(inputs[i], grad);
+      if (place && !place.add && grad !== place.tensor) place.tensor.release();
+    }
+    for (const grad of upstream) grad?.release();
+  }
+
   /** Forgets what was recorded. What is left of it is data: another tape must not take it for a parameter. */
   end(): void {
+    for (const { outputs } of this.#nodes)
+      for (const output of outputs) {
+        output.requiresGrad = false;
+        output.recorder = undefined;
+        output.flow = undefined;
+      }
     this.#nodes.length = 0;
-    for (const tensor of this.#made) tensor.requiresGrad = false;
-    this.#made.clear();
   }
 
   /** Where a kernel may write the gradient of an input, or add it. */
-  #place(grads: Map<Tensor, Tensor>, input: Tensor): GradientPlace | undefined {
-    const existing = this.#made.has(input) ? grads.get(input) : input.grad;
+  #place(input: Tensor): GradientPlace | undefined {
+    const existing = input.recorder === this ? input.flow : input.grad;
     if (existing) return { tensor: existing, add: true };
     const tensor = input.home?.claim();
     return tensor && { tensor, add: false };
   }
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
-  #add(grads: Map<Tensor, Tensor>, input: Tensor, grad: Tensor): void {
+  #add(input: Tensor, grad: Tensor): void {
     const parts = input.home?.parts;
     if (parts) {
       let first = 0;
       for (const part of parts) {
-        this.#add(grads, part, grad.slice(first, part.shape));
+        this.#add(part, grad.slice(first, part.shape));
         first += part.size;
       }
       grad.release();
       return;
     }
-    const leaf = !this.#made.has(input);
-    const existing = leaf ? input.grad : grads.get(input);
+    const leaf = input.recorder !== this;
+    const existing = leaf ? input.grad : input.flow;
     if (existing) {
       this.#runtime.kernel(accumulate, { total: existing, x: grad });
       grad.release();
     } else if (leaf) input.grad = this.#runtime.keep(grad);
-    else grads.set(input, grad);
+    else input.flow = grad;
   }
 }
 

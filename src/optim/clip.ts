@@ -13,24 +13,24 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
   const tensors: Tensor[] = [];
   const indices = new Map<Tensor, number>();
   const runs: number[] = [];
-  /** The number of an input. */
-  const indexOf = (tensor: Tensor): number => {
-    const known = indices.get(tensor) ?? tensors.push(tensor) - 1;
-    indices.set(tensor, known);
-    return known;
-  };
+  let [last, index] = [undefined as Tensor | undefined, -1];
   for (const { tensor, slot } of parameters.all.values()) {
     const { grad, size } = tensor;
     if (!grad) continue;
     const together = slot.chunk.holds(grad, slot);
-    runs.push(indexOf(together ? slot.chunk.gradients : grad), together ? slot.first : 0, size);
+    const input = together ? slot.chunk.gradients : grad;
+    if (input !== last) {
+      index = indices.get(input) ?? tensors.push(input) - 1;
+      indices.set((last = input), index);
+    }
+    runs.push(index, together ? slot.first : 0, size);
   }
   const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
     const { scale, norm } = runtime.kernel(kernelNamed('clip-grad-norm'), inputs, {
       params: { maxNorm },
-      host: { runs: hostInts(Int32Array.from(runs), [runs.length / 3, 3]) },
+      host: { runs: hostInts(new Int32Array(runs), [runs.length / 3, 3]) },
       label: 'scratch',
     });
     return { scale, norm };

@@ -7,6 +7,17 @@ import { padded, withoutPadding } from '../padding.ts';
 import type { SpanBatch, SpanModel } from './model.ts';
 import { encodeTags } from './tags.ts';
 
+/** The classes of sentences by the tags of the last model that asked: every epoch asks again. */
+const encoded = new WeakMap<Sentence, { tags: readonly string[]; classes: Int32Array }>();
+
+function classesOf(sentence: Sentence, tags: readonly string[]): Int32Array {
+  const known = encoded.get(sentence);
+  if (known?.tags === tags) return known.classes;
+  const classes = encodeTags(sentence, tags);
+  encoded.set(sentence, { tags, classes });
+  return classes;
+}
+
 /** i32[B · n] tag of every word, −100 past a sentence's end. */
 export const tagTargets = (
   sentences: readonly Sentence[],
@@ -14,7 +25,7 @@ export const tagTargets = (
   columns: number,
 ): Int32Array =>
   padded(
-    sentences.map((sentence) => encodeTags(sentence, tags)),
+    sentences.map((sentence) => classesOf(sentence, tags)),
     columns,
     IGNORED,
   );

@@ -1,0 +1,102 @@
+/** Steps that repeat: what is kept from one to the next, and that each computes what it was given. */
+import test from 'tape';
+import {
+  dropout,
+  embedding,
+  hostInts,
+  mul,
+  openRuntime,
+  record,
+  scale,
+  sum,
+  type Runtime,
+  type Tensor,
+} from '../../src/node.ts';
+
+const runtime = await openRuntime({ defaultLimits: true });
+test.onFinish(() => runtime.close());
+
+const SIZE = 40;
+const upload = (values: readonly number[], on: Runtime = runtime): Tensor =>
+  on.upload(Float32Array.from(values), [values.length]);
+const ones = (): Tensor => upload(Array<number>(SIZE).fill(1));
+
+/** Which elements a dropout of one half leaves, as text; computed once for an offset, before anything repeats. */
+async function maskOf(offset: number): Promise<string> {
+  return runtime.scope(async () => shown(await dropout(ones(), 0.5, 7, offset).read()));
+}
+const shown = (values: Float32Array): string => values.map((v) => Number(v !== 0)).join('');
+
+const OFFSETS = [1, 2, 3, 4, 5, 6];
+const masks: string[] = [];
+
+test('masks of different offsets differ', async (t) => {
+  for (const offset of OFFSETS) {
+    masks[offset] = await maskOf(offset);
+    await runtime.scope(() => scale(ones(), offset)); // another operation in between
+  }
+  t.equal(new Set(OFFSETS.map((offset) => masks[offset])).size, OFFSETS.length);
+});
+
+test('a step that repeats makes no bind group, and has its own values, tables and counters', async (t) => {
+  const table = runtime.upload(
+    Float32Array.from({ length: 64 }, (_, i) => i),
+    [64, 1],
+  );
+  const made: number[] = [];
+  for (const offset of OFFSETS) {
+    const before = runtime.meter.bindGroups;
+    await runtime.scope(async () => {
+      const x = upload(Array<number>(SIZE).fill(offset));
+      const rows = hostInts(Int32Array.from({ length: SIZE }, (_, i) => (i * offset) % 64));
+      const dropped = dropout(x, 0.5, 7, offset);
+      const product = mul(x, embedding(rows, table).view([SIZE]));
+      const [mask, values] = await runtime.readAll([dropped, product]);
+      t.equal(shown(mask as Float32Array), masks[offset]);
+      t.deepEqual(
+        [...values],
+        [...rows.data].map((row) => row * offset),
+      );
+    });
+    made.push(runtime.meter.bindGroups - before);
+  }
+  t.deepEqual(
+    made.slice(2),
+    made.slice(2).map(() => 0),
+  );
+  table.release();
+});
+
+test('the same operation with other counters twice in a batch', async (t) => {
+  for (const [first, second] of [
+    [1, 2],
+    [3, 4],
+    [6, 5],
+  ])
+    await runtime.scope(async () => {
+      const x = ones();
+      const both = [dropout(x, 0.5, 7, first), dropout(x, 0.5, 7, second)];
+      const values = (await runtime.readAll(both)) as Float32Array[];
+      t.deepEqual(values.map(shown), [masks[first], masks[second]]);
+    });
+});
+
+test('a backward has the counter of its own forward, whatever ran since', async (t) => {
+  const x = runtime.keep(ones());
+  x.requiresGrad = true;
+  await runtime.scope(async () => {
+    const forward = (offset: number) => record(runtime, () => sum(dropout(x, 0.5, 7, offset)));
+    const tapes = [];
+    for (const offset of [1, 2, 3]) {
+      tapes.push(await forward(offset));
+      await runtime.finish();
+    }
+    for (const [i, { result, tape }] of tapes.entries()) {
+      tape.backward(result);
+      t.equal(shown((await x.grad?.read()) ?? new Float32Array()), masks[i + 1]);
+      x.grad?.release();
+      x.grad = undefined;
+    }
+  });
+  x.release();
+});
