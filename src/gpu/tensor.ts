@@ -3,7 +3,7 @@ import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } f
 import { SpanwiseError } from '../../kernels/errors.ts';
 import { boundBytes, type Place } from './host-tables.ts';
 import type { Block, Label, Memory, Storage } from './memory.ts';
-import type { Asked, HostValues, KernelPlan } from './plan-cache.ts';
+import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
 

@@ -1,7 +1,7 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
 import { SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
-import type { KernelPlan } from '../gpu/plan-cache.ts';
+import type { KernelPlan } from '../gpu/kernel-plan.ts';
 import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
