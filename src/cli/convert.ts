@@ -17,10 +17,12 @@ import { givenReading, readingOptions } from './reading.ts';
 
 const names = formats.map(({ name }) => name).join(', ');
 
-/** Errors: usage error for a folder that holds annotations already, which would stay among the new ones. */
+/** Errors: usage error for a file, and for a folder that holds annotations already, which would stay among the new ones. */
 function checkFolder(args: Arguments, out: string | undefined): void {
   if (out === undefined) return args.fail('--out must name a folder: the format has several files');
-  if (!statSync(out, { throwIfNoEntry: false })) return;
+  const stats = statSync(out, { throwIfNoEntry: false });
+  if (!stats) return;
+  if (!stats.isDirectory()) args.fail(`--out ${out} is a file: the format has several, in a folder`);
   if (readdirSync(out).some((name) => name.endsWith('.ann')))
     args.fail(`--out ${out} holds .ann files already`);
 }

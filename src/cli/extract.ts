@@ -49,8 +49,8 @@ export const extractCommand: Command = {
   notes:
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +
     '"relations": [{"type","head","tail","score"}]}; offsets are UTF-16 code units of the line, end exclusive; with\n' +
-    '--tokens also "tokens" and "id", and offsets count tokens; head and tail index the entities. What it took goes to\n' +
-    'standard error. Lines are answered in order, as many at a time as there are, up to 512: memory does not grow with\n' +
+    '--tokens also "tokens" and "id", and offsets count tokens; head and tail index the entities. Notes go to standard\n' +
+    'error. Lines are answered in order, as many at a time as there are, up to 512: memory does not grow with\n' +
     'the input (docs/scale.md).' +
     definitions.map(({ title, extracted }) => (extracted ? `\n${title}: ${extracted}` : '')).join(''),
   async run(args) {

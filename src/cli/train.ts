@@ -156,6 +156,10 @@ export const trainCommand: Command = {
       async (runtime, { planned, saveSeconds, patience }) => {
         const [asJson, quiet] = [args.flag('json'), args.flag('quiet')];
         const write = (line: string) => void (!quiet && process.stderr.write(`${line}\n`));
+        process.once('SIGINT', () => {
+          process.stderr.write('spanwise: stopped; --resume goes on from the last save, if there was one\n');
+          process.exit(130);
+        });
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {
           const isFirst = event.event === 'start' || event.event === 'resume';

@@ -24,12 +24,19 @@ export function duration(seconds: number): string {
 /** Milliseconds without a line, after which a step is told where there is no status line. */
 const SILENCE_MS = 60_000;
 
-/** How fast steps go, and how long the rest takes: scoring and saving are counted apart. */
+/** Steps over which the mean time of a step is taken. */
+const RECENT = 50;
+
+/**
+ * How fast steps go, and how long the rest takes: scoring and saving are counted apart, and so is the first step, which
+ * compiles what the others run.
+ */
 class Pace {
   #now: () => number;
   #at: number;
-  #stepsMs = 0;
   #steps = 0;
+  /** Milliseconds of a step: the mean of the first few, and from then on one that forgets. */
+  #stepMs = 0;
   #betweenMs = 0;
   #epochs = 0;
 
@@ -45,7 +52,9 @@ class Pace {
   }
 
   step(): void {
-    this.#stepsMs += this.#since();
+    const ms = this.#since();
+    // The first step's time stands for as long as there is no other.
+    this.#stepMs += (ms - this.#stepMs) / Math.min(Math.max(this.#steps, 1), RECENT);
     this.#steps++;
   }
 
@@ -55,14 +64,13 @@ class Pace {
   }
 
   stepsPerSecond(): number {
-    return this.#stepsMs > 0 ? (1000 * this.#steps) / this.#stepsMs : 0;
+    return this.#stepMs > 0 ? 1000 / this.#stepMs : 0;
   }
 
   /** Seconds; an epoch's scoring counts once one has been timed. */
   left(steps: number, epochs: number): number {
-    const step = this.#steps > 0 ? this.#stepsMs / this.#steps : 0;
     const between = this.#epochs > 0 ? this.#betweenMs / this.#epochs : 0;
-    return (steps * step + epochs * between) / 1000;
+    return (steps * this.#stepMs + epochs * between) / 1000;
   }
 }
 

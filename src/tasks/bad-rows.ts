@@ -61,7 +61,7 @@ export class BadRows {
   /** Throws the complaints as one InputError: of a single row as they were. */
   refuse(): never {
     const { count } = this;
-    const several = count > 1 ? `${count} bad rows (on-bad skip leaves them out): ` : '';
+    const several = count > 1 ? `${count} bad rows (--on-bad skip leaves them out): ` : '';
     throw new InputError(`${this.file}: ${several}${this.#list()}`);
   }
 

@@ -73,19 +73,25 @@ function readOr(path: string): string | undefined {
 export function lockFolder(dir: string): () => void {
   try {
     mkdirSync(dir, { recursive: true });
-  } catch {
-    // What cannot be written is told by whoever writes.
+  } catch (error) {
+    if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw new InputError(`${dir}: it, or a part of the path, is a file, not a folder`);
+    // What else cannot be written is told by whoever writes.
     return () => undefined;
   }
   const path = join(dir, LOCK);
   const own: Holder = { pid: process.pid, host: hostname(), started: startOf(process.pid) };
   const text = `${JSON.stringify(own)}\n`;
   const release = (): void => {
+    process.off('exit', release);
     if (readOr(path) === text) rmSync(path, { force: true });
   };
   for (let tries = 0; tries < 3; tries++) {
     const created = create(path, text);
-    if (created) return release;
+    if (created) {
+      process.once('exit', release);
+      return release;
+    }
     if (created === undefined) return () => undefined;
     const found = readOr(path);
     if (found === undefined) continue; // given up in the meantime

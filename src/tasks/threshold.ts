@@ -35,13 +35,15 @@ export const relationTuning = <T extends Types>(
         `${corpus.file}: no relation to choose a threshold by, in the gold or among those found`,
       );
     const best = cuts.reduce((a, b) => (b.f1 > a.f1 ? b : a));
+    const before = cuts.find(({ threshold }) => threshold >= present)?.f1 ?? 0;
+    if (best.f1 <= before) return { threshold: present, f1: before, before };
     // Between the score that still counts and the one that no longer does, in few digits where these tell them apart.
     const below = cuts[cuts.indexOf(best) - 1]?.threshold ?? 0;
     const middle = Number(((best.threshold + below) / 2).toPrecision(4));
     return {
       threshold: middle > below && middle <= best.threshold ? middle : best.threshold,
       f1: best.f1,
-      before: cuts.find(({ threshold }) => threshold >= present)?.f1 ?? 0,
+      before,
     };
   },
 });

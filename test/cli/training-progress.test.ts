@@ -30,6 +30,21 @@ test('training: lines with pace and what is left', (t) => {
   t.end();
 });
 
+test('training: the first step, which compiles, is not what the others are told by', (t) => {
+  const lines: string[] = [];
+  let time = 0;
+  const { onEvent } = trainingProgress(definition, { write: (line) => lines.push(line), now: () => time });
+  onEvent(start);
+  for (const [i, ms] of [70_000, 2000, 2000].entries()) {
+    time += ms;
+    onEvent({ event: 'step', epoch: 1, step: i + 1, steps: 20, loss: 0.5 });
+  }
+  onEvent({ event: 'epoch', epoch: 1, loss: 0.5, span: 0.5, seconds: 74 });
+  t.match(lines[0], / 0\.1 sentences a second, 22 min left$/, 'it stands until there is another');
+  t.match(lines[1], / 2\.0 sentences a second, 34 s left$/);
+  t.end();
+});
+
 test('training: quiet, and resumed', (t) => {
   const lines: string[] = [];
   let time = 0;

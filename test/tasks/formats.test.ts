@@ -128,7 +128,7 @@ test('CoNLL columns: any number of them, -DOCSTART-, comments, blanks after the 
   );
   t.equal(
     complaint(() => said('Ilse B-P\nKorn\n\nTolm L-\n\nok O\n')),
-    'f: 2 bad rows (on-bad skip leaves them out): line 2: not a token and its tag (O, or B-, I-, M-, E-, S-, L- or U- and a type); line 4: not a token and its tag (O, or B-, I-, M-, E-, S-, L- or U- and a type)',
+    'f: 2 bad rows (--on-bad skip leaves them out): line 2: not a token and its tag (O, or B-, I-, M-, E-, S-, L- or U- and a type); line 4: not a token and its tag (O, or B-, I-, M-, E-, S-, L- or U- and a type)',
   );
   t.end();
 });
@@ -183,7 +183,7 @@ test('brat: a folder, a single .ann, events, gaps, code points', (t) => {
     complaint(() =>
       said({ 'd.txt': text, 'd.ann': 'T1\tP 0 9\tIlse Korn\nR1\tr Arg1:T1 Arg2:T7\n', 'e.ann': '' }),
     ),
-    'f: 2 bad rows (on-bad skip leaves them out): d.ann: line 2: names T7, which is not there; e.ann: has no text: e.txt is not there',
+    'f: 2 bad rows (--on-bad skip leaves them out): d.ann: line 2: names T7, which is not there; e.ann: has no text: e.txt is not there',
   );
 
   const folder = mkdtempSync(join(tmpdir(), 'spanwise-'));

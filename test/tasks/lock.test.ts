@@ -64,5 +64,6 @@ test('what a process that is gone held is taken over', async (t) => {
   first();
   t.ok(existsSync(path), 'nobody gives up what another holds');
   writeFileSync(join(folder, 'file'), '');
-  lockFolder(join(folder, 'file'))();
+  for (const name of ['file', 'file/in'])
+    t.throws(() => lockFolder(join(folder, name)), /: it, or a part of the path, is a file, not a folder$/);
 });

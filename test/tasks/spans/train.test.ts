@@ -196,7 +196,7 @@ test('data and recipes that are refused before the first step', async (t) => {
   await refused(() => ({ train: corpus(first, long) }), /^a\.json: row 2: 200 words make \d+ word pieces/);
   await refused(
     () => ({ train: corpus(long, first, long) }),
-    /^a\.json: 2 bad rows \(on-bad skip leaves them out\): row 1: 200 words .*; row 3: 200 words [^;]*; split it$/,
+    /^a\.json: 2 bad rows \(--on-bad skip leaves them out\): row 1: 200 words .*; row 3: 200 words [^;]*; split it$/,
   );
   // Longer sentences are scored in windows, but no window holds half a word.
   const narrow = { encoder: { ...tinyEncoder, max_position_embeddings: 84 } };
