@@ -114,7 +114,7 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
         { tokens: ['a', 'b'], entities: pair, relations: [{ type: 'Founded', head: 1, tail: 1 }] },
       ),
     ),
-    /several\.json: 2 bad rows \(on-bad skip .*\): row 1: entities\[0\]\.end is 2.*; row 3: relations\[0\] has entity 1 as both/,
+    /several\.json: 2 bad rows \(--on-bad skip .*\): row 1: entities\[0\]\.end is 2.*; row 3: relations\[0\] has entity 1 as both/,
   ],
   [
     'words that no window holds, all of them',
