@@ -26,8 +26,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let first = 0u;
   let k_end = tile.k_end;
 #endif
-  let y = lane / LANES;
-  let x = lane % LANES;
+  // Never more: told, since constants become part of an address only where that is known to stay in bounds.
+  let y = min(lane / LANES, LANES - 1u);
+  let x = min(lane % LANES, LANES - 1u);
 #for r in 0..BLOCK
 #for q in 0..BLOCK
   var acc_$(r)_$q = 0.0;
@@ -39,46 +40,49 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
   let slot_$i = lane + $(i)u * LANES * LANES;
-  let a_lines_$i = lines_of_a(slot_$i, tile);
-  let b_lines_$i = lines_of_b(slot_$i, tile);
-  let a_step_$i = step_of_a(slot_$i);
-  let b_step_$i = step_of_b(slot_$i);
-  stage_a(slot_$i, 2u * part, quad_of_a(a_lines_$i, first + a_step_$i, k_end));
-  stage_b(slot_$i, 2u * part, quad_of_b(b_lines_$i, first + b_step_$i, k_end));
+  let a_step_$i = first + step_of_a(slot_$i);
+  let a_lines_$i = lines_of_a(slot_$i, a_step_$i, tile);
+  let b_step_$i = first + step_of_b(slot_$i);
+  let b_lines_$i = lines_of_b(slot_$i, b_step_$i, tile);
+  stage_a(slot_$i, 2u * part, quad_of_a(a_lines_$i, a_step_$i, 0u, k_end));
+  stage_b(slot_$i, 2u * part, quad_of_b(b_lines_$i, b_step_$i, 0u, k_end));
 #endfor
   workgroupBarrier();
-  var turn = 0u;
+#for h in 0..BK/4
+  let y_$h = turned(y, $(h)u);
+  let x_$h = turned(x, $(h)u);
+#endfor
+  // Twice the same, so that which buffer is read and which is written needs no arithmetic. What is staged past the last step
+  // of k is never read.
   for (var k = 0u; k < steps; k += $(BK)u) {
-    let here = 2u * part + turn;
-    turn = 1u - turn;
-#if TAIL
-    let next = first + k + $(BK)u;
-#else
-    let next = first + min(k + $(BK)u, steps - $(BK)u);
+#for turn in 0..2
+#if turn > 0
+    k += $(BK)u;
+    if (k >= steps) { break; }
 #endif
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
-    let a_next_$i = quad_of_a(a_lines_$i, next + a_step_$i, k_end);
-    let b_next_$i = quad_of_b(b_lines_$i, next + b_step_$i, k_end);
+    let a_$(turn)_$i = quad_of_a(a_lines_$i, a_step_$i, k + $(BK)u, k_end);
+    let b_$(turn)_$i = quad_of_b(b_lines_$i, b_step_$i, k + $(BK)u, k_end);
 #endfor
 #if SUMS
     if (tile.col == 0u && lane < $(TILE)u) {
       for (var s = 0u; s < $(BK)u; s += 1u) {
-        row_sum += a_tile[here][s][lane / (4u * LANES)][lane / 4u % LANES][lane % 4u];
+        row_sum += a_tile[2u * part + $(turn)u][s][lane / (4u * LANES)][lane / 4u % LANES][lane % 4u];
       }
     }
 #endif
 #for h in 0..BK/4
-    {
+    { // The first needed last, so that one wait is for most.
 #for i in 0..BLOCK
 #if TRANS_A
-      let a_$i = a_tile[here][$(4 * h + i % 4)][$(i / 4)][y];
+      let a_$(BLOCK - 1 - i) = a_tile[2u * part + $(turn)u][$(4 * h + 3 - i % 4)][$((BLOCK - 1 - i) / 4)][y];
 #else
-      let a_$i = a_tile[here][$i][y][$(h)u ^ turn_of(y)];
+      let a_$(BLOCK - 1 - i) = a_tile[2u * part + $(turn)u][$(BLOCK - 1 - i)][$h][y_$h];
 #endif
 #if TRANS_B
-      let b_$i = b_tile[here][$i][x][$(h)u ^ turn_of(x)];
+      let b_$(BLOCK - 1 - i) = b_tile[2u * part + $(turn)u][$(BLOCK - 1 - i)][$h][x_$h];
 #else
-      let b_$i = b_tile[here][$(4 * h + i % 4)][$(i / 4)][x];
+      let b_$(BLOCK - 1 - i) = b_tile[2u * part + $(turn)u][$(4 * h + 3 - i % 4)][$((BLOCK - 1 - i) / 4)][x];
 #endif
 #endfor
 #for s in 0..4
@@ -97,10 +101,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     }
 #endfor
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
-    stage_a(slot_$i, 2u * part + turn, a_next_$i);
-    stage_b(slot_$i, 2u * part + turn, b_next_$i);
+    stage_a(slot_$i, 2u * part + $(1 - turn)u, a_$(turn)_$i);
+    stage_b(slot_$i, 2u * part + $(1 - turn)u, b_$(turn)_$i);
 #endfor
     workgroupBarrier();
+#endfor
   }
 
 #if SPLIT > 1
