@@ -3,19 +3,22 @@ import { InputError } from '../kernels/errors.ts';
 import { benchColumns } from '../src/cli/bench.ts';
 import { parseArguments } from '../src/cli/command.ts';
 import { pageStyle, tableHtml } from '../src/plots/page.ts';
+import { barsOf, type BarPlot } from '../src/plots/bars.ts';
 import { escapeHtml, svgOf, valueText, type Plot } from '../src/plots/plot.ts';
 import { readJsonFile } from '../src/tasks/folder.ts';
 import type { Bench, BenchDocument } from './harness.ts';
+import { findingOf } from './report.findings.ts';
 import { plotsOf } from './report.plots.ts';
 
 const STYLE = `${pageStyle}
 body { max-width: 90rem; } h2 { margin-top: 2.5rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(34rem, 100%), 1fr)); gap: 2rem; }
 figure { margin: 1rem 0 0; min-width: 0; } svg { width: 100%; height: auto; }
+p.finding { color: var(--ink); }
 details { margin-top: .5rem; overflow-x: auto; } .fails { color: var(--s1); font-weight: 600; }
 `;
 
-/** The numbers of a line plot; those of a scatter plot are the document's rows. */
+/** The numbers of a line plot; bars have theirs written behind them, those of a scatter plot are the document's rows. */
 function plotTable({ series, x, y, kind }: Plot): string {
   if (kind === 'scatter') return '';
   const head = [x.label, ...series.map(({ name }) => `${name}, ${y.label}`)];
@@ -29,9 +32,9 @@ function plotTable({ series, x, y, kind }: Plot): string {
   return `<details><summary>numbers</summary>${tableHtml([head, ...rows])}</details>`;
 }
 
-const figure = (plot: Plot): string =>
+const figure = (plot: Plot | BarPlot): string =>
   `<figure><figcaption><h3>${escapeHtml(plot.title)}</h3><p>${escapeHtml(plot.caption)}</p></figcaption>
-${svgOf(plot)}${plotTable(plot)}</figure>`;
+${plot.kind === 'bars' ? barsOf(plot) : svgOf(plot) + plotTable(plot)}</figure>`;
 
 function section(document: BenchDocument): string {
   const { name, device, commit, dirty, date, checks } = document;
@@ -44,6 +47,7 @@ function section(document: BenchDocument): string {
   );
   return `<section><h2>bench ${escapeHtml(name)}</h2>
 <p>${escapeHtml(`${device.name}, ${device.driver}${kind}; ${source}; ${date}`)}</p>
+<p class="finding">${escapeHtml(findingOf(document) ?? '')}</p>
 <div class="plots">${plotsOf(document).map(figure).join('\n')}</div>
 <details><summary>all ${document.rows.length} rows</summary>${tableHtml(benchColumns(document.rows))}</details>
 ${verdicts.length > 0 ? `<details><summary>${verdicts.length} checks</summary><ul>${verdicts.join('')}</ul></details>` : ''}

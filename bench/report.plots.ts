@@ -1,10 +1,12 @@
 /** The plots of a benchmark's document. */
+import type { BarPlot } from '../src/plots/bars.ts';
 import type { BenchDocument, BenchRow } from './harness.ts';
+import { barPlotters } from './report.bars.ts';
 import type { Axis, Plot, Point, Series } from '../src/plots/plot.ts';
 
 const PASSES = ['forward', 'backward'];
 /** The scales of the plots against length. */
-const MAIN_SCALES = '2,3,4,5,6';
+export const MAIN_SCALES = '2,3,4,5,6';
 
 const number = (row: BenchRow, key: string): number => Number(row[key]);
 const scalesOf = (row: BenchRow): readonly unknown[] => (Array.isArray(row.scales) ? row.scales : []);
@@ -120,12 +122,60 @@ function roofline({ rows, peaks }: BenchDocument): Plot[] {
   ];
 }
 
-const plotters: Readonly<Record<string, (document: BenchDocument) => Plot[]>> = {
+function soakPlots({ rows }: BenchDocument): Plot[] {
+  if (rows.length === 0) return [];
+  const line = (name: string, key: string): Series => ({
+    name,
+    points: rows.map((row) => ({ x: number(row, 'step'), y: number(row, key) })),
+  });
+  return [
+    {
+      title: 'Memory over steps',
+      caption: 'Live is what tensors hold; pooled is what is kept for the next ones.',
+      x: { label: 'step', scale: 'log' },
+      y: { label: 'memory', scale: 'linear', unit: 'bytes' },
+      ...{ series: [line('live', 'liveBytes'), line('pooled', 'pooledBytes')], kind: 'lines' },
+    },
+  ];
+}
+
+/** Lanes and multiply-adds of the products, by compiler. */
+function formPlots({ rows }: BenchDocument): Plot[] {
+  const share = ({ loop }: BenchRow): number => {
+    const { fma = 0, all = 0 } = (loop ?? {}) as { fma?: number; all?: number };
+    return all > 0 ? fma / all : 0;
+  };
+  const tile = (row: BenchRow): string => /^matmul-tiled.*TILE=(\d+)/.exec(String(row.pipeline))?.[1] ?? '';
+  const products = rows.filter((row) => tile(row) !== '' && share(row) > 0 && number(row, 'lanes1') > 0);
+  if (products.length === 0) return [];
+  const families = [...new Set(products.map((row) => String(row.family)))];
+  return [
+    {
+      title: 'Tiled products: lanes, and multiply-adds of the loop',
+      caption:
+        'Of a compiler, not of a GPU. To the right more lanes at batch 1, above less beside the multiply-adds.',
+      x: { label: 'lanes at batch 1', scale: 'log' },
+      y: { label: 'multiply-adds of all instructions', scale: 'linear' },
+      series: families.map((family) => ({
+        name: family,
+        points: products
+          .filter((row) => row.family === family)
+          .map((row) => ({ x: number(row, 'lanes1'), y: share(row), label: `tile ${tile(row)}` })),
+      })),
+      kind: 'scatter',
+    },
+  ];
+}
+
+const plotters: Readonly<Record<string, (document: BenchDocument) => (Plot | BarPlot)[]>> = {
   sia: siaPlots,
   kernels: roofline,
+  soak: soakPlots,
+  'gpu-forms': formPlots,
+  ...barPlotters,
 };
 
-/** The plots that a document's rows are enough for; none for a benchmark without. */
-export function plotsOf(document: BenchDocument): Plot[] {
+/** The plots that a document's rows are enough for; none for a benchmark that is not known. */
+export function plotsOf(document: BenchDocument): (Plot | BarPlot)[] {
   return Object.hasOwn(plotters, document.name) ? plotters[document.name](document) : [];
 }

@@ -83,21 +83,24 @@ export function ticksOf(axis: Axis, low: number, high: number): number[] {
   }
   const rough = (high - low) / 6;
   const magnitude = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 5, 10].find((m) => m * magnitude >= rough) as number) * magnitude;
+  const step =
+    axis.unit === 'bytes'
+      ? 2 ** Math.ceil(Math.log2(rough))
+      : ([1, 2, 5, 10].find((m) => m * magnitude >= rough) as number) * magnitude;
   return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, i) => {
     const tick = (Math.ceil(low / step) + i) * step;
     return Number(tick.toPrecision(12));
   });
 }
 
-interface Mapping {
+export interface Mapping {
   low: number;
   high: number;
   to(value: number): number;
 }
 
 /** Maps values to from..until pixels, with some room around them; a linear axis of amounts starts at 0. */
-function mapping(
+export function mapping(
   axis: Axis,
   values: readonly number[],
   from: number,
@@ -114,7 +117,7 @@ function mapping(
   return { low, high, to: (value) => from + share(value) * (until - from) };
 }
 
-const px = (value: number): string => value.toFixed(1);
+export const px = (value: number): string => value.toFixed(1);
 
 /** A marker of its own shape for every series: colour is not the only difference. */
 function marker(index: number, x: number, y: number): string {
@@ -134,7 +137,7 @@ function marker(index: number, x: number, y: number): string {
   }
 }
 
-const text = (x: number, y: number, content: string, attributes = ''): string =>
+export const text = (x: number, y: number, content: string, attributes = ''): string =>
   `<text x="${px(x)}" y="${px(y)}" ${attributes}>${escapeHtml(content)}</text>`;
 
 function axes(plot: Plot, x: Mapping, y: Mapping): string {

@@ -1,11 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
+import { benches } from '../../bench/index.ts';
 import { reportHtml } from '../../bench/report.bench.ts';
+import { findingOf } from '../../bench/report.findings.ts';
 import { plotsOf } from '../../bench/report.plots.ts';
-import { spread, svgOf, ticksOf } from '../../src/plots/plot.ts';
+import { barsOf, type BarPlot } from '../../src/plots/bars.ts';
+import { spread, svgOf, ticksOf, type Plot } from '../../src/plots/plot.ts';
 import type { BenchDocument } from '../../src/cli/bench.ts';
+import { packageRoot } from '../../src/cli/package-root.ts';
 import { spanwise } from '../cli/run.ts';
 
 const document = (name: string, rows: BenchDocument['rows'], more: object = {}): BenchDocument => ({
@@ -16,6 +20,7 @@ const document = (name: string, rows: BenchDocument['rows'], more: object = {}):
 
 const row = (L: number, scales: number[], pass: string, ms: number) => ({
   ...{ L, heads: 8, headSize: 96, scales, pass, selfMs: ms, siaMs: 1.2 * ms, naiveMs: 5 * ms },
+  ...{ ratioToSelf: 1.2, ratioToNaive: 5 / 1.2 },
   quartiles: { sia: { q1: 1.1 * ms, q3: 1.3 * ms } },
 });
 const five = [2, 3, 4, 5, 6];
@@ -38,7 +43,7 @@ const kernels = document(
 );
 
 test('the plots of documents', (t) => {
-  const [byLength, byCount, memory] = plotsOf(sia);
+  const [byLength, byCount, memory] = plotsOf(sia) as Plot[];
   t.equal(byLength.title, 'Cost against length, forward');
   t.deepEqual(
     byLength.series.map(({ name }) => name),
@@ -63,7 +68,7 @@ test('the plots of documents', (t) => {
   );
   t.deepEqual(memory.series[2].points, [{ x: 128, y: 2 ** 23 }]);
 
-  const [roof] = plotsOf(kernels);
+  const [roof] = plotsOf(kernels) as Plot[];
   t.deepEqual(roof.series[0].points, [{ x: 100, y: 5, label: 'linear' }]);
   t.deepEqual(
     roof.guides?.[0].points.map(({ x, y }) => [x, y]),
@@ -77,6 +82,86 @@ test('the plots of documents', (t) => {
   t.end();
 });
 
+test('bars', (t) => {
+  const [plot] = plotsOf(
+    document('peers', [
+      { case: 'softmax', peer: 'spanwise', ms: 2, ratioToOurs: 1 },
+      { case: 'softmax', peer: 'one', ms: 4, ratioToOurs: 2, runsOn: 'webgpu' },
+      { case: 'softmax', peer: 'two', ms: 1, ratioToOurs: 0.5, runsOn: 'CPU' },
+      { case: 'pool', peer: 'two', note: 'cannot be had' },
+    ]),
+  ) as BarPlot[];
+  t.deepEqual(plot.series, ['one', 'two']);
+  t.deepEqual(
+    plot.groups,
+    [
+      {
+        name: 'softmax',
+        bars: [
+          { series: 0, value: 2 },
+          { series: 1, value: 0.5 },
+        ],
+      },
+    ],
+    'a case without a number has no bar',
+  );
+  const svg = barsOf(plot);
+  t.notOk(/NaN|Infinity|undefined/.test(svg));
+  const bars = [...svg.matchAll(/<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="13"/g)].map(
+    ([, x, width]) => ({ x: Number(x), width: Number(width) }),
+  );
+  t.equal(bars.length, 2);
+  const [one, two] = bars;
+  t.ok(Math.abs(one.x - (two.x + two.width)) < 0.2, 'ratios go to both sides of 1');
+  t.ok(Math.abs(one.width - two.width) < 0.2, 'as far for twice as for half');
+  t.end();
+});
+
+test('what documents found', (t) => {
+  t.match(findingOf(sia)!, /^At L = 256 segment attention over the scales 2,3,4,5,6 takes 1\.2 times/);
+  t.match(
+    findingOf(
+      document(
+        'soak',
+        [1, 10, 20].map((step) => ({ step, liveBytes: step < 10 ? 1 : 2 + step })),
+      ),
+    )!,
+    /^Live bytes move between 12 and 22 after steps 10, 20\.$/,
+  );
+  t.match(
+    findingOf(
+      document('cerem', [
+        { variant: 'a', f1: 50 },
+        { variant: 'b', f1: 60 },
+        { variant: 'a', f1: 52 },
+        { variant: 'b', f1: 61 },
+      ]),
+    )!,
+    /^Entity F1, mean of 2 seeds: b 60\.5, a 51\.$/,
+  );
+  t.equal(findingOf(document('linear', [])), undefined);
+  t.equal(findingOf(document('no benchmark', [{}])), undefined);
+  t.end();
+});
+
+test('every committed document has its plot and its sentence', (t) => {
+  const folder = join(packageRoot(), 'bench', 'results');
+  const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  t.ok(files.length > 10);
+  for (const file of files) {
+    const committed = JSON.parse(readFileSync(join(folder, file), 'utf8')) as BenchDocument;
+    t.ok(Object.hasOwn(benches, committed.name), `${file} is of a benchmark`);
+    const plots = plotsOf(committed);
+    t.ok(plots.length > 0, `${file} has a plot`);
+    for (const plot of plots)
+      t.notOk(/NaN|Infinity|undefined/.test(plot.kind === 'bars' ? barsOf(plot) : svgOf(plot)), plot.title);
+    const sentence = findingOf(committed) ?? '';
+    t.match(sentence, /^[A-Z0-9].{20,}\.$/, sentence);
+    t.notOk(/NaN|Infinity|undefined/.test(sentence));
+  }
+  t.end();
+});
+
 test('axes and labels', (t) => {
   const log = { label: '', scale: 'log' } as const;
   t.deepEqual(ticksOf(log, 3, 60), [5, 10, 20, 50]);
@@ -87,7 +172,7 @@ test('axes and labels', (t) => {
   t.deepEqual(ticksOf({ label: '', scale: 'linear' }, 0, 55), [0, 10, 20, 30, 40, 50]);
   t.deepEqual(spread([50, 52, 10], 15, 100), [50, 65, 10], 'labels keep apart');
   t.deepEqual(spread([90, 95], 15, 100), [85, 100], 'and above the axis');
-  t.notOk(/NaN|Infinity|undefined/.test(svgOf(plotsOf(sia)[0])));
+  t.notOk(/NaN|Infinity|undefined/.test(svgOf(plotsOf(sia)[0] as Plot)));
   t.end();
 });
 
