@@ -11,7 +11,7 @@ export function sameValue(a: unknown, b: unknown): boolean {
   }
   let count = 0;
   for (const name in a) {
-    if (!sameValue((a as Values)[name], (b as Values)[name])) return false;
+    if (!(name in b) || !sameValue((a as Values)[name], (b as Values)[name])) return false;
     count++;
   }
   for (const _ in b) count--;

@@ -8,6 +8,7 @@ import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
 import type { Definition, Loaded, Opened, Types } from './definition.ts';
 import type { Asked, Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
+import { checkValues } from './options.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
 import { inTurn } from './turns.ts';
 
@@ -88,13 +89,17 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    * Every logit, loss and gradient of one batch of all rows, without sampling and dropout; see `traceModel`.
    * @param text of a file of annotated sentences, or CEREM's prompted texts
    */
-  trace(text: string, file: string, options?: TraceOptions): Promise<Map<string, HostTensor>> {
+  async trace(text: string, file: string, options?: TraceOptions): Promise<Map<string, HostTensor>> {
     const batch = this.definition.traceBatch(this, text, file);
     return this.#inTurn(() => traceModel(this.definition, this.model, batch, options));
   }
 
   #check(options: T['options'] | undefined, command: 'eval' | 'extract'): void {
+    checkValues(this.definition.options, options ?? {});
     const others = Object.entries(options ?? {}).filter(([, value]) => value instanceof LoadedModel);
+    for (const [key, other] of others as [string, LoadedModel][])
+      if (other.model.parameters.runtime !== this.model.parameters.runtime)
+        throw new InputError(`option "${key}": ${other.what} is on another runtime than ${this.what}`);
     checkUse(this, Object.fromEntries(others) as Record<string, LoadedModel>, command);
   }
 

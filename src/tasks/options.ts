@@ -1,5 +1,7 @@
 /** Named values that a caller may set: one table gives the types, the command line's flags and their help. */
+import { InputError } from '../../kernels/errors.ts';
 import type { Json } from '../io/json.ts';
+import { onBadChoices } from './bad-rows.ts';
 
 interface Described {
   doc: string;
@@ -19,3 +21,42 @@ export type Option =
 
 /** `maxSubjects` → `max-subjects`: a key as the command line writes it. */
 export const flagOf = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** What may be given under a key, and how that is said. */
+function demandOf(option: Option): [fits: (value: unknown) => boolean, what: string] {
+  switch (option.kind) {
+    case 'integer':
+      return [
+        (value) => Number.isSafeInteger(value) && (value as number) >= option.min,
+        `a whole number of at least ${option.min}`,
+      ];
+    case 'choice':
+      return [(value) => option.choices.includes(value as string), `one of ${option.choices.join(', ')}`];
+    case 'list':
+      return [(value) => Array.isArray(value), 'a list'];
+    case 'json':
+      return [(value) => typeof value === 'object', 'an object'];
+    case 'model':
+      return [(value) => typeof value === 'object', 'a loaded model'];
+  }
+}
+
+/** What every model can be asked with, beside its own options. */
+const common: Readonly<Record<string, [fits: (value: unknown) => boolean, what: string]>> = {
+  onBad: demandOf({ kind: 'choice', choices: onBadChoices, value: '', doc: '' }),
+  threshold: [(value) => typeof value === 'number' && value >= 0 && value <= 1, 'a number from 0 to 1'],
+};
+
+/** Errors: InputError naming the key whose value is not what the tables say. A key that is not there is not looked at. */
+export function checkValues(table: Readonly<Record<string, Option>>, given: object): void {
+  for (const [key, value] of Object.entries(given)) {
+    const demand = Object.hasOwn(common, key)
+      ? common[key]
+      : Object.hasOwn(table, key)
+        ? demandOf(table[key])
+        : undefined;
+    if (value === undefined || !demand) continue;
+    const [fits, what] = demand;
+    if (!fits(value)) throw new InputError(`option "${key}" must be ${what}, got ${JSON.stringify(value)}`);
+  }
+}

@@ -100,3 +100,62 @@ test('a backward has the counter of its own forward, whatever ran since', async 
   });
   x.release();
 });
+
+test('a step that repeats after a longer one, whose uniforms lie in another buffer', async (t) => {
+  const x = runtime.keep(ones());
+  const step = (more: number): Promise<number> =>
+    runtime.scope(async () => {
+      const y = scale(scale(x, 2), 3);
+      for (let i = 0; i < more; i++) scale(x, 5 + i);
+      return (await y.read())[0];
+    });
+  const found: number[] = [];
+  for (const more of [0, 0, 400, 0, 1]) found.push(await step(more));
+  await runtime.finish(); // errors of the device, if there were any
+  t.deepEqual(found, [6, 6, 6, 6, 6]);
+  x.release();
+});
+
+test('a batch that waits keeps its counters while the next one is recorded', async (t) => {
+  await runtime.scope(async () => {
+    const x = ones();
+    await runtime.scope(() => dropout(x, 0.5, 7, 3).read());
+    const first = dropout(x, 0.5, 7, 1);
+    const flushed = runtime.flush();
+    const second = dropout(x, 0.5, 7, 2);
+    const values = (await runtime.readAll([first, second])) as Float32Array[];
+    await flushed;
+    t.deepEqual(values.map(shown), [masks[1], masks[2]]);
+  });
+});
+
+test('the same operation in the same place, its table elsewhere', async (t) => {
+  const rows = runtime.upload(
+    Float32Array.from({ length: 64 }, (_, i) => i),
+    [64, 1],
+  );
+  const each = Int32Array.from({ length: SIZE }, (_, i) => i);
+  const [ids, others] = [hostInts(each), hostInts(new Int32Array(SIZE).fill(7))];
+  const x = runtime.keep(ones());
+  for (const before of [true, false, true])
+    await runtime.scope(async () => {
+      if (before) embedding(others, rows);
+      else scale(x, 2);
+      const found = embedding(ids, rows);
+      if (!before) embedding(others, rows);
+      t.deepEqual([...(await found.read())], [...each], `other table ${before ? 'before' : 'behind'} it`);
+    });
+  for (const tensor of [rows, x]) tensor.release();
+});
+
+test('the same operation in the same place, on another part of a tensor', async (t) => {
+  const x = runtime.upload(
+    Float32Array.from({ length: 192 }, (_, i) => i),
+    [192],
+  );
+  for (const from of [0, 64, 128, 64])
+    await runtime.scope(async () => {
+      t.equal((await scale(x.slice(from, [64]), 1.5).read())[1], 1.5 * (from + 1), `from ${from}`);
+    });
+  x.release();
+});

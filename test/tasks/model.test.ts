@@ -9,7 +9,8 @@ import { loadModel, openRuntime } from '../../src/node.ts';
 import type { Definition } from '../../src/tasks/definition.ts';
 import { folderStorage } from '../../src/tasks/folder.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
-import { definitions } from '../../src/tasks/registry.ts';
+import { checkValues } from '../../src/tasks/options.ts';
+import { definitionNamed, definitions } from '../../src/tasks/registry.ts';
 import { stsn } from '../../src/tasks/spans/stsn.ts';
 import type { LogEvent } from '../../src/tasks/training/curve.ts';
 import { memoryStorage, type Storage } from '../../src/tasks/training/storage.ts';
@@ -249,6 +250,38 @@ test('a model is asked while another is trained: they take turns', async (t) => 
   );
   model.release();
   t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
+
+test('options that no model takes', async (t) => {
+  const model = await loadModel(runtime, 'test/fixtures/stsn/both', stsn);
+  for (const [options, complaint] of [
+    [{ threshold: 2 }, 'option "threshold" must be a number from 0 to 1, got 2'],
+    [{ threshold: NaN }, 'option "threshold" must be a number from 0 to 1, got null'],
+    [{ policy: 'Flat' }, 'option "policy" must be one of all, flat, got "Flat"'],
+    [{ overlap: -1 }, 'option "overlap" must be a whole number of at least 0, got -1'],
+    [{ onBad: 'drop' }, 'option "onBad" must be one of stop, skip, got "drop"'],
+  ] as [object, string][])
+    t.equal(await inputError(() => model.extract(texts.stsn, options)), complaint);
+  t.match(await inputError(() => model.trace('no rows', 'a file')), /a file/);
+  model.release();
+
+  const lai = definitionNamed('lai');
+  const asked = checkValues.bind(undefined, lai.options);
+  t.throws(
+    () => asked({ relations: 'a-folder' }),
+    /option "relations" must be a loaded model, got "a-folder"/,
+  );
+});
+
+test('a training of another model is not gone on with', async (t) => {
+  const files = new Map<string, Uint8Array>();
+  await trainTiny(stsn as Definition, memoryStorage(files));
+  t.match(
+    await inputError(() =>
+      trainTiny(definitionNamed('iser'), memoryStorage(files), { resume: true, config: undefined }),
+    ),
+    /^memory\/last\/config.json: "model" must be one of iser; it is "stsn"/,
+  );
 });
 
 test('a training without a run to go on with', async (t) => {

@@ -56,9 +56,15 @@ export const noLosses = (parts: readonly string[]): LossValues => zeros(lossName
 
 export const noCounts = zeros;
 
+/** What configurations have said for some time only, where it is as it always was: runs from before that go on. */
+const added: Readonly<Record<string, unknown>> = { positionOffset: 0 };
+
 /** SHA-256 of a value's JSON, in hexadecimal. */
 async function hashOf(value: unknown): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(JSON.stringify(value)));
+  const json = JSON.stringify(value, (key, part: unknown) =>
+    Object.hasOwn(added, key) && part === added[key] ? undefined : part,
+  );
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(json));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
@@ -147,14 +153,19 @@ const trainerJson = async (storage: Storage): Promise<Uint8Array | undefined> =>
 export const canResume = async (storage: Storage): Promise<boolean> =>
   (await trainerJson(storage)) !== undefined;
 
+/** The file of the run in a storage. Errors: InputError when there is none. */
+export async function runFile(storage: Storage): Promise<Uint8Array> {
+  const bytes = await trainerJson(storage);
+  if (bytes) return bytes;
+  throw new InputError(`${storage.name}: holds no training run to resume (no ${LAST}/${TRAINER})`);
+}
+
 /** The state of the run in a storage. Errors: InputError when there is none, or it is not a whole one. */
 export async function readState<T extends Types>(
   definition: Definition<T>,
   storage: Storage,
 ): Promise<TrainingState<T['recipe']>> {
-  const bytes = await trainerJson(storage);
-  if (!bytes)
-    throw new InputError(`${storage.name}: holds no training run to resume (no ${LAST}/${TRAINER})`);
+  const bytes = await runFile(storage);
   const path = `${storage.name}/${LAST}/${TRAINER}`;
   return parseState(parseObject(decodeUtf8(bytes, path), path), path, definition);
 }

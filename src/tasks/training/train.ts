@@ -12,7 +12,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import { unknownNotes } from '../text/unknown.ts';
 import { parseRecipe, recipeOf } from './recipe.ts';
 import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
-import { canResume, readState } from './state.ts';
+import { canResume, readState, runFile } from './state.ts';
 import { LAST, storedFile, type Storage } from './storage.ts';
 
 /** A corpus, or what reads it: its plain text is then parted into words by the model's own rule. */
@@ -108,13 +108,14 @@ export async function planResume<T extends Types>(
   storage: Storage,
   { recipe: given, ...start }: Pick<Start<T>, 'train' | 'dev' | 'recipe'>,
 ): Promise<Planned<T>> {
-  const { recipe: saved } = await readState(definition, storage);
+  await runFile(storage);
   const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
     ...(storage.source.tensors && {
       tensors: (name: string, select?: Select) => storage.source.tensors!(`${LAST}/${name}`, select),
     }),
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
+  const { recipe: saved } = await readState(definition, storage);
   const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
   const { words } = opened.config;
   const [train, dev] = [readBy(start.train, words), start.dev && readBy(start.dev, words)];
@@ -187,8 +188,11 @@ const unknownWords = <T extends Types>(
   );
 
 /** Options of `train`. */
-export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 'train'>, RunOptions<T> {
+export interface TrainOptions<T extends Types = Types>
+  extends Omit<Start<T>, 'train' | 'dev'>, RunOptions<T> {
   runtime: Runtime;
+  /** A corpus, or the text of one: the epoch that scores best on it is kept. */
+  dev?: Start<T>['dev'] | string;
 }
 
 /**
@@ -203,14 +207,17 @@ export interface TrainOptions<T extends Types = Types> extends Omit<Start<T>, 't
 export async function train<T extends Types>(
   definition: Definition<T>,
   data: T['corpus'] | string,
-  { runtime, ...options }: TrainOptions<T>,
+  { runtime, dev, ...options }: TrainOptions<T>,
 ): Promise<TrainingReport<T['evaluation']>> {
-  const corpus: Given<T['corpus']> =
-    typeof data === 'string' ? (words) => definition.read(data, 'training data', { words }) : data;
+  const given = (corpus: Given<T['corpus']> | string, what: string): Given<T['corpus']> =>
+    typeof corpus === 'string' ? (words) => definition.read(corpus, what, { words }) : corpus;
   const { storage, resume } = options;
   if (!resume) await refuseModel(storage, 'choose another storage, or set resume');
-  const planned = resume
-    ? await planResume(definition, storage, { ...options, train: corpus })
-    : planTraining(definition, { ...options, train: corpus });
+  const start = {
+    ...options,
+    train: given(data, 'training data'),
+    dev: dev === undefined ? undefined : given(dev, 'dev data'),
+  };
+  const planned = resume ? await planResume(definition, storage, start) : planTraining(definition, start);
   return (await runTraining(runtime, planned, options)).report;
 }
