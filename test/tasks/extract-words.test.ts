@@ -145,9 +145,22 @@ test('rows that cannot be read', async (t) => {
     ['[{"tokens": ["a", 5]}]', /^in: row 1: tokens\[1\] is 5, not a string$/],
     ['[{"text": "a"}]', /^in: row 1: tokens is missing/],
     ['[["a"]]', /^in: row 1: .*is \["a"\], not an object/],
-    ['Anna met Bo', /^in: line 1: not JSON/],
-  ] as const)
-    t.match(await inputError(() => allRows(wordRows(content, 'skip'))), message);
+  ] as const) {
+    t.match(await inputError(() => allRows(wordRows(content))), message);
+    const [only] = await allRows(wordRows(content, 'skip'));
+    t.match(only.error ?? '', message);
+  }
+  t.match(await inputError(() => allRows(wordRows('Anna met Bo', 'skip'))), /^in: line 1: not JSON/);
+  t.match(await inputError(() => allRows(wordRows('[{"tokens": []},\n{]', 'skip'))), /^in: line 2: not JSON/);
+
+  for (const first of ['{"tokens": [', ' {"tokens": ["a"]}'])
+    t.deepEqual(
+      (await allRows(wordRows(`${first}\n{"tokens": ["b"]}\n{"tokens": ["c"]}`, 'skip'))).map(
+        ({ asked }) => (asked as Words).tokens,
+      ),
+      [first.startsWith(' ') ? ['a'] : [], ['b'], ['c']],
+      'a first row like any other',
+    );
 
   const lines = '{"tokens": []}\n{"tokens": ["a"\n{"tokens": ["a", 5]}\n{"tokens": ["b"]}';
   t.match(await inputError(() => allRows(wordRows(lines))), /^in: line 2: not JSON/);

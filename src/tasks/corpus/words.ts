@@ -1,6 +1,6 @@
 /** Rows of words without annotations, to predict on. */
 import { InputError } from '../../../kernels/errors.ts';
-import { jsonErrorOffset, parseJson } from '../../io/json.ts';
+import { parseJson } from '../../io/json.ts';
 import type { Lines } from '../../io/lines.ts';
 import type { OnBad } from '../bad-rows.ts';
 import { parseRecords, RowReader } from '../dataset.ts';
@@ -15,8 +15,8 @@ function wordsOf(record: unknown, file: string, i: number): Words {
   return { tokens, ...row.id(fields) };
 }
 
-/** Whether a line is an object of its own, and not a part of a document. */
-const isRow = (line: string): boolean => line.startsWith('{') && jsonErrorOffset(line) === -1;
+/** Whether a line is one of JSON lines, whole or not, and no part of a list. */
+const isRow = (line: string): boolean => line.trimStart().startsWith('{');
 
 /**
  * Reads {`tokens`: string[]} rows: JSON lines, as many as are asked for at a time, or a JSON array, which is read whole;
@@ -27,7 +27,7 @@ export class WordRows {
   /** Rows read so far. */
   #read = 0;
   /** The rows of an array; undefined of JSON lines, and as long as nothing has been read. */
-  #whole: Words[] | undefined;
+  #whole: Row[] | undefined;
   #begun = false;
 
   /**
@@ -46,7 +46,7 @@ export class WordRows {
    */
   async next(most: number): Promise<Row[]> {
     await this.#begin();
-    if (this.#whole) return this.#whole.slice(this.#read, (this.#read += most)).map((asked) => ({ asked }));
+    if (this.#whole) return this.#whole.slice(this.#read, (this.#read += most));
     const lines = await this.lines.next(most);
     const rows = lines.map((line, i) => this.#row(line, this.#read + i));
     this.#read += rows.length;
@@ -72,15 +72,19 @@ export class WordRows {
     this.lines.putBack(first);
     if (line === undefined || isRow(line)) return;
     const text = (await this.lines.rest()).join('\n');
-    this.#whole = parseRecords(text, this.file, 'objects with tokens').map((record, i) =>
-      wordsOf(record, this.file, i),
-    );
+    const records = parseRecords(text, this.file, 'objects with tokens');
+    this.#whole = records.map((record, i) => this.#words(() => record, i));
   }
 
   #row(line: string, i: number): Row {
-    if (line.trim() === '') return { asked: { tokens: [] } };
+    return line.trim() === ''
+      ? { asked: { tokens: [] } }
+      : this.#words(() => parseJson(line, this.file, i + 1), i);
+  }
+
+  #words(record: () => unknown, i: number): Row {
     try {
-      return { asked: wordsOf(parseJson(line, this.file, i + 1), this.file, i) };
+      return { asked: wordsOf(record(), this.file, i) };
     } catch (error) {
       if (this.onBad === 'stop' || !(error instanceof InputError)) throw error;
       return { asked: { tokens: [] }, error: error.message };
