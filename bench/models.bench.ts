@@ -55,14 +55,17 @@ interface Setup {
   encoder: string;
 }
 
-/** The stages of a system of several models, else the one model as it is where nothing else is said. */
-const partsOf = ({ demo, configOptions }: Definition): Part[] =>
-  demo?.stages
-    ? demo.variants.map(({ name, config }) => ({
+/** The models that a system's demo trains, by what sets them apart: its stages, or the whole and one that lacks a paper's part. */
+function partsOf({ demo }: Definition): Part[] {
+  const configs = demo?.variants.map(({ config }) => config) ?? [];
+  const alike = (key: string) => new Set(configs.map((config) => JSON.stringify(config[key]))).size === 1;
+  return configs.length > 1
+    ? demo!.variants.map(({ name, config }) => ({
         variant: name,
-        overrides: Object.fromEntries(Object.keys(configOptions).map((key) => [key, config[key]])),
+        overrides: Object.fromEntries(Object.entries(config).filter(([key]) => !alike(key))),
       }))
     : [{ variant: 'small', overrides: {} }];
+}
 
 function choose(only: string | undefined): readonly Definition[] {
   if (only === undefined) return definitions;

@@ -31,13 +31,15 @@ test('bench models: a row for each model and seed, for stages together, and for 
     rows.map(({ model, variant, seed }) => [model, variant, seed]),
     [
       ...[1, 2, 'mean'].flatMap((seed) => variants.map((variant) => ['lai', variant, seed])),
-      ...[1, 2, 'mean'].map((seed) => ['cerem', 'small', seed]),
+      ...[1, 2, 'mean'].flatMap((seed) =>
+        ['with segments', 'without'].map((variant) => ['cerem', variant, seed]),
+      ),
     ],
   );
   t.deepEqual(notes, [], 'both read the corpus');
   const scores: Record<string, string[]> = {
     ...{ entities: ['ner'], relations: ['re'], together: ['ner', 're', 'rePlus'] },
-    small: ['entity', 'triple'],
+    ...{ 'with segments': ['entity', 'triple'], without: ['entity', 'triple'] },
   };
   const costs = ['parameters', 'forwardFlops', 'stepFlops', 'stepMacs', 'peakBytes', 'seconds', 'steps'];
   for (const row of rows) {
