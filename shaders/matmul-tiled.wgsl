@@ -12,21 +12,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let linear = group_index(group, grid);
   if (linear >= params.groups) { return; }
   let tile = tile_at(linear);
-#if SPLIT > 1
-  // The parts of k are whole buffers, so that all lanes meet at the barriers.
-  let part = index / (LANES * LANES);
-  let lane = index % (LANES * LANES);
-  let steps = (tile.k_end + $(SPLIT * BK - 1)u) / $(SPLIT * BK)u * $(BK)u;
-  let first = part * steps;
-  let k_end = min(first + steps, tile.k_end);
-#else
-  let part = 0u;
-  let lane = index;
-  let steps = tile.k_end;
-  let first = 0u;
-  let k_end = tile.k_end;
-#endif
   // Never more: told, since constants become part of an address only where that is known to stay in bounds.
+  let part = min(index / (LANES * LANES), $(SPLIT - 1)u);
+  let lane = index % (LANES * LANES);
   let y = min(lane / LANES, LANES - 1u);
   let x = min(lane % LANES, LANES - 1u);
 #for r in 0..BLOCK
@@ -35,54 +23,59 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
 #endfor
 #if SUMS
-  var row_sum = 0.0; // of row `lane` of the tile
+  var row_sum = vec4f(0.0); // of four rows, over the steps that this lane stages
+#endif
+#if TAIL
+  // The last steps of k go first, so that the loop need not mask any. A part has as many buffers as the others: all lanes meet
+  // at the barriers.
+  let steps = (tile.k_end + $(SPLIT * BK - 1)u) / $(SPLIT * BK)u * $(BK)u;
+  let first = $(SPLIT)u * (steps - $(BK)u) + part * $(BK)u;
+  let second = part * (steps - $(BK)u);
+#else
+  let steps = tile.k_end / $(SPLIT)u;
+  let first = part * steps;
+  let second = first + $(BK)u;
 #endif
 
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
   let slot_$i = lane + $(i)u * LANES * LANES;
-  let a_step_$i = first + step_of_a(slot_$i);
-  let a_lines_$i = lines_of_a(slot_$i, a_step_$i, tile);
-  let b_step_$i = first + step_of_b(slot_$i);
-  let b_lines_$i = lines_of_b(slot_$i, b_step_$i, tile);
-  stage_a(slot_$i, 2u * part, quad_of_a(a_lines_$i, a_step_$i, 0u, k_end));
-  stage_b(slot_$i, 2u * part, quad_of_b(b_lines_$i, b_step_$i, 0u, k_end));
+  let a_lines_$i = lines_of_a(slot_$i, second + step_of_a(slot_$i), tile);
+  let b_lines_$i = lines_of_b(slot_$i, second + step_of_b(slot_$i), tile);
+  let a_first_$i = first + step_of_a(slot_$i);
+  let b_first_$i = first + step_of_b(slot_$i);
+  stage_a(slot_$i, part, 0u, first_of_a(lines_of_a(slot_$i, a_first_$i, tile), a_first_$i, tile.k_end));
+  stage_b(slot_$i, part, 0u, first_of_b(lines_of_b(slot_$i, b_first_$i, tile), b_first_$i, tile.k_end));
 #endfor
   workgroupBarrier();
 #for h in 0..BK/4
   let y_$h = turned(y, $(h)u);
   let x_$h = turned(x, $(h)u);
 #endfor
-  // Twice the same, so that which buffer is read and which is written needs no arithmetic. What is staged past the last step
-  // of k is never read.
-  for (var k = 0u; k < steps; k += $(BK)u) {
-#for turn in 0..2
-#if turn > 0
-    k += $(BK)u;
-    if (k >= steps) { break; }
-#endif
+  // $TURNS times the same, so that which buffer is read and which is written needs no arithmetic. What is staged past the last
+  // step of k is never read; leaving before it is staged, compilers would load only afterwards.
+  let end = steps / 4u;
+  var quads = 0u; // of steps
+  loop {
+#for turn in 0..TURNS
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
-    let a_$(turn)_$i = quad_of_a(a_lines_$i, a_step_$i, k + $(BK)u, k_end);
-    let b_$(turn)_$i = quad_of_b(b_lines_$i, b_step_$i, k + $(BK)u, k_end);
-#endfor
+    let a_$(turn)_$i = quad_of_a(a_lines_$i, quads);
+    let b_$(turn)_$i = quad_of_b(b_lines_$i, quads);
 #if SUMS
-    if (tile.col == 0u && lane < $(TILE)u) {
-      for (var s = 0u; s < $(BK)u; s += 1u) {
-        row_sum += a_tile[2u * part + $(turn)u][s][lane / (4u * LANES)][lane / 4u % LANES][lane % 4u];
-      }
-    }
+    row_sum += staged_a(slot_$i, part, $(turn % 2)u);
 #endif
+#endfor
 #for h in 0..BK/4
     { // The first needed last, so that one wait is for most.
 #for i in 0..BLOCK
 #if TRANS_A
-      let a_$(BLOCK - 1 - i) = a_tile[2u * part + $(turn)u][$(4 * h + 3 - i % 4)][$((BLOCK - 1 - i) / 4)][y];
+      let a_$(BLOCK - 1 - i) = a_tile[part][$(turn % 2)][$(4 * h + 3 - i % 4)][$((BLOCK - 1 - i) / 4)][y];
 #else
-      let a_$(BLOCK - 1 - i) = a_tile[2u * part + $(turn)u][$(BLOCK - 1 - i)][$h][y_$h];
+      let a_$(BLOCK - 1 - i) = a_tile[part][$(turn % 2)][$(BLOCK - 1 - i)][$h][y_$h];
 #endif
 #if TRANS_B
-      let b_$(BLOCK - 1 - i) = b_tile[2u * part + $(turn)u][$(BLOCK - 1 - i)][$h][x_$h];
+      let b_$(BLOCK - 1 - i) = b_tile[part][$(turn % 2)][$(BLOCK - 1 - i)][$h][x_$h];
 #else
-      let b_$(BLOCK - 1 - i) = b_tile[2u * part + $(turn)u][$(4 * h + 3 - i % 4)][$((BLOCK - 1 - i) / 4)][x];
+      let b_$(BLOCK - 1 - i) = b_tile[part][$(turn % 2)][$(4 * h + 3 - i % 4)][$((BLOCK - 1 - i) / 4)][x];
 #endif
 #endfor
 #for s in 0..4
@@ -101,10 +94,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     }
 #endfor
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
-    stage_a(slot_$i, 2u * part + $(1 - turn)u, a_$(turn)_$i);
-    stage_b(slot_$i, 2u * part + $(1 - turn)u, b_$(turn)_$i);
+    stage_a(slot_$i, part, $(1 - turn % 2)u, a_$(turn)_$i);
+    stage_b(slot_$i, part, $(1 - turn % 2)u, b_$(turn)_$i);
 #endfor
     workgroupBarrier();
+    quads += $(BK / 4)u;
+    if (quads >= end) { break; }
 #endfor
   }
 
@@ -114,40 +109,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   if (part == $(p)u) {
 #for r in 0..BLOCK
 #if p * BLOCK + r < 3 * BLOCK
-    stage_a(lane, $((p - 1) * BLOCK + r)u, vec4f(acc_$(r)_0, acc_$(r)_1, acc_$(r)_2, acc_$(r)_3));
+    stage_a(lane, $((p - 1) * BLOCK + r)u / 2u, $(r % 2)u, vec4f(acc_$(r)_0, acc_$(r)_1, acc_$(r)_2, acc_$(r)_3));
 #else
-    stage_b(lane, $(r)u, vec4f(acc_$(r)_0, acc_$(r)_1, acc_$(r)_2, acc_$(r)_3));
+    stage_b(lane, $(r / 2)u, $(r % 2)u, vec4f(acc_$(r)_0, acc_$(r)_1, acc_$(r)_2, acc_$(r)_3));
 #endif
 #endfor
-#if SUMS
-    stage_b(lane, $(4 + p)u, vec4f(row_sum));
-#endif
   }
 #endfor
+#endif
+#if SUMS
+  stage_b(lane, $(SPLIT / 2)u + part / 2u, part % 2u, row_sum);
+#endif
+#if SPLIT > 1 || SUMS
   workgroupBarrier();
+#endif
+#if SUMS
+  // TILE / 4 lanes staged the rows of a step, the next ones those of the next.
+  if (tile.col == 0u && index < $(TILE)u && tile.row * $(TILE)u + index < params.m) {
+    var sum = 0.0;
+    for (var p = 0u; p < $(SPLIT)u; p += 1u) {
+      for (var i = index / 4u; i < LANES * LANES; i += $(TILE / 4)u) {
+        sum += staged_b(i, $(SPLIT / 2)u + p / 2u, p % 2u)[index % 4u];
+      }
+    }
+    sums[tile.sums + tile.row * $(TILE)u + index] = sum;
+  }
+#endif
+#if SPLIT > 1
   if (part > 0u) { return; }
 #for p in 1..SPLIT
 #for r in 0..BLOCK
   {
 #if p * BLOCK + r < 3 * BLOCK
-    let sum = staged_a(lane, $((p - 1) * BLOCK + r)u);
+    let sum = staged_a(lane, $((p - 1) * BLOCK + r)u / 2u, $(r % 2)u);
 #else
-    let sum = staged_b(lane, $(r)u);
+    let sum = staged_b(lane, $(r / 2)u, $(r % 2)u);
 #endif
 #for q in 0..4
     acc_$(r)_$q += sum[$q];
 #endfor
   }
 #endfor
-#if SUMS
-  row_sum += staged_b(lane, $(4 + p)u).x;
-#endif
 #endfor
-#endif
-#if SUMS
-  if (tile.col == 0u && lane < $(TILE)u && tile.row * $(TILE)u + lane < params.m) {
-    sums[tile.sums + tile.row * $(TILE)u + lane] = row_sum;
-  }
 #endif
 #for r in 0..BLOCK
   {
