@@ -1,6 +1,6 @@
 // `npm test`: builds every test file, runs each in a process of its own (two at a time, so that one crash or hang
 // cannot hide the others), and closes with one line of counts. `npm test -- NAME…` runs the files whose path
-// contains a NAME.
+// contains a NAME. `--gpu-forms`: the kernels' tests (harness.ts) take the forms of a GPU, whatever device they run on.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -8,13 +8,15 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
-const wanted = process.argv.slice(2);
+const args = process.argv.slice(2);
+const wanted = args.filter((arg) => arg !== '--gpu-forms');
+const forms = args.includes('--gpu-forms') ? { SPANWISE_TEST_FORMS: 'gpu' } : {};
 mkdirSync('dist', { recursive: true });
 // A folder of its own, so that runs beside each other do not disturb one another.
 const folder = mkdtempSync(join('dist', 'test-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-for (const args of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests', folder, ...wanted]]) {
-  const built = spawnSync(process.execPath, args, { stdio: 'inherit' });
+for (const build of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests', folder, ...wanted]]) {
+  const built = spawnSync(process.execPath, build, { stdio: 'inherit' });
   if (built.status !== 0) process.exit(1);
 }
 
@@ -46,7 +48,7 @@ function run(file) {
     const started = Date.now();
     const child = spawn(process.execPath, [file], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...memory, ...process.env },
+      env: { ...memory, ...process.env, ...forms },
     });
     let out = '';
     child.stdout.on('data', (chunk) => (out += chunk));

@@ -59,6 +59,12 @@ export const ints = (shape: Shape, values: ArrayLike<number>): RefTensor => ({
 
 export const runtime: Runtime = await openRuntime({ defaultLimits: true, poison: true });
 test.onFinish(() => runtime.close());
+/** `npm test -- --gpu-forms`: everything in the forms of a GPU, on whatever device there is. */
+const gpuForms = process.env.SPANWISE_TEST_FORMS === 'gpu';
+if (gpuForms) {
+  const caps: Caps = { ...runtime.caps, software: false };
+  Object.defineProperty(runtime, 'caps', { value: caps, configurable: true });
+}
 
 const isFloat = (x: RefTensor): boolean => x.data instanceof Float64Array;
 
@@ -128,8 +134,8 @@ async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Prom
 
 /**
  * Every promise of a kernel, for each case.
- * @param onOther which cases run in the forms of the other kind of device too: all, unless their pipelines are so many
- * that a CPU would take minutes to compile them
+ * @param onOther which cases run in the forms of the other kind of device too (none with `--gpu-forms`, which is a run of its
+ * own): all, unless their pipelines are so many that a CPU would take minutes to compile them
  */
 export function testKernel(
   name: string,
@@ -178,7 +184,7 @@ export function testKernel(
       compare(first, '');
       // The other side of every choice that is made by the kind of device.
       const software = !runtime.caps.software;
-      if (onOther(c))
+      if (onOther(c) && !gpuForms)
         compare(await withCaps({ software }, () => forwardBackward(kernel, c, grads)), ' (other device)');
       const grid = { maxComputeWorkgroupsPerDimension: 37 };
       const folded = await withCaps(grid, () => forwardBackward(kernel, c, grads));
