@@ -1,5 +1,5 @@
 // With dh the gradient of h: dn = dh (1 - z), dz = dh (h_before - n), dr = dn' hn, dhn = dn' r, dh_before += dh z.
-// Grid: one workgroup per (direction, batch row), which loops back over the row's valid tokens.
+// Grid: one workgroup per direction and batch row, or ROWS of them, which loops back over the rows' valid tokens.
 // WG as in the forward.
 // Outputs: grad_gates, before activation, and grad_hidden, of W_hh h + b_hh (its third gate has the factor r); 0 at padding.
 #if STEPS

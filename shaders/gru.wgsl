@@ -1,5 +1,5 @@
 // r, z = sigmoid(gates + W_hh h + b_hh); n = tanh(gate + r hn), hn = W_hn h + b_hn; h' = (1 - z) n + z h (PyTorch).
-// Grid: one workgroup per (direction, batch row), which loops over the row's valid tokens.
+// Grid: one workgroup per direction and batch row, or ROWS of them, which loops over the rows' valid tokens.
 // WG lanes share the units; 64 on a software device, whose barriers are slow, else up to 256.
 // Outputs: out (h, 0 at padding); gates after activation and state (hn) at valid tokens, for the backward.
 #if STEPS

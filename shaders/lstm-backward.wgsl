@@ -1,5 +1,5 @@
 // With dh the gradient of h: do = dh tanh(c), dc += dh o (1 - tanh(c)^2), di = dc g, df = dc c_before, dg = dc i.
-// Grid: one workgroup per (direction, batch row), which loops back over the row's valid tokens.
+// Grid: one workgroup per direction and batch row, or ROWS of them, which loops back over the rows' valid tokens.
 // WG as in the forward.
 // Output: grad_gates, before activation, 0 at padding; one matrix product each then gives the weights' and x's gradient.
 #if STEPS

@@ -1,5 +1,5 @@
 // i, f, g, o = activate(gates + W_hh h + b_hh); c' = f c + i g; h' = o tanh(c'), PyTorch's order of gates.
-// Grid: one workgroup per (direction, batch row), which loops over the row's valid tokens.
+// Grid: one workgroup per direction and batch row, or ROWS of them, which loops over the rows' valid tokens.
 // WG lanes share the units; 64 on a software device, whose barriers are slow, else up to 256.
 // Outputs: out (h, 0 at padding); gates after activation and state (c) at valid tokens, for the backward.
 #if STEPS

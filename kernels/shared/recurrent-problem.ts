@@ -78,6 +78,12 @@ export function problemOf(kernel: string, gates: number, request: PlanRequest, b
   return { b, length, d, h, g, suffixes, lengths, tokens, pairs };
 }
 
+/** A host table: the rows of a batch, longest first, and their lengths. Equal lengths keep their order. */
+export function longestFirst(lengths: Int32Array): Int32Array {
+  const order = Array.from(lengths.keys()).sort((a, b) => lengths[b] - lengths[a] || a - b);
+  return Int32Array.from([...order, ...order.map((row) => lengths[row])]);
+}
+
 export const read = (name: string, tensor = name): Binding => ({ name, access: 'read', tensor });
 export const write = (name: string, tensor = name): Binding => ({ name, access: 'read_write', tensor });
 

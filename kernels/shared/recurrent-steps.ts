@@ -6,7 +6,15 @@ import { ceilDiv, foldGrid, spec, type Binding, type Caps, type Dispatch } from 
 import { lanesFor } from './lanes.ts';
 import { matmul } from './matmul.ts';
 import { clearPadding } from './padding.ts';
-import { read, write, type CellSpec, type Problem, type RecurrenceBackward } from './recurrent-problem.ts';
+import {
+  longestFirst,
+  read,
+  write,
+  type CellSpec,
+  type Problem,
+  type RecurrenceBackward,
+} from './recurrent-problem.ts';
+import { BACKWARD_SHARED_BYTES, chooseRecurrent } from './recurrent-rows.ts';
 import type { PlanPart } from './segments.ts';
 
 const LANES = 64;
@@ -16,7 +24,7 @@ const LANES = 64;
  */
 const SOFTWARE_ROWS = 8;
 /**
- * The same for a GPU, in vec4s of W_hh read a step by all rows and directions: 2²⁴, 256 MiB, take its second-level cache
+ * The same for a GPU, in vec4s of W_hh read a step by all workgroups: 2²⁴, 256 MiB, take its second-level cache
  * some 50 µs, the dispatches of a step 10 to 20. Reckoned, not measured.
  */
 const GPU_ELEMENTS = 2 ** 24;
@@ -31,20 +39,18 @@ export interface Steps {
   table: Int32Array;
 }
 
-/** Equal lengths keep their order. */
 export function stepsOf(lengths: Int32Array): Steps {
-  const order = Array.from(lengths.keys()).sort((a, b) => lengths[b] - lengths[a] || a - b);
-  const longest = order.length > 0 ? lengths[order[0]] : 0;
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
   const active = new Array<number>(longest).fill(0);
   for (const length of lengths) for (let step = 0; step < length; step++) active[step]++;
   let pairs = 0;
   const first = active.map((count) => (pairs += count) - count);
-  return { active, first, table: Int32Array.from([...order, ...order.map((row) => lengths[row]), ...first]) };
+  return { active, first, table: Int32Array.from([...longestFirst(lengths), ...first]) };
 }
 
 /**
- * Whether a recurrence goes by steps: pure, testable without a device. Row by row every row reads the packed W_hh, 16 h²
- * bytes, at every step; by steps the rows share it, but a step takes three dispatches.
+ * Whether a recurrence goes by steps: pure, testable without a device. Else every workgroup reads the packed W_hh, 16 h² bytes,
+ * at every step for its rows; by steps all rows share it, but a step takes three dispatches.
  */
 export function chooseSteps(
   { lengths, h, suffixes }: Pick<Problem, 'lengths' | 'h' | 'suffixes'>,
@@ -53,7 +59,9 @@ export function chooseSteps(
   const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
   if (longest === 0) return false;
   const rows = lengths.reduce((sum, length) => sum + length, 0) / longest;
-  return caps.software ? rows >= SOFTWARE_ROWS : rows * suffixes.length * h * h >= GPU_ELEMENTS;
+  if (caps.software) return rows >= SOFTWARE_ROWS;
+  const { ROWS } = chooseRecurrent(h, suffixes.length * lengths.length, BACKWARD_SHARED_BYTES, caps);
+  return (rows / ROWS) * suffixes.length * h * h >= GPU_ELEMENTS;
 }
 
 /** The dispatch of one step's cell over all directions; costs are per unit. */

@@ -1,6 +1,6 @@
 /** The cases and properties that `lstm` and `gru` share. */
 import test from 'tape';
-import { defaultCaps, kernelNamed, type Shape } from '../../kernels/index.ts';
+import { defaultCaps, kernelNamed, type Caps, type Shape } from '../../kernels/index.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
 import { chooseSteps, stepsOf } from '../../kernels/shared/recurrent-steps.ts';
 import { chooseRecurrent } from '../../kernels/shared/recurrent-rows.ts';
@@ -70,6 +70,10 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
       [...whole(32, 4), 0],
     ],
     [[20, 7, 5, 65], [...whole(9, 2), ...whole(8, 7), 0, 6, 1], true],
+    // On a GPU two, four, eight rows a workgroup.
+    [[257, 3, 2, 5], whole(257, 0).map((_, i) => (i * 7) % 4), true],
+    [[1030, 2, 1, 3], whole(1030, 0).map((_, i) => (i * 5) % 3)],
+    [[1025, 3, 1, 2], whole(1025, 0).map((_, i) => (i % 300 === 7 ? 3 : i % 2)), true],
     [[67, 5, 4, 8], [0, 4, ...whole(30, 4), ...whole(28, 5), 1, 0, 5, 2, 0, 3, 1], true],
   ];
   const cases: Case[] = shapes.map(([shape, lengths, bidirectional]) => ({
@@ -136,12 +140,22 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
   test(`${name}: padding does not leak into many rows`, (t) => leakless(t, [0, 3, ...whole(12, 5), 1, 4]));
 
   test(`${name}: lanes, units and workgroup memory follow hidden size and device`, (t) => {
-    const choose = (h: number, software = false) => chooseRecurrent(h, 16, { ...defaultCaps, software });
-    t.deepEqual(choose(1), { WG: 64, UNITS: 1, SHARED: 1 });
-    t.deepEqual(choose(65), { WG: 128, UNITS: 1, SHARED: 1 });
-    t.deepEqual(choose(1024), { WG: 256, UNITS: 4, SHARED: 1 });
-    t.deepEqual(choose(1025), { WG: 256, UNITS: 5, SHARED: 0 });
-    t.deepEqual(choose(65, true), { WG: 64, UNITS: 2, SHARED: 1 });
+    const choose = (h: number, rows = 1, caps: Partial<Caps> = {}) =>
+      chooseRecurrent(h, rows, 16, { ...defaultCaps, ...caps });
+    t.deepEqual(choose(1), { WG: 64, UNITS: 1, SHARED: 1, ROWS: 1 });
+    t.deepEqual(choose(65), { WG: 128, UNITS: 1, SHARED: 1, ROWS: 1 });
+    t.deepEqual(choose(1024), { WG: 256, UNITS: 4, SHARED: 1, ROWS: 1 });
+    t.deepEqual(choose(1025), { WG: 256, UNITS: 5, SHARED: 0, ROWS: 1 });
+    t.deepEqual(choose(65, 1, { software: true }), { WG: 64, UNITS: 2, SHARED: 1, ROWS: 1 });
+    const rowsOf = (h: number, rows: number, caps: Partial<Caps> = {}) => choose(h, rows, caps).ROWS;
+    t.deepEqual(
+      [511, 512, 1024, 2048, 9999].map((rows) => rowsOf(32, rows)),
+      [1, 2, 4, 8, 8],
+      'rows of a workgroup: as many as leave two workgroups for each core of a large GPU',
+    );
+    t.equal(rowsOf(32, 9999, { software: true }), 1, 'on a software device one');
+    t.equal(rowsOf(300, 9999), 2, 'as workgroup memory holds');
+    t.equal(rowsOf(600, 9999, { maxComputeWorkgroupStorageSize: 65536 }), 2, 'as registers hold');
     t.end();
   });
 
