@@ -25,8 +25,8 @@ export interface RecurrentVariant {
 
 const SOFTWARE_LANES = 64;
 
-/** Two for each core of a large GPU: fewer workgroups would leave it waiting for memory. */
-const BUSY_GROUPS = 256;
+/** With fewer lanes a GPU waits for memory. */
+const BUSY_LANES = 32768;
 /** Sums of four gates that a lane keeps in registers. */
 const MOST_SUMS = 8;
 
@@ -42,7 +42,7 @@ export function chooseRecurrent(h: number, rows: number, sharedBytes: number, ca
   const UNITS = Math.max(1, ceilDiv(h, WG));
   const fits = (count: number): boolean => count * h * sharedBytes <= caps.maxComputeWorkgroupStorageSize;
   const several = [8, 4, 2].find(
-    (count) => !caps.software && fits(count) && count * UNITS <= MOST_SUMS && rows >= count * BUSY_GROUPS,
+    (count) => !caps.software && fits(count) && count * UNITS <= MOST_SUMS && rows * WG >= count * BUSY_LANES,
   );
   return { WG, UNITS, SHARED: Number(fits(1)), ROWS: several ?? 1 };
 }
