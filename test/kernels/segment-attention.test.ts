@@ -82,7 +82,7 @@ for (const c of onForms)
       ...segmentAttentionReference.forward(c.inputs, c.params ?? {}),
       ...segmentAttentionReference.backward?.(c.inputs, c.params ?? {}, { grad_out: gradOut }),
     };
-    const whole = await run(segmentAttention, c, gradOut);
+    const whole = await run(inForm({ registers: 32, scratchBytes: 2 ** 20 }), c, gradOut);
     for (const [what, form] of Object.entries(forms)) {
       const kernel = inForm(form);
       const plans = [kernel.plan(requestOf(c)), (kernel.backward as Kernel).plan(requestOf(c))];
