@@ -72,8 +72,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #endfor
 
-  for (var k = 0u; k < tile.k_end; k += 4u) {
-    let ks = min(k + side, vec4u(tile.k_end - 1u));
+  // Nothing to add up in a tile that is past an end.
+  let k_end = select(0u, tile.k_end, tile.row * $(TILE)u < tile.m_end && col0 < tile.n_end);
+  for (var k = 0u; k < k_end; k += 4u) {
+    let ks = min(k + side, vec4u(k_end - 1u));
 #for x in 0..TILE/16
 #for y in 0..4
 #if TRANS_A
@@ -90,7 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
     // Row and column i of the lane at each of the four steps.
 #for s in 0..4
-    let inside_$s = k + $(s)u < tile.k_end;
+    let inside_$s = k + $(s)u < k_end;
 #for i in 0..TILE/4
 #if TRANS_A
     let row_$(i)_$s = kept(a_$(i / 4)_$s[$(i % 4)], inside_$s);
@@ -129,7 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let row = row0 + $(r / 4 * 16 + r % 4)u;
     let at = tile.c + row * params.c_row;
 #if SUMS
-    if (tile.col == 0u && row < params.m) { sums[tile.sums + row] = row_sum_$r; }
+    if (tile.col == 0u && row < tile.m_end) { sums[tile.sums + row] = row_sum_$r; }
 #endif
 #for x in 0..TILE/16
 #for d in 0..4
@@ -137,10 +139,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       let col = col0 + $(16 * x)u + 4u * (lane ^ $(d)u);
 #if VEC_C
       let sums = vec4f(acc_$(r)_$(4 * x)_$d, acc_$(r)_$(4 * x + 1)_$d, acc_$(r)_$(4 * x + 2)_$d, acc_$(r)_$(4 * x + 3)_$d);
-      if (row < params.m && col < params.n) { store(at + col, col, sums); }
+      if (row < tile.m_end && col < params.n) { store(at + col, col, sums); }
 #else
 #for t in 0..4
-      if (row < params.m && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * x + t)_$d); }
+      if (row < tile.m_end && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * x + t)_$d); }
 #endfor
 #endif
     }

@@ -145,7 +145,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
 #endif
 #if SUMS
-  if (tile.col == 0u && lane < $(TILE)u && tile.row * $(TILE)u + lane < params.m) {
+  if (tile.col == 0u && lane < $(TILE)u && tile.row * $(TILE)u + lane < tile.m_end) {
     sums[tile.sums + tile.row * $(TILE)u + lane] = row_sum;
   }
 #endif
@@ -158,10 +158,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       let col = tile.col * $(TILE)u + $(q)u * 4u * LANES + x * 4u;
 #if VEC_C
       let sum = vec4f(acc_$(r)_$(4 * q), acc_$(r)_$(4 * q + 1), acc_$(r)_$(4 * q + 2), acc_$(r)_$(4 * q + 3));
-      if (row < params.m && col < params.n) { store(at + col, col, sum); }
+      if (row < tile.m_end && col < params.n) { store(at + col, col, sum); }
 #else
 #for t in 0..4
-      if (row < params.m && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * q + t)); }
+      if (row < tile.m_end && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * q + t)); }
 #endfor
 #endif
     }

@@ -31,7 +31,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   if (row0 >= params.m || col0 >= params.n) { return; }
   let a_base = tile.a;
   let b_base = tile.b;
-  let k_end = tile.k_end;
+  // Nothing to add up in a block that is past an end.
+  let k_end = select(0u, tile.k_end, row0 < tile.m_end && col0 < tile.n_end);
 
 #for r in 0..TM
 #for q in 0..TN/4
@@ -152,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   }
 
 #for r in 0..TM
-  if (row0 + $(r)u < params.m) {
+  if (row0 + $(r)u < tile.m_end) {
 #if SUMS
     if (col0 == 0u) { sums[tile.sums + row0 + $(r)u] = row_sums_$(r / 4)[$(r % 4)]; }
 #endif

@@ -23,6 +23,19 @@ export interface Matrix {
   offset?: number;
   outer?: number;
   inner?: number;
+  /** Batches lie one after the other without padding: `outer` begins at a row that `MatmulSpec.ragged` says. */
+  packed?: boolean;
+}
+
+/**
+ * Batches of sizes of their own. `tensor` i32[outer, 4] has rows of (first row of packed matrices, two sizes, 0); `ends` says
+ * which of the two ends m, n and k, 0: neither does. Rows of C from its end on are not stored.
+ */
+export interface Ragged {
+  tensor: string;
+  ends: readonly [m: 0 | 1 | 2, n: 0 | 1 | 2, k: 0 | 1 | 2];
+  /** (first size, second size) of every batch, from which costs are counted. */
+  sizes: readonly (readonly [number, number])[];
 }
 
 export interface MatmulSpec {
@@ -48,6 +61,8 @@ export interface MatmulSpec {
   pre?: string;
   /** i32[outer] tensor: the sum over k stops there. `limitTotal` is the sum of min(k, limit) over outer. */
   limit?: { tensor: string; total: number };
+  /** In place of `limit`. */
+  ragged?: Ragged;
   /** Also store the sums of op(A)'s rows over k here, [outer, m]; only with `transA` and without `inner`. */
   sums?: string;
 }
@@ -70,8 +85,38 @@ export function shapeOfProduct(spec: MatmulSpec): MatmulShape {
     alignedA,
     alignedB,
     alignedC,
-    limited: spec.limit !== undefined,
+    limited: spec.limit !== undefined || (spec.ragged?.ends[2] ?? 0) > 0,
   };
+}
+
+/** What the shaders are specialised with where batches have sizes of their own. */
+function raggedConstants({ a, b, c, ragged }: MatmulSpec): Dispatch['constants'] {
+  if (!ragged) return { RAGGED: 0 };
+  const [PACKED_A, PACKED_B, PACKED_C] = [a, b, c].map(({ packed }) => Number(packed ?? false));
+  const [M_END, N_END, K_END] = ragged.ends;
+  return { RAGGED: 1, PACKED_A, PACKED_B, PACKED_C, M_END, N_END, K_END };
+}
+
+/** Multiply-adds, elements of A and B that they need, and elements of C stored, over all batches. */
+function countsOf({ m, n, k, outer = 1, inner = 1, limit, ragged }: MatmulSpec): {
+  macs: number;
+  read: number;
+  stored: number;
+} {
+  if (!ragged) {
+    const kTotal = limit ? limit.total * inner : k * outer * inner;
+    return { macs: m * n * kTotal, read: (m + n) * kTotal, stored: m * n * outer * inner };
+  }
+  const counts = { macs: 0, read: 0, stored: 0 };
+  for (const sizes of ragged.sizes) {
+    const [rows, columns, steps] = [m, n, k].map((most, i) =>
+      ragged.ends[i] === 0 ? most : Math.min(most, sizes[ragged.ends[i] - 1]),
+    );
+    counts.macs += inner * rows * columns * steps;
+    counts.read += inner * (rows + columns) * steps;
+    counts.stored += inner * rows * columns;
+  }
+  return counts;
 }
 
 /** One dispatch of the matrix product, with its exact cost: the same for every variant. */
@@ -95,12 +140,11 @@ export function matmul(
   ];
   if (spec.bias !== undefined) bindings.push({ name: 'bias', access: 'read', tensor: spec.bias });
   if (spec.pre !== undefined) bindings.push({ name: 'pre', access: 'read_write', tensor: spec.pre });
-  if (spec.limit) bindings.push({ name: 'limits', access: 'read', tensor: spec.limit.tensor });
+  const limits = (spec.ragged ?? spec.limit)?.tensor;
+  if (limits !== undefined) bindings.push({ name: 'limits', access: 'read', tensor: limits });
   if (spec.sums !== undefined) bindings.push({ name: 'sums', access: 'read_write', tensor: spec.sums });
 
-  const kTotal = spec.limit ? spec.limit.total * inner : k * batches;
-  const macs = m * n * kTotal;
-  const stored = m * n * batches;
+  const { macs, read, stored } = countsOf(spec);
   const perElement =
     activationFlops(activation) +
     (spec.alpha !== undefined ? 1 : 0) +
@@ -116,7 +160,8 @@ export function matmul(
       TRANS_B: Number(spec.transB ?? false),
       BIAS: Number(spec.bias !== undefined),
       SAVE_PRE: Number(spec.pre !== undefined),
-      LIMIT: Number(spec.limit !== undefined),
+      LIMIT: Number(limits !== undefined),
+      ...raggedConstants(spec),
       SUMS: Number(spec.sums !== undefined),
       ACCUMULATE: Number(spec.accumulate ?? false),
       ACTIVATION: activationCode(activation),
@@ -130,8 +175,8 @@ export function matmul(
     ],
     workgroups: foldGrid(groups, caps),
     macs,
-    flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? m * kTotal : 0),
-    bytesRead: 4 * ((m + n) * kTotal + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
+    flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? macs / n : 0),
+    bytesRead: 4 * (read + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
     bytesWritten: 4 * (stored * (spec.pre !== undefined ? 2 : 1) + (spec.sums !== undefined ? m * outer : 0)),
   };
 }
