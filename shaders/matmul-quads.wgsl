@@ -72,10 +72,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #endfor
 
-  // Nothing to add up in a tile that is past an end.
-  let k_end = select(0u, tile.k_end, tile.row * $(TILE)u < tile.m_end && col0 < tile.n_end);
-  for (var k = 0u; k < k_end; k += 4u) {
-    let ks = min(k + side, vec4u(k_end - 1u));
+  for (var k = 0u; k < tile.k_end; k += 4u) {
+    let ks = min(k + side, vec4u(tile.k_end - 1u));
 #for x in 0..TILE/16
 #for y in 0..4
 #if TRANS_A
@@ -92,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
     // Row and column i of the lane at each of the four steps.
 #for s in 0..4
-    let inside_$s = k + $(s)u < k_end;
+    let inside_$s = k + $(s)u < tile.k_end;
 #for i in 0..TILE/4
 #if TRANS_A
     let row_$(i)_$s = kept(a_$(i / 4)_$s[$(i % 4)], inside_$s);

@@ -31,8 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   if (row0 >= params.m || col0 >= params.n) { return; }
   let a_base = tile.a;
   let b_base = tile.b;
-  // Nothing to add up in a block that is past an end.
-  let k_end = select(0u, tile.k_end, row0 < tile.m_end && col0 < tile.n_end);
+  let k_end = tile.k_end;
 
 #for r in 0..TM
 #for q in 0..TN/4

@@ -4,7 +4,15 @@
  * lane per query, without barriers or reductions, and scratch is bounded whatever the length. The kernels
  * `attention` and `segment-attention` are such scans between these products.
  */
-import { matmul, type Matrix, type MatmulSpec, type Ragged } from './matmul.ts';
+import { chooseMatmul } from './matmul-variant.ts';
+import {
+  matmul,
+  raggedTiles,
+  shapeOfProduct,
+  type Matrix,
+  type MatmulSpec,
+  type RaggedBatches,
+} from './matmul.ts';
 import { ceilDiv, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
 
 /** How many keys a scan loads before it uses the first, while there are so many: a lane waits for four loads as for one. */
@@ -97,8 +105,8 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   readonly validKeys: number;
   /** Name of the table of the strip's lengths, if there are any and rows are padded. */
   readonly lengths: string | undefined;
-  /** Where rows are packed, the table i32[batches, 4] of (first row, keys, queries of the strip, 0); sizes are the last two. */
-  readonly ragged: Omit<Ragged, 'ends'> | undefined;
+  /** Where rows are packed: (first row, keys, queries of the strip) by batch, and the table i32[batches, 4] of them. */
+  readonly ragged: { tensor: string; rows: RaggedBatches['rows'] } | undefined;
   readonly #queryLimit: MatmulSpec['limit'];
   /** Ends sums over the tile's own keys at the lengths. */
   readonly keyLimit: MatmulSpec['limit'];
@@ -136,21 +144,19 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     if (sizes.paddedQueries) this.#queryLimit = this.#limit('query_lengths', lengths, query, queries);
   }
 
-  #packedRows(lengths: Int32Array): Omit<Ragged, 'ends'> {
+  #packedRows(lengths: Int32Array): { tensor: string; rows: RaggedBatches['rows'] } {
     const { batch, batches, query, queries } = this.strip;
     const tensor = `rows.${batch}.${query}`;
-    const table = new Int32Array(4 * batches);
-    const sizes: [number, number][] = [];
+    const rows: [number, number, number][] = [];
     let first = 0;
     for (let b = 0; b < batch; b++) first += lengths[b];
     for (let b = 0; b < batches; b++) {
       const keys = this.lengthOf(b);
-      sizes.push([keys, Math.min(queries, Math.max(0, keys - query))]);
-      table.set([first, ...sizes[b]], 4 * b);
+      rows.push([first, keys, Math.min(queries, Math.max(0, keys - query))]);
       first += keys;
     }
-    this.data[tensor] ??= table;
-    return { tensor, sizes };
+    this.data[tensor] ??= Int32Array.from(rows.flatMap((row) => [...row, 0]));
+    return { tensor, rows };
   }
 
   /** What of `count` tokens from `first` on is within length; undefined where all of it is. */
@@ -208,10 +214,18 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
    * A product for each batch and head of the strip.
    * @param ends where rows are packed, which of m, n and k end with a batch's keys (1) or queries (2)
    */
-  matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>, ends?: Ragged['ends']): Dispatch {
-    const { batches, heads } = this.strip;
-    const ragged = this.ragged && ends && { ...this.ragged, ends };
-    return matmul({ label: this.label, outer: batches, inner: heads, ...product, ragged }, this.caps);
+  matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>, ends?: RaggedBatches['ends']): Dispatch {
+    const { batch, batches, heads, query } = this.strip;
+    const whole: MatmulSpec = { label: this.label, outer: batches, inner: heads, ...product };
+    if (!this.ragged || !ends) return matmul(whole, this.caps);
+    const ragged = {
+      tensor: `tiles.${batch}.${query}.${ends.join('')}`,
+      tiles: 0,
+      batches: { ...this.ragged, ends },
+    };
+    const variant = chooseMatmul(shapeOfProduct({ ...whole, ragged }), this.caps);
+    const tiles = (this.data[ragged.tensor] ??= raggedTiles(whole, ragged.batches, variant));
+    return matmul({ ...whole, ragged: { ...ragged, tiles: tiles.length / 8 } }, this.caps, variant);
   }
 
   /** scores [keys, queries] = alpha · byKey [keys, dh] · byQuery [queries, dh]ᵀ, of all keys of the tile. */

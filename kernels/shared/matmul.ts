@@ -13,7 +13,7 @@ import {
   type Shape,
 } from '../plan.ts';
 import { activationCode, activationFlops, type Activation } from './activation.ts';
-import { chooseMatmul, type MatmulShape } from './matmul-variant.ts';
+import { chooseMatmul, type MatmulShape, type MatmulVariant } from './matmul-variant.ts';
 
 /** A matrix inside a tensor: element (row, col) of batch (outer, inner) is at offset + outer·O + inner·I + row·R + col. */
 export interface Matrix {
@@ -23,19 +23,42 @@ export interface Matrix {
   offset?: number;
   outer?: number;
   inner?: number;
-  /** Batches lie one after the other without padding: `outer` begins at a row that `MatmulSpec.ragged` says. */
+  /** Batches lie one after the other without padding: `outer` begins at a row of its own (`MatmulSpec.ragged`). */
   packed?: boolean;
 }
 
-/**
- * Batches of sizes of their own. `tensor` i32[outer, 4] has rows of (first row of packed matrices, two sizes, 0); `ends` says
- * which of the two ends m, n and k, 0: neither does. Rows of C from its end on are not stored.
- */
+/** Batches of sizes of their own, of which only tiles that have something to compute are. */
 export interface Ragged {
+  /** i32[tiles, 8]: what `raggedTiles` gives. */
   tensor: string;
+  tiles: number;
+  batches: RaggedBatches;
+}
+
+export interface RaggedBatches {
+  /** By batch: its first row in packed matrices, and two sizes. */
+  rows: readonly (readonly [first: number, one: number, other: number])[];
+  /** Which of the two sizes ends m, n and k, 0: neither does. Rows of C from its end on are not stored. */
   ends: readonly [m: 0 | 1 | 2, n: 0 | 1 | 2, k: 0 | 1 | 2];
-  /** (first size, second size) of every batch, from which costs are counted. */
-  sizes: readonly (readonly [number, number])[];
+}
+
+/** m, n and k of every batch. */
+const sizesOf = ({ m, n, k }: Pick<MatmulSpec, 'm' | 'n' | 'k'>, { rows, ends }: RaggedBatches): number[][] =>
+  rows.map((row) => [m, n, k].map((most, i) => (ends[i] === 0 ? most : Math.min(most, row[ends[i]]))));
+
+/** The table of tiles of C in which a batch has elements, rows of (batch, row and column of tiles, first row, m, k, 0, 0). */
+export function raggedTiles(
+  product: Pick<MatmulSpec, 'm' | 'n' | 'k'>,
+  batches: RaggedBatches,
+  { rows, columns }: Pick<MatmulVariant, 'rows' | 'columns'>,
+): Int32Array {
+  const table: number[] = [];
+  sizesOf(product, batches).forEach(([m, n, k], batch) => {
+    const [first] = batches.rows[batch];
+    for (let row = 0; row * rows < m; row++)
+      for (let column = 0; column * columns < n; column++) table.push(batch, row, column, first, m, k, 0, 0);
+  });
+  return Int32Array.from(table);
 }
 
 export interface MatmulSpec {
@@ -85,7 +108,7 @@ export function shapeOfProduct(spec: MatmulSpec): MatmulShape {
     alignedA,
     alignedB,
     alignedC,
-    limited: spec.limit !== undefined || (spec.ragged?.ends[2] ?? 0) > 0,
+    limited: spec.limit !== undefined || (spec.ragged?.batches.ends[2] ?? 0) > 0,
   };
 }
 
@@ -93,8 +116,7 @@ export function shapeOfProduct(spec: MatmulSpec): MatmulShape {
 function raggedConstants({ a, b, c, ragged }: MatmulSpec): Dispatch['constants'] {
   if (!ragged) return { RAGGED: 0 };
   const [PACKED_A, PACKED_B, PACKED_C] = [a, b, c].map(({ packed }) => Number(packed ?? false));
-  const [M_END, N_END, K_END] = ragged.ends;
-  return { RAGGED: 1, PACKED_A, PACKED_B, PACKED_C, M_END, N_END, K_END };
+  return { RAGGED: 1, PACKED_A, PACKED_B, PACKED_C };
 }
 
 /** Multiply-adds, elements of A and B that they need, and elements of C stored, over all batches. */
@@ -108,10 +130,7 @@ function countsOf({ m, n, k, outer = 1, inner = 1, limit, ragged }: MatmulSpec):
     return { macs: m * n * kTotal, read: (m + n) * kTotal, stored: m * n * outer * inner };
   }
   const counts = { macs: 0, read: 0, stored: 0 };
-  for (const sizes of ragged.sizes) {
-    const [rows, columns, steps] = [m, n, k].map((most, i) =>
-      ragged.ends[i] === 0 ? most : Math.min(most, sizes[ragged.ends[i] - 1]),
-    );
+  for (const [rows, columns, steps] of sizesOf({ m, n, k }, ragged.batches)) {
     counts.macs += inner * rows * columns * steps;
     counts.read += inner * (rows + columns) * steps;
     counts.stored += inner * rows * columns;
@@ -132,7 +151,7 @@ export function matmul(
   const activation = spec.activation ?? 'none';
   const rowTiles = ceilDiv(m, variant.rows);
   const colTiles = ceilDiv(n, variant.columns);
-  const groups = rowTiles * colTiles * batches;
+  const groups = spec.ragged ? spec.ragged.tiles * inner : rowTiles * colTiles * batches;
   const bindings: Binding[] = [
     { name: 'a', access: 'read', tensor: a.tensor },
     { name: 'b', access: 'read', tensor: b.tensor },

@@ -135,6 +135,7 @@ const packedItems: [what: string, lengths: number[], D: number, heads: number][]
   ['odd head size', [5, 9, 3], 15, 3],
   ['tile − 1, tile, tile + 1', [15, 16, 17, 33], 64, 4],
   ['longer than a block of lanes', [65, 3, 64], 16, 1],
+  ['large enough for tiles of a GPU', [70, 33], 64, 1],
 ];
 cases.push(
   ...packedItems.map(([what, lengths, D, heads]) => ({

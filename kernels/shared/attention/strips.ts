@@ -30,11 +30,11 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
     super(...of);
     const { batch, batches, heads, query, queries } = this.strip;
     const { keys, mask } = this.sizes;
-    const sizes = this.ragged?.sizes;
-    const pairs = sizes?.reduce((sum, [own, asked]) => sum + own * asked, 0) ?? queries * this.validKeys;
+    const packed = this.ragged?.rows;
+    const pairs = packed?.reduce((sum, [, own, asked]) => sum + own * asked, 0) ?? queries * this.validKeys;
     this.#visited = heads * pairs;
     this.#attended = this.#visited;
-    this.#queries = heads * (sizes?.reduce((sum, [, asked]) => sum + asked, 0) ?? batches * queries);
+    this.#queries = heads * (packed?.reduce((sum, [, , asked]) => sum + asked, 0) ?? batches * queries);
     if (!mask) return;
     const start = (batch * this.sizes.queries + query) * keys;
     this.#mask = this.table('mask', mask, start, batches * queries * keys);
