@@ -15,7 +15,7 @@ import {
   type Port,
 } from './plan.ts';
 import { attentionBackwardFused, attentionFused, fusesAttention } from './shared/attention/fused.ts';
-import { attentionProblem } from './shared/attention/problem.ts';
+import { attentionProblem, type AttentionProblem } from './shared/attention/problem.ts';
 import { attentionBackwardInStrips, attentionInStrips } from './shared/attention/strips.ts';
 
 /** Bytes of one scratch tensor at most: about what a GPU's or a CPU's last-level cache keeps. */
@@ -28,20 +28,24 @@ export type AttentionForm = 'fused' | { scratchBytes: number };
 export const chooseAttention = (headSize: number, caps: Caps): AttentionForm =>
   fusesAttention(headSize, caps) ? 'fused' : { scratchBytes: SCRATCH_BYTES };
 
+/** Packed rows go in strips everywhere. */
+const formOf = ({ headSize, packed }: AttentionProblem, caps: Caps): AttentionForm =>
+  packed ? { scratchBytes: SCRATCH_BYTES } : chooseAttention(headSize, caps);
+
 /**
  * The forward plan; `form` is the choice unless given. Errors: InputError on shapes, heads, lengths.
  */
 export function planAttention(request: PlanRequest, form?: AttentionForm): Plan {
   const problem = attentionProblem('attention', request);
-  const { batches, heads, queries, hidden, headSize } = problem;
-  const chosen = form ?? chooseAttention(headSize, request.caps);
+  const { batches, heads, queries } = problem;
+  const chosen = form ?? formOf(problem, request.caps);
   const planned =
     chosen === 'fused'
       ? attentionFused(problem, request)
       : attentionInStrips(problem, request, chosen.scratchBytes);
   return {
     ...planned,
-    outputs: { out: spec([batches, queries, hidden]), lse: spec([batches, heads, queries]) },
+    outputs: { out: spec(request.shapes.q), lse: spec([batches, heads, queries]) },
   };
 }
 
@@ -49,12 +53,12 @@ export function planAttention(request: PlanRequest, form?: AttentionForm): Plan 
 export function planAttentionBackward(request: PlanRequest, form?: AttentionForm): Plan {
   const name = 'attention-backward';
   const problem = attentionProblem(name, request);
-  const { batches, heads, queries, hidden, headSize } = problem;
-  const shape = [batches, queries, hidden];
+  const { batches, heads, queries } = problem;
+  const shape = request.shapes.q;
   expectShape(name, 'out', shapeOf(name, request, 'out'), shape);
   expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), shape);
   expectShape(name, 'lse', shapeOf(name, request, 'lse'), [batches, heads, queries]);
-  const chosen = form ?? chooseAttention(headSize, request.caps);
+  const chosen = form ?? formOf(problem, request.caps);
   const planned =
     chosen === 'fused'
       ? attentionBackwardFused(problem, request)
@@ -67,7 +71,7 @@ export function planAttentionBackward(request: PlanRequest, form?: AttentionForm
 }
 
 const inputs: readonly Port[] = [
-  { name: 'q', dtype: 'f32', shape: '[B, Lq, D]' },
+  { name: 'q', dtype: 'f32', shape: '[B, Lq, D], or packed [N, D]' },
   { name: 'k', dtype: 'f32', shape: '[B, Lk, D]' },
   { name: 'v', dtype: 'f32', shape: '[B, Lk, D]' },
   { name: 'mask', dtype: 'i32', shape: '[B, Lq, Lk]', optional: true, host: true },
@@ -78,7 +82,9 @@ const params = [{ name: 'heads', doc: 'number of heads; divides D' }];
 /**
  * out [B,Lq,D] = softmax(q kᵀ/√dh over the keys that may be attended) v, by head (docs/spec.md#attention). `mask` 1 =
  * may attend; `lengths` = valid keys; a query that may attend to nothing gives 0 and takes no part in any gradient.
- * Saved for the backward: `lse` [B,H,Lq], the log-sum-exp of each row of scores (−1e30 where nothing is attended).
+ * Packed: q, k, v and out [N,D], the rows of one item after those of another without padding, N = Σ lengths; no mask.
+ * Saved for the backward: `lse` [B,H,Lq], the log-sum-exp of each row of scores (−1e30 where nothing is attended; packed:
+ * Lq the longest item, undefined past an item's end).
  */
 export const attention: Kernel = {
   name: 'attention',

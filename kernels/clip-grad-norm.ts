@@ -18,6 +18,8 @@ import { LANES, runTable, type Run } from './shared/runs.ts';
 
 /** Elements that one workgroup squares and sums: 256 a lane. */
 const GROUP_ELEMENTS = LANES * 256;
+/** How many of them a lane loads before it uses the first, while there are so many. */
+const STEPS: readonly number[] = [8, 1];
 
 /** The sizes of grad0, grad1, … Errors: a gap between the numbers. */
 function sizesOf({ shapes: { runs: _, ...shapes } }: PlanRequest): number[] {
@@ -96,7 +98,7 @@ export const clipGradNorm: Kernel = {
         label: 'clip-grad-norm',
         shader: 'clip-grad-norm',
         entryPoint: 'main',
-        constants: { STAGE: 0, GROUP_ELEMENTS },
+        constants: { STAGE: 0, GROUP_ELEMENTS, STEPS },
         bindings: [
           { name: 'runs', access: 'read', tensor: `runs${i}` },
           { name: 'grad', access: 'read', tensor: `grad${i}` },

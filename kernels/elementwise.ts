@@ -45,9 +45,18 @@ function elementwise(
   };
 }
 
-/** Writes `value` to the first `size` elements of an f32 tensor of the plan. */
-export const fill = (label: string, tensor: string, size: number, value: number, caps: Caps): Dispatch =>
-  elementwise(label, op.fill, size, [], tensor, value, caps);
+/** Writes `value` to the first `size` elements of an f32 tensor of the plan, in fours where they are multiples of four. */
+export function fill(label: string, tensor: string, size: number, value: number, caps: Caps): Dispatch {
+  const VEC = Number(size % 4 === 0);
+  const { uniforms, ...rest } = elementwise(label, op.fill, size, [], tensor, value, caps);
+  const values = VEC ? size / 4 : size;
+  return {
+    ...rest,
+    constants: { ...rest.constants, VEC },
+    uniforms: [values, ...uniforms.slice(1)],
+    workgroups: foldGrid(ceilDiv(values, 64), caps),
+  };
+}
 
 /** out = a + b over `size` elements of tensors of the plan. */
 export const addDispatch = (

@@ -27,6 +27,8 @@ import { rowGrid } from './shared/row-reduction.ts';
 const SLAB = 32;
 const COLS = 16;
 const MOST_SLABS = 16;
+/** Lanes of a workgroup where a lane adds up whole columns: a CPU's vector, so that few columns still use all cores. */
+const COLUMN_LANES = 4;
 
 const read = (name: string): Binding => ({ name, access: 'read', tensor: name });
 const write = (name: string, tensor = name): Binding => ({ name, access: 'read_write', tensor });
@@ -83,7 +85,8 @@ function sumGradient(sizes: Sizes, outputs: readonly string[], request: PlanRequ
 
 /**
  * Gradients of weight and bias, as wanted: both in one pass over up to 512 rows, in parts of 512 and a pass over the parts
- * where there are more. The additions have one order.
+ * where there are more; on a software device, where a barrier costs as much as a hundred elements, always in one and without
+ * barriers. The additions have one order.
  */
 function parameterGradients(
   sizes: Sizes,
@@ -105,24 +108,39 @@ function parameterGradients(
     return `${name}_unwanted`;
   };
   const targets = names.map(target);
+  const inputs = [
+    read('x'),
+    ...(RESIDUAL ? [read('residual')] : []),
+    ...['mean', 'rstd', 'grad_out'].map(read),
+  ];
+  const cost = { macs: rows * d, bytesRead: 4 * ((2 + RESIDUAL) * rows * d + 2 * rows) };
+  if (caps.software) {
+    const VEC = Number(d % 4 === 0);
+    const columns = VEC ? d / 4 : d;
+    const dispatch = {
+      ...{ label: 'layer-norm-backward', shader: 'layer-norm-columns', entryPoint: 'main' },
+      ...cost,
+      constants: { RESIDUAL, VEC, WG: COLUMN_LANES, SLABS: MOST_SLABS, SLAB },
+      bindings: [...inputs, ...names.map((name, i) => write(name, targets[i]))],
+      uniforms: [rows, columns],
+      workgroups: foldGrid(ceilDiv(columns, COLUMN_LANES), caps),
+      flops: (5 + RESIDUAL) * rows * d + 2 * (slabs + ceilDiv(slabs, MOST_SLABS)) * d,
+      bytesWritten: 8 * d,
+    };
+    return { dispatches: [dispatch], scratch };
+  }
   const partNames = parts === 1 ? targets : names.map((name) => `${name}_parts`);
   if (parts > 1) for (const name of partNames) scratch[name] = spec([parts, d]);
   const common = { label: 'layer-norm-backward', shader: 'layer-norm-parameters', entryPoint: 'main' };
   const dispatches: Dispatch[] = [
     {
       ...common,
+      ...cost,
       constants: { STAGE: 0, RESIDUAL, COLS, SLABS, SLAB },
-      bindings: [
-        read('x'),
-        ...(RESIDUAL ? [read('residual')] : []),
-        ...['mean', 'rstd', 'grad_out'].map(read),
-        ...names.map((name, i) => write(name, partNames[i])),
-      ],
+      bindings: [...inputs, ...names.map((name, i) => write(name, partNames[i]))],
       uniforms: [rows, d, blocks, parts * blocks],
       workgroups: foldGrid(parts * blocks, caps),
-      macs: rows * d,
       flops: (5 + RESIDUAL) * rows * d + 2 * (slabs - parts) * d,
-      bytesRead: 4 * ((2 + RESIDUAL) * rows * d + 2 * rows),
       bytesWritten: 8 * parts * d,
     },
   ];

@@ -44,18 +44,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let run = runs[run_of(linear)];
   let start = (linear - run.group) * LANES * PER;
   let end = run.first + min(start + LANES * PER, run.size);
+#if SCALED
+  let scale = grad_scale[0];
+#endif
   for (var i = run.first + start + lane; i < end; i += LANES) {
 #if SCALED
-    let g = grad[i] * grad_scale[0];
+    let g = grad[i] * scale;
 #else
     let g = grad[i];
 #endif
+    let p = param[i];
     let next_m = params.beta1 * m[i] + params.one_minus_beta1 * g;
     let next_v = params.beta2 * v[i] + params.one_minus_beta2 * g * g;
     m[i] = next_m;
     v[i] = next_v;
     let direction = next_m / (sqrt(next_v) * run.inv_sqrt_bias2 + params.eps);
     // One rounding of the parameter: a factor 1 - lr * weightDecay would lose most digits of a small decay.
-    param[i] -= run.decay * param[i] + run.step_size * direction;
+    param[i] = p - (run.decay * p + run.step_size * direction);
   }
 }

@@ -12,13 +12,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read> lse: array<f32>; // [B, H, Lq], the strip begins at first_row
 @group(0) @binding(3) var<storage, read> out: array<f32>; // [B, Lq, D], the strip begins at first_element
 @group(0) @binding(4) var<storage, read> grad_out: array<f32>; // [B, Lq, D]
-#if LENGTHS
+#if PACKED
+@group(0) @binding(5) var<storage, read> rows: array<vec4i>; // [batches of the strip] of (first, keys, queries, 0)
+#elif LENGTHS
 @group(0) @binding(5) var<storage, read> lengths: array<i32>; // [batches of the strip]
 #endif
 #if MASK
 @group(0) @binding($(5 + LENGTHS)) var<storage, read> mask: array<i32>; // [batch][query][key] of the strip
 #endif
-@group(0) @binding($(5 + LENGTHS + MASK)) var<uniform> params: Params;
+@group(0) @binding($(5 + PACKED + LENGTHS + MASK)) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
@@ -29,7 +31,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let batch = batch_head / params.heads;
   let query = row % params.queries;
   let first = batch_head * params.keys * params.key_stride + query;
-#if LENGTHS
+#if PACKED
+  let own = vec4u(rows[batch]);
+  if (query >= own.z) { return; }
+  let keys = own.y;
+#elif LENGTHS
   let keys = u32(lengths[batch]);
 #else
   let keys = params.keys;
@@ -38,8 +44,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let mask_row = (batch * params.queries + query) * params.keys;
 #endif
 
-  let element = params.first_element + (batch * params.queries + query) * params.hidden +
-                (batch_head % params.heads) * params.head_size;
+#if PACKED
+  let token = own.x + query;
+#else
+  let token = batch * params.queries + query;
+#endif
+  let element = params.first_element + token * params.hidden + (batch_head % params.heads) * params.head_size;
   var delta = 0.0;
   for (var i = 0u; i < params.head_size; i += 1u) { delta = fma(grad_out[element + i], out[element + i], delta); }
 
@@ -72,9 +82,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     at += $(n)u * params.key_stride;
   }
 #endfor
+#if !PACKED
   for (; key < params.keys; key += 1u) {
     scores[at] = 0.0;
     grads[at] = 0.0;
     at += params.key_stride;
   }
+#endif
 }

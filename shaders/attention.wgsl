@@ -6,13 +6,15 @@ struct Params { rows: u32, queries: u32, keys: u32, key_stride: u32, heads: u32,
 #include "common/grid.wgsl"
 @group(0) @binding(0) var<storage, read_write> scores: array<f32>; // [batch-head][key][key_stride], queries first
 @group(0) @binding(1) var<storage, read_write> lse: array<f32>; // [B, H, Lq], the strip begins at first_row
-#if LENGTHS
+#if PACKED
+@group(0) @binding(2) var<storage, read> rows: array<vec4i>; // [batches of the strip] of (first, keys, queries, 0)
+#elif LENGTHS
 @group(0) @binding(2) var<storage, read> lengths: array<i32>; // [batches of the strip]
 #endif
 #if MASK
 @group(0) @binding($(2 + LENGTHS)) var<storage, read> mask: array<i32>; // [batch][query][key] of the strip
 #endif
-@group(0) @binding($(2 + LENGTHS + MASK)) var<uniform> params: Params;
+@group(0) @binding($(2 + PACKED + LENGTHS + MASK)) var<uniform> params: Params;
 
 // Below every score; also the lse of a query that may attend to nothing.
 const NOTHING = -1e30;
@@ -26,7 +28,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let batch = batch_head / params.heads;
   let query = row % params.queries;
   let first = batch_head * params.keys * params.key_stride + query;
-#if LENGTHS
+#if PACKED
+  let own = vec4u(rows[batch]);
+  if (query >= own.z) { return; }
+  let keys = own.y;
+#elif LENGTHS
   let keys = u32(lengths[batch]);
 #else
   let keys = params.keys;

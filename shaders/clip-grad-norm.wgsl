@@ -28,7 +28,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let start = (linear - run.group) * GROUP_ELEMENTS;
   let end = run.first + min(start + GROUP_ELEMENTS, run.size);
   var sum = 0.0;
-  for (var i = run.first + start + lane; i < end; i += LANES) { sum = fma(grad[i], grad[i], sum); }
+  var i = run.first + start + lane;
+#for n in STEPS
+  for (; i + $(n - 1)u * LANES < end; i += $(n)u * LANES) { // several at a time: a loop's turn costs a CPU as much as two
+#for s in 0..n
+    let g_$s = grad[i + $(s)u * LANES];
+#endfor
+#for s in 0..n
+    sum = fma(g_$s, g_$s, sum);
+#endfor
+  }
+#endfor
   partials[(run.row + linear - run.group) * LANES + lane] = sum;
 }
 #else

@@ -1,11 +1,16 @@
 // out[i] = OP of a[i] (and b[i]): 0 fill with `factor`, 1 add, 2 mul, 3 scale by `factor`, 4 out += a, 5 scale and add
 // `offset`, 6 a. Grid: one invocation per element, 64 a workgroup, folded.
-// Bound by memory, one element an invocation: neighbours read and write neighbouring elements.
+// Bound by memory, one element an invocation: neighbours read and write neighbouring elements. VEC: `out` in vec4fs (OP 0).
 // Output: out; OP 6 also second, the same.
 struct Params { size: u32, factor: f32, offset: f32 }
 #include "common/grid.wgsl"
 #if OP == 0
-@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+#if VEC
+alias Value = vec4f;
+#else
+alias Value = f32;
+#endif
+@group(0) @binding(0) var<storage, read_write> out: array<Value>;
 @group(0) @binding(1) var<uniform> params: Params;
 #elif OP == 6
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -29,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let i = group_index(group, grid) * 64u + lane;
   if (i >= params.size) { return; }
 #if OP == 0
-  out[i] = params.factor;
+  out[i] = Value(params.factor);
 #elif OP == 1
   out[i] = a[i] + b[i];
 #elif OP == 2

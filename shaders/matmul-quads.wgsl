@@ -129,7 +129,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let row = row0 + $(r / 4 * 16 + r % 4)u;
     let at = tile.c + row * params.c_row;
 #if SUMS
-    if (tile.col == 0u && row < params.m) { sums[tile.sums + row] = row_sum_$r; }
+    if (tile.col == 0u && row < tile.m_end) { sums[tile.sums + row] = row_sum_$r; }
 #endif
 #for x in 0..TILE/16
 #for d in 0..4
@@ -137,10 +137,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       let col = col0 + $(16 * x)u + 4u * (lane ^ $(d)u);
 #if VEC_C
       let sums = vec4f(acc_$(r)_$(4 * x)_$d, acc_$(r)_$(4 * x + 1)_$d, acc_$(r)_$(4 * x + 2)_$d, acc_$(r)_$(4 * x + 3)_$d);
-      if (row < params.m && col < params.n) { store(at + col, col, sums); }
+      if (row < tile.m_end && col < params.n) { store(at + col, col, sums); }
 #else
 #for t in 0..4
-      if (row < params.m && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * x + t)_$d); }
+      if (row < tile.m_end && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * x + t)_$d); }
 #endfor
 #endif
     }

@@ -125,7 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #if SUMS
   // TILE / 4 lanes staged the rows of a step, the next ones those of the next.
-  if (tile.col == 0u && index < $(TILE)u && tile.row * $(TILE)u + index < params.m) {
+  if (tile.col == 0u && index < $(TILE)u && tile.row * $(TILE)u + index < tile.m_end) {
     var sum = 0.0;
     for (var p = 0u; p < $(SPLIT)u; p += 1u) {
       for (var i = index / 4u; i < LANES * LANES; i += $(TILE / 4)u) {
@@ -161,10 +161,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       let col = tile.col * $(TILE)u + $(q)u * 4u * LANES + x * 4u;
 #if VEC_C
       let sum = vec4f(acc_$(r)_$(4 * q), acc_$(r)_$(4 * q + 1), acc_$(r)_$(4 * q + 2), acc_$(r)_$(4 * q + 3));
-      if (row < params.m && col < params.n) { store(at + col, col, sum); }
+      if (row < tile.m_end && col < params.n) { store(at + col, col, sum); }
 #else
 #for t in 0..4
-      if (row < params.m && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * q + t)); }
+      if (row < tile.m_end && col + $(t)u < params.n) { store(at + col + $(t)u, col + $(t)u, acc_$(r)_$(4 * q + t)); }
 #endfor
 #endif
     }

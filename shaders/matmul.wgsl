@@ -152,7 +152,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   }
 
 #for r in 0..TM
-  if (row0 + $(r)u < params.m) {
+  if (row0 + $(r)u < tile.m_end) {
 #if SUMS
     if (col0 == 0u) { sums[tile.sums + row0 + $(r)u] = row_sums_$(r / 4)[$(r % 4)]; }
 #endif

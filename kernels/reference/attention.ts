@@ -4,14 +4,36 @@ import { bindShapes, checkLengths, integerParam, upstream, zeros } from './shape
 import type { Reference, RefParams, RefTensors } from './types.ts';
 
 interface Sizes {
-  B: number;
-  Lq: number;
-  Lk: number;
   D: number;
   heads: number;
+  /** Keys of a row of the mask. */
+  Lk: number;
+  items: Item[];
 }
 
-function bind(inputs: RefTensors, params: RefParams): Sizes {
+/** Rows of q that see rows of k and v. */
+interface Item {
+  query: number;
+  queries: number;
+  key: number;
+  keys: number;
+}
+
+/** Items one after the other, [N, D]: each sees itself. */
+function packedItems(inputs: RefTensors): Pick<Sizes, 'D' | 'Lk' | 'items'> {
+  const { N, D } = bindShapes('attention', inputs, { q: 'N D', k: 'N D', v: 'N D', lengths: 'i32 B' });
+  checkLengths('attention', inputs.lengths, N);
+  let end = 0;
+  const items = Array.from(inputs.lengths.data, (length): Item => {
+    const first = end;
+    end += length;
+    return { query: first, queries: length, key: first, keys: length };
+  });
+  if (end !== N) throw new InputError(`attention: lengths add up to ${end}, not to ${N}`);
+  return { D, Lk: 0, items };
+}
+
+function paddedItems(inputs: RefTensors): Pick<Sizes, 'D' | 'Lk' | 'items'> {
   const { B, Lq, Lk, D } = bindShapes('attention', inputs, {
     q: 'B Lq D',
     k: 'B Lk D',
@@ -19,10 +41,20 @@ function bind(inputs: RefTensors, params: RefParams): Sizes {
     'mask?': 'i32 B Lq Lk',
     'lengths?': 'i32 B',
   });
-  if (inputs.lengths) checkLengths('attention', inputs.lengths, Lk);
+  const { lengths } = inputs as Partial<RefTensors>;
+  if (lengths) checkLengths('attention', lengths, Lk);
+  const items = Array.from({ length: B }, (_, b): Item => {
+    return { query: b * Lq, queries: Lq, key: b * Lk, keys: lengths?.data[b] ?? Lk };
+  });
+  return { D, Lk, items };
+}
+
+function bind(inputs: RefTensors, params: RefParams): Sizes {
+  const sizes = inputs.q?.shape.length === 2 ? packedItems(inputs) : paddedItems(inputs);
+  const { D } = sizes;
   const heads = integerParam('attention', params, 'heads', { min: 1 });
   if (D % heads !== 0) throw new InputError(`attention: D = ${D} is not a multiple of heads = ${heads}`);
-  return { B, Lq, Lk, D, heads };
+  return { ...sizes, heads };
 }
 
 /**
@@ -30,19 +62,19 @@ function bind(inputs: RefTensors, params: RefParams): Sizes {
  * offsets in k and v of the keys that it may attend to, and its probabilities over those. No other key is read.
  */
 function forEachQuery(
-  { q, k, mask, lengths }: RefTensors,
-  { B, Lq, Lk, D, heads }: Sizes,
+  { q, k, mask }: RefTensors,
+  { D, heads, Lk, items }: Sizes,
   visit: (query: number, keys: number[], probabilities: Float64Array) => void,
 ): void {
   const headSize = D / heads;
-  for (let b = 0; b < B; b++) {
+  for (const item of items) {
     for (let h = 0; h < heads; h++) {
-      for (let i = 0; i < Lq; i++) {
-        const query = (b * Lq + i) * D + h * headSize;
+      for (let i = item.query; i < item.query + item.queries; i++) {
+        const query = i * D + h * headSize;
         const keys: number[] = [];
-        for (let j = 0; j < (lengths ? lengths.data[b] : Lk); j++) {
-          const allowed = !mask || mask.data[(b * Lq + i) * Lk + j] !== 0;
-          if (allowed) keys.push((b * Lk + j) * D + h * headSize);
+        for (let j = 0; j < item.keys; j++) {
+          const allowed = !mask || mask.data[i * Lk + j] !== 0;
+          if (allowed) keys.push((item.key + j) * D + h * headSize);
         }
         if (keys.length === 0) continue;
         const scores = keys.map((key) => {
@@ -59,7 +91,7 @@ function forEachQuery(
 /**
  * `attention` (docs/spec.md#attention): out [B,Lq,D] = softmax(q kᵀ / √dh) v by head; q [B,Lq,D], k and v [B,Lk,D],
  * mask i32[B,Lq,Lk] optional (1 = may attend), lengths i32[B] optional (valid keys, queries are not masked);
- * param `heads`. A query row that may attend to nothing gives 0 and zero gradients.
+ * or q, k, v, out [N,D] packed, N = Σ lengths; param `heads`. A query row that may attend to nothing gives 0 and zero gradients.
  */
 export const attentionReference: Reference = {
   forward(inputs, params) {

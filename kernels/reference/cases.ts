@@ -85,6 +85,11 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
     attentionCase(random, 96, 1, {
       mask: ints([2, 5, 7], ...Array.from({ length: 70 }, (_, i) => Number(i % 3 > 0))),
     }),
+    {
+      // Packed.
+      inputs: { q: random(11, 8), k: random(11, 8), v: random(11, 8), lengths: ints([3], 7, 0, 4) },
+      params: { heads: 2 },
+    },
   ],
   'binary-cross-entropy': (random) => [
     {

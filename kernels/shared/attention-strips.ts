@@ -4,7 +4,15 @@
  * lane per query, without barriers or reductions, and scratch is bounded whatever the length. The kernels
  * `attention` and `segment-attention` are such scans between these products.
  */
-import { matmul, type Matrix, type MatmulSpec } from './matmul.ts';
+import { chooseMatmul } from './matmul-variant.ts';
+import {
+  matmul,
+  raggedTiles,
+  shapeOfProduct,
+  type Matrix,
+  type MatmulSpec,
+  type RaggedBatches,
+} from './matmul.ts';
 import { ceilDiv, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
 
 /** How many keys a scan loads before it uses the first, while there are so many: a lane waits for four loads as for one. */
@@ -65,6 +73,8 @@ export interface AttentionSizes {
   headSize: number;
   /** Valid keys of every batch row; all where absent. */
   lengths?: Int32Array;
+  /** Rows of q, k and v, [Σ lengths, D], come batch after batch without padding; `queries` and `keys` are the longest. */
+  packed?: boolean;
   /** The queries end at the lengths too: sums over queries leave the padded ones out, whatever they hold. */
   paddedQueries?: boolean;
   /** Queries that do not come from q: each has a column of scores behind the strip's own. */
@@ -93,8 +103,10 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   readonly tile: KeyTile;
   /** Sum over the strip's batches of the keys within length. */
   readonly validKeys: number;
-  /** Name of the table of the strip's lengths, if there are any. */
+  /** Name of the table of the strip's lengths, if there are any and rows are padded. */
   readonly lengths: string | undefined;
+  /** Where rows are packed: (first row, keys, queries of the strip) by batch, and the table i32[batches, 4] of them. */
+  readonly ragged: { tensor: string; rows: RaggedBatches['rows'] } | undefined;
   readonly #queryLimit: MatmulSpec['limit'];
   /** Ends sums over the tile's own keys at the lengths. */
   readonly keyLimit: MatmulSpec['limit'];
@@ -119,6 +131,10 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     this.validKeys = 0;
     for (let b = 0; b < batches; b++) this.validKeys += this.lengthOf(b);
     if (!lengths) return;
+    if (sizes.packed) {
+      this.ragged = this.#packedRows(lengths);
+      return;
+    }
     this.lengths = this.table('lengths', lengths, batch, batches);
     const { ownFirst, ownEnd } = this.tile;
     this.keyLimit =
@@ -126,6 +142,21 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
         ? { tensor: this.lengths, total: this.validKeys }
         : this.#limit('key_lengths', lengths, ownFirst, ownEnd - ownFirst);
     if (sizes.paddedQueries) this.#queryLimit = this.#limit('query_lengths', lengths, query, queries);
+  }
+
+  #packedRows(lengths: Int32Array): { tensor: string; rows: RaggedBatches['rows'] } {
+    const { batch, batches, query, queries } = this.strip;
+    const tensor = `rows.${batch}.${query}`;
+    const rows: [number, number, number][] = [];
+    let first = 0;
+    for (let b = 0; b < batch; b++) first += lengths[b];
+    for (let b = 0; b < batches; b++) {
+      const keys = this.lengthOf(b);
+      rows.push([first, keys, Math.min(queries, Math.max(0, keys - query))]);
+      first += keys;
+    }
+    this.data[tensor] ??= Int32Array.from(rows.flatMap((row) => [...row, 0]));
+    return { tensor, rows };
   }
 
   /** What of `count` tokens from `first` on is within length; undefined where all of it is. */
@@ -165,9 +196,11 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
   }
 
   #headsOf(tensor: string, rows: number, first: number): Matrix {
-    const { hidden, headSize } = this.sizes;
-    const offset = (this.strip.batch * rows + first) * hidden + this.strip.head * headSize;
-    return { tensor, row: hidden, offset, outer: rows * hidden, inner: headSize };
+    const { hidden, headSize, packed } = this.sizes;
+    const { batch, head } = this.strip;
+    const ofHead = { tensor, row: hidden, inner: headSize };
+    if (packed) return { ...ofHead, offset: first * hidden + head * headSize, packed };
+    return { ...ofHead, offset: (batch * rows + first) * hidden + head * headSize, outer: rows * hidden };
   }
 
   /** A scratch tensor from key `first` on: one matrix [keys, queries] per batch and head. */
@@ -177,51 +210,72 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     return { tensor, row: this.keyStride, offset, outer: this.strip.heads * inner, inner };
   }
 
-  /** A product for each batch and head of the strip. */
-  matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>): Dispatch {
-    const { batches, heads } = this.strip;
-    return matmul({ label: this.label, outer: batches, inner: heads, ...product }, this.caps);
+  /**
+   * A product for each batch and head of the strip.
+   * @param ends where rows are packed, which of m, n and k end with a batch's keys (1) or queries (2)
+   */
+  matmul(product: Omit<MatmulSpec, 'label' | 'outer' | 'inner'>, ends?: RaggedBatches['ends']): Dispatch {
+    const { batch, batches, heads, query } = this.strip;
+    const whole: MatmulSpec = { label: this.label, outer: batches, inner: heads, ...product };
+    if (!this.ragged || !ends) return matmul(whole, this.caps);
+    const ragged = {
+      tensor: `tiles.${batch}.${query}.${ends.join('')}`,
+      tiles: 0,
+      batches: { ...this.ragged, ends },
+    };
+    const variant = chooseMatmul(shapeOfProduct({ ...whole, ragged }), this.caps);
+    const tiles = (this.data[ragged.tensor] ??= raggedTiles(whole, ragged.batches, variant));
+    return matmul({ ...whole, ragged: { ...ragged, tiles: tiles.length / 8 } }, this.caps, variant);
   }
 
   /** scores [keys, queries] = alpha · byKey [keys, dh] · byQuery [queries, dh]ᵀ, of all keys of the tile. */
   scores(byKey: string, byQuery: string, scores: string, alpha?: number): Dispatch {
-    return this.matmul({
-      ...{ m: this.tile.count, n: this.strip.queries, k: this.sizes.headSize },
-      a: this.keysOf(byKey, this.tile.first),
-      b: this.queriesOf(byQuery),
-      c: this.scoresOf(scores, this.tile.first),
-      transB: true,
-      alpha,
-    });
+    return this.matmul(
+      {
+        ...{ m: this.tile.count, n: this.strip.queries, k: this.sizes.headSize },
+        a: this.keysOf(byKey, this.tile.first),
+        b: this.queriesOf(byQuery),
+        c: this.scoresOf(scores, this.tile.first),
+        transB: true,
+        alpha,
+      },
+      [1, 2, 0],
+    );
   }
 
   /** to [queries, dh] = alpha · scoresᵀ · byKey [keys, dh], over the tile's own keys within length, added to earlier tiles'. */
   overKeys(scores: string, byKey: string, to: string, alpha?: number): Dispatch {
     const { ownFirst, ownEnd } = this.tile;
-    return this.matmul({
-      ...{ m: this.strip.queries, n: this.sizes.headSize, k: ownEnd - ownFirst },
-      a: this.scoresOf(scores, ownFirst),
-      b: this.keysOf(byKey, ownFirst),
-      c: this.queriesOf(to),
-      transA: true,
-      alpha,
-      accumulate: ownFirst > 0,
-      limit: this.keyLimit,
-    });
+    return this.matmul(
+      {
+        ...{ m: this.strip.queries, n: this.sizes.headSize, k: ownEnd - ownFirst },
+        a: this.scoresOf(scores, ownFirst),
+        b: this.keysOf(byKey, ownFirst),
+        c: this.queriesOf(to),
+        transA: true,
+        alpha,
+        accumulate: ownFirst > 0,
+        limit: this.keyLimit,
+      },
+      [2, 0, 1],
+    );
   }
 
   /** to [keys, dh] = alpha · scores · byQuery [queries, dh], of the tile's own keys, added to the earlier queries' part. */
   overQueries(scores: string, byQuery: string, to: string, alpha?: number): Dispatch {
     const { ownFirst, ownEnd } = this.tile;
-    return this.matmul({
-      ...{ m: ownEnd - ownFirst, n: this.sizes.headSize, k: this.strip.queries },
-      a: this.scoresOf(scores, ownFirst),
-      b: this.queriesOf(byQuery),
-      c: this.keysOf(to, ownFirst),
-      alpha,
-      accumulate: this.strip.query > 0,
-      limit: this.#queryLimit,
-    });
+    return this.matmul(
+      {
+        ...{ m: ownEnd - ownFirst, n: this.sizes.headSize, k: this.strip.queries },
+        a: this.scoresOf(scores, ownFirst),
+        b: this.queriesOf(byQuery),
+        c: this.keysOf(to, ownFirst),
+        alpha,
+        accumulate: this.strip.query > 0,
+        limit: this.#queryLimit,
+      },
+      [1, 0, 2],
+    );
   }
 }
 

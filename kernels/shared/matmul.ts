@@ -13,7 +13,7 @@ import {
   type Shape,
 } from '../plan.ts';
 import { activationCode, activationFlops, type Activation } from './activation.ts';
-import { chooseMatmul, type MatmulShape } from './matmul-variant.ts';
+import { chooseMatmul, type MatmulShape, type MatmulVariant } from './matmul-variant.ts';
 
 /** A matrix inside a tensor: element (row, col) of batch (outer, inner) is at offset + outer·O + inner·I + row·R + col. */
 export interface Matrix {
@@ -23,6 +23,42 @@ export interface Matrix {
   offset?: number;
   outer?: number;
   inner?: number;
+  /** Batches lie one after the other without padding: `outer` begins at a row of its own (`MatmulSpec.ragged`). */
+  packed?: boolean;
+}
+
+/** Batches of sizes of their own, of which only tiles that have something to compute are. */
+export interface Ragged {
+  /** i32[tiles, 8]: what `raggedTiles` gives. */
+  tensor: string;
+  tiles: number;
+  batches: RaggedBatches;
+}
+
+export interface RaggedBatches {
+  /** By batch: its first row in packed matrices, and two sizes. */
+  rows: readonly (readonly [first: number, one: number, other: number])[];
+  /** Which of the two sizes ends m, n and k, 0: neither does. Rows of C from its end on are not stored. */
+  ends: readonly [m: 0 | 1 | 2, n: 0 | 1 | 2, k: 0 | 1 | 2];
+}
+
+/** m, n and k of every batch. */
+const sizesOf = ({ m, n, k }: Pick<MatmulSpec, 'm' | 'n' | 'k'>, { rows, ends }: RaggedBatches): number[][] =>
+  rows.map((row) => [m, n, k].map((most, i) => (ends[i] === 0 ? most : Math.min(most, row[ends[i]]))));
+
+/** The table of tiles of C in which a batch has elements, rows of (batch, row and column of tiles, first row, m, k, 0, 0). */
+export function raggedTiles(
+  product: Pick<MatmulSpec, 'm' | 'n' | 'k'>,
+  batches: RaggedBatches,
+  { rows, columns }: Pick<MatmulVariant, 'rows' | 'columns'>,
+): Int32Array {
+  const table: number[] = [];
+  sizesOf(product, batches).forEach(([m, n, k], batch) => {
+    const [first] = batches.rows[batch];
+    for (let row = 0; row * rows < m; row++)
+      for (let column = 0; column * columns < n; column++) table.push(batch, row, column, first, m, k, 0, 0);
+  });
+  return Int32Array.from(table);
 }
 
 export interface MatmulSpec {
@@ -48,6 +84,8 @@ export interface MatmulSpec {
   pre?: string;
   /** i32[outer] tensor: the sum over k stops there. `limitTotal` is the sum of min(k, limit) over outer. */
   limit?: { tensor: string; total: number };
+  /** In place of `limit`. */
+  ragged?: Ragged;
   /** Also store the sums of op(A)'s rows over k here, [outer, m]; only with `transA` and without `inner`. */
   sums?: string;
 }
@@ -70,8 +108,34 @@ export function shapeOfProduct(spec: MatmulSpec): MatmulShape {
     alignedA,
     alignedB,
     alignedC,
-    limited: spec.limit !== undefined,
+    limited: spec.limit !== undefined || (spec.ragged?.batches.ends[2] ?? 0) > 0,
   };
+}
+
+/** What the shaders are specialised with where batches have sizes of their own. */
+function raggedConstants({ a, b, c, ragged }: MatmulSpec): Dispatch['constants'] {
+  if (!ragged) return { RAGGED: 0 };
+  const [PACKED_A, PACKED_B, PACKED_C] = [a, b, c].map(({ packed }) => Number(packed ?? false));
+  return { RAGGED: 1, PACKED_A, PACKED_B, PACKED_C };
+}
+
+/** Multiply-adds, elements of A and B that they need, and elements of C stored, over all batches. */
+function countsOf({ m, n, k, outer = 1, inner = 1, limit, ragged }: MatmulSpec): {
+  macs: number;
+  read: number;
+  stored: number;
+} {
+  if (!ragged) {
+    const kTotal = limit ? limit.total * inner : k * outer * inner;
+    return { macs: m * n * kTotal, read: (m + n) * kTotal, stored: m * n * outer * inner };
+  }
+  const counts = { macs: 0, read: 0, stored: 0 };
+  for (const [rows, columns, steps] of sizesOf({ m, n, k }, ragged.batches)) {
+    counts.macs += inner * rows * columns * steps;
+    counts.read += inner * (rows + columns) * steps;
+    counts.stored += inner * rows * columns;
+  }
+  return counts;
 }
 
 /** One dispatch of the matrix product, with its exact cost: the same for every variant. */
@@ -87,7 +151,7 @@ export function matmul(
   const activation = spec.activation ?? 'none';
   const rowTiles = ceilDiv(m, variant.rows);
   const colTiles = ceilDiv(n, variant.columns);
-  const groups = rowTiles * colTiles * batches;
+  const groups = spec.ragged ? spec.ragged.tiles * inner : rowTiles * colTiles * batches;
   const bindings: Binding[] = [
     { name: 'a', access: 'read', tensor: a.tensor },
     { name: 'b', access: 'read', tensor: b.tensor },
@@ -95,12 +159,11 @@ export function matmul(
   ];
   if (spec.bias !== undefined) bindings.push({ name: 'bias', access: 'read', tensor: spec.bias });
   if (spec.pre !== undefined) bindings.push({ name: 'pre', access: 'read_write', tensor: spec.pre });
-  if (spec.limit) bindings.push({ name: 'limits', access: 'read', tensor: spec.limit.tensor });
+  const limits = (spec.ragged ?? spec.limit)?.tensor;
+  if (limits !== undefined) bindings.push({ name: 'limits', access: 'read', tensor: limits });
   if (spec.sums !== undefined) bindings.push({ name: 'sums', access: 'read_write', tensor: spec.sums });
 
-  const kTotal = spec.limit ? spec.limit.total * inner : k * batches;
-  const macs = m * n * kTotal;
-  const stored = m * n * batches;
+  const { macs, read, stored } = countsOf(spec);
   const perElement =
     activationFlops(activation) +
     (spec.alpha !== undefined ? 1 : 0) +
@@ -116,7 +179,8 @@ export function matmul(
       TRANS_B: Number(spec.transB ?? false),
       BIAS: Number(spec.bias !== undefined),
       SAVE_PRE: Number(spec.pre !== undefined),
-      LIMIT: Number(spec.limit !== undefined),
+      LIMIT: Number(limits !== undefined),
+      ...raggedConstants(spec),
       SUMS: Number(spec.sums !== undefined),
       ACCUMULATE: Number(spec.accumulate ?? false),
       ACTIVATION: activationCode(activation),
@@ -130,8 +194,8 @@ export function matmul(
     ],
     workgroups: foldGrid(groups, caps),
     macs,
-    flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? m * kTotal : 0),
-    bytesRead: 4 * ((m + n) * kTotal + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
+    flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? macs / n : 0),
+    bytesRead: 4 * (read + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
     bytesWritten: 4 * (stored * (spec.pre !== undefined ? 2 : 1) + (spec.sums !== undefined ? m * outer : 0)),
   };
 }

@@ -33,7 +33,9 @@ struct Params {
 #elif SAVE_PRE
 @group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>; // laid out as c
 #endif
-#if LIMIT
+#if RAGGED
+@group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<vec4i>; // [tiles, 2] (matmul.ts)
+#elif LIMIT
 @group(0) @binding($(3 + BIAS + SAVE_PRE)) var<storage, read> limits: array<i32>; // [outer]: k stops here
 #endif
 #if SUMS
@@ -42,25 +44,43 @@ struct Params {
 @group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT + SUMS)) var<uniform> params: Params;
 
 // A workgroup's tile of C by linear index: its place in units of tiles, the operands' first elements and that of its row
-// sums, the end of k.
-struct Tile { row: u32, col: u32, a: u32, b: u32, c: u32, sums: u32, k_end: u32 }
+// sums, and its batch's ends of m and k: of C nothing is stored from row m_end on.
+struct Tile { row: u32, col: u32, a: u32, b: u32, c: u32, sums: u32, m_end: u32, k_end: u32 }
 
 fn tile_at(linear: u32) -> Tile {
+  var tile: Tile;
+#if RAGGED
+  let at = linear / params.inner;
+  let inner = linear % params.inner;
+  let place = vec4u(limits[2u * at]);
+  let ends = vec4u(limits[2u * at + 1u]);
+  let outer = place.x;
+  tile.row = place.y;
+  tile.col = place.z;
+  tile.m_end = ends.x;
+  tile.k_end = ends.y;
+#else
   let batch = linear / (params.col_tiles * params.row_tiles);
   let outer = batch / params.inner;
   let inner = batch % params.inner;
-  var tile: Tile;
   tile.row = (linear / params.col_tiles) % params.row_tiles;
   tile.col = linear % params.col_tiles;
-  tile.a = params.a_offset + outer * params.a_outer + inner * params.a_inner;
-  tile.b = params.b_offset + outer * params.b_outer + inner * params.b_inner;
-  tile.c = params.c_offset + outer * params.c_outer + inner * params.c_inner;
-  tile.sums = outer * params.m;
+  tile.m_end = params.m;
 #if LIMIT
   tile.k_end = min(params.k, u32(limits[outer]));
 #else
   tile.k_end = params.k;
 #endif
+#endif
+  tile.a = params.a_offset + outer * params.a_outer + inner * params.a_inner;
+  tile.b = params.b_offset + outer * params.b_outer + inner * params.b_inner;
+  tile.c = params.c_offset + outer * params.c_outer + inner * params.c_inner;
+#if RAGGED
+  tile.a += $(PACKED_A)u * place.w * params.a_row;
+  tile.b += $(PACKED_B)u * place.w * params.b_row;
+  tile.c += $(PACKED_C)u * place.w * params.c_row;
+#endif
+  tile.sums = outer * params.m;
   return tile;
 }
 

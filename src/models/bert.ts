@@ -8,9 +8,10 @@ import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from '../nn/modules.ts';
 import type { Parameters } from '../nn/parameters.ts';
-import { add, hostInts } from '../ops/index.ts';
+import { add, hostInts, type HostInts } from '../ops/index.ts';
 import type { BertConfig } from './bert-config.ts';
 import { layerName, layerNames, poolerName, widenName } from './encoder-names.ts';
+import { Packing } from './packing.ts';
 
 export { parseBertConfig, type BertConfig } from './bert-config.ts';
 export { mapBertNames } from './encoder-names.ts';
@@ -50,9 +51,10 @@ class BertLayer {
     this.activation = config.activation;
   }
 
-  forward(x: Tensor, lengths: Int32Array, visibility?: Visibility): Tensor {
+  /** x [B, L, d], or packed [N, d]: see the kernel `attention`. */
+  forward(x: Tensor, lengths: HostInts, visibility?: Visibility): Tensor {
     return x.runtime.tidy(() => {
-      const mixed = this.attention.forward(x, x, hostInts(lengths), visibility);
+      const mixed = this.attention.forward(x, x, lengths, visibility);
       const attended = this.attentionNorm.forward(mixed, x);
       const inner = this.intermediate.forward(attended, this.activation);
       return this.outputNorm.forward(this.output.forward(inner), attended);
@@ -91,7 +93,7 @@ export class Bert {
     if (pooler) new Linear(parameters, poolerName(architecture), hiddenSize, hiddenSize);
   }
 
-  /** Last hidden state [B, L, d]. Errors: a row longer than the position table. */
+  /** Last hidden state [B, L, d]; what it is in the padding is left open. Errors: a row longer than the position table. */
   forward(batch: PieceBatch): Tensor {
     const { columns, lengths, visibility } = batch;
     if (!batch.positions && columns > this.config.maxPositions)
@@ -99,28 +101,31 @@ export class Bert {
         `a row of ${columns} pieces exceeds max_position_embeddings ${this.config.maxPositions}`,
       );
     const { runtime } = this.#words.weight;
+    const packing = visibility ? undefined : Packing.of(lengths, columns, runtime.caps);
+    const within = packing?.lengths ?? hostInts(lengths);
     // Each layer's input goes as soon as the layer has run.
     const after = (layers: number): Tensor =>
       runtime.tidy(() =>
         layers === 0
-          ? this.#embed(batch)
-          : this.#layers[layers - 1].forward(after(layers - 1), lengths, visibility),
+          ? this.#embed(batch, packing)
+          : this.#layers[layers - 1].forward(after(layers - 1), within, visibility),
       );
-    return after(this.#layers.length);
+    return runtime.tidy(() => {
+      const last = after(this.#layers.length);
+      return packing?.unpack(last) ?? last;
+    });
   }
 
-  /** The embeddings of a batch, [B, L, d]. */
-  #embed({ rows, columns, ids, ...given }: PieceBatch): Tensor {
-    const shape = [rows, columns];
+  /** The embeddings of a batch, [B, L, d] or packed. */
+  #embed({ rows, columns, ids, ...given }: PieceBatch, packing?: Packing): Tensor {
+    const own = (values: Int32Array): HostInts =>
+      packing ? hostInts(packing.pack(values)) : hostInts(values, [rows, columns]);
     const { positionOffset, typeVocabSize } = this.config;
     const positions = given.positions ?? countedRows(rows, columns);
     const rowsOf = positionOffset > 0 ? positions.map((position) => position + positionOffset) : positions;
-    const words = add(
-      this.#words.forward(hostInts(ids, shape)),
-      this.#positions.forward(hostInts(rowsOf, shape)),
-    );
+    const words = add(this.#words.forward(own(ids)), this.#positions.forward(own(rowsOf)));
     const types = (typeVocabSize > 1 && given.tokenTypes) || new Int32Array(rows * columns);
-    const embedded = this.#norm.forward(words, this.#types?.forward(hostInts(types, shape)));
+    const embedded = this.#norm.forward(words, this.#types?.forward(own(types)));
     return this.#widen?.forward(embedded) ?? embedded;
   }
 }

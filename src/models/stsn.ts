@@ -17,6 +17,7 @@ import {
 import { parseBertConfig } from './bert.ts';
 import { Fields, type Json } from './config.ts';
 import { OnEncoder } from './on-encoder.ts';
+import { Packing } from './packing.ts';
 import type { SentenceConfig } from './sentence-config.ts';
 import { parseWordRule } from './word-rule.ts';
 import {
@@ -26,7 +27,7 @@ import {
 } from './segment-information-attention.ts';
 import { parseSymmetric } from './symmetric.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
-import { betweenSpans, wordVectors, type WordBatch } from './words.ts';
+import { betweenSpans, packedWordVectors, wordVectors, type WordBatch } from './words.ts';
 
 export const interactions = ['both', 'ner-to-re', 're-to-ner', 'none'] as const;
 
@@ -141,7 +142,7 @@ class Layer {
   }
 }
 
-/** Hidden states of a batch, each [B, n, d]; `label` is absent in the ablation without labels. */
+/** Hidden states of a batch, each [B, n, d] (packed in the layers); `label` is absent in the ablation without labels. */
 export interface States {
   label: Tensor | undefined;
   entity: Tensor;
@@ -190,23 +191,37 @@ export class Stsn extends OnEncoder<StsnConfig> {
 
   /** One vector a word in its three roles, after N layers. */
   states(batch: WordBatch, regularisation?: Regularisation): States {
-    return this.parameters.runtime.tidy(() => {
-      const words = this.#words(batch, regularisation);
+    const { runtime } = this.parameters;
+    const { wordLengths, columns } = batch;
+    // Segments are of padded rows.
+    const packing = this.#segments ? undefined : Packing.of(wordLengths, columns, runtime.caps);
+    return runtime.tidy(() => {
+      const words = this.#words(batch, packing, regularisation);
       const [relation, entity, label] = this.#projections.forward(words).reverse() as [
         Tensor,
         Tensor,
         Tensor?,
       ];
       let states: States = { label, entity, relation };
-      const lengths = hostInts(batch.wordLengths);
+      const lengths = packing?.lengths ?? hostInts(wordLengths);
       for (const layer of this.#layers) states = layer.forward(states, lengths);
-      return states;
+      if (!packing) return states;
+      return {
+        label: states.label && packing.unpack(states.label),
+        entity: packing.unpack(states.entity),
+        relation: packing.unpack(states.relation),
+      };
     });
   }
 
-  /** Ê [B, n, d]: words → pieces → BERT → the maximum over each word's pieces → segment attention, where there is one. */
-  #words(batch: WordBatch, regularisation?: Regularisation): Tensor {
-    const words = wordVectors(regularise(this.encoder.forward(batch.pieces), regularisation), batch);
+  /**
+   * Ê [B, n, d], or packed: words → pieces → BERT → the maximum over each word's pieces → segment attention, where there is
+   * one.
+   */
+  #words(batch: WordBatch, packing?: Packing, regularisation?: Regularisation): Tensor {
+    const encoded = regularise(this.encoder.forward(batch.pieces), regularisation);
+    if (packing) return packedWordVectors(encoded, batch, packing);
+    const words = wordVectors(encoded, batch);
     return this.#segments?.forward(words, batch.wordLengths) ?? words;
   }
 

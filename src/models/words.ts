@@ -2,6 +2,7 @@
 import type { Tensor } from '../gpu/tensor.ts';
 import { hostInts, rangeMaxPool, reshape } from '../ops/index.ts';
 import type { PieceBatch } from './bert.ts';
+import type { Packing } from './packing.ts';
 
 /** A batch of sentences. */
 export interface WordBatch {
@@ -11,6 +12,11 @@ export interface WordBatch {
   /** i32[B]: words of each sentence; n is the longest. */
   wordLengths: Int32Array;
   columns: number;
+}
+
+/** Ê [N, d] of words packed as `packing` says, 0 in what fills up. */
+export function packedWordVectors(encoded: Tensor, { words }: WordBatch, packing: Packing): Tensor {
+  return rangeMaxPool(encoded, hostInts(packing.pack(words, 0, 3), [packing.rows, 3]));
 }
 
 /** Ê [B, n, d]: the maximum over each word's pieces of an encoder's output [B, L, d]; 0 past a sentence's end. */

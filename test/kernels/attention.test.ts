@@ -119,6 +119,32 @@ cases.push(
   },
 );
 
+/** Items of those lengths one after the other. */
+const packed = (lengths: readonly number[], D: number): RefTensors => {
+  const rows = lengths.reduce((sum, length) => sum + length, 0);
+  return {
+    ...{ q: random([rows, D], 2), k: random([rows, D], 2), v: random([rows, D]) },
+    lengths: ints([lengths.length], lengths),
+  };
+};
+const packedItems: [what: string, lengths: number[], D: number, heads: number][] = [
+  ['one item', [5], 8, 2],
+  ['an empty one, one of one row, odd numbers of rows', [7, 0, 1, 13], 12, 3],
+  ['no row', [0, 0], 8, 2],
+  ['no item', [], 8, 2],
+  ['odd head size', [5, 9, 3], 15, 3],
+  ['tile − 1, tile, tile + 1', [15, 16, 17, 33], 64, 4],
+  ['longer than a block of lanes', [65, 3, 64], 16, 1],
+  ['large enough for tiles of a GPU', [70, 33], 64, 1],
+];
+cases.push(
+  ...packedItems.map(([what, lengths, D, heads]) => ({
+    name: `packed, ${what}: lengths ${lengths.join(', ')}`,
+    inputs: packed(lengths, D),
+    params: { heads },
+  })),
+);
+
 testKernel('attention', cases);
 
 const softwareCaps: Caps = { ...defaultCaps, software: true };
@@ -128,6 +154,13 @@ const request = (sizes: Sizes, rest: Partial<PlanRequest> = {}): PlanRequest => 
   const shapes: Record<string, Shape> = { q: [B, Lq, D], k: [B, Lk, D], v: [B, Lk, D], ...rest.shapes };
   return { params: { heads }, caps: softwareCaps, host: {}, ...rest, shapes };
 };
+
+/** Six packed rows. */
+const packedRequest = (lengths?: readonly number[], shapes: Record<string, Shape> = {}): PlanRequest => ({
+  ...{ params: { heads: 2 }, caps: softwareCaps },
+  shapes: { q: [6, 8], k: [6, 8], v: [6, 8], ...(lengths && { lengths: [lengths.length] }), ...shapes },
+  host: lengths ? { lengths: Int32Array.from(lengths) } : {},
+});
 
 const backwardShapes = ([B, Lq, , D, heads]: Sizes): Record<string, Shape> => ({
   out: [B, Lq, D],
@@ -247,7 +280,16 @@ test('attention: bad requests are refused by name', (t) => {
   const bad: [what: string, request: PlanRequest, message: RegExp][] = [
     ['heads', request([1, 2, 3, 8, 3]), /^attention: D = 8 is not a multiple of heads = 3$/],
     ['no heads', { ...request([1, 2, 3, 8, 1]), params: {} }, /parameter "heads"/],
-    ['rank', request([1, 2, 3, 8, 2], { shapes: { q: [2, 8] } }), /"q" must have 3 dimensions/],
+    ['rank', request([1, 2, 3, 8, 2], { shapes: { q: [2, 8, 1, 1] } }), /"q" must have 3 dimensions/],
+    ['packed rows without lengths', packedRequest(), /input "lengths" is missing/],
+    [
+      'lengths that do not add up',
+      packedRequest([3, 2]),
+      /^attention: "lengths" add up to 5, not to the 6 rows of q$/,
+    ],
+    ['a packed item longer than all', packedRequest([7, 0]), /lengths row 0 is 7, not in 0\.\.6$/],
+    ['packed k of other rows', packedRequest([6], { k: [5, 8] }), /"k" must have shape \[6,8\]/],
+    ['a mask of packed rows', packedRequest([6], { mask: [1, 6, 6] }), /"mask" does not go with packed rows/],
     ['width of k', request([1, 2, 3, 8, 2], { shapes: { k: [1, 3, 9] } }), /"k" must have shape \[1,3,8\]/],
     ['keys of v', request([1, 2, 3, 8, 2], { shapes: { v: [1, 4, 8] } }), /"v" must have shape \[1,3,8\]/],
     [

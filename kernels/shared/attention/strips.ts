@@ -23,23 +23,28 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
   /** (row, key) pairs within length; of those, the ones that the mask lets through. */
   readonly #visited: number;
   readonly #attended: number;
+  /** Rows of scores that are rows of q too. */
+  readonly #queries: number;
 
   constructor(...of: ConstructorParameters<typeof ScoreStrip<AttentionProblem>>) {
     super(...of);
     const { batch, batches, heads, query, queries } = this.strip;
     const { keys, mask } = this.sizes;
-    this.#visited = heads * queries * this.validKeys;
+    const packed = this.ragged?.rows;
+    const pairs = packed?.reduce((sum, [, own, asked]) => sum + own * asked, 0) ?? queries * this.validKeys;
+    this.#visited = heads * pairs;
     this.#attended = this.#visited;
+    this.#queries = heads * (packed?.reduce((sum, [, , asked]) => sum + asked, 0) ?? batches * queries);
     if (!mask) return;
     const start = (batch * this.sizes.queries + query) * keys;
     this.#mask = this.table('mask', mask, start, batches * queries * keys);
-    let pairs = 0;
+    let open = 0;
     for (let i = 0; i < batches * queries; i++) {
       const from = start + i * keys;
       const to = from + this.lengthOf(Math.floor(i / queries));
-      for (let at = from; at < to; at++) if (mask[at] !== 0) pairs++;
+      for (let at = from; at < to; at++) if (mask[at] !== 0) open++;
     }
-    this.#attended = heads * pairs;
+    this.#attended = heads * open;
   }
 
   /** A scan shader's dispatch without its cost: bindings in order, then lengths and mask where present. */
@@ -50,6 +55,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
   ): Omit<Dispatch, 'macs' | 'flops' | 'bytesRead' | 'bytesWritten'> {
     const { strip, sizes } = this;
     const tables = [
+      ['rows', this.ragged?.tensor],
       ['lengths', this.lengths],
       ['mask', this.#mask],
     ].flatMap(([name, tensor]): Binding[] => (name && tensor ? [{ name, access: 'read', tensor }] : []));
@@ -59,6 +65,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
       shader,
       entryPoint: 'main',
       constants: {
+        PACKED: Number(this.ragged !== undefined),
         LENGTHS: Number(this.lengths !== undefined),
         MASK: Number(this.#mask !== undefined),
         STEPS: KEY_STEPS,
@@ -71,8 +78,8 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
 
   /** S → P in place, and lse. Two passes over the pairs: subtract, exp, multiply, add, max; subtract, exp, multiply. */
   softmax(): Dispatch {
-    const { rows, strip } = this;
-    const [visited, attended] = [this.#visited, this.#attended];
+    const { strip } = this;
+    const [visited, attended, rows] = [this.#visited, this.#attended, this.#queries];
     return {
       ...this.#scan(
         'attention',
@@ -91,8 +98,8 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
 
   /** S → P and Z → dS in place. One pass over the pairs: subtract, exp; subtract, multiply; dh terms of delta a row. */
   softmaxBackward(): Dispatch {
-    const { rows, strip, sizes } = this;
-    const [visited, attended] = [this.#visited, this.#attended];
+    const { strip, sizes } = this;
+    const [visited, attended, rows] = [this.#visited, this.#attended, this.#queries];
     const macs = rows * sizes.headSize;
     return {
       ...this.#scan(
@@ -111,7 +118,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
       bytesRead:
         4 *
         (2 * attended + 2 * macs + rows + (this.#mask ? visited : 0) + (this.lengths ? strip.batches : 0)),
-      bytesWritten: 8 * rows * sizes.keys,
+      bytesWritten: 8 * (this.ragged ? visited : rows * sizes.keys),
     };
   }
 }
