@@ -1,4 +1,5 @@
 import { InputError } from '../../kernels/errors.ts';
+import { refuseOtherText } from './look-alikes.ts';
 
 const NEWLINE = 0x0a;
 
@@ -10,19 +11,15 @@ export interface Begin {
 
 /**
  * The text of UTF-8 bytes, a leading byte-order mark dropped. `what` names the bytes (a file) in errors. Throws
- * `InputError` with the offset and the line of the first byte that begins no whole character, and where they begin with
- * the mark of UTF-16, one that says so.
+ * `InputError` with the offset and the line of the first byte that begins no whole character; of an archive and of
+ * UTF-16 one that says so.
  * @param begin where in `what` the bytes begin: past its beginning no mark is dropped
  */
 export function decodeUtf8(bytes: Uint8Array, what: string, begin: Begin = { byte: 0, line: 1 }): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: begin.byte > 0 }).decode(bytes);
   } catch {
-    const [first, second] = bytes;
-    if (begin.byte === 0 && ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)))
-      throw new InputError(
-        `${what}: UTF-16, by its first two bytes, not UTF-8: iconv -f UTF-16 -t UTF-8 converts`,
-      );
+    if (begin.byte === 0) refuseOtherText(bytes, what);
     const offset = validPrefix(bytes);
     const byte = bytes[offset].toString(16).padStart(2, '0');
     const line = bytes.subarray(0, offset).reduce((sum, one) => sum + (one === NEWLINE ? 1 : 0), begin.line);

@@ -127,9 +127,11 @@ test('decodeUtf8 names the first bad byte', (t) => {
     'x.txt: not UTF-8 at byte 5000 (0xed), in line 1',
     'a surrogate',
   );
-  const utf16 = 'x.txt: UTF-16, by its first two bytes, not UTF-8: iconv -f UTF-16 -t UTF-8 converts';
+  const utf16 = 'x.txt: UTF-16, by its first two bytes, not UTF-8: "iconv -f UTF-16 -t UTF-8" converts it';
   t.equal(at([0xff, 0xfe, 0x41, 0]), utf16);
   t.equal(at([0xfe, 0xff, 0, 0x41]), utf16);
+  t.match(at('PK', [3, 4, 20, 0xff]), /^x\.txt: a ZIP archive \(doccano exports one\)/);
+  t.match(at([0x1f, 0x8b, 8]), /^x\.txt: compressed by gzip: unpack it with "gunzip"$/);
   t.end();
 });
 
