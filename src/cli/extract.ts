@@ -108,7 +108,8 @@ export const extractCommand: Command = {
             : [
                 `lines that are JSON, read as text: ${json}; --tokens reads rows with "tokens", else give the texts alone`,
               ];
-        const notes = [...asText, ...unknown.notes(), ...refusedNotes(streamed)].map(
+        const beyond = from > 1 && streamed.rows === 0 ? [`the input ends before line ${from}`] : [];
+        const notes = [...beyond, ...asText, ...unknown.notes(), ...refusedNotes(streamed)].map(
           (note) => `note: ${note}`,
         );
         const effort = (streamed.rows > 0 && definition.effortLines?.(streamed.effort)) || [];

@@ -159,6 +159,8 @@ test('what is read all the same is told', async (t) => {
   const json = await run(t, ['extract', '--model', model], '{"text": "Rain"}\n[1] Rain\n');
   t.match(json.stderr, /^note: lines that are JSON, read as text: 1; --tokens reads rows with "tokens"/m);
   t.equal(json.stdout.trimEnd().split('\n').length, 2, 'and answered');
+  const late = await run(t, ['extract', '--model', model, '--from-line', '5'], 'Rain\n');
+  t.deepEqual(late, { stdout: '', stderr: 'note: the input ends before line 5\n' });
   const data = file('people.json', JSON.stringify([good]));
   const scores = await run(t, ['eval', '--model', model, '--data', data]);
   t.match(scores.stdout, /^NER micro /m);
