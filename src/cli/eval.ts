@@ -22,6 +22,9 @@ const scoresOf = (definition: Definition, evaluation: object): [name: string, Ty
     return found ? [[name, found] as [string, TypedScores]] : [];
   });
 
+/** Whether there is anything to score: a model of entities alone has no rows of relations. */
+const isAsked = ([, { micro }]: [string, TypedScores]): boolean => micro.support > 0 || micro.predicted > 0;
+
 const scoreCells = ({ p, r, f1, support, predicted }: Score): string[] => [
   percent(p),
   percent(r),
@@ -31,7 +34,8 @@ const scoreCells = ({ p, r, f1, support, predicted }: Score): string[] => [
 ];
 
 function scoreTable(scores: readonly [string, TypedScores][]): string {
-  const rows = scores.flatMap(([name, { micro, macro, perType }]) => [
+  const asked = scores.some(isAsked) ? scores.filter(isAsked) : scores;
+  const rows = asked.flatMap(([name, { micro, macro, perType }]) => [
     ...Object.entries(perType).map(([type, score]) => [`${name} ${type}`, ...scoreCells(score)]),
     [`${name} macro`, percent(macro.p), percent(macro.r), percent(macro.f1), '', ''],
     [`${name} micro`, ...scoreCells(micro)],

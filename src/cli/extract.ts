@@ -1,4 +1,5 @@
 /** `spanwise extract`: text lines in, one line of JSON with entities and relations out for each, as they come. */
+import { jsonErrorOffset } from '../io/json.ts';
 import { Lines } from '../io/lines.ts';
 import { onBadChoices } from '../tasks/bad-rows.ts';
 import { WordRows } from '../tasks/corpus/words.ts';
@@ -16,6 +17,10 @@ import { useOptions } from './tables.ts';
 import { givenThreshold, thresholdOption } from './threshold.ts';
 
 const textOf = (asked: Asked): string => (typeof asked === 'string' ? asked : joinWords(asked.tokens));
+
+/** Whether a line of text looks as if it were a part of a JSON document. */
+const isJson = (line: string): boolean =>
+  /^\s*[[{]\s*$/.test(line) || (/^\s*[[{]/.test(line) && jsonErrorOffset(line) === -1);
 
 /** Lines without a result, in a note. */
 function refusedNotes({ refused, complaints }: Streamed): string[] {
@@ -68,7 +73,7 @@ export const extractCommand: Command = {
         const lines = new Lines(chunks, name);
         const rows = inWords ? new WordRows(lines, name, onBad) : textRows(lines);
         const unknown = new UnknownWords(tokenizer, model.model.config.words);
-        let answered = 0;
+        let [answered, json] = [0, 0];
         const streamed = await withOutput(output, (write) =>
           extractStream(
             definition,
@@ -81,7 +86,12 @@ export const extractCommand: Command = {
             },
             {
               from,
-              onGroup: (group) => group.forEach((one) => unknown.add(textOf(one))),
+              onGroup(group) {
+                for (const one of group) {
+                  unknown.add(textOf(one));
+                  if (typeof one === 'string' && isJson(one)) json++;
+                }
+              },
               options: {
                 ...options,
                 ...(threshold !== undefined && { threshold }),
@@ -92,7 +102,16 @@ export const extractCommand: Command = {
             },
           ).finally(() => progress.clear()),
         );
-        const notes = [...unknown.notes(), ...refusedNotes(streamed)].map((note) => `note: ${note}`);
+        const asText =
+          json === 0
+            ? []
+            : [
+                `lines that are JSON, read as text: ${json}; --tokens reads rows with "tokens", else give the texts alone`,
+              ];
+        const beyond = from > 1 && streamed.rows === 0 ? [`the input ends before line ${from}`] : [];
+        const notes = [...beyond, ...asText, ...unknown.notes(), ...refusedNotes(streamed)].map(
+          (note) => `note: ${note}`,
+        );
         const effort = (streamed.rows > 0 && definition.effortLines?.(streamed.effort)) || [];
         for (const line of [...effort, ...notes]) process.stderr.write(`${line}\n`);
       },

@@ -108,7 +108,7 @@ function startNotes({ definition, train, recipe, random }: Planned): string[] {
     ...(texts < FEW_TEXTS
       ? [
           `random weights learn little from ${texts} texts: a pretrained encoder (--encoder) helps most, ` +
-            'then more --epochs',
+            'then more --epochs (docs/own-data.md)',
         ]
       : []),
     ...(recipe.lr < SLOW

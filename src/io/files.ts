@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
-import { LOOKED_AT } from './look-alikes.ts';
+import { LOOKED_AT, refusePointer } from './look-alikes.ts';
 import {
   decodeTensor,
   headerLength,
@@ -113,10 +113,13 @@ export function openChunks(path: string, what: string): AsyncIterable<Uint8Array
 
 /**
  * The text of a UTF-8 file, a leading byte-order mark dropped; `what` as for `readFileChecked`.
- * @throws InputError as `readFileChecked`, and naming the offset of the first byte that is not UTF-8
+ * @throws InputError as `readFileChecked`, and naming the first byte that is not UTF-8 or saying that this is a Git LFS pointer
  */
-export const readTextFile = (path: string, what: string): string =>
-  decodeUtf8(readFileChecked(path, what), path);
+export function readTextFile(path: string, what: string): string {
+  const bytes = readFileChecked(path, what);
+  refusePointer(bytes, path);
+  return decodeUtf8(bytes, path);
+}
 
 /** One call of read or write moves less than 2 GiB. */
 const maxBytesPerCall = 2 ** 30;

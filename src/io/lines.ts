@@ -39,8 +39,8 @@ export class Lines {
   #at = 0;
   /** The beginning of a line, in earlier chunks. */
   #begun: Uint8Array[] = [];
-  /** Where the next line begins in the stream, in bytes. */
-  #offset = 0;
+  /** Where the next line begins in the stream. */
+  #next = { byte: 0, line: 1 };
   #coming: Promise<IteratorResult<Uint8Array>> | undefined;
   #ended = false;
   #returned: string[] = [];
@@ -55,7 +55,7 @@ export class Lines {
   /**
    * The next lines, without their ends, \n or \r\n, of which the last may be missing; none at the end of the stream. At
    * least one is waited for; further ones are taken while they come at once, up to `most` and 256 Ki characters.
-   * @throws InputError with the offset of a byte that is not UTF-8, after the lines before it; whatever the stream rejects with
+   * @throws InputError with the offset and the line of a byte that is not UTF-8, after the lines before it; whatever the stream rejects with
    */
   async next(most: number): Promise<string[]> {
     const lines: string[] = [];
@@ -101,9 +101,9 @@ export class Lines {
 
   #decoded(): string | undefined {
     if (this.#failure) return undefined;
-    const from = this.#offset;
+    const begin = this.#next;
     const bytes = this.#bytes();
-    return bytes && decodeUtf8(bytes, this.#what, from).replace(/\r$/, '');
+    return bytes && decodeUtf8(bytes, this.#what, begin).replace(/\r$/, '');
   }
 
   /** The next line as far as it has been read: undefined where its end is not there yet. */
@@ -115,7 +115,7 @@ export class Lines {
     if (end < 0 && (!this.#ended || this.#begun.length === 0)) return undefined;
     const line = joined(this.#begun);
     this.#begun = [];
-    this.#offset += line.length + 1;
+    this.#next = { byte: this.#next.byte + line.length + 1, line: this.#next.line + 1 };
     return line;
   }
 

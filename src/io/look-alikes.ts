@@ -19,6 +19,17 @@ export function refusePointer(start: Uint8Array, path: string): void {
   );
 }
 
+/** Errors: InputError where what should be text begins as a packed file or as UTF-16 does, with the command that helps. */
+export function refuseOtherText(start: Uint8Array, what: string): void {
+  const other = [
+    ['PK\u0003\u0004', 'a ZIP archive (doccano exports one), not a text: unpack it with "unzip"'],
+    ['\u001f\u008b', 'compressed by gzip: unpack it with "gunzip"'],
+    ['\u00ff\u00fe', 'UTF-16, by its first two bytes, not UTF-8: "iconv -f UTF-16 -t UTF-8" converts it'],
+    ['\u00fe\u00ff', 'UTF-16, by its first two bytes, not UTF-8: "iconv -f UTF-16 -t UTF-8" converts it'],
+  ].find(([signature]) => beginsWith(start, signature));
+  if (other) throw new InputError(`${what}: ${other[1]}`);
+}
+
 /** The same for a file of tensors, and for other formats that come under its name. */
 export function refuseLookAlikes(start: Uint8Array, path: string): void {
   refusePointer(start, path);

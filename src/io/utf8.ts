@@ -1,17 +1,29 @@
 import { InputError } from '../../kernels/errors.ts';
+import { refuseOtherText } from './look-alikes.ts';
+
+const NEWLINE = 0x0a;
+
+/** Where bytes begin in what they are of: the offset from 0, the line from 1. */
+export interface Begin {
+  byte: number;
+  line: number;
+}
 
 /**
  * The text of UTF-8 bytes, a leading byte-order mark dropped. `what` names the bytes (a file) in errors. Throws
- * `InputError` with the offset of the first byte that begins no whole character.
- * @param from where in `what` the bytes begin: past its beginning no mark is dropped
+ * `InputError` with the offset and the line of the first byte that begins no whole character; of an archive and of
+ * UTF-16 one that says so.
+ * @param begin where in `what` the bytes begin: past its beginning no mark is dropped
  */
-export function decodeUtf8(bytes: Uint8Array, what: string, from = 0): string {
+export function decodeUtf8(bytes: Uint8Array, what: string, begin: Begin = { byte: 0, line: 1 }): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: from > 0 }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: begin.byte > 0 }).decode(bytes);
   } catch {
+    if (begin.byte === 0) refuseOtherText(bytes, what);
     const offset = validPrefix(bytes);
     const byte = bytes[offset].toString(16).padStart(2, '0');
-    throw new InputError(`${what}: not UTF-8 at byte ${from + offset} (0x${byte})`);
+    const line = bytes.subarray(0, offset).reduce((sum, one) => sum + (one === NEWLINE ? 1 : 0), begin.line);
+    throw new InputError(`${what}: not UTF-8 at byte ${begin.byte + offset} (0x${byte}), in line ${line}`);
   }
 }
 

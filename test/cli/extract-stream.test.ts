@@ -101,6 +101,6 @@ test('extract --out: nothing is there before everything is', async (t) => {
 
   const torn = Buffer.from('Rain in Rio\n\xff\n', 'latin1');
   const { status, stderr } = await spanwise([...args, '--out', out], { input: torn });
-  t.deepEqual([status, stderr], [2, 'spanwise: standard input: not UTF-8 at byte 12 (0xff)\n']);
+  t.deepEqual([status, stderr], [2, 'spanwise: standard input: not UTF-8 at byte 12 (0xff), in line 2\n']);
   t.deepEqual(readdirSync(dir), [], 'or fails');
 });

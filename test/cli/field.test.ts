@@ -80,6 +80,92 @@ test('eval: labels that the model lacks count as missed, bad rows can be left ou
   expected.forEach((note, i) => t.match(notes[i], note));
 });
 
+test('what is said of files that are not what they are taken for', async (t) => {
+  const cases: [name: string, content: string | Uint8Array, complaint: RegExp][] = [
+    [
+      'a table',
+      'text,label\nIlse sails,P\n',
+      /neither JSON nor .* it begins with "text,label"; docs\/formats\.md/,
+    ],
+    [
+      'tags without B and I',
+      'Ilse PER\nsails O\n',
+      /lines of a word and its tag, such as "Ada B-Person": .* "Ilse PER"/,
+    ],
+    ['a download that is zipped', Buffer.from('PK\x03\x04\x14\xff', 'latin1'), /: a ZIP archive .* "unzip"/],
+    ['gzip', Uint8Array.of(0x1f, 0x8b, 8, 0), /: compressed by gzip: unpack it with "gunzip"/],
+    ['UTF-16', Uint8Array.of(0xff, 0xfe, 0x5b, 0), /: UTF-16, by its first two bytes, not UTF-8/],
+    ['Latin-1', Buffer.from('Ilse B-P\nK\xf6rn I-P\n', 'latin1'), /not UTF-8 at byte 10 \(0xf6\), in line 2/],
+    [
+      'a pointer',
+      'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 93\n',
+      /: a Git LFS pointer, .* 93 bytes/,
+    ],
+    ['an array cut short', '[{"text": "Ilse", "label": []},\n', /line 1: not JSON \(the text ends early\)/],
+    [
+      'no annotations',
+      '{"tokens": ["Ilse"]}',
+      /row 1: entities is missing: rows without annotations are for extract --tokens/,
+    ],
+    [
+      'offsets as texts',
+      '{"text": "Ilse", "label": [["0", "4", "P"]]}',
+      /label\[0\]\[0\] is "0", not an integer/,
+    ],
+    [
+      'an end before its start',
+      '{"text": "Ilse", "label": [[4, 0, "P"]]}',
+      /row 1: label\[0\] covers no character/,
+    ],
+    ['no type', '{"text": "Ilse", "label": [[0, 4]]}', /row 1: label\[0\]\[2\] is missing/],
+    [
+      'an index as a text',
+      JSON.stringify({ ...good, relations: [{ type: 'r', head: '0', tail: 1 }] }),
+      /head is "0", not an integer/,
+    ],
+    [
+      'tags for more words',
+      '{"tokens": ["Ilse"], "ner_tags": ["B-P", "O"]}',
+      /row 1: ner_tags has 2 tags for 1 tokens/,
+    ],
+  ];
+  for (const [name, content, complaint] of cases) {
+    const { status, stderr, stdout } = await spanwise([
+      'convert',
+      '--to',
+      'spert',
+      '--in',
+      file('given', content),
+    ]);
+    t.deepEqual([status, stdout, stderr.split('\n').length], [2, '', 2], `${name}: status 2, one line`);
+    t.match(stderr, complaint, name);
+  }
+});
+
+test('what is read all the same is told', async (t) => {
+  const spellings = [
+    { text: 'Ilse', label: [[0, 4, 'P']] },
+    { text: 'Korn', label: [[0, 4, 'p ']] },
+  ];
+  const { stderr } = await run(
+    t,
+    ['convert', '--to', 'spert'],
+    spellings.map((row) => JSON.stringify(row)).join('\n'),
+  );
+  t.match(
+    stderr,
+    /^note: types that differ in capitals or blanks alone, taken for different ones: "P" and "p "$/m,
+  );
+  const json = await run(t, ['extract', '--model', model], '{"text": "Rain"}\n[1] Rain\n');
+  t.match(json.stderr, /^note: lines that are JSON, read as text: 1; --tokens reads rows with "tokens"/m);
+  t.equal(json.stdout.trimEnd().split('\n').length, 2, 'and answered');
+  const late = await run(t, ['extract', '--model', model, '--from-line', '5'], 'Rain\n');
+  t.deepEqual(late, { stdout: '', stderr: 'note: the input ends before line 5\n' });
+  const data = file('people.json', JSON.stringify([good]));
+  const scores = await run(t, ['eval', '--model', model, '--data', data]);
+  t.match(scores.stdout, /^NER micro /m);
+});
+
 test('convert: to a folder and back, losses on standard error', async (t) => {
   const rows = [
     { ...good, orig_id: 'one', relations: [{ type: 'in', head: 0, tail: 1 }] },

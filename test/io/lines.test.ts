@@ -106,7 +106,10 @@ test('lines: an error comes after the lines before it', async (t) => {
   for (const size of [2, 100]) {
     const lines = new Lines(inChunks(bad, size), 'notes.txt');
     t.deepEqual(await lines.next(10), ['é', 'b']);
-    t.match(await messageOf(lines.next(10)), /^InputError: notes\.txt: not UTF-8 at byte 9 \(0xe9\)$/);
+    t.match(
+      await messageOf(lines.next(10)),
+      /^InputError: notes\.txt: not UTF-8 at byte 9 \(0xe9\), in line 3$/,
+    );
     t.match(await messageOf(lines.next(10)), /byte 9/, 'and stays');
     const later = new Lines(inChunks(bad, size), 'notes.txt');
     await later.skip(3);

@@ -202,25 +202,25 @@ test('files: missing, a folder, not UTF-8 (with the byte), and well-formed', (t)
   write('["é', [0xe9, 0x20], '"]');
   t.equal(
     complaint(() => readCorpus(stsn, path).sentences),
-    `${path}: not UTF-8 at byte 4 (0xe9)`,
+    `${path}: not UTF-8 at byte 4 (0xe9), in line 1`,
     'Latin-1',
   );
   write('["é', [0xff]);
   t.equal(
     complaint(() => readCorpus(stsn, path).sentences),
-    `${path}: not UTF-8 at byte 4 (0xff)`,
+    `${path}: not UTF-8 at byte 4 (0xff), in line 1`,
     'never a UTF-8 byte',
   );
   write('["é', [0xf0, 0x9f, 0x8e]);
   t.equal(
     complaint(() => readCorpus(stsn, path).sentences),
-    `${path}: not UTF-8 at byte 4 (0xf0)`,
+    `${path}: not UTF-8 at byte 4 (0xf0), in line 1`,
     'cut in a character',
   );
   write([0xef, 0xbb, 0xbf], '["', [0xed, 0xa0, 0x80], '"]');
   t.equal(
     complaint(() => readCorpus(stsn, path).sentences),
-    `${path}: not UTF-8 at byte 5 (0xed)`,
+    `${path}: not UTF-8 at byte 5 (0xed), in line 1`,
     'a surrogate, after a BOM',
   );
   rmSync(folder, { recursive: true });

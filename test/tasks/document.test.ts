@@ -188,7 +188,11 @@ test('what is none of the formats is one line', (t) => {
   const cases: [name: string, text: string, message: string][] = [
     ['empty', ' \n', 'f: holds no document'],
     ['no rows', '[]', 'f: holds no document'],
-    ['text', '今天天气很好。\n', 'f: neither JSON nor lines of a character and its tag, such as "x B-NAME"'],
+    [
+      'text',
+      '今天天气很好。\n',
+      'f: neither JSON nor lines of a word and its tag, such as "Ada B-Person": it begins with "今天天气很好。"; docs/formats.md lists what is read',
+    ],
     ['cut short', '[\n{"tokens": ["a"],\n', 'f: line 2: not JSON (the text ends early)'],
     [
       'another JSON',

@@ -76,7 +76,11 @@ export function madeRow(seed: number, i: number): Row {
   const random = stream(seed, i);
   const { text, tokens, starts } = words(random);
   const own = entities(random, tokens.length);
-  const rest = { place: `row ${i + 1}`, relations: relations(random, own.length), id: `d${i + 1}` };
+  const rest = {
+    place: `row ${i + 1}`,
+    relations: relations(random, own.length),
+    id: i < 25 ? i + 1 : `d${i + 1}`,
+  };
   if (i % 3 < 2) return { ...rest, tokens, ...(i % 3 === 1 ? { text } : {}), entities: own };
   const inText = own.map(({ type, start, end }) => ({
     type,

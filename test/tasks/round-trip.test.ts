@@ -158,6 +158,7 @@ test('the documents have what is hard', (t) => {
 for (const [name, { unit, text, lacks = [] }] of Object.entries(known))
   test(`${name}: written and read`, (t) => {
     const format = formats.find((one) => one.name === name)!;
+    const ofText = format.kind !== 'json';
     const { back, losses, notes } = through(rows, format);
     const expected = rows.map((row) => {
       const inUnit = unit === 'token' ? byToken(row) : byCharacter(row);
@@ -173,8 +174,8 @@ for (const [name, { unit, text, lacks = [] }] of Object.entries(known))
     same(
       t,
       back.map(({ id }) => id),
-      rows.map(({ id }) => (lacks.includes('ids') ? undefined : id)),
-      'ids',
+      rows.map(({ id }) => (lacks.includes('ids') ? undefined : ofText ? String(id) : id)),
+      'ids, numbers as numbers',
     );
     if (text)
       same(
@@ -196,7 +197,11 @@ for (const [name, { unit, text, lacks = [] }] of Object.entries(known))
       total(rows, 'relations') - total(back, 'relations'),
       'relations',
     );
-    t.equal(counted(/^ids/), lacks.includes('ids') ? COUNT : 0, 'ids');
+    t.equal(
+      counted(/^ids/),
+      lacks.includes('ids') ? COUNT : ofText ? rows.filter(({ id }) => typeof id === 'number').length : 0,
+      'ids',
+    );
     t.equal(
       counted(/^divisions/),
       unit === 'character' ? rows.filter(({ tokens }) => tokens).length : 0,
@@ -299,6 +304,84 @@ test('uie-prompts: what does not come back is counted', (t) => {
   });
   t.equal(losses.of('entities and relations whose prompts mean something else too'), lost);
   t.ok(lost < all / 20, `${lost} of ${all}`);
+  t.end();
+});
+
+/** What is lost of a kind. */
+const countedIn = (losses: Counts, of: RegExp): number =>
+  losses.notes().reduce((sum, note) => sum + (of.test(note) ? Number(note.split(/: (?=\d+$)/)[1]) : 0), 0);
+
+test('from each format into each other: what is not there is counted', (t) => {
+  const chosen = formats.filter(({ name }) => name in known);
+  const given = rows.slice(0, 120);
+  const ids = (list: readonly Row[]): number => list.filter(({ id }) => id !== undefined).length;
+  const numbers = (list: readonly Row[]): number => list.filter(({ id }) => typeof id === 'number').length;
+  for (const one of chosen) {
+    const middle = through(given, one).back;
+    for (const other of chosen) {
+      const { back, losses } = through(middle, other);
+      const lost = (of: RegExp): number => countedIn(losses, of);
+      t.deepEqual(
+        {
+          rows: back.length,
+          entities: total(back, 'entities') + lost(/^entities/),
+          relations: total(back, 'relations') + lost(/^relations(?!.*become)/),
+          // Formats that need ids make some up.
+          ids: one.name === 'spacy' ? 0 : ids(back) + lost(/^ids(?!.*become)/),
+          numbers:
+            one.name === 'spacy' || other.name === 'spacy'
+              ? numbers(middle)
+              : numbers(back) + lost(/^ids that are numbers/),
+        },
+        {
+          rows: middle.length,
+          entities: total(middle, 'entities'),
+          relations: total(middle, 'relations'),
+          ids: ids(middle),
+          numbers: numbers(middle),
+        },
+        `${one.name}, ${other.name}`,
+      );
+    }
+  }
+  t.end();
+});
+
+test('ids and places that a format cannot hold are counted', (t) => {
+  const given = ['b', 'a', ' c', 'd\ne', 7].map((id, i): Row => ({
+    place: `row ${i + 1}`,
+    id,
+    tokens: ['Rain'],
+    entities: [],
+    relations: [],
+  }));
+  const outcome = (name: string, some: readonly Row[]): unknown[] => {
+    const { back, losses } = through(
+      some,
+      formats.find((one) => one.name === name)!,
+    );
+    return [back.map(({ id }) => id), losses.notes().filter((note) => !note.startsWith('divisions'))];
+  };
+  t.deepEqual(outcome('conll', given), [
+    ['b', 'a', undefined, undefined, '7'],
+    ['ids with a line break or blanks at their ends: 2', 'ids that are numbers, which become text: 1'],
+  ]);
+  t.deepEqual(outcome('brat', [given[0], given[1], given[4]]), [
+    ['7', 'a', 'b'],
+    [
+      'ids that are numbers, which become text: 1',
+      'places of texts, which a folder has in the order of their names: 2',
+    ],
+  ]);
+  t.deepEqual(outcome('brat', given)[1], ['ids that cannot name a file: 5']);
+  for (const name of ['dygie', 'tacred']) {
+    const two = given.map((row) => ({
+      ...row,
+      tokens: ['Rain', 'Rio'],
+      entities: [0, 1].map((start) => ({ type: 'P', start, end: start + 1 })),
+    }));
+    t.deepEqual(outcome(name, two), [given.map(({ id }) => id), []], `${name}: ids as they were`);
+  }
   t.end();
 });
 

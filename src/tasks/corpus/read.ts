@@ -103,9 +103,27 @@ function readText(content: string, reading: Reading): Found[] {
     return [{ format: conll, ...conll.read(text, reading) }];
   if (!/^\s*[[{]/.test(text))
     throw new InputError(
-      `${reading.file}: neither JSON nor lines of a character and its tag, such as "x B-NAME"`,
+      `${reading.file}: neither JSON nor lines of a word and its tag, such as "Ada B-Person": it begins with ` +
+        `${quote(text.trimStart().split('\n', 1)[0].trimEnd())}; docs/formats.md lists what is read`,
     );
   return readJson(text, reading, forced as JsonFormat | undefined);
+}
+
+/** A note on types that are written in several ways: as good as always one type. */
+function spellingNotes(rows: readonly Row[]): string[] {
+  const spellings = new Map<string, Set<string>>();
+  const add = (kind: string, type: string): void => {
+    const plain = `${kind} ${type.trim().toLowerCase()}`;
+    spellings.set(plain, (spellings.get(plain) ?? new Set()).add(type));
+  };
+  for (const { entities, relations } of rows) {
+    for (const { type } of entities) add('entity', type);
+    for (const { type } of relations) add('relation', type);
+  }
+  const several = [...spellings.values()].filter(({ size }) => size > 1);
+  if (several.length === 0) return [];
+  const told = several.map((ones) => [...ones].map((one) => quote(one)).join(' and ')).join('; ');
+  return [`types that differ in capitals or blanks alone, taken for different ones: ${told}`];
 }
 
 /** Rows with their offsets settled; `undefined` for a bad one. */
@@ -150,11 +168,13 @@ export function readRows<T>(
   const names = told.map(({ format, about }) => `read as ${format.title}${about ? `: ${about}` : ''}`);
   const items: T[] = [];
   const places: string[] = [];
+  const kept: Row[] = [];
   for (const run of found)
     for (const row of settled({ ...run, rows: withText(run, reading) }, reading)) {
       const item = row && bad.attempt(() => convert(row, reading));
       if (!row || item === undefined) continue;
       items.push(item);
+      kept.push(row);
       places.push(row.place);
     }
   const notes = [
@@ -162,6 +182,7 @@ export function readRows<T>(
     ...reading.notes,
     ...(items.length === 0 && bad.count > 0 ? bad.refuse() : bad.settle()),
     ...counts.notes(),
+    ...spellingNotes(kept),
   ];
   if (items.length === 0) {
     const why = counts.notes().join('; ');

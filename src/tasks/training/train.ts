@@ -86,7 +86,9 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
     notes: [
       ...(encoder?.notes ?? []),
       ...(encoder || start.tokenizer
-        ? [`vocabulary of ${tokenizer.vocabSize} entries: ${tokenizer.casing}`]
+        ? [
+            `vocabulary of ${tokenizer.vocabSize} entries${tableText(tokenizer.vocabSize, config)}: ${tokenizer.casing}`,
+          ]
         : []),
       ...notes,
     ],
@@ -96,6 +98,13 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
         ...{ tokenizer, extra, what },
       }),
   };
+}
+
+/** What is told of a table of words of another size than the vocabulary: it may have rows to spare, but not too few. */
+function tableText(entries: number, { encoder: { vocabSize } }: { encoder: { vocabSize: number } }): string {
+  if (entries === vocabSize) return '';
+  const odd = entries > vocabSize ? ", which cannot be all of it: is it the encoder's own" : '';
+  return ` (the encoder's table has ${vocabSize}${odd})`;
 }
 
 /**

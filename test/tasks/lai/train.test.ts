@@ -37,6 +37,35 @@ async function train(given: Json, recipe: Partial<LaiRecipe>, some = related.sli
 }
 const load = (out: string): Promise<LoadedModel<LaiTypes>> => loadModel(runtime, folderSource(out), lai, out);
 
+test('annotations are phrases of labels: of the data, or of the configuration', (t) => {
+  const given = { encoder, stage: 'entities' };
+  const complete = (more: Json) =>
+    lai.complete({ ...given, ...more }, 'config.json', corpus(related), tokenizer);
+  const annotations = { Person: 'human', Works_For: 'employed by' };
+  t.deepEqual(complete({ annotations }).annotations, annotations, 'of either stage');
+  const labels = 'Instrument, Organization, Person, Place, ';
+  t.throws(
+    () => complete({ annotations: { ...annotations, Persn: 'human' } }),
+    new RegExp(`^InputError: config.json: annotations: "Persn" is no label \\(there are: ${labels}`),
+  );
+  t.throws(
+    () =>
+      lai.vocabulary(
+        corpus(related),
+        undefined,
+        { ...given, annotations: { person: 'human' } },
+        'config.json',
+      ),
+    /annotations: "person" is no label/,
+    'before a vocabulary is built, too',
+  );
+  t.throws(
+    () => complete({ entityTypes: ['Ship'], annotations: { Person: 'human' } }),
+    /"Person" is no label \(there are: Ship, /,
+  );
+  t.end();
+});
+
 test('both stages learn six sentences by heart, and extract them together', async (t) => {
   const found = await train({ stage: 'entities', filter: false }, { epochs: 30 });
   const ruled = await train({ stage: 'relations' }, { epochs: 30 });

@@ -5,9 +5,11 @@ import type { Stsn } from '../../../src/models/stsn.ts';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
 import { encodeSentence, makeWordBatch } from '../../../src/tasks/spans/batch.ts';
 import { tagTargets } from '../../../src/tasks/spans/losses.ts';
+import type { SpanTypes } from '../../../src/tasks/spans/model.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 import { defaultRecipe, parseRecipe } from '../../../src/tasks/training/recipe.ts';
+import { planTraining } from '../../../src/tasks/training/train.ts';
 import { corpusOf, inputError } from './tiny.ts';
 
 const vocab = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'the', 'ship', '##s', 'sail'];
@@ -26,6 +28,18 @@ const complete = (given: Json) =>
     tokenizer,
   );
 const config = complete({});
+
+test('a vocabulary of another size than the table is told', (t) => {
+  const told = (size: number): string | undefined =>
+    planTraining<SpanTypes<Stsn>>(stsn, {
+      ...{ train: corpusOf([sentence], 'train.json'), tokenizer },
+      config: { heads: 2, encoder: { ...small, max_position_embeddings: 8, vocab_size: size } },
+    }).notes.find((note) => note.startsWith('vocabulary of'));
+  t.match(told(8)!, /^vocabulary of 8 entries: text keeps its case/);
+  t.match(told(12)!, /^vocabulary of 8 entries \(the encoder's table has 12\): /);
+  t.match(told(6)!, /^vocabulary of 8 entries \(the encoder's table has 6, .*: is it the encoder's own\): /);
+  t.end();
+});
 
 test('a sentence as pieces, and a padded batch', (t) => {
   const long = encodeSentence(sentence.tokens, tokenizer, config.encoder, 'x');

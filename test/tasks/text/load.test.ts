@@ -79,7 +79,7 @@ test('what cannot be loaded says which file', async (t) => {
     t.match(await inputError(() => loadTokenizer(`${f}/v.txt`)), /v\.txt: no entry \[PAD\]/),
   );
   await withFolder({ 'vocab.txt': Uint8Array.of(0x61, 0x0a, 0xe6, 0xb0, 0x0a) }, async (f) =>
-    t.match(await inputError(() => loadTokenizer(f)), /vocab\.txt: not UTF-8 at byte 2 \(0xe6\)$/),
+    t.match(await inputError(() => loadTokenizer(f)), /vocab\.txt: not UTF-8 at byte 2 \(0xe6\), in line 2$/),
   );
   for (const [config, expected] of [
     ['{"do_lower_case":\n tru}', /tokenizer_config\.json: line 2: not JSON from "tru}" on$/],
@@ -105,12 +105,33 @@ test('decodeUtf8 names the first bad byte', (t) => {
     complaint(() =>
       decodeUtf8(Uint8Array.from(parts.flatMap((p) => (typeof p === 'string' ? [...bytes(p)] : p))), 'x.txt'),
     );
-  t.equal(at([0xff]), 'x.txt: not UTF-8 at byte 0 (0xff)');
-  t.equal(at('港a', [0x80], 'b'), 'x.txt: not UTF-8 at byte 4 (0x80)', 'a stray continuation');
-  t.equal(at('a', [0xe6, 0xb8], 'b'), 'x.txt: not UTF-8 at byte 1 (0xe6)', 'a character that breaks off');
-  t.equal(at('a', [0xf0, 0x9f, 0x98]), 'x.txt: not UTF-8 at byte 1 (0xf0)', 'the end inside a character');
-  t.equal(at('\ufeffa', [0xc0, 0xaf]), 'x.txt: not UTF-8 at byte 4 (0xc0)', 'after a byte-order mark');
-  t.equal(at('a'.repeat(5000), [0xed, 0xa0, 0x80]), 'x.txt: not UTF-8 at byte 5000 (0xed)', 'a surrogate');
+  t.equal(at([0xff]), 'x.txt: not UTF-8 at byte 0 (0xff), in line 1');
+  t.equal(at('港\na', [0x80], 'b\n'), 'x.txt: not UTF-8 at byte 5 (0x80), in line 2', 'a stray continuation');
+  t.equal(
+    at('a', [0xe6, 0xb8], 'b'),
+    'x.txt: not UTF-8 at byte 1 (0xe6), in line 1',
+    'a character that breaks off',
+  );
+  t.equal(
+    at('a', [0xf0, 0x9f, 0x98]),
+    'x.txt: not UTF-8 at byte 1 (0xf0), in line 1',
+    'the end inside a character',
+  );
+  t.equal(
+    at('\ufeffa', [0xc0, 0xaf]),
+    'x.txt: not UTF-8 at byte 4 (0xc0), in line 1',
+    'after a byte-order mark',
+  );
+  t.equal(
+    at('a'.repeat(5000), [0xed, 0xa0, 0x80]),
+    'x.txt: not UTF-8 at byte 5000 (0xed), in line 1',
+    'a surrogate',
+  );
+  const utf16 = 'x.txt: UTF-16, by its first two bytes, not UTF-8: "iconv -f UTF-16 -t UTF-8" converts it';
+  t.equal(at([0xff, 0xfe, 0x41, 0]), utf16);
+  t.equal(at([0xfe, 0xff, 0, 0x41]), utf16);
+  t.match(at('PK', [3, 4, 20, 0xff]), /^x\.txt: a ZIP archive \(doccano exports one\)/);
+  t.match(at([0x1f, 0x8b, 8]), /^x\.txt: compressed by gzip: unpack it with "gunzip"$/);
   t.end();
 });
 

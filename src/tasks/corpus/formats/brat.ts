@@ -6,7 +6,7 @@ import { RowReader, type Relation } from '../../dataset.ts';
 import { CODE_POINTS } from '../offsets.ts';
 import type { Reading } from '../reading.ts';
 import type { Files, FoundEntity, FoundRow, Row } from '../row.ts';
-import { keyOf, type FolderFormat } from './format.ts';
+import { countNumbers, keyOf, type FolderFormat } from './format.ts';
 
 const TEXT_BOUND = /^(T[^\t]*)\t(\S+) (-?\d+) (-?\d+(?:;-?\d+ -?\d+)*)(?:\t(.*))?$/su;
 const RELATION = /^R[^\t]*\t(\S+) [^:\s]+:(\S+) [^:\s]+:(\S+)\s*$/u;
@@ -132,10 +132,12 @@ export const brat: FolderFormat = {
   },
   write(rows, losses) {
     const names = namesOf(rows);
-    losses.add(
-      'ids that cannot name a file',
-      rows.filter(({ id }, i) => id !== undefined && names[i] !== String(id)).length,
-    );
+    const kept = rows.filter(({ id }, i) => id !== undefined && names[i] === String(id));
+    losses.add('ids that cannot name a file', rows.filter(({ id }) => id !== undefined).length - kept.length);
+    countNumbers(kept, losses);
+    const sorted = [...names].sort(inOrder);
+    const moved = names.filter((name, i) => name !== sorted[i]).length;
+    losses.add('places of texts, which a folder has in the order of their names', moved);
     const spaced = new Set<string>();
     const name = (type: string): string => {
       if (/\s/.test(type)) spaced.add(type);

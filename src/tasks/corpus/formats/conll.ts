@@ -8,7 +8,7 @@ import type { Reading } from '../reading.ts';
 import type { Counts, FoundRow, Row } from '../row.ts';
 import { isTag, TagReader, tagsOf, type Scheme } from '../tags.ts';
 import { joinedText } from '../tokens.ts';
-import type { LineFormat } from './format.ts';
+import { countNumbers, type LineFormat } from './format.ts';
 
 /** A token (white space may be one), a blank or tab, and its tag. */
 const TWO_COLUMNS = /^(\s|\S+)[ \t]+(O|[BMIELSU]-\S+)$/u;
@@ -71,15 +71,25 @@ const isNumbered = (sentences: readonly Lines[]): boolean =>
 /** What a token of a file that parts its columns by tabs cannot hold. */
 const BREAK = /[\t\n\r]/g;
 
+/** Whether a line of its own gives an id back. */
+const isLineValue = (id: Row['id']): boolean =>
+  id === undefined || (String(id).trim() === String(id) && !/[\n\r]/.test(String(id)));
+
 function write(rows: readonly Row[], losses: Counts, scheme: Scheme | undefined): string {
   const all = rows.flatMap(({ tokens = [] }) => tokens);
   const characters = all.every((token) => [...token].length === 1);
   const broken = all.filter((token) => /[\t\n\r]/.test(token)).length;
   losses.add('tokens with a tab or a line break, which becomes a blank', broken);
+  const kept = rows.map((row) => (isLineValue(row.id) ? row : { ...row, id: undefined }));
+  losses.add(
+    'ids with a line break or blanks at their ends',
+    rows.filter(({ id }) => !isLineValue(id)).length,
+  );
+  countNumbers(rows, losses);
   const needsTabs =
     all.some((token) => token === '' || (/\s/.test(token) && token.length > 1)) ||
     rows.some(({ entities }) => entities.some(({ type }) => /\s/.test(type)));
-  return rows
+  return kept
     .map(({ tokens = [], text, entities, id }) => {
       const tags = tagsOf(entities, tokens.length, scheme);
       const said = text === undefined || text === joinedText(tokens, characters) ? undefined : text;

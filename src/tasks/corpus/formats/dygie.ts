@@ -53,19 +53,30 @@ function relationAt(
   return [row.pair(type, [ends[0], ends[1]], where, entities.length)];
 }
 
+/** The rows of a document, by its id. */
+interface Numbered {
+  key: string | number;
+  rows: Row[];
+}
+
 /** Rows by document: those that are numbered in their ids from 0 on, else each by itself. */
-function documents(rows: readonly Row[]): { key: string; rows: Row[] }[] {
-  const found: { key: string; rows: Row[]; numbered: boolean }[] = [];
+function documents(rows: readonly Row[]): Numbered[] {
+  const found: (Numbered & { numbered: boolean })[] = [];
   rows.forEach((row, i) => {
     const [, key, number] = /^(.*)#(\d+)$/su.exec(String(row.id ?? '')) ?? [];
     const last = found.at(-1);
     if (last?.numbered && last.key === key && Number(number) === last.rows.length) last.rows.push(row);
-    else found.push({ key: number === '0' ? key : keyOf(row, i), rows: [row], numbered: number === '0' });
+    else
+      found.push({
+        key: number === '0' ? key : (row.id ?? keyOf(row, i)),
+        rows: [row],
+        numbered: number === '0',
+      });
   });
-  return found.map((one) => (one.rows.length > 1 ? one : { ...one, key: String(one.rows[0].id ?? one.key) }));
+  return found.map((one) => (one.rows.length > 1 ? one : { ...one, key: one.rows[0].id ?? one.key }));
 }
 
-function documentJson({ key, rows }: { key: string; rows: readonly Row[] }, losses: Counts): Json {
+function documentJson({ key, rows }: Numbered, losses: Counts): Json {
   let begin = 0;
   const ner: unknown[] = [];
   const relations: unknown[] = [];

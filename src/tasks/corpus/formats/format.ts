@@ -83,5 +83,13 @@ export const jsonLines = (records: readonly unknown[]): string =>
 /** A row's id where there is one, for an object that is written. */
 export const idOf = ({ id }: Row): { id?: string | number } => (id === undefined ? {} : { id });
 
+/** Counts the ids that a format of plain text gives back as text. */
+export function countNumbers(rows: readonly Row[], losses: Counts): void {
+  losses.add(
+    'ids that are numbers, which become text',
+    rows.filter(({ id }) => typeof id === 'number').length,
+  );
+}
+
 /** An identifier of a row for formats that need one: its id, else its place among the rows. */
 export const keyOf = ({ id }: Row, i: number): string => (id === undefined ? `row-${i + 1}` : String(id));

@@ -6,6 +6,8 @@ import { jsonArray, type JsonFormat } from './format.ts';
 
 /** `entities` of a row; null, as tables without an entry are exported, is an empty list. */
 export function entityList(fields: Json, row: RowReader, reading: Reading): unknown[] {
+  if (fields.entities === undefined)
+    row.fail('entities', 'is missing: rows without annotations are for extract --tokens');
   if (fields.entities !== null) return row.list(fields, 'entities');
   reading.counts.add('rows whose entities are null, read as none');
   return [];

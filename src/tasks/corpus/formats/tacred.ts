@@ -53,13 +53,12 @@ export const tacred: JsonFormat = {
     const [one, other] = entities.map(({ type: t, start, end }) => `${t} ${start} ${end}`);
     if (one === other) row.fail('subj', 'is the object too');
     const relations = type === NONE ? [] : [row.pair(type, [0, 1], 'relation', 2)];
-    const { docid } = fields;
     return {
       place: row.place,
       tokens,
       entities,
       relations,
-      ...(typeof docid === 'string' ? { id: docid } : {}),
+      ...row.id({ id: fields.docid }),
     };
   },
   join(rows) {
@@ -86,7 +85,7 @@ export const tacred: JsonFormat = {
           });
           return {
             id: `${keyOf(row, i)}-${pair}`,
-            docid: keyOf(row, i),
+            docid: row.id ?? keyOf(row, i),
             relation: type,
             token: row.tokens,
             ...side('subj', row.entities[head]),
