@@ -1,7 +1,7 @@
 /** `spanwise convert`: annotated texts from one format into another. */
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../io/files.ts';
+import { namesIn, statsOf, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
 import { formatNamed, formats } from '../tasks/corpus/formats/index.ts';
@@ -13,6 +13,7 @@ import type { Arguments, Command } from './command.ts';
 import { checkWritable } from './device.ts';
 import { readStandardInput } from './input.ts';
 import { print } from './print.ts';
+import { tell } from './printable.ts';
 import { givenReading, readingOptions } from './reading.ts';
 
 const names = formats.map(({ name }) => name).join(', ');
@@ -20,11 +21,10 @@ const names = formats.map(({ name }) => name).join(', ');
 /** Errors: usage error for a file, and for a folder that holds annotations already, which would stay among the new ones. */
 function checkFolder(args: Arguments, out: string | undefined): void {
   if (out === undefined) return args.fail('--out must name a folder: the format has several files');
-  const stats = statSync(out, { throwIfNoEntry: false });
+  const stats = statsOf(out);
   if (!stats) return;
   if (!stats.isDirectory()) args.fail(`--out ${out} is a file: the format has several, in a folder`);
-  if (readdirSync(out).some((name) => name.endsWith('.ann')))
-    args.fail(`--out ${out} holds .ann files already`);
+  if (namesIn(out).some((name) => name.endsWith('.ann'))) args.fail(`--out ${out} holds .ann files already`);
 }
 
 async function write(written: string | Files, out: string | undefined): Promise<void> {
@@ -65,7 +65,6 @@ export const convertCommand: Command = {
     const losses = new Counts();
     const written = format.write(reduceRows(items, format, file, losses), losses, { tags });
     await write(written, out);
-    for (const note of [...notes, ...losses.notes(`lost in ${format.title}: `)])
-      process.stderr.write(`note: ${note}\n`);
+    for (const note of [...notes, ...losses.notes(`lost in ${format.title}: `)]) tell(`note: ${note}`);
   },
 };

@@ -12,6 +12,7 @@ import { checkWritable, withDevice } from './device.ts';
 import { openInput } from './input.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { withOutput } from './output.ts';
+import { tell } from './printable.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
 import { givenThreshold, thresholdOption } from './threshold.ts';
@@ -71,7 +72,8 @@ export const extractCommand: Command = {
         const { model, options } = await asked.load(runtime);
         const { definition, tokenizer } = model;
         const lines = new Lines(chunks, name);
-        const rows = inWords ? new WordRows(lines, name, onBad) : textRows(lines);
+        const what = (row: number) => `${name}: ${inWords ? 'row' : 'line'} ${row}`;
+        const rows = inWords ? new WordRows(lines, name, onBad) : textRows(lines, what, onBad);
         const unknown = new UnknownWords(tokenizer, model.model.config.words);
         let [answered, json] = [0, 0];
         const streamed = await withOutput(output, (write) =>
@@ -79,7 +81,7 @@ export const extractCommand: Command = {
             definition,
             model,
             rows,
-            (row) => `${name}: ${inWords ? 'row' : 'line'} ${row}`,
+            what,
             (results: Extraction[]) => {
               answered += results.length;
               return write(results.map((result) => `${JSON.stringify(result)}\n`).join(''));
@@ -113,7 +115,7 @@ export const extractCommand: Command = {
           (note) => `note: ${note}`,
         );
         const effort = (streamed.rows > 0 && definition.effortLines?.(streamed.effort)) || [];
-        for (const line of [...effort, ...notes]) process.stderr.write(`${line}\n`);
+        [...effort, ...notes].forEach(tell);
       },
     );
   },

@@ -17,6 +17,7 @@ import type { Asked, Given, KernelPlan } from './kernel-plan.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
 import { readyPlan, type ReadyPlan } from './ready-plan.ts';
+import { checkAccess, checkFit, checkShape, Refusals } from './refusals.ts';
 import { Recording, type Operands, type Run } from './recording.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
@@ -33,6 +34,13 @@ export interface RuntimeOptions {
   onClose?: () => void;
 }
 
+export interface WrapOptions {
+  /** Byte of the buffer where the elements begin; 0 unless given. */
+  offset?: number;
+  dtype?: DType;
+  label?: Label;
+}
+
 export class Runtime implements TensorRuntime {
   readonly device: GPUDevice;
   readonly caps: Caps;
@@ -41,12 +49,14 @@ export class Runtime implements TensorRuntime {
   readonly meter = new Meter();
   /** The tape that records, while there is one (src/ops/tape.ts). */
   tape: Recorder | undefined;
+  writes = 0;
   readonly #options: RuntimeOptions;
   readonly #ownsDevice: boolean;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
   readonly #scopes = new Scopes();
+  readonly #refusals: Refusals;
   readonly #recording = new Recording();
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
@@ -57,6 +67,11 @@ export class Runtime implements TensorRuntime {
   #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
+  #destroyed = false;
+  /** The last batch that the device is known to have done. */
+  #done = 0;
+  /** Waits for the device that have not ended: it outlives them. */
+  #waits = 0;
 
   constructor(opened: OpenedDevice, options: RuntimeOptions = {}) {
     this.device = opened.device;
@@ -72,6 +87,7 @@ export class Runtime implements TensorRuntime {
       opened.caps,
     );
     this.#pipelines = new Pipelines(opened.device);
+    this.#refusals = new Refusals(opened.device);
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
@@ -113,27 +129,45 @@ export class Runtime implements TensorRuntime {
   }
 
   /**
-   * A tensor over a GPUBuffer that the caller owns, without a copy; usage must include STORAGE. The caller keeps the
-   * buffer alive until the tensor is released, and destroys it.
+   * A tensor over a GPUBuffer that the caller owns, from byte `offset` on, without a copy. The caller keeps the buffer alive
+   * until the tensor is released, and destroys it. Reading needs COPY_SRC, writing COPY_DST.
+   * @throws InputError for a buffer without STORAGE usage, one that the shape does not fit into, and an offset that is no
+   *   multiple of the device's `minStorageBufferOffsetAlignment`. A buffer of another device, or one that was destroyed, is
+   *   known to the device alone: what uses it rejects with an InputError, and all else goes on.
    */
-  wrap(buffer: GPUBuffer, shape: Shape, dtype: DType = 'f32', label: Label = 'inputs'): Tensor {
-    const bytes = 4 * sizeOf(shape);
-    if (buffer.size < bytes)
-      throw new InputError(
-        `wrap: a buffer of ${buffer.size} bytes cannot hold the shape [${shape}] (${bytes} bytes)`,
-      );
-    return this.#tensor(shape, dtype, this.memory.adopt(buffer, bytes, label));
+  wrap(
+    buffer: GPUBuffer,
+    shape: Shape,
+    { offset = 0, dtype = 'f32', label = 'inputs' }: WrapOptions = {},
+  ): Tensor {
+    this.#throwFailure();
+    const bytes = checkFit(buffer, shape, offset, this.caps);
+    const block = this.memory.adopt(buffer, bytes, label);
+    this.#refusals.probe(block);
+    return this.track(new Tensor(this, shape, dtype, block, offset));
   }
 
-  /** Overwrites a tensor's elements from the host, after everything recorded so far has been submitted. */
+  /**
+   * Overwrites a tensor's elements from the host, after everything recorded so far has been submitted.
+   * @throws InputError for a count or an element type that is not the tensor's, a tensor of another runtime, and one over a
+   *   wrapped buffer without COPY_DST
+   */
   async write(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
+    checkAccess('write', tensor, this);
+    const Kind = tensor.dtype === 'i32' ? Int32Array : Float32Array;
+    if (!(data instanceof Kind))
+      throw new InputError(
+        `write: a tensor of ${tensor.dtype} is written from ${Kind.name}, got ${nameOf(data)}`,
+      );
     if (data.length !== tensor.size)
       throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
+    tensor.writtenAt = ++this.writes;
     await this.flush();
     this.#write(tensor, data, 'write');
   }
 
   #write(tensor: Tensor, data: Float32Array | Int32Array, what: string): void {
+    this.#refusals.renewed(tensor.block);
     this.#guard(
       () => `${what} of [${tensor.shape}]`,
       () =>
@@ -199,8 +233,10 @@ export class Runtime implements TensorRuntime {
 
   #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {
     this.#throwFailure();
-    if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
-    return this.#tensor(shape, dtype, this.memory.take(4 * sizeOf(shape), label, idle));
+    checkShape(shape);
+    const block = this.memory.take(4 * sizeOf(shape), label, idle);
+    this.#refusals.renewed(block);
+    return this.#tensor(shape, dtype, block);
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
@@ -280,8 +316,12 @@ export class Runtime implements TensorRuntime {
     for (let i = 0; i < plan.outputs.length; i++, at++) {
       const { name, shape, dtype, bytes } = plan.outputs[i];
       const place = into?.[i];
-      if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
-      else if (place) {
+      if (plan.inPlace[i] >= 0) {
+        const over = given[plan.inPlace[i]] as Tensor;
+        over.writtenAt = ++this.writes;
+        outputs.push(over);
+      } else if (place) {
+        place.writtenAt = ++this.writes;
         this.#bind(operands, at, place, label, name);
         outputs.push(place);
       } else {
@@ -342,29 +382,41 @@ export class Runtime implements TensorRuntime {
   }
 
   /** `copies` are encoded behind the commands, in the same submit. */
-  #flush(copies?: (encoder: GPUCommandEncoder) => void): Promise<void> {
+  #flush(copies?: (encoder: GPUCommandEncoder) => void, read?: readonly Block[]): Promise<void> {
     this.#throwFailure();
     if (this.#recording.length === 0 && !copies) return this.#flushing;
-    const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies };
+    const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies, read };
     this.#plans.rewind();
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
-    this.#flushing = this.#flushing.then(() => this.#submit(batch));
-    return this.#flushing;
+    const submitted = this.#flushing.then(() => this.#submit(batch));
+    // Of somebody else's buffer: what comes next is not concerned.
+    this.#flushing = submitted.catch((error: unknown) => {
+      if (!(error instanceof InputError)) throw error;
+    });
+    this.#flushing.catch(() => undefined); // told by `submitted`
+    return submitted;
   }
 
   async #submit(batch: Batch): Promise<void> {
     const { number, runs } = batch;
-    await this.#compile(runs);
+    if (this.#refusals.active) await this.#wait(this.#refusals.check(batch));
+    if (!this.#closed) await this.#compile(runs);
+    if (this.#closed) return; // nobody could read what it would compute
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
     };
-    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler));
+    const refuse = this.#refusals.watch(batch);
+    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
+    if (this.#refusals.active) void this.#checked.then(() => this.#refusals.landed(batch));
   }
 
-  /** Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`. */
-  #guard<T>(what: () => string, body: () => T): T {
+  /**
+   * Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`; unless `refuse` is there
+   * to take it.
+   */
+  #guard<T>(what: () => string, body: () => T, refuse?: (why: string) => void): T {
     const { device } = this;
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
@@ -373,7 +425,9 @@ export class Runtime implements TensorRuntime {
     } finally {
       const check = async (Kind: typeof GpuValidationError): Promise<void> => {
         const error = await device.popErrorScope();
-        if (error) this.#failure ??= new Kind(`${what()}: ${error.message}`);
+        if (!error) return;
+        if (refuse && Kind === GpuValidationError) refuse(`${what()}: ${error.message}`);
+        else this.#failure ??= new Kind(`${what()}: ${error.message}`);
       };
       // A scope that cannot be popped belongs to a lost device, which is reported as such.
       const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
@@ -389,7 +443,10 @@ export class Runtime implements TensorRuntime {
       for (const { pipeline } of dispatches) if (!pipeline.compiled) missing.add(pipeline);
     if (missing.size > 0) {
       this.meter.pipelines += missing.size;
-      await this.#wait(Promise.all([...missing].map((pipeline) => this.#pipelines.compile(pipeline))));
+      const compiling = [...missing].map((pipeline) => this.#pipelines.compile(pipeline));
+      // All of them, though one fails: a device must not be destroyed in mid-compilation (`close`).
+      for (const made of await this.#wait(Promise.allSettled(compiling)))
+        if (made.status === 'rejected') throw made.reason;
     }
     for (const plan of plans) plan.compiled = true;
   }
@@ -397,8 +454,18 @@ export class Runtime implements TensorRuntime {
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
   async finish(): Promise<void> {
     await this.flush();
-    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    this.#throwFailure();
+    await this.#untilDone();
     await this.#settle();
+    const refused = this.#refusals.take();
+    if (refused) throw refused;
+  }
+
+  /** Waits until the device has done all that was submitted. */
+  async #untilDone(): Promise<void> {
+    const { submitted } = this.memory;
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    this.#done = submitted;
   }
 
   /** The elements of one tensor, on the host. Flushes and waits. */
@@ -409,6 +476,7 @@ export class Runtime implements TensorRuntime {
   /** The elements of several tensors with one wait. */
   async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
     this.#throwFailure();
+    for (const tensor of tensors) checkAccess('read', tensor, this);
     const blocks = tensors.map((tensor) => tensor.block);
     // An upload must not take a block over before it has been copied.
     for (const block of blocks) block.lastUse = this.#batch;
@@ -440,13 +508,17 @@ export class Runtime implements TensorRuntime {
           if (tensor.bytes)
             encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
         });
-      });
+      }, blocks);
+      this.#throwFailure();
+      const { submitted } = this.memory;
       try {
         await this.#wait(staging.mapAsync(0x1));
+        this.#done = Math.max(this.#done, submitted);
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
+      this.#throwFailure(); // closed meanwhile: nothing is mapped any more
       const mapped = staging.getMappedRange();
       const values = tensors.map((tensor, i) => {
         const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
@@ -454,6 +526,10 @@ export class Runtime implements TensorRuntime {
       });
       staging.unmap();
       await this.#settle();
+      for (const block of blocks) {
+        const refused = this.#refusals.of(block);
+        if (refused) throw refused;
+      }
       return values;
     } finally {
       staging.destroy();
@@ -487,21 +563,40 @@ export class Runtime implements TensorRuntime {
     if (this.#failure) throw this.#failure;
   }
 
-  #wait<T>(promise: Promise<T>): Promise<T> {
-    return this.#options.wait ? this.#options.wait(promise) : promise;
+  async #wait<T>(promise: Promise<T>): Promise<T> {
+    this.#waits++;
+    try {
+      return await (this.#options.wait ? this.#options.wait(promise) : promise);
+    } finally {
+      if (--this.#waits === 0 && this.#closed) this.#destroy();
+    }
   }
 
-  /** Releases everything. The device is destroyed only where it is owned (OpenedDevice). Safe to call twice. */
+  /**
+   * Releases everything. The device is destroyed only where it is owned (OpenedDevice). Safe to call twice, and while reads
+   * are pending: they reject (`the runtime is closed`) once what the device is at has ended, and it is destroyed then.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.device.removeEventListener('uncapturederror', this.#onUncaptured);
+    // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
+    if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
+    else if (this.#waits === 0) this.#destroy();
+  }
+
+  #destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
     this.memory.destroy();
     this.#encoder.destroy();
     if (this.#ownsDevice) this.device.destroy();
     this.#options.onClose?.();
   }
 }
+
+/** What a caller has given in the place of values. */
+const nameOf = (data: unknown): string => Object(data).constructor?.name ?? typeof data;
 
 /** The outputs of a plan by their names. */
 const byName = ({ outputs }: ReadyPlan, tensors: readonly Tensor[]): Record<string, Tensor> =>

@@ -1,6 +1,7 @@
 // Files and checkpoint folders on disk (Node only): what a reader finds is always complete, whenever a writer was killed.
 import { randomBytes } from 'node:crypto';
 import {
+  appendFileSync,
   closeSync,
   createReadStream,
   fstatSync,
@@ -17,6 +18,7 @@ import {
   statSync,
   unlinkSync,
   writeSync,
+  type Stats,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
@@ -71,6 +73,26 @@ export function readFileChecked(path: string, what: string): Uint8Array {
     return readFileSync(path);
   } catch (error) {
     throw explain(error, `${what} ${path}`);
+  }
+}
+
+/** What is at `path`; undefined where nothing is. Errors: InputError where the way there is none (links in a circle). */
+export function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // A file where a folder is named: nothing can be there.
+    if (codeOf(error) === 'ENOTDIR') return undefined;
+    throw explain(error, path);
+  }
+}
+
+/** The names in a folder. Errors: InputError where it is none, or cannot be read. */
+export function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    throw explain(error, folder);
   }
 }
 
@@ -199,6 +221,21 @@ function writeDurably(path: string, content: FileContent): void {
     settle(file);
   } finally {
     closeSync(file);
+  }
+}
+
+/** Writes a text at the end of the file at `path` and waits until it is on the disk. Errors: as `writeFileAtomic`. */
+export function appendDurably(path: string, text: string): void {
+  try {
+    const file = openSync(path, 'a');
+    try {
+      appendFileSync(file, text);
+      settle(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw explain(error, path);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
-import { SpanwiseError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
-import type { KernelPlan } from '../gpu/kernel-plan.ts';
+import type { BackwardInput, KernelPlan } from '../gpu/kernel-plan.ts';
 import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
@@ -59,6 +59,8 @@ class KernelRun implements Node {
   readonly #plan: KernelPlan;
   readonly #given: readonly (Tensor | HostInts)[];
   readonly #differentiable: readonly number[];
+  /** When it ran, in terms of `TensorRuntime.writes`. */
+  readonly #ranAt: number;
 
   constructor(
     runtime: TensorRuntime,
@@ -73,6 +75,7 @@ class KernelRun implements Node {
     this.#given = given;
     this.outputs = outputs;
     this.#differentiable = differentiable;
+    this.#ranAt = runtime.writes;
     this.inputs = differentiable.map((place) => given[place] as Tensor);
   }
 
@@ -90,7 +93,7 @@ class KernelRun implements Node {
           (zeros ??= []).push(grad);
         }
         given.push(grad);
-      } else given.push(input && (input.from === 'inputs' ? this.#given : this.outputs)[input.at]);
+      } else given.push(input && this.#saved(input));
     let into: (Tensor | undefined)[] | undefined;
     for (let i = 0; i < places.length; i++) {
       const place = places[i];
@@ -101,5 +104,18 @@ class KernelRun implements Node {
     const made = runtime.execute(plan.ready, given, 'gradients', into);
     if (zeros) for (const tensor of zeros) tensor.release();
     return gradients.map((at) => made[at]);
+  }
+
+  /** An input or output that the backward reads. Errors: it was written over since, as PyTorch's version counters tell. */
+  #saved({ from, at }: BackwardInput): Tensor {
+    const tensor = (from === 'inputs' ? this.#given : this.outputs)[at] as Tensor;
+    if (tensor.writtenAt > this.#ranAt) {
+      const name = from === 'inputs' ? this.#plan.names[at] : this.#plan.ready.outputs[at].name;
+      throw new InputError(
+        `${this.op}: one of the variables needed for gradient computation has been modified in place: "${name}" ` +
+          `[${tensor.shape}] was written between forward and backward`,
+      );
+    }
+    return tensor;
   }
 }

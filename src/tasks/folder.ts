@@ -1,12 +1,14 @@
 /** Models in folders. Node only. */
-import { appendFileSync, existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import {
+  appendDurably,
   readFileChecked,
   readSafetensorsFile,
   readTextFile,
   recoverFolder,
+  statsOf,
   writeCheckpointFolder,
   writeFileAtomic,
 } from '../io/files.ts';
@@ -28,8 +30,7 @@ export const readJsonFile = (path: string, what: string): Json => parseObject(re
  * @throws InputError where there is no such folder; the source's own errors name the file
  */
 export function folderSource(dir: string, mayBeAbsent = false): Source {
-  if (!mayBeAbsent && !statSync(dir, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${dir}: no such model folder`);
+  if (!mayBeAbsent && !statsOf(dir)?.isDirectory()) throw new InputError(`${dir}: no such model folder`);
   recoverFolder(dir);
   const read = (name: string): Promise<Uint8Array | undefined> => {
     const path = join(dir, name);
@@ -71,7 +72,7 @@ export function folderStorage(dir: string): Storage {
       return Promise.resolve();
     },
     append(name, text) {
-      appendFileSync(join(dir, name), text);
+      appendDurably(join(dir, name), text);
       return Promise.resolve();
     },
   };

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import {
+  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
@@ -16,11 +17,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'tape';
-import { DeviceUnavailableError, openRuntime, scale } from '../../src/node.ts';
+import { DeviceUnavailableError, layerNorm, linear, openRuntime, scale, softmax } from '../../src/node.ts';
 import { mayHaveVulkan, tarFiles, unpackSoftwareDevice } from '../../src/gpu/software.ts';
 
 const CASE = 'SPANWISE_TEST_CASE';
@@ -54,6 +57,47 @@ const children: Record<string, () => Promise<void>> = {
     const reading = compute(runtime);
     runtime.device.destroy();
     await reading;
+  },
+  /** At several moments of a first run, whose pipelines are still to be compiled. */
+  async 'closed with work pending'() {
+    const ended: string[] = [];
+    for (const ms of [undefined, 0, 30])
+      for (const wait of ['readAll', 'finish', 'flush', 'submitted', 'profile'] as const) {
+        const runtime = await openRuntime({ defaultLimits: true });
+        const x = runtime.upload(new Float32Array(12), [3, 4]);
+        const run = () => [softmax(x), linear(x, x), layerNorm(x, x.slice(0, [4]), x.slice(0, [4]), 1e-5)];
+        const made = wait === 'profile' ? undefined : run();
+        const pending = {
+          readAll: () => runtime.readAll(made ?? []),
+          finish: () => runtime.finish(),
+          flush: () => runtime.flush(),
+          submitted: () => runtime.flush().then(() => runtime.close()),
+          profile: () => runtime.profile(async () => void run()),
+        }[wait]();
+        const settled = pending.then(
+          () => 'done',
+          (error: Error) => (error.message === 'the runtime is closed' ? 'closed' : String(error)),
+        );
+        if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms));
+        runtime.close();
+        ended.push(await settled);
+      }
+    console.log([...new Set(ended)].sort().join());
+  },
+  /** Threads of the process after ten devices and after thirty, with what was closed collected. */
+  async 'opened and closed'() {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const threads: number[] = [];
+    for (let i = 1; i <= 30; i++) {
+      const runtime = await openRuntime({ defaultLimits: true });
+      await compute(runtime);
+      runtime.close();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      collect();
+      if (i % 10 === 0) threads.push(readdirSync('/proc/self/task').length);
+    }
+    console.log(threads.join());
   },
   async where() {
     const runtime = await openRuntime();
@@ -134,6 +178,19 @@ function tests(): void {
     const lost = await child('rejected read');
     t.equal(lost.code, 1, 'with a device lost in mid-read');
     t.match(lost.err, /DeviceLostError/);
+  });
+
+  test('a runtime is closed while it is waited for', async (t) => {
+    const { code, out, err } = await child('closed with work pending');
+    t.deepEqual([code, err], [0, '']);
+    t.match(out, /^closed(,done)?$/, 'what was pending rejects, or had ended');
+  });
+
+  test('what a closed runtime leaves goes when it is collected', { skip: noSoftware }, async (t) => {
+    const { code, out, err } = await child('opened and closed');
+    t.deepEqual([code, err], [0, '']);
+    const [first, , last] = out.split(',').map(Number);
+    t.ok(last - first <= 3, `threads after 10, 20 and 30 cycles: ${out}`);
   });
 
   test('SPANWISE_DEVICE=software forces the software device', { skip: noSoftware }, async (t) => {
@@ -217,6 +274,17 @@ function tests(): void {
       refused.err,
       /DeviceUnavailableError: the software device could not be unpacked to .*of your own/,
     );
+    for (const [name, open] of [
+      ['a folder that all may write to', own],
+      ['one inside it', join(own, basename(unpacked.out))],
+    ]) {
+      chmodSync(open, 0o777);
+      const { code, err } = await child('unpack', { XDG_CACHE_HOME: driver, TMPDIR: file });
+      t.equal(code, 1, name);
+      t.match(err, /could not be unpacked to .* that nobody else may write to/);
+      chmodSync(open, 0o700);
+    }
+    t.equal((await child('unpack', { XDG_CACHE_HOME: driver })).code, 0);
     if (process.getuid?.() !== 0) return; // only root can give folders away
     chownSync(own, 12345, 12345);
     const elsewhere = mkdtempSync(join(folder, 'own-tmp-'));

@@ -2,7 +2,7 @@
 import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { DeviceLostError, folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
@@ -96,6 +96,71 @@ for (const [name, { when, saveSeconds }] of Object.entries(stops))
     await train({ ...tinyRun(runtime, out), resume: true });
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
+
+for (const [name, when] of Object.entries<(e: LogEvent) => boolean>({
+  'in mid-epoch': (e) => e.event === 'step' && e.step === 9,
+  'at the end of an epoch': (e) => e.event === 'step' && e.step === 12,
+  'while it scores': (e) => e.event === 'evaluate' && e.epoch === 2,
+}))
+  test(`told to stop ${name}: saved, and resumed to the same bytes`, async (t) => {
+    const out = temporaryFolder();
+    const controller = new AbortController();
+    const reason = new Error('told to');
+    const end = await train({ ...tinyRun(runtime, out), signal: controller.signal }, (e) => {
+      if (when(e)) controller.abort(reason);
+    }).catch((error: unknown) => error);
+    t.equal(end, reason);
+    const { epoch, batch } = JSON.parse(readFileSync(join(out, 'last/trainer.json'), 'utf8')) as Json;
+    if (name === 'in mid-epoch') t.deepEqual([epoch, batch], [1, 4], 'to the step');
+    else t.deepEqual([Number(epoch) >= 1, batch], [true, 0], 'to the epoch');
+    await train({ ...tinyRun(runtime, out), resume: true });
+    t.deepEqual(differences(finalFiles(out), expected), []);
+  });
+
+test('a device that is lost in mid-epoch: its own error, and the run goes on elsewhere', async (t) => {
+  const out = temporaryFolder();
+  const lost = await openRuntime({ defaultLimits: true });
+  const end = await trainRun(stsn, {
+    ...tinyRun(lost, out),
+    saveSeconds: 1e-9,
+    onEvent: (e) => void (e.event === 'step' && e.step === 9 && lost.device.destroy()),
+  }).catch((error: unknown) => error);
+  t.ok(end instanceof DeviceLostError, String(end));
+  lost.close();
+  await train({ ...tinyRun(runtime, out), resume: true });
+  t.deepEqual(differences(finalFiles(out), expected), []);
+});
+
+for (const [name, tear] of Object.entries<(log: Buffer) => Buffer>({
+  'ends in zeros': (log) => log.fill(0, log.length - 40),
+  'ends in half a line': (log) => log.subarray(0, log.length - 40),
+  'is empty': () => Buffer.alloc(0),
+}))
+  test(`a log that ${name} after a power cut`, async (t) => {
+    const out = temporaryFolder();
+    await stopped(tinyRun(runtime, out), (e) => e.event === 'epoch' && e.epoch === 2);
+    const log = join(out, 'log.jsonl');
+    writeFileSync(log, tear(readFileSync(log)));
+    const notes: string[] = [];
+    await train({ ...tinyRun(runtime, out), resume: true }, (e) => {
+      if (e.event === 'resume') notes.push(...(e.notes as string[]));
+    });
+    t.equal(notes.length, 1);
+    t.match(notes[0], /\/log\.jsonl: its last \d+ bytes are lost or torn, and left out; the model is whole$/);
+    const logs = ['curve.svg', 'log'];
+    t.deepEqual(differences(finalFiles(out), expected), logs, 'all but the log is as it would have been');
+    t.deepEqual(logOf(out).at(-1), logOf(whole).at(-1));
+  });
+
+test('a log with a line in it that is none', async (t) => {
+  const out = temporaryFolder();
+  await stopped(tinyRun(runtime, out), (e) => e.event === 'epoch' && e.epoch === 2);
+  const log = join(out, 'log.jsonl');
+  const [, ...lines] = readFileSync(log, 'utf8').split('\n');
+  writeFileSync(log, ['\0\0\0', ...lines].join('\n'));
+  const message = await inputError(() => train({ ...tinyRun(runtime, out), resume: true }));
+  t.match(message, /\/log\.jsonl: line 1 is not a line of a training's log$/);
+});
 
 test('stopped three times, the model loaded from the folder, not made from the seed', async (t) => {
   const out = temporaryFolder();
