@@ -3,8 +3,7 @@ import { GpuValidationError } from './errors.ts';
 import type { Block } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Layout } from './pipelines.ts';
-import { UNIFORM_BYTES, type ReadyDispatch } from './ready-plan.ts';
-import type { Operands, Run } from './recording.ts';
+import { UNIFORM_BYTES, type Operands, type ReadyDispatch, type Run } from './ready-plan.ts';
 
 const MOST = 8192;
 
@@ -24,12 +23,16 @@ export class BindGroups {
   readonly #meter: Meter;
   readonly #byHash = new Map<number, Kept>();
   #key: number[] = [];
-  /** Counts the buffers that took the place of others: a run's bind groups hold while it stays. */
   #state = 0;
 
   constructor(device: GPUDevice, meter: Meter) {
     this.#device = device;
     this.#meter = meter;
+  }
+
+  /** Counts the buffers that took the place of others: a run's bind groups hold while it stays. */
+  get state(): number {
+    return this.#state;
   }
 
   /** The buffer of uniforms or of tables is another one. */

@@ -9,25 +9,65 @@ import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import { readyPlan, revise } from './ready-plan.ts';
 
-/** Plans that one generation of the cache holds, and bytes of its host tables. */
+/** Plans that one generation holds, and bytes of their host tables. */
 const MOST_PLANS = 1024;
 const MOST_BYTES = 2 ** 24;
+/** Of plans for host values, which seldom come again: a collector that finds them alive moves them about. */
+const MOST_OF_VALUES = 32;
+
+/** Plans by the hash of what they are for: those kept of late, and those before. */
+class Generations {
+  readonly #most: number;
+  #young = new Map<number, KernelPlan[]>();
+  #old = new Map<number, KernelPlan[]>();
+  #plans = 0;
+  #bytes = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  find(hash: number, asked: Asked): KernelPlan | undefined {
+    const found = this.#young.get(hash)?.find((plan) => plan.matches(asked));
+    if (found) return found;
+    const old = this.#old.get(hash)?.find((plan) => plan.matches(asked));
+    if (old) this.keep(hash, old);
+    return old;
+  }
+
+  keep(hash: number, plan: KernelPlan): void {
+    for (const table of plan.ready.tables) this.#bytes += table.byteLength;
+    if (++this.#plans > this.#most || this.#bytes > MOST_BYTES) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#plans = 0;
+      this.#bytes = 0;
+    }
+    const others = this.#young.get(hash);
+    if (others) others.push(plan);
+    else this.#young.set(hash, [plan]);
+  }
+
+  clear(): void {
+    this.#old.clear();
+    this.#young.clear();
+    this.#plans = 0;
+    this.#bytes = 0;
+  }
+}
 
 export class PlanCache {
   readonly #pipelines: Pipelines;
   readonly #memory: Pick<Memory, 'submitted'>;
   #caps: Caps;
-  /** The plans of this generation and of the one before, by the hash of what they are for. */
-  #young = new Map<number, KernelPlan[]>();
-  #old = new Map<number, KernelPlan[]>();
-  #plans = 0;
-  #bytes = 0;
+  readonly #ofShapes = new Generations(MOST_PLANS);
+  readonly #ofValues = new Generations(MOST_OF_VALUES);
   /** The plans of the last batch, and before `#at` of the one that is being recorded. */
   readonly #sequence: KernelPlan[] = [];
   #at = 0;
   readonly #kernelNumbers = new Map<Kernel, { number: number; live: boolean }>();
-  /** Copies of host values by the array they were made of: what several operations read is one table. */
-  #copies = new WeakMap<Int32Array, Int32Array>();
+  /** This batch's copies of host values by the array they were made of: what several operations read is one table. */
+  #copies = new Map<Int32Array, Int32Array>();
 
   constructor(pipelines: Pipelines, memory: Pick<Memory, 'submitted'>, caps: Caps) {
     this.#pipelines = pipelines;
@@ -52,13 +92,14 @@ export class PlanCache {
   rewind(): void {
     this.#sequence.length = this.#at;
     this.#at = 0;
+    this.#copies.clear();
   }
 
   /** Other capabilities, other plans: tests show a runtime some. */
   #forget(caps: Caps): void {
     this.#caps = caps;
-    this.#young = new Map();
-    this.#old = new Map();
+    this.#ofShapes.clear();
+    this.#ofValues.clear();
     this.#sequence.length = 0;
     this.#at = 0;
   }
@@ -67,12 +108,13 @@ export class PlanCache {
   #findOrMake(asked: Asked, guess: KernelPlan | undefined): KernelPlan {
     const { number, live } = this.#kernel(asked.kernel);
     if (live) return this.make(asked, guess?.kernel === asked.kernel ? guess : undefined);
+    const plans = asked.given.some(isHost) ? this.#ofValues : this.#ofShapes;
     const hash = hashOf(number, asked);
-    const found = this.#young.get(hash)?.find((plan) => plan.matches(asked));
+    const found = plans.find(hash, asked);
     if (found) return found;
-    const plan = this.#old.get(hash)?.find((kept) => kept.matches(asked)) ?? this.make(asked);
-    this.#keep(hash, plan);
-    return plan;
+    const made = this.make(asked);
+    plans.keep(hash, made);
+    return made;
   }
 
   #kernel(kernel: Kernel): { number: number; live: boolean } {
@@ -84,52 +126,44 @@ export class PlanCache {
     return known;
   }
 
-  #keep(hash: number, plan: KernelPlan): void {
-    if (++this.#plans > MOST_PLANS || this.#bytes > MOST_BYTES) {
-      this.#old = this.#young;
-      this.#young = new Map();
-      this.#plans = 0;
-      this.#bytes = 0;
-    }
-    const others = this.#young.get(hash);
-    if (others) others.push(plan);
-    else this.#young.set(hash, [plan]);
-  }
-
   /**
    * Makes a plan, which is the caller's alone. Errors: those of `find`.
    * @param before one that will not be run again, of the same kernel
    */
   make({ kernel, names, given, params, wanted, add }: Asked, before?: KernelPlan): KernelPlan {
     checkParams(kernel, params);
+    const like = before?.takes(given, names) ? before : undefined;
+    const ownGiven = like?.given ?? given.map((input, i) => this.#own(kernel, names[i], input));
     const shapes: Record<string, Shape> = {};
     const host: Record<string, Int32Array> = {};
-    const ownGiven = given.map((input, i): Given => {
-      const name = names[i];
-      const port = portOf(kernel.inputs, name);
-      if (!port)
-        throw new InputError(
-          `${kernel.name}: "${name}" is not an input (it takes ${kernel.inputs.map((input) => input.name).join(', ')})`,
-        );
-      shapes[name] = input.shape;
-      if (isHost(input)) {
-        host[name] = this.#copy(input.data);
-        return { data: host[name], shape: input.shape };
-      }
-      const { shape, dtype } = input;
-      if (dtype !== port.dtype)
-        throw new InputError(`${kernel.name}: input "${name}" must be ${port.dtype}, got ${dtype}`);
-      return { shape, dtype };
-    });
+    for (let i = 0; i < names.length; i++) {
+      const input = ownGiven[i];
+      shapes[names[i]] = input.shape;
+      if (isHost(input)) host[names[i]] = input.data;
+    }
     const own = copyOf(params) as Params;
     const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add });
     const request = { kernel, names, given: ownGiven, params: own, wanted, add };
-    if (before?.takes(given, names) && before.ready.lastUse <= this.#memory.submitted)
-      if (revise(before.ready, plan)) return new KernelPlan(this, request, before.ready, before);
+    if (like && like.ready.lastUse <= this.#memory.submitted)
+      if (revise(like.ready, plan)) return new KernelPlan(this, request, like.ready, like);
     const inputs = names.map((name, i) => ({ name, shape: isHost(given[i]) ? undefined : given[i].shape }));
     const ready = readyPlan(plan, inputs, this.#pipelines, this.#caps);
-    for (const table of ready.tables) this.#bytes += table.byteLength;
     return new KernelPlan(this, request, ready, before);
+  }
+
+  /** What a plan keeps of an input. Errors: a tensor of another dtype than its port's. */
+  #own(kernel: Kernel, name: string, input: Given): Given {
+    const port = portOf(kernel.inputs, name);
+    if (!port)
+      throw new InputError(
+        `${kernel.name}: "${name}" is not an input (it takes ${kernel.inputs.map((input) => input.name).join(', ')})`,
+      );
+    const shape = [...input.shape];
+    if (isHost(input)) return { data: this.#copy(input.data), shape };
+    const { dtype } = input;
+    if (dtype !== port.dtype)
+      throw new InputError(`${kernel.name}: input "${name}" must be ${port.dtype}, got ${dtype}`);
+    return { shape, dtype };
   }
 
   #copy(data: Int32Array): Int32Array {
@@ -166,5 +200,7 @@ function hashOf(kernel: number, { given, params }: Asked): number {
 function copyOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyOf);
   if (typeof value !== 'object' || !value) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, copyOf(part)]));
+  const copy: Record<string, unknown> = {};
+  for (const name in value) copy[name] = copyOf((value as Readonly<Record<string, unknown>>)[name]);
+  return copy;
 }

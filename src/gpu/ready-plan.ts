@@ -5,7 +5,9 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
 import { GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { noWork, type PlanWork, type Work } from './meter.ts';
+import type { Place } from './host-tables.ts';
+import type { Block } from './memory.ts';
+import { noWork, type Phase, type PlanWork, type Work } from './meter.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import { sameValue } from './same-value.ts';
 
@@ -51,6 +53,28 @@ export interface ReadyPlan {
   compiled: boolean;
   /** The last batch that it was recorded in. */
   lastUse: number;
+  /** What it was run on of late, and of these the oldest, counted on and on (Recording). */
+  readonly runs: Run[];
+  oldest: number;
+}
+
+/** What the operands of a plan are in one run of it. */
+export interface Operands {
+  /** By place; undefined where no dispatch binds it. */
+  readonly blocks: (Block | undefined)[];
+  /** By place, of tensors that have a part of their block alone. */
+  readonly parts: (Place | undefined)[];
+  /** Of the plan's tables, by their index. */
+  readonly tables: Place[];
+}
+
+/** A plan, what it runs on, and what its GPU time is charged to. */
+export interface Run extends Readonly<Operands> {
+  readonly plan: ReadyPlan;
+  readonly phase: Phase;
+  /** The bind groups of its dispatches, as of a state of those that are kept (BindGroups.state). */
+  groups: readonly GPUBindGroup[];
+  state: number;
 }
 
 const operandOf = (name: string, shape: Shape, dtype: DType): Operand => {
@@ -85,24 +109,32 @@ export function readyPlan(
   const outputs = Object.entries(plan.outputs).map(([name, o]) => operandOf(name, o.shape, o.dtype));
   const scratch = Object.entries(plan.scratch).map(([name, s]) => operandOf(name, s.shape, s.dtype));
   const tables = Object.values(plan.data);
-  const places = new Map<string, number>();
+  /** What can be bound, and the place of each: the last one of a name counts. So few are found faster in lists. */
+  const names: string[] = [];
+  const places: number[] = [];
   const shapes: (Shape | undefined)[] = [];
-  for (const { name, shape } of [...inputs, ...outputs, ...scratch]) {
-    places.set(name, shapes.length);
-    shapes.push(shape);
-  }
+  for (const some of [inputs, outputs, scratch])
+    for (const { name, shape } of some) {
+      names.push(name);
+      places.push(shapes.length);
+      shapes.push(shape);
+    }
   const inPlace = outputs.map(({ name }) => {
     const over = plan.inPlace?.[name];
     if (over === undefined) return -1;
     const place = inputs.findIndex((input) => input.name === over);
-    places.set(name, place);
+    names.push(name);
+    places.push(place);
     return place;
   });
-  Object.keys(plan.data).forEach((name, i) => places.set(name, -1 - i));
+  Object.keys(plan.data).forEach((name, i) => {
+    names.push(name);
+    places.push(-1 - i);
+  });
 
   const limit = caps.maxStorageBufferBindingSize;
-  const bound = new Map<number, { place: number; label: string; name: string }>();
-  const works = new Map<string, Work>();
+  const bound: { place: number; label: string; name: string }[] = [];
+  const labels: { label: string; work: Work }[] = [];
   const dispatches = plan.dispatches
     .filter(({ workgroups }) => workgroups.every((n) => n > 0))
     .map((dispatch): ReadyDispatch => {
@@ -110,7 +142,7 @@ export function readyPlan(
       if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
         throw new GpuValidationError(`${label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
       const operands = dispatch.bindings.map(({ tensor }) => {
-        const place = places.get(tensor);
+        const place = places[names.lastIndexOf(tensor)] as number | undefined;
         const shape = place === undefined || place < 0 ? undefined : shapes[place];
         if (place === undefined || (place >= 0 && !shape))
           throw new InputError(`${label}: nothing is bound to "${tensor}"`);
@@ -120,13 +152,13 @@ export function readyPlan(
             `${label}: ${shape ? `"${tensor}" [${shape}] is ${bytes}` : `a host table of ${bytes}`} bytes` +
               `${shape ? ',' : ' is'} over the device's maxStorageBufferBindingSize of ${limit}`,
           );
-        if (place >= 0 && place < inputs.length && !bound.has(place))
-          bound.set(place, { place, label, name: tensor });
+        if (place >= 0 && place < inputs.length && !bound.some((one) => one.place === place))
+          bound.push({ place, label, name: tensor });
         return place;
       });
-      let work = works.get(label);
-      if (!work) works.set(label, (work = noWork()));
-      addCost(work, dispatch);
+      let own = labels.find((one) => one.label === label);
+      if (!own) labels.push((own = { label, work: noWork() }));
+      addCost(own.work, dispatch);
       return { dispatch, pipeline: pipelines.of(dispatch), operands, offset: [-1], revised: false };
     });
   return {
@@ -140,13 +172,12 @@ export function readyPlan(
     scratch,
     tables,
     dispatches,
-    bound: [...bound.values()],
-    work: {
-      labels: [...works].map(([label, work]) => ({ label, work })),
-      runs: { forward: 0, backward: 0, optimizer: 0 },
-    },
+    bound,
+    work: { labels, runs: { forward: 0, backward: 0, optimizer: 0 } },
     compiled: false,
     lastUse: 0,
+    runs: [],
+    oldest: 0,
   };
 }
 

@@ -7,7 +7,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
 import type { Batch } from './batch.ts';
 import type { Block } from './memory.ts';
-import type { Run } from './recording.ts';
+import type { Run } from './ready-plan.ts';
 import type { Tensor, TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 

@@ -16,14 +16,17 @@ import { Pipelines, type Pipeline } from './pipelines.ts';
 import type { Asked, Given, KernelPlan } from './kernel-plan.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
-import { readyPlan, type ReadyPlan } from './ready-plan.ts';
+import { ReadBacks } from './read-backs.ts';
+import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
+import { Recording } from './recording.ts';
 import { checkAccess, checkFit, checkShape, Refusals } from './refusals.ts';
-import { Recording, type Operands, type Run } from './recording.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
+/** Most bytes that are uploaded without an error scope. */
+const SMALL_WRITE = 4096;
 
 export interface RuntimeOptions {
   /** Wraps every wait for the device; Node paces Dawn's busy event pump with it. */
@@ -55,6 +58,7 @@ export class Runtime implements TensorRuntime {
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
+  readonly #readBacks: ReadBacks;
   readonly #scopes = new Scopes();
   readonly #refusals: Refusals;
   readonly #recording = new Recording();
@@ -89,6 +93,14 @@ export class Runtime implements TensorRuntime {
     this.#pipelines = new Pipelines(opened.device);
     this.#refusals = new Refusals(opened.device);
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
+    this.#readBacks = new ReadBacks(
+      (size) =>
+        this.#guard(
+          () => `read-back buffer of ${size} bytes`,
+          () => this.device.createBuffer({ size, usage: READ_USAGE, label: 'read-back' }),
+        ),
+      this.memory,
+    );
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
@@ -124,7 +136,11 @@ export class Runtime implements TensorRuntime {
       );
     const dtype = data instanceof Int32Array ? 'i32' : 'f32';
     const tensor = this.#allocate(shape, dtype, label, true);
-    if (data.length > 0) this.#write(tensor, data, 'upload');
+    const write = (): void => this.#writeBuffer(tensor, data);
+    // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
+    if (data.length > 0)
+      if (data.byteLength <= SMALL_WRITE) write();
+      else this.#guard(() => `upload of [${shape}]`, write);
     return tensor;
   }
 
@@ -163,22 +179,16 @@ export class Runtime implements TensorRuntime {
       throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
     tensor.writtenAt = ++this.writes;
     await this.flush();
-    this.#write(tensor, data, 'write');
+    this.#guard(
+      () => `write of [${tensor.shape}]`,
+      () => this.#writeBuffer(tensor, data),
+    );
   }
 
-  #write(tensor: Tensor, data: Float32Array | Int32Array, what: string): void {
-    this.#refusals.renewed(tensor.block);
-    this.#guard(
-      () => `${what} of [${tensor.shape}]`,
-      () =>
-        this.device.queue.writeBuffer(
-          tensor.buffer,
-          tensor.offset,
-          data.buffer as ArrayBuffer,
-          data.byteOffset,
-          data.byteLength,
-        ),
-    );
+  #writeBuffer({ buffer, offset, block }: Tensor, data: Float32Array | Int32Array): void {
+    this.#refusals.renewed(block);
+    const { byteOffset, byteLength } = data;
+    this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, byteOffset, byteLength);
   }
 
   /** Registers a new tensor with the innermost scope. Errors: the runtime is closed or has failed. */
@@ -200,7 +210,7 @@ export class Runtime implements TensorRuntime {
    */
   async scope<T>(body: () => T | Promise<T>): Promise<T> {
     const made = this.#scopes.open();
-    let survivors: Iterable<Tensor> = [];
+    let survivors: readonly Tensor[] = [];
     try {
       const result = await body();
       survivors = tensorsIn(result);
@@ -218,7 +228,7 @@ export class Runtime implements TensorRuntime {
   tidy<T>(body: () => T): T {
     const recorded = this.tape?.length;
     const made = this.#scopes.open();
-    let survivors: Iterable<Tensor> = [];
+    let survivors: readonly Tensor[] = [];
     let needed = false;
     try {
       const result = body();
@@ -311,7 +321,7 @@ export class Runtime implements TensorRuntime {
     const { blocks, tables } = operands;
     for (const { place, label: kernel, name } of plan.bound)
       this.#bind(operands, place, given[place] as Tensor, kernel, name);
-    const outputs: Tensor[] = [];
+    const outputs: Tensor[] = new Array(plan.outputs.length);
     let at = plan.inputs;
     for (let i = 0; i < plan.outputs.length; i++, at++) {
       const { name, shape, dtype, bytes } = plan.outputs[i];
@@ -319,14 +329,14 @@ export class Runtime implements TensorRuntime {
       if (plan.inPlace[i] >= 0) {
         const over = given[plan.inPlace[i]] as Tensor;
         over.writtenAt = ++this.writes;
-        outputs.push(over);
+        outputs[i] = over;
       } else if (place) {
         place.writtenAt = ++this.writes;
         this.#bind(operands, at, place, label, name);
-        outputs.push(place);
+        outputs[i] = place;
       } else {
         const block = (blocks[at] = this.memory.take(bytes, label));
-        outputs.push(this.#tensor(shape, dtype, block));
+        outputs[i] = this.#tensor(shape, dtype, block);
         this.#use(block, bytes);
       }
     }
@@ -497,11 +507,8 @@ export class Runtime implements TensorRuntime {
       await this.#settle();
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
-    const staging = this.#guard(
-      () => `read-back buffer of ${bytes} bytes`,
-      () => this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
-    );
-    this.memory.hold(bytes);
+    const staging = this.#readBacks.take(bytes);
+    let usable = false;
     try {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
@@ -512,19 +519,20 @@ export class Runtime implements TensorRuntime {
       this.#throwFailure();
       const { submitted } = this.memory;
       try {
-        await this.#wait(staging.mapAsync(0x1));
+        await this.#wait(staging.mapAsync(0x1, 0, bytes));
         this.#done = Math.max(this.#done, submitted);
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
       this.#throwFailure(); // closed meanwhile: nothing is mapped any more
-      const mapped = staging.getMappedRange();
+      const mapped = staging.getMappedRange(0, bytes);
       const values = tensors.map((tensor, i) => {
         const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
         return tensor.dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
       });
       staging.unmap();
+      usable = true;
       await this.#settle();
       for (const block of blocks) {
         const refused = this.#refusals.of(block);
@@ -532,8 +540,8 @@ export class Runtime implements TensorRuntime {
       }
       return values;
     } finally {
-      staging.destroy();
-      this.memory.hold(-bytes);
+      if (usable) this.#readBacks.give(staging);
+      else this.#readBacks.drop(staging);
     }
   }
 
@@ -590,6 +598,7 @@ export class Runtime implements TensorRuntime {
     this.#destroyed = true;
     this.memory.destroy();
     this.#encoder.destroy();
+    this.#readBacks.destroy();
     if (this.#ownsDevice) this.device.destroy();
     this.#options.onClose?.();
   }
