@@ -10,6 +10,7 @@ import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
 import { extractCommand } from './extract.ts';
 import { kernelList, kernelRun } from './kernel.ts';
+import { kernelExport } from './kernel-export.ts';
 import { kernelShow } from './kernel-show.ts';
 import { print, table } from './print.ts';
 import { traceCommand } from './trace.ts';
@@ -34,6 +35,7 @@ const commands: readonly Command[] = [
   kernelList,
   kernelShow,
   kernelRun,
+  kernelExport,
 ];
 
 function generalHelp(): string {
