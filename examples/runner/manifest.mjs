@@ -12,8 +12,8 @@ function parseSafetensors(bytes) {
 }
 
 /**
- * Runs the parts of a manifest. `read(file)` resolves to the bytes of a file of its folder; `given` has values of inputs by
- * `part.name`, for those that shall not have the stored ones. Returns the values of the outputs by `part.name`.
+ * Runs the parts of a manifest. `read(file)` resolves to the bytes of a file of its folder; `given` has values of inputs and tables
+ * by `part.name`, for those that shall not have the stored ones. Returns the values of the outputs by `part.name`.
  */
 export async function runManifest(device, manifest, read, given = {}) {
   const files = {};
@@ -29,8 +29,8 @@ export async function runManifest(device, manifest, read, given = {}) {
       buffers.map(({ name, bytes }) => [name, makeBuffer(bytes, usage.storage)]),
     );
     const encoder = device.createCommandEncoder();
-    for (const { buffer, offset, values } of tables)
-      device.queue.writeBuffer(own[buffer], offset, Int32Array.from(values));
+    for (const { name, buffer, offset, values } of tables)
+      device.queue.writeBuffer(own[buffer], offset, Int32Array.from(given[`${part}.${name}`] ?? values));
     for (const { name, from, values, buffer, offset, bytes } of inputs) {
       if (from && from.as !== 'gradient')
         encoder.copyBufferToBuffer(...tensors[`${from.part}.${from.name}`], own[buffer], offset, bytes);

@@ -7,7 +7,6 @@ import {
   portOf,
   ruleOf,
   sizeOf,
-  type Dispatch,
   type Kernel,
   type Params,
   type Plan,
@@ -15,41 +14,24 @@ import {
   type Shape,
   type TensorSpec,
 } from '../plan.ts';
-import { wgslOf } from '../wgsl.ts';
-import { declarationsOf, type Declarations } from './declarations.ts';
+import {
+  expanded,
+  exportDispatch,
+  hostInputs,
+  requirements,
+  ShaderFiles,
+  totalsOf,
+  type BoundTo,
+} from './dispatch.ts';
 import {
   MANIFEST_VERSION,
   type InputSource,
   type Manifest,
   type ManifestBuffer,
-  type ManifestDispatch,
   type ManifestInput,
   type ManifestPart,
   type ManifestTensor,
-  type ManifestUniforms,
-  type Requirements,
 } from './types.ts';
-
-/** WGSL texts by the names that dispatches have for them. */
-export class ShaderFiles {
-  readonly #texts = new Map<string, string>();
-  readonly #names = new Map<string, string>();
-
-  /** The file of a text: `softmax.wgsl`, and for another text of that stem `softmax-2.wgsl`. */
-  add(stem: string, text: string): string {
-    const known = this.#names.get(text);
-    if (known) return known;
-    let name = `${stem}.wgsl`;
-    for (let i = 2; this.#texts.has(name); i++) name = `${stem}-${i}.wgsl`;
-    this.#texts.set(name, text);
-    this.#names.set(text, name);
-    return name;
-  }
-
-  get texts(): Record<string, string> {
-    return Object.fromEntries(this.#texts);
-  }
-}
 
 /** What a part says beside its plan. */
 export interface PartOptions {
@@ -92,13 +74,12 @@ export function exportPlan(plan: Plan, options: PartOptions, shaders: ShaderFile
     return { ...tensor, ...(shared && { inPlace: over }), ...(saved && { saved }) };
   });
   const scratch = Object.entries(plan.scratch).map(([name, spec]) => place(name, spec));
-  const declared = new Map<Dispatch, Declarations>();
   const work = plan.dispatches.filter(({ workgroups }) => workgroups.every((count) => count > 0));
-  for (const dispatch of work) declared.set(dispatch, declarationsOf(wgslOf(dispatch), dispatch.entryPoint));
+  const declared = work.map((dispatch) => [dispatch, expanded(dispatch)] as const);
   const columnsOf = (table: string) => {
-    for (const [{ bindings }, { variables, elementOf, structOf }] of declared) {
+    for (const [{ bindings }, { declarations }] of declared) {
       const at = bindings.findIndex(({ tensor }) => tensor === table);
-      if (at >= 0) return structOf(elementOf(variables[at].type));
+      if (at >= 0) return declarations.structOf(declarations.elementOf(declarations.variables[at].type));
     }
     return undefined;
   };
@@ -108,110 +89,31 @@ export function exportPlan(plan: Plan, options: PartOptions, shaders: ShaderFile
     const tensor = place(name, { shape: [values.length], dtype: 'i32' });
     return { ...tensor, rule, ...(columns && { columns }), values: [...values] };
   });
-  const dispatches = [...declared].map(([dispatch, declarations]) =>
-    exportDispatch(dispatch, declarations, buffers, tensors, shaders),
+  const boundTo = (name: string): BoundTo | undefined => {
+    const tensor = tensors.get(name);
+    return tensor && { tensor: name, buffer: tensor.buffer, offset: 0, size: boundBytes(tensor.bytes) };
+  };
+  const dispatches = declared.map(([dispatch, shader]) =>
+    exportDispatch(
+      dispatch,
+      shader,
+      dispatch.bindings.map(({ tensor }) => boundTo(tensor)),
+      shaders,
+    ),
   );
-  const sum = (key: 'macs' | 'flops' | 'bytesRead' | 'bytesWritten'): number =>
-    dispatches.reduce((total, dispatch) => total + dispatch[key], 0);
   return {
     name: options.name,
     doc: options.doc ?? '',
     params: options.params ?? {},
-    requires: requirements(dispatches, [...declared.values()], buffers, options.subgroups),
-    host: Object.entries(options.host ?? {}).map(([name, { shape, data }]) => ({
-      ...{ name, shape, values: [...data] },
-    })),
+    requires: requirements(
+      dispatches,
+      declared.map(([, shader]) => shader),
+      buffers,
+      options.subgroups,
+    ),
+    host: hostInputs(options.host ?? {}),
     ...{ buffers, inputs, outputs, scratch, tables, dispatches },
-    totals: {
-      dispatches: dispatches.length,
-      ...{ macs: sum('macs'), flops: sum('flops') },
-      ...{ bytesRead: sum('bytesRead'), bytesWritten: sum('bytesWritten') },
-      bufferBytes: buffers.reduce((total, { bytes }) => total + bytes, 0),
-    },
-  };
-}
-
-function exportDispatch(
-  dispatch: Dispatch,
-  { variables, workgroupSize, elementOf, structOf }: Declarations,
-  buffers: readonly ManifestBuffer[],
-  tensors: ReadonlyMap<string, ManifestTensor>,
-  shaders: ShaderFiles,
-): ManifestDispatch {
-  const { label, entryPoint, workgroups, macs, flops, bytesRead, bytesWritten } = dispatch;
-  const bindings = dispatch.bindings.map(({ name, access, tensor }, i) => {
-    const place = tensors.get(tensor);
-    const variable = variables[i];
-    if (!place || variable?.name !== name || variable.space !== `storage, ${access}`)
-      throw new SpanwiseError(`${label}: nothing is bound to "${name}", or not as its WGSL says`);
-    const { group, binding } = variable;
-    const size = buffers.find((buffer) => buffer.name === place.buffer)?.bytes ?? 0;
-    return {
-      ...{ group, binding, name, access, element: elementOf(variable.type), tensor },
-      ...{ buffer: place.buffer, offset: 0, size },
-    };
-  });
-  const uniform = variables[dispatch.bindings.length];
-  return {
-    label,
-    shader: shaders.add(dispatch.shader, wgslOf(dispatch)),
-    ...{ entryPoint, workgroups, workgroupSize, bindings },
-    ...(uniform && { uniforms: exportUniforms(dispatch, uniform, structOf(uniform.type) ?? []) }),
-    ...{ macs, flops, bytesRead, bytesWritten },
-  };
-}
-
-function exportUniforms(
-  { label, uniforms }: Dispatch,
-  { group, binding, name }: Declarations['variables'][number],
-  fields: readonly { name: string; type: string; offset: number }[],
-): ManifestUniforms {
-  if (fields.length !== uniforms.length)
-    throw new SpanwiseError(`${label}: uniforms are not as its WGSL says`);
-  const bytes = boundBytes(4 * fields.length);
-  const words = new Uint32Array(bytes / 4);
-  const floats = new Float32Array(words.buffer);
-  uniforms.forEach((uniform, i) => {
-    if (typeof uniform === 'number') words[i] = uniform;
-    else floats[i] = uniform.f32;
-  });
-  const valueAt = (type: string, i: number): number =>
-    type === 'f32' ? floats[i] : type === 'i32' ? words[i] | 0 : words[i];
-  return {
-    ...{ group, binding, name, bytes },
-    fields: fields.map((field, i) => ({ ...field, value: valueAt(field.type, i) })),
-    words: [...words],
-  };
-}
-
-/** Names in WebGPU of what WGSL enables. */
-const features: Readonly<Record<string, string>> = { subgroups: 'subgroups', f16: 'shader-f16' };
-
-function requirements(
-  dispatches: readonly ManifestDispatch[],
-  declared: readonly Declarations[],
-  buffers: readonly ManifestBuffer[],
-  subgroups: PartOptions['subgroups'],
-): Requirements {
-  const most = (values: readonly number[]): number => Math.max(0, ...values);
-  const enabled = [...new Set(declared.flatMap(({ enables }) => enables))];
-  const side = (axis: 0 | 1 | 2): number => most(declared.map(({ workgroupSize }) => workgroupSize[axis]));
-  return {
-    features: enabled.map((name) => features[name]),
-    limits: {
-      maxStorageBuffersPerShaderStage: most(dispatches.map(({ bindings }) => bindings.length)),
-      maxComputeWorkgroupStorageSize: most(declared.map(({ workgroupBytes }) => workgroupBytes)),
-      maxComputeInvocationsPerWorkgroup: most(declared.map(({ workgroupSize: [x, y, z] }) => x * y * z)),
-      ...{
-        maxComputeWorkgroupSizeX: side(0),
-        maxComputeWorkgroupSizeY: side(1),
-        maxComputeWorkgroupSizeZ: side(2),
-      },
-      maxComputeWorkgroupsPerDimension: most(dispatches.flatMap(({ workgroups }) => workgroups)),
-      maxStorageBufferBindingSize: most(dispatches.flatMap((d) => d.bindings.map(({ size }) => size))),
-      maxBufferSize: most(buffers.map(({ bytes }) => bytes)),
-    },
-    ...(enabled.includes('subgroups') && subgroups ? { subgroups } : {}),
+    totals: totalsOf(dispatches, buffers),
   };
 }
 

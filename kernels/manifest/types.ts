@@ -27,6 +27,15 @@ export interface ManifestVectors {
   error: string;
 }
 
+/** The file of a manifest's vectors. */
+export const VECTORS = 'vectors.safetensors';
+
+/** float32 sums of a few hundred terms stay below the tolerance. */
+export const comparison: ManifestVectors = {
+  ...{ file: VECTORS, tolerance: 1e-4 },
+  error: '‖actual − expected‖₂ / max(‖expected‖₂, 0.001), over all elements of a tensor',
+};
+
 /** A plan: `forward`, or the `backward` that makes the gradients. */
 export interface ManifestPart {
   name: string;
@@ -58,6 +67,8 @@ export interface HostInput {
   name: string;
   shape: Shape;
   values: number[];
+  /** Tables that are its values. Where told, others of that shape may be written there, and are computed with. */
+  tables?: string[];
 }
 
 /** To be made with usage STORAGE | COPY_DST | COPY_SRC. */

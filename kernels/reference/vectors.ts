@@ -1,14 +1,10 @@
 /** Inputs, outputs and gradients for a manifest, by the float64 references: what a runner is checked with. */
 import { SpanwiseError } from '../errors.ts';
-import type { Manifest, ManifestPart } from '../manifest/types.ts';
+import { comparison, VECTORS, type Manifest, type ManifestPart } from '../manifest/types.ts';
 import type { Kernel } from '../plan.ts';
 import { randomTensors, type ReferenceCase } from './cases.ts';
 import { references } from './index.ts';
 import type { RefTensor, RefTensors } from './types.ts';
-
-const FILE = 'vectors.safetensors';
-/** The largest relative error that counts as agreement: float32 sums of a few hundred terms stay below. */
-const TOLERANCE = 1e-4;
 
 export interface Vector {
   shape: readonly number[];
@@ -36,7 +32,7 @@ export function addVectors(
       shape,
       ...(whole ? { dtype: 'i32', data } : { dtype: 'f32', data: Float32Array.from(data) }),
     });
-    return { file: FILE, tensor: key };
+    return { file: VECTORS, tensor: key };
   };
   const expect = (part: ManifestPart, expected: RefTensors): void => {
     for (const output of part.outputs)
@@ -56,9 +52,6 @@ export function addVectors(
         input.values = add(`backward.inputs.${input.name}`, grads[`grad_${input.from.name}`]);
     expect(backward, reference.backward?.(inputs, params, grads) ?? {});
   }
-  manifest.vectors = {
-    ...{ file: FILE, tolerance: TOLERANCE },
-    error: '‖actual − expected‖₂ / max(‖expected‖₂, 0.001), over all elements of a tensor',
-  };
+  manifest.vectors = comparison;
   return vectors;
 }

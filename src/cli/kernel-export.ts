@@ -1,49 +1,16 @@
 /** `spanwise kernel export`: kernels as manifests that run without Spanwise (docs/export.md). No device. */
-import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed, kernels } from '../../kernels/index.ts';
 import { exportKernel } from '../../kernels/manifest/export.ts';
-import { defaultCaps, type Caps, type Kernel, type Params } from '../../kernels/plan.ts';
+import { VECTORS } from '../../kernels/manifest/types.ts';
+import type { Caps, Kernel, Params } from '../../kernels/plan.ts';
 import { referenceCases, sampleCase, type ReferenceCase } from '../../kernels/reference/cases.ts';
 import { addVectors } from '../../kernels/reference/vectors.ts';
-import { readTextFile, writeFileAtomic, writeSafetensorsFile } from '../io/files.ts';
+import { writeFileAtomic } from '../io/files.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseShapes } from './kernel-shapes.ts';
-import { packageRoot } from './package-root.ts';
+import { capsOption, readable, readCaps, writeManifest, writeSchema } from './manifests.ts';
 import { print, table } from './print.ts';
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/**
- * Capabilities from a JSON file: fields of Caps, those that are absent as every device has them, or the report of
- * `spanwise doctor --json`. Errors: InputError, one line with file and field.
- */
-function readCaps(path: string): Caps {
-  let document: unknown;
-  try {
-    document = JSON.parse(readTextFile(path, 'capabilities'));
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${path}: is not JSON: ${(error as Error).message}`, { cause: error });
-  }
-  const given = isObject(document) && isObject(document.caps) ? document.caps : document;
-  if (!isObject(given)) throw new InputError(`${path}: must hold a JSON object`);
-  for (const [name, value] of Object.entries(given)) {
-    const usual: unknown = (defaultCaps as unknown as Record<string, unknown>)[name];
-    if (usual === undefined)
-      throw new InputError(
-        `${path}: "${name}" is no capability (they are: ${Object.keys(defaultCaps).join(', ')})`,
-      );
-    const fits =
-      typeof value === typeof usual &&
-      (typeof value !== 'number' || (Number.isSafeInteger(value) && value >= 0));
-    if (!fits)
-      throw new InputError(`${path}: "${name}" must be a ${typeof usual} such as ${JSON.stringify(usual)}`);
-  }
-  return Object.freeze({ ...defaultCaps, ...given });
-}
 
 /** The cases of a kernel that are exported: those of its reference, or what `--shapes` says. */
 function casesOf(args: Arguments, kernel: Kernel, params: Params): ReferenceCase[] {
@@ -54,10 +21,6 @@ function casesOf(args: Arguments, kernel: Kernel, params: Params): ReferenceCase
     return sampleCase(kernel.name, shapes, host, params);
   });
 }
-
-/** JSON with a property a line, and lists of numbers on one. */
-const readable = (value: unknown): string =>
-  `${JSON.stringify(value, null, 1).replace(/\[[\s\d.,eE+-]*\]/g, (list) => list.replace(/\s+/g, ''))}\n`;
 
 /** Writes the manifest of a case into a folder. */
 function write(
@@ -75,10 +38,7 @@ function write(
   );
   const { manifest, shaders } = exportKernel(kernel, { shapes, host, params: given.params, caps }, { grad });
   const tensors = vectors ? addVectors(manifest, kernel, given) : undefined;
-  mkdirSync(folder, { recursive: true });
-  for (const [name, text] of Object.entries(shaders)) writeFileAtomic(join(folder, name), `${text}\n`);
-  if (tensors) writeSafetensorsFile(join(folder, 'vectors.safetensors'), tensors);
-  writeFileAtomic(join(folder, 'manifest.json'), readable(manifest));
+  writeManifest(folder, manifest, shaders, tensors ? { [VECTORS]: tensors } : {});
   return { shapes, params: given.params, parts: manifest.parts };
 }
 
@@ -93,10 +53,7 @@ export const kernelExport: Command = {
       doc: 'as of `kernel show`; a list of them makes a manifest each (default: the small examples of `verify`)',
     },
     params: { value: 'JSON', doc: 'parameters, with --shapes' },
-    caps: {
-      value: 'FILE',
-      doc: "what the device can do, as `doctor --json` says it (default: WebGPU's default limits)",
-    },
+    caps: capsOption,
     grad: { doc: 'the gradients too, as a second part' },
     'no-vectors': { doc: 'leave out inputs and expected outputs, which take float64 loops on the host' },
   },
@@ -112,8 +69,7 @@ export const kernelExport: Command = {
     const chosen = names.map(kernelNamed);
     for (const { name, backward } of chosen)
       if (args.positional && grad && !backward) args.fail(`--grad: ${name} has no gradient`);
-    const path = args.optional('caps');
-    const caps = path === undefined ? defaultCaps : readCaps(path);
+    const caps = readCaps(args.optional('caps'));
     const params = args.json('params');
     const out = args.text('out');
     const index = chosen.flatMap((kernel) => {
@@ -131,7 +87,7 @@ export const kernelExport: Command = {
         return { kernel: kernel.name, manifest: `${folder}/manifest.json`, ...written };
       });
     });
-    copyFileSync(join(packageRoot(), 'docs', 'manifest.schema.json'), join(out, 'manifest.schema.json'));
+    writeSchema(out);
     const manifests = index.map(({ parts: _, ...entry }) => entry);
     writeFileAtomic(join(out, 'index.json'), readable({ version: 1, caps, manifests }));
     const rows = index.map(({ manifest, parts }) => [

@@ -8,6 +8,7 @@ import { commandHelp, parseArguments, type Command } from './command.ts';
 import { demos } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
+import { exportCommand } from './export.ts';
 import { extractCommand } from './extract.ts';
 import { kernelList, kernelRun } from './kernel.ts';
 import { kernelExport } from './kernel-export.ts';
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   convertCommand,
   traceCommand,
   attentionCommand,
+  exportCommand,
   bench,
   tune,
   kernelList,

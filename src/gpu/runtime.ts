@@ -31,6 +31,8 @@ export interface RuntimeOptions {
   poison?: boolean;
   /** Called by `close` after the device is destroyed (Node drops the instance here). */
   onClose?: () => void;
+  /** Told of the runs (`Run`) of every batch before it is submitted: for export, no part of the public interface. */
+  observe?: (runs: readonly unknown[]) => void;
 }
 
 export class Runtime implements TensorRuntime {
@@ -356,6 +358,7 @@ export class Runtime implements TensorRuntime {
   async #submit(batch: Batch): Promise<void> {
     const { number, runs } = batch;
     await this.#compile(runs);
+    this.#options.observe?.(runs);
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
