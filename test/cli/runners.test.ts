@@ -39,7 +39,7 @@ const python = spawnSync('python3', ['--version']).status === 0;
 const engines: Engine[] = [
   {
     name: 'Deno',
-    command: [deno, 'run', '--allow-read', '--allow-env', 'examples/runner/run.mjs'],
+    command: [deno, 'run', '--allow-read', 'examples/runner/run.mjs'],
     missing: existsSync(deno) ? undefined : 'the npm package deno is not installed',
   },
   {
