@@ -105,10 +105,14 @@ export const kernelShow: Command = {
     if (args.flag('json')) {
       const { name, doc, inputs, outputs, backward } = kernel;
       const gradients = backward && { doc: backward.doc, inputs: backward.inputs, outputs: backward.outputs };
-      // Host tables may be long, and follow from the given integers.
-      const documents = named.map(([pass, { dispatches, scratch, outputs }]) => [
+      const documents = named.map(([pass, { data, ...plan }]) => [
         pass,
-        { dispatches, scratch, outputs },
+        {
+          ...plan,
+          data: Object.fromEntries(
+            Object.entries<Int32Array>(data).map(([name, table]) => [name, [...table]]),
+          ),
+        },
       ]);
       await printJson({
         ...{ name, doc, inputs, outputs, params: kernel.params, backward: gradients ?? null },

@@ -92,3 +92,12 @@ test('what cannot be exported is told in one line', async (t) => {
   }
   t.notOk(existsSync(out), 'nothing is written');
 });
+
+test('a shown plan has its host tables and what is in place', async (t) => {
+  const shapes = '{"param":[8],"grad":[8],"m":[8],"v":[8]}';
+  const args = ['adamw', '--shapes', shapes, '--params', '{"lr":0.1,"step":1}', '--json'];
+  const { stdout } = await spanwise(['kernel', 'show', ...args]);
+  const { forward } = (JSON.parse(stdout) as { plans: { forward: Record<string, unknown> } }).plans;
+  t.deepEqual(forward.inPlace, { param: 'param', m: 'm', v: 'v' });
+  t.deepEqual((forward.data as { runs: number[] }).runs.slice(0, 3), [0, 0, 2]);
+});
