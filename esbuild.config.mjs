@@ -59,9 +59,10 @@ const common = {
   target: 'node20',
   plugins: [shaders],
   splitting: true,
-  sourcemap: true,
+  // Beside the scripts, which do not name them: they are not shipped.
+  sourcemap: 'external',
   logLevel: 'warning',
-  external: ['webgpu', '@huggingface/tokenizers', 'tape', 'benchmark', 'wgsl_reflect', 'gpu.js'],
+  external: ['webgpu', '@huggingface/tokenizers', 'tape', 'benchmark', 'wgsl_reflect', 'gpu.js', 'esbuild'],
 };
 
 if (tests) {

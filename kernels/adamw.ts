@@ -95,6 +95,12 @@ export const adamw: Kernel = {
       doc: 'list of {first, size, step, weightDecay}: the elements of a step, all when absent',
     },
   ],
+  tables: {
+    runs:
+      'a row for each run of elements that the step takes, all of them where the parameter runs is absent: the first ' +
+      'workgroup, those of a run side by side, 256 elements each; first element and count; then floats: ' +
+      'lr / (1 - beta1^step), 1 / sqrt(1 - beta2^step), lr weightDecay. Elements are fours where all runs begin and end at such',
+  },
   plan(request) {
     const shape = shapeOf('adamw', request, 'param');
     for (const name of ['grad', 'm', 'v']) expectShape('adamw', name, shapeOf('adamw', request, name), shape);

@@ -17,6 +17,7 @@ import {
 import { attentionBackwardFused, attentionFused, fusesAttention } from './shared/attention/fused.ts';
 import { attentionProblem, type AttentionProblem } from './shared/attention/problem.ts';
 import { attentionBackwardInStrips, attentionInStrips } from './shared/attention/strips.ts';
+import { stripTables } from './shared/table-rules.ts';
 
 /** Bytes of one scratch tensor at most: about what a GPU's or a CPU's last-level cache keeps. */
 const SCRATCH_BYTES = 16 * 2 ** 20;
@@ -79,6 +80,13 @@ const inputs: readonly Port[] = [
 ];
 const params = [{ name: 'heads', doc: 'number of heads; divides D' }];
 
+const tables = {
+  ...stripTables,
+  mask: 'the host input mask, as it is: [B, Lq, Lk]',
+  'mask.<element>': 'the host input mask of the batch rows and queries of one strip, from that element on',
+  tables: 'the host inputs lengths and mask, as they are and in that order; those of them that there are',
+};
+
 /**
  * out [B,Lq,D] = softmax(q kᵀ/√dh over the keys that may be attended) v, by head (docs/spec.md#attention). `mask` 1 =
  * may attend; `lengths` = valid keys; a query that may attend to nothing gives 0 and takes no part in any gradient.
@@ -95,6 +103,7 @@ export const attention: Kernel = {
     { name: 'lse', dtype: 'f32', shape: '[B, H, Lq]', saved: true },
   ],
   params,
+  tables,
   plan: (request) => planAttention(request),
   backward: {
     name: 'attention-backward',
@@ -111,6 +120,7 @@ export const attention: Kernel = {
       { name: 'grad_v', dtype: 'f32', shape: '[B, Lk, D]' },
     ],
     params,
+    tables,
     plan: (request) => planAttentionBackward(request),
   },
 };

@@ -28,6 +28,8 @@ const inputs: readonly Port[] = [
   { name: 'mask', dtype: 'i32', shape: '[...]', host: true, optional: true },
 ];
 
+const tables = { labels: 'the host input targets, with -1 where the host input mask is 0' };
+
 /** Checked labels: the targets, with −1 where the mask is 0; and how many count. */
 function prepare(kernel: string, request: PlanRequest) {
   const shape = shapeOf(kernel, request, 'logits');
@@ -62,6 +64,7 @@ export const binaryCrossEntropy: Kernel = {
   inputs,
   outputs: [{ name: 'loss', dtype: 'f32', shape: '[]' }],
   params: [],
+  tables,
   plan(request): Plan {
     const { size, labels, counted } = prepare('binary-cross-entropy', request);
     const outputs = { loss: spec([]) };
@@ -104,6 +107,7 @@ export const binaryCrossEntropy: Kernel = {
     inputs: [...inputs, { name: 'grad_loss', dtype: 'f32', shape: '[]' }],
     outputs: [{ name: 'grad_logits', dtype: 'f32', shape: '[...]' }],
     params: [],
+    tables,
     plan(request): Plan {
       const kernel = 'binary-cross-entropy-backward';
       const { shape, size, labels, counted } = prepare(kernel, request);

@@ -77,6 +77,11 @@ export const clipGradNorm: Kernel = {
     { name: 'scale', dtype: 'f32', shape: '[1]' },
   ],
   params: [{ name: 'maxNorm', doc: 'the largest norm that is left alone' }],
+  tables: {
+    'runs<i>':
+      'a row for each run of elements of grad<i>: the first workgroup, 16384 elements each; first element; count; its first ' +
+      'row of partials, those of all inputs numbered in the order of the runs',
+  },
   plan(request) {
     const { caps } = request;
     const maxNorm = numberParam('clip-grad-norm', request.params, 'maxNorm');

@@ -23,6 +23,7 @@ import { contextProblem, type ContextProblem } from './shared/context-attention/
 import { contextStrips, planOf } from './shared/context-attention/strip.ts';
 import { backwardTables, byRange, forwardTables, spansIn } from './shared/context-attention/tables.ts';
 import { fill } from './elementwise.ts';
+import { stripTables } from './shared/table-rules.ts';
 
 /** Bytes of scratch, about. */
 const SCRATCH_BYTES = 16 * 2 ** 20;
@@ -114,6 +115,36 @@ const inputs: readonly Port[] = [
 ];
 const params = [{ name: 'heads', doc: 'number of heads; divides D' }];
 
+const tables = {
+  ...stripTables,
+  'spans.<row>.<rows>':
+    'of the <rows> batch rows from number <row> on, the spans that are in them, those of a batch row together and in the ' +
+    'order given; rows of 8: number of the span, batch row less <row>, start, end, slot of the state before the span, slot ' +
+    'of the state behind it (0 where there is none, and backward), length of the batch row, 0',
+};
+/** Chains of states, of prefixes and of suffixes. */
+const chainTables = {
+  'chains.<row>.<rows>':
+    'a chain for each of the <rows> batch rows from number <row> on, first of prefixes, then of suffixes: the first slot of ' +
+    'each, and the number of slots; a chain of prefixes has a slot for each distinct start of the spans, ascending, a chain ' +
+    'of suffixes one for each distinct end, descending',
+  'ranges.<row>.<rows>':
+    'rows (from, to), one a slot: the keys from .. to - 1 that are added on the way to it from the slot before; the first of ' +
+    'a chain of prefixes begins at 0, the first of a chain of suffixes ends at the length',
+};
+/** Chains of sums over spans, of those behind a key and of those before it. */
+const sumTables = {
+  'chains.<row>.<rows>':
+    'a chain for each of the <rows> batch rows from number <row> on, first of the spans by start, descending, start 0 left ' +
+    'out, then of the spans by end, ascending, the length left out, a slot for each distinct cut: the first slot of each ' +
+    'chain and the number of slots; then the first item of each slot and the number of items',
+  'items.<row>.<rows>':
+    'rows (place among the spans of the strip, number of the span, start, end): the spans of each slot, those that have its cut',
+  'key_slots.<row>.<rows>':
+    '[rows, L, 2]: for each key the last slot of either chain whose cut it lies outside of (before a start, at or behind an ' +
+    'end and within length), -1 for none',
+};
+
 /**
  * out [S,L,D]: row (s, i) is the attention of query q[b,i], or of mask_query where start ≤ i < end, over the keys of
  * batch row b within length and outside [start, end), scores / √dh (docs/spec.md#context-attention); spans i32[S,3] =
@@ -131,6 +162,7 @@ export const contextAttention: Kernel = {
     { name: 'lse', dtype: 'f32', shape: '[S, H, L]', saved: true },
   ],
   params,
+  tables: { ...tables, ...chainTables },
   plan: (request) => planContextAttention(request, SCRATCH_BYTES),
   backward: {
     name: 'context-attention-backward',
@@ -148,6 +180,7 @@ export const contextAttention: Kernel = {
       { name: 'grad_mask_query', dtype: 'f32', shape: '[D]' },
     ],
     params,
+    tables: { ...tables, ...sumTables },
     plan: (request) => planContextAttentionBackward(request, SCRATCH_BYTES),
   },
 };

@@ -24,6 +24,7 @@ const inputs = [
   { name: 'targets', dtype: 'i32', shape: '[N]', host: true },
 ] as const;
 const params = [{ name: 'ignoreIndex', doc: 'target of the rows that do not count', default: -100 }];
+const tables = { targets: 'the host input targets, as it is: [N]' };
 
 /** The checked targets, how many rows count, and what both dispatches have in common. */
 function prepare(kernel: string, request: PlanRequest) {
@@ -64,6 +65,7 @@ export const crossEntropy: Kernel = {
   inputs,
   outputs: [{ name: 'loss', dtype: 'f32', shape: '[]' }],
   params,
+  tables,
   plan(request): Plan {
     const { n, c, targets, counted, common } = prepare('cross-entropy', request);
     const outputs = { loss: spec([]) };
@@ -103,6 +105,7 @@ export const crossEntropy: Kernel = {
     inputs: [...inputs, { name: 'grad_loss', dtype: 'f32', shape: '[]' }],
     outputs: [{ name: 'grad_logits', dtype: 'f32', shape: '[N, C]' }],
     params,
+    tables,
     plan(request): Plan {
       const { n, c, targets, counted, common } = prepare('cross-entropy-backward', request);
       expectShape(

@@ -18,6 +18,7 @@ import {
 import { lanesFor } from './shared/lanes.ts';
 import { fill } from './elementwise.ts';
 import { segmentsByKey, segmentsOfKeys, segmentSum } from './shared/segments.ts';
+import { segmentTables } from './shared/table-rules.ts';
 
 /** From this many table rows an id on most have no id: they are cleared together, not as segments without items. */
 const SPARSE = 8;
@@ -64,6 +65,7 @@ export const embedding: Kernel = {
   inputs,
   outputs: [{ name: 'out', dtype: 'f32', shape: '[..., d]' }],
   params,
+  tables: { ids: 'the host input ids, as it is' },
   plan(request) {
     const { ids, idShape, d, padding } = bind('embedding', request);
     const rows = padding ? ids.filter((id) => id >= 0).length : ids.length;
@@ -104,6 +106,11 @@ export const embedding: Kernel = {
     outputs: [{ name: 'grad_table', dtype: 'f32', shape: '[V, d]' }],
     adds: ['grad_table'],
     params,
+    tables: segmentTables(
+      'grad_table',
+      'a row of the table, in their order; where the table has 8 times the rows of ids or more, only those that ids name',
+      'd times the place of each id that is not negative',
+    ),
     plan(request) {
       const name = 'embedding-backward';
       const { ids, idShape, v, d } = bind(name, request);

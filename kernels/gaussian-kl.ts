@@ -330,6 +330,10 @@ const inputs: readonly Port[] = [
   { name: 'lengths', dtype: 'i32', shape: '[B]', optional: true, host: true },
 ];
 const params = [{ name: 'views', doc: 'number of views; divides D' }];
+const tables = {
+  lengths: 'the host input lengths, as it is: [B]; [N] where there is none',
+  'lengths.<row>': 'the host input lengths of the batch rows of one strip, from number <row> on',
+};
 
 /**
  * out[v, i, j] = KL(N(μ_i, diag σ_i²) ‖ N(μ_j, diag σ_j²)) = Σ_d log(σ_j/σ_i) + (σ_i² + (μ_i − μ_j)²)/(2σ_j²) − ½ over the
@@ -347,6 +351,7 @@ export const gaussianKl: Kernel = {
   inputs,
   outputs: [{ name: 'out', dtype: 'f32', shape: '[views, N, N] or [B, views, N, N]' }],
   params,
+  tables,
   plan: (request) => planGaussianKl(request, SCRATCH_BYTES),
   backward: {
     name: 'gaussian-kl-backward',
@@ -357,6 +362,7 @@ export const gaussianKl: Kernel = {
       { name: 'grad_sigma', dtype: 'f32', shape: '[N, D] or [B, N, D]' },
     ],
     params,
+    tables,
     plan: (request) => planGaussianKlBackward(request, SCRATCH_BYTES),
   },
 };

@@ -14,6 +14,7 @@ import {
 import { InputError } from './errors.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { rowGrid } from './shared/row-reduction.ts';
+import { lengthsTable } from './shared/table-rules.ts';
 
 const read = (name: string): Binding => ({ name, access: 'read', tensor: name });
 
@@ -74,6 +75,7 @@ export const graphAdjacency: Kernel = {
   inputs,
   outputs: [out],
   params: [],
+  tables: lengthsTable,
   plan: (request) => plan('graph-adjacency', request, 'out'),
   backward: {
     name: 'graph-adjacency-backward',
@@ -81,6 +83,7 @@ export const graphAdjacency: Kernel = {
     inputs: [...inputs, { ...out, name: 'grad_out' }],
     outputs: [{ ...out, name: 'grad_weights' }],
     params: [],
+    tables: lengthsTable,
     plan: (request) => plan('graph-adjacency-backward', request, 'grad_weights'),
   },
 };

@@ -19,6 +19,7 @@ import { InputError } from './errors.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
 import { clearPadding } from './shared/padding.ts';
+import { lengthsTable } from './shared/table-rules.ts';
 
 /** Shapes and host values of a request, checked, and the matrices of its products. */
 class Problem {
@@ -135,6 +136,7 @@ export const graphConvolution: Kernel = {
   inputs,
   outputs: [out],
   params: [],
+  tables: lengthsTable,
   plan: planForward,
   backward: {
     name: 'graph-convolution-backward',
@@ -145,6 +147,7 @@ export const graphConvolution: Kernel = {
       { name: 'grad_x', dtype: 'f32', shape: '[B, N, g]' },
     ],
     params: [],
+    tables: lengthsTable,
     plan: planBackward,
   },
 };

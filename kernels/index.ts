@@ -8,6 +8,9 @@ export {
 } from './backward-request.ts';
 export * from './errors.ts';
 export { wgslOf } from './wgsl.ts';
+export { ShaderFiles } from './manifest/dispatch.ts';
+export { exportKernel, exportPlan, type Exported, type PartOptions } from './manifest/export.ts';
+export type * from './manifest/types.ts';
 import { InputError } from './errors.ts';
 import type { Kernel } from './plan.ts';
 import { adamw } from './adamw.ts';

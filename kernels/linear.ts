@@ -24,6 +24,7 @@ import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
 import { matmul, rowsOf } from './shared/matmul.ts';
 import { weightGradient } from './shared/weight-gradient.ts';
+import { partTables } from './shared/table-rules.ts';
 
 const params = [
   {
@@ -129,6 +130,7 @@ export const linear: Kernel = {
     ],
     adds: ['grad_x'],
     params,
+    tables: partTables('grad_weight'),
     plan(request) {
       const { caps } = request;
       const x = shapeOf('linear-backward', request, 'x');

@@ -2,7 +2,7 @@
  * The contract between kernels and runtimes. A kernel is a pure function from shapes, parameters and device
  * capabilities to a Plan; a Plan is plain data that any WebGPU runtime can execute. Nothing here touches a device.
  */
-import { InputError } from './errors.ts';
+import { InputError, SpanwiseError } from './errors.ts';
 import type { MatmulTuning } from './shared/matmul-form.ts';
 
 export type DType = 'f32' | 'i32';
@@ -140,6 +140,11 @@ export interface Kernel {
   inputs: readonly Port[];
   outputs: readonly Port[];
   params: readonly ParamSpec[];
+  /**
+   * The host tables of its plans by name, where `<…>` stands for a number: what a row holds, and how it follows from the
+   * host inputs, so that another runtime can make them.
+   */
+  tables?: Readonly<Record<string, string>>;
   plan(request: PlanRequest): Plan;
   /**
    * Inputs: any of the forward's inputs and outputs (saved ones too) by the same names, and `grad_<output>`.
@@ -157,6 +162,9 @@ export function sizeOf(shape: Shape): number {
   for (let i = 0; i < shape.length; i++) size *= shape[i];
   return size;
 }
+
+/** Bytes of a buffer or binding for so many of data: storage bindings are whole vec4s, and none is empty. */
+export const boundBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
 
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
@@ -195,6 +203,13 @@ export const portOf = (ports: readonly Port[], name: string): Port | undefined =
     const stem = port.name.replace(/(0|<\w+>)$/, '');
     return name.startsWith(stem) && /^(0|[1-9]\d*)$/.test(name.slice(stem.length));
   });
+
+/** What a kernel says of the host table of that name. Errors: SpanwiseError where it says nothing. */
+export function ruleOf({ name, tables = {} }: Kernel, table: string): string {
+  for (const [pattern, rule] of Object.entries(tables))
+    if (new RegExp(`^${pattern.replaceAll('.', '\\.').replace(/<\w+>/g, '\\d+')}$`).test(table)) return rule;
+  throw new SpanwiseError(`${name}: there is no rule for its table "${table}"`);
+}
 
 /** Fails unless two shapes agree; the message names kernel, input, both shapes. */
 export function expectShape(kernel: string, name: string, actual: Shape, expected: Shape): void {

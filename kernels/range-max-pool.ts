@@ -82,6 +82,7 @@ export const rangeMaxPool: Kernel = {
     { ...argmaxPort, saved: true },
   ],
   params: [],
+  tables: { ranges: 'the host input ranges, as it is: [R, 3]' },
   plan(request) {
     const { l, d, count, ranges, covered, filled } = bind('range-max-pool', request);
     const lanes = lanesFor(d);
@@ -121,6 +122,11 @@ export const rangeMaxPool: Kernel = {
     inputs: [...inputs, argmaxPort, { name: 'grad_out', dtype: 'f32', shape: '[R, d]' }],
     outputs: [{ name: 'grad_x', dtype: 'f32', shape: '[B, L, d]' }],
     params: [],
+    tables: {
+      starts:
+        '[B L + 1]: for each row of x where its list in covering begins; at the end, how long covering is',
+      covering: 'for each row of x the numbers of the ranges that it lies in, ascending',
+    },
     plan(request): Plan {
       const name = 'range-max-pool-backward';
       const bound = bind(name, request);

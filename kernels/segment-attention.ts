@@ -25,6 +25,7 @@ import { planStrips, scoreScale } from './shared/attention-strips.ts';
 import { fusesSegments, segmentsBackwardFused, segmentsFused } from './shared/segment-attention/fused.ts';
 import { segmentProblem, type SegmentProblem } from './shared/segment-attention/problem.ts';
 import { SegmentScan, windowOf, type SegmentForm, type Sweeps } from './shared/segment-attention/scan.ts';
+import { stripTables } from './shared/table-rules.ts';
 
 /** Scores are kept times log2(e): exp2 is what devices have. */
 const LOG2_E = Math.LOG2E;
@@ -222,6 +223,7 @@ export const segmentAttention: Kernel = {
   inputs,
   outputs: [{ name: 'out', dtype: 'f32', shape: '[B, L, D] or [B, L, S·D]' }],
   params,
+  tables: stripTables,
   plan: (request) => planSegmentAttention(request),
   backward: {
     name: 'segment-attention-backward',
@@ -234,6 +236,7 @@ export const segmentAttention: Kernel = {
       { name: 'grad_weights', dtype: 'f32', shape: '[S], [H, S] or [B, L, H, S]', optional: true },
     ],
     params,
+    tables: stripTables,
     plan: (request) => planSegmentAttentionBackward(request),
   },
 };

@@ -17,6 +17,7 @@ import { fill } from './elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { scalesParam } from './shared/scales.ts';
+import { lengthsTable } from './shared/table-rules.ts';
 
 /** Scales of one dispatch: with `lengths` and x (or grad_x) they fill the 8 storage bindings of every device. */
 const SCALES_PER_PASS = 6;
@@ -117,6 +118,7 @@ export const slidingAveragePool: Kernel = {
   inputs: ports,
   outputs: [outPort],
   params,
+  tables: lengthsTable,
   plan(request) {
     const name = 'sliding-average-pool';
     const bound = bind(name, request);
@@ -141,6 +143,7 @@ export const slidingAveragePool: Kernel = {
     inputs: [...ports, { ...outPort, name: 'grad_out.<r>' }],
     outputs: [{ name: 'grad_x', dtype: 'f32', shape: '[B, L, d]' }],
     params,
+    tables: lengthsTable,
     plan(request) {
       const name = 'sliding-average-pool-backward';
       const bound = bind(name, request);

@@ -19,6 +19,10 @@ export const spanEnumerate: Kernel = {
   inputs: [{ name: 'lengths', dtype: 'i32', shape: '[B]', host: true }],
   outputs: [{ name: 'spans', dtype: 'i32', shape: '[S, 3]' }],
   params: [{ name: 'maxWidth', doc: 'tokens of the widest span' }],
+  tables: {
+    sentences:
+      'rows (length, number of its first span), a sentence each: the spans of those before it are counted',
+  },
   plan(request) {
     const rows = hostOf('span-enumerate', request, 'lengths').length;
     const lengths = lengthsOf('span-enumerate', request, rows, Infinity);

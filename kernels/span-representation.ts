@@ -17,6 +17,7 @@ import {
 } from './plan.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { joinParts, segmentsByKey, segmentSum, type PlanPart, type Segments } from './shared/segments.ts';
+import { segmentTables } from './shared/table-rules.ts';
 
 /** The inputs that `span-representation` and `span-score` share. */
 export const spanInputs: readonly Port[] = [
@@ -99,6 +100,7 @@ export const spanRepresentation: Kernel = {
   inputs: spanInputs,
   outputs: [{ name: 'out', dtype: 'f32', shape: '[S, 2d+dw]' }],
   params: [],
+  tables: { spans: 'the host input spans, as it is: [S, 3]' },
   plan(request) {
     const { L, d, dw, S, spans } = bindSpans('span-representation', request);
     const row = 2 * d + dw;
@@ -139,6 +141,18 @@ export const spanRepresentation: Kernel = {
     ],
     adds: ['grad_x', 'grad_width_embedding'],
     params: [],
+    tables: {
+      ...segmentTables(
+        'grad_x',
+        'a token, b L + i',
+        'row s of grad_out at column 0 of the spans s that start there, then at column d of those that end there',
+      ),
+      ...segmentTables(
+        'grad_width_embedding',
+        'a width less 1',
+        'row s of grad_out at column 2 d of the spans s of that width',
+      ),
+    },
     plan(request) {
       const name = 'span-representation-backward';
       const bound = bindSpans(name, request);

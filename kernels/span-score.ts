@@ -26,6 +26,7 @@ import { lanesFor } from './shared/lanes.ts';
 import { matmul } from './shared/matmul.ts';
 import { joinParts, segmentsByKey, segmentSum, type PlanPart } from './shared/segments.ts';
 import { bindSpans, spanInputs, type Spans } from './span-representation.ts';
+import { segmentTables } from './shared/table-rules.ts';
 
 const inputs: readonly Port[] = [
   ...spanInputs,
@@ -231,6 +232,7 @@ export const spanScore: Kernel = {
   inputs,
   outputs: [{ name: 'out', dtype: 'f32', shape: '[S, N]' }],
   params: [],
+  tables: { spans: 'the host input spans, as it is: [S, 3]' },
   plan(request): Plan {
     const { caps } = request;
     const bound = bind('span-score', request);
@@ -279,6 +281,18 @@ export const spanScore: Kernel = {
     ],
     adds: ['grad_width_embedding'],
     params: [],
+    tables: {
+      ...segmentTables(
+        'sums',
+        'a first token b L + i, B L + a last token, or 2 B L + a width less 1',
+        'row s of grad_out of the spans s that have it',
+      ),
+      ...segmentTables(
+        'clean',
+        'a token, b L + i',
+        'row b L + i of x where a span starts or ends at that token',
+      ),
+    },
     plan: (request) => backwardPlan('span-score-backward', request),
   },
 };

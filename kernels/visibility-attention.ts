@@ -103,6 +103,16 @@ const params = [
   { name: 'heads', doc: 'number of heads; divides D' },
   { name: 'sees', doc: 'by kind, the bits of the kinds that it sees' },
 ];
+const tables = {
+  tables:
+    'a record of 21 for each block of four tokens, then the lists that records point into by place in the table. Tokens of ' +
+    'a batch row go by kind, those past the length last, in fours, the last token repeated in a block of fewer. Record: the ' +
+    'four tokens (b L + i); how many they are; begin, end of the list of (first, end) ranges of blocks that they see by ' +
+    'kind; tiles (block by block seen) of the blocks before; tiles of this block; bit of its kind; bits of the kinds it ' +
+    'sees; begin, end of the list of those who see it, rows (first, end block of queries, tile of block 0 by block 0, tiles ' +
+    'a block of queries); for each of the four tokens begin, end of the list of the members of its group, rows (token, bit ' +
+    'of its kind, bits that this sees), 0, 0 where all of the group see each other by kind (shaders/common/visibility.wgsl)',
+};
 
 /**
  * out [B,L,D] = softmax(q kᵀ/√dh over the keys that the query sees) v, by head: token i sees token j, both within
@@ -119,6 +129,7 @@ export const visibilityAttention: Kernel = {
     { name: 'lse', dtype: 'f32', shape: '[B, L, H]', saved: true },
   ],
   params,
+  tables,
   plan: (request) => planVisibilityAttention(request, SCRATCH_BYTES),
   backward: {
     name: 'visibility-attention-backward',
@@ -135,6 +146,7 @@ export const visibilityAttention: Kernel = {
       { name: 'grad_v', dtype: 'f32', shape: '[B, L, D]' },
     ],
     params,
+    tables,
     plan: (request) => planVisibilityAttentionBackward(request, SCRATCH_BYTES),
   },
 };

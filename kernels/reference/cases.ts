@@ -244,3 +244,26 @@ const builders: Readonly<Record<string, (random: Random) => ReferenceCase[]>> = 
 export function referenceCases(kernel: string): ReferenceCase[] {
   return Object.hasOwn(builders, kernel) ? builders[kernel](randomTensors(1)) : [];
 }
+
+/** Inputs that are standard deviations, weights of a graph or means of squares. */
+const positiveInputs: Readonly<Record<string, string>> = {
+  adamw: 'v',
+  'gaussian-kl': 'sigma',
+  'graph-adjacency': 'weights',
+};
+
+/** A case of given shapes: its float inputs are random, as in the cases above; its integers are given. */
+export function sampleCase(
+  kernel: string,
+  shapes: Readonly<Record<string, readonly number[]>>,
+  host: Readonly<Record<string, Int32Array>>,
+  params: RefParams,
+): ReferenceCase {
+  const random = randomTensors(1);
+  const sample = (name: string, shape: readonly number[]): RefTensor => {
+    if (Object.hasOwn(host, name)) return { shape, data: host[name] };
+    return positiveInputs[kernel] === name ? positive(random(...shape)) : random(...shape);
+  };
+  const inputs = Object.entries(shapes).map(([name, shape]) => [name, sample(name, shape)] as const);
+  return { inputs: Object.fromEntries(inputs), params };
+}

@@ -11,6 +11,7 @@ import { params, problemOf, shiftedRows, type CellSpec } from './recurrent-probl
 import { rowsBackward, rowsForward } from './recurrent-rows.ts';
 import { chooseSteps, stepsBackward, stepsForward } from './recurrent-steps.ts';
 import type { PlanPart } from './segments.ts';
+import { lengthsTable } from './table-rules.ts';
 import {
   expectShape,
   isWanted,
@@ -23,6 +24,13 @@ import {
   type Port,
   type TensorSpec,
 } from '../plan.ts';
+
+const tables = {
+  ...lengthsTable,
+  rows:
+    'the batch rows, longest first, equal ones in their order; their lengths; then for each step from 0 to the longest ' +
+    'length less 1 the sum of the rows that are still running at the steps before it',
+};
 
 /** The kernel of a cell, with its backward. */
 export function recurrentKernel(cell: CellSpec): Kernel {
@@ -54,6 +62,7 @@ export function recurrentKernel(cell: CellSpec): Kernel {
     inputs: [x, ...portsOf('', true), ...portsOf('_reverse', true), lengths],
     outputs: results,
     params,
+    tables,
     plan(request) {
       const { caps } = request;
       const p = problemOf(name, gates, request, true);
@@ -107,6 +116,7 @@ export function recurrentKernel(cell: CellSpec): Kernel {
         ...portsOf('_reverse', true, 'grad_'),
       ],
       params,
+      tables,
       plan: (request) => planBackward(cell, request),
     },
   };

@@ -30,6 +30,9 @@ export interface Command {
 /** A flag that most commands have. */
 export const json: Option = { doc: 'print one JSON document' };
 
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** The values given to a command. Every error names the option and says where the help is. */
 export class Arguments {
   readonly #command: Command;
@@ -99,17 +102,27 @@ export class Arguments {
 
   /** A JSON object; an empty one where the option is not given. */
   json(name: string): Record<string, unknown> {
+    const value = this.#parsed(name) ?? {};
+    return isObject(value) ? value : this.fail(`--${name} must be a JSON object, got ${this.text(name)}`);
+  }
+
+  /** One JSON object, or those of a list; none where the option is not given. */
+  jsonList(name: string): Record<string, unknown>[] {
+    const value = this.#parsed(name) ?? [];
+    const all: unknown[] = Array.isArray(value) ? value : [value];
+    return all.every(isObject)
+      ? all
+      : this.fail(`--${name} must be a JSON object or a list of them, got ${this.text(name)}`);
+  }
+
+  #parsed(name: string): unknown {
     const text = this.optional(name);
-    if (text === undefined) return {};
-    let value: unknown;
+    if (text === undefined) return undefined;
     try {
-      value = JSON.parse(text);
+      return JSON.parse(text);
     } catch (error) {
-      this.fail(`--${name} is not JSON: ${(error as Error).message}`);
+      return this.fail(`--${name} is not JSON: ${(error as Error).message}`);
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      this.fail(`--${name} must be a JSON object, got ${text}`);
-    return value as Record<string, unknown>;
   }
 
   fail(complaint: string): never {

@@ -1,4 +1,5 @@
 /** `spanwise doctor`: the device that Spanwise would use, what it can do, and whether it computes correctly. */
+import { defaultCaps, type Caps } from '../../kernels/plan.ts';
 import { softwareReason } from '../gpu/software.ts';
 import { verifyKernel } from '../ops/verify-kernel.ts';
 import { json, type Command } from './command.ts';
@@ -33,6 +34,7 @@ export const doctor: Command = {
           f16: caps.f16,
           timestamps: caps.timestamps,
           limits,
+          caps: Object.fromEntries(Object.keys(defaultCaps).map((key) => [key, caps[key as keyof Caps]])),
           versions: {
             spanwise: version,
             webgpu: packageVersion('webgpu') ?? 'unknown',

@@ -1,6 +1,5 @@
 /** `spanwise kernel show`: ports and parameters of a kernel, and for given shapes its plan and WGSL. No device. */
 import { backwardRequest } from '../../kernels/backward-request.ts';
-import { InputError } from '../../kernels/errors.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import {
   checkParams,
@@ -9,50 +8,12 @@ import {
   type Params,
   type Plan,
   type Port,
-  type Shape,
 } from '../../kernels/plan.ts';
 import { expand } from '../../shaders/expand.ts';
 import { sources } from '../../shaders/index.ts';
-import { inputPort } from '../ops/run-kernel.ts';
 import { json, type Command } from './command.ts';
+import { parseShapes, type GivenInputs } from './kernel-shapes.ts';
 import { print, printJson, table } from './print.ts';
-
-interface GivenInputs {
-  shapes: Record<string, Shape>;
-  host: Record<string, Int32Array>;
-}
-
-const isCounts = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
-
-/** Shape and elements of nested lists of integers; undefined where they are ragged or hold anything else. */
-function nestedIntegers(value: unknown): { shape: number[]; data: number[] } | undefined {
-  if (typeof value === 'number') return Number.isInteger(value) ? { shape: [], data: [value] } : undefined;
-  if (!Array.isArray(value)) return undefined;
-  const items = value.map(nestedIntegers);
-  const inner = items[0]?.shape ?? [];
-  if (items.some((item) => item?.shape.join() !== inner.join())) return undefined;
-  return { shape: [items.length, ...inner], data: items.flatMap((item) => item?.data ?? []) };
-}
-
-/** `--shapes`: the shape of each float input, the values of each integer input. Errors: InputError naming the input. */
-function parseShapes(kernel: Kernel, given: Record<string, unknown>): GivenInputs {
-  const shapes: Record<string, Shape> = {};
-  const host: Record<string, Int32Array> = {};
-  for (const [name, value] of Object.entries(given)) {
-    if (inputPort(kernel, name, '--shapes').host) {
-      const integers = nestedIntegers(value);
-      if (!integers)
-        throw new InputError(
-          `--shapes: "${name}" takes its integers, e.g. [3,2], got ${JSON.stringify(value)}`,
-        );
-      shapes[name] = integers.shape;
-      host[name] = Int32Array.from(integers.data);
-    } else if (isCounts(value)) shapes[name] = value;
-    else throw new InputError(`--shapes: "${name}" takes a shape, e.g. [2,8], got ${JSON.stringify(value)}`);
-  }
-  return { shapes, host };
-}
 
 interface Plans {
   forward: Plan;
@@ -144,10 +105,14 @@ export const kernelShow: Command = {
     if (args.flag('json')) {
       const { name, doc, inputs, outputs, backward } = kernel;
       const gradients = backward && { doc: backward.doc, inputs: backward.inputs, outputs: backward.outputs };
-      // Host tables may be long, and follow from the given integers.
-      const documents = named.map(([pass, { dispatches, scratch, outputs }]) => [
+      const documents = named.map(([pass, { data, ...plan }]) => [
         pass,
-        { dispatches, scratch, outputs },
+        {
+          ...plan,
+          data: Object.fromEntries(
+            Object.entries<Int32Array>(data).map(([name, table]) => [name, [...table]]),
+          ),
+        },
       ]);
       await printJson({
         ...{ name, doc, inputs, outputs, params: kernel.params, backward: gradients ?? null },

@@ -8,8 +8,10 @@ import { commandHelp, parseArguments, type Command } from './command.ts';
 import { demos } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { evaluateCommand } from './eval.ts';
+import { exportCommand } from './export.ts';
 import { extractCommand } from './extract.ts';
 import { kernelList, kernelRun } from './kernel.ts';
+import { kernelExport } from './kernel-export.ts';
 import { kernelShow } from './kernel-show.ts';
 import { print, table } from './print.ts';
 import { tell } from './printable.ts';
@@ -30,11 +32,13 @@ const commands: readonly Command[] = [
   convertCommand,
   traceCommand,
   attentionCommand,
+  exportCommand,
   bench,
   tune,
   kernelList,
   kernelShow,
   kernelRun,
+  kernelExport,
 ];
 
 function generalHelp(): string {

@@ -24,8 +24,14 @@ const dryBuffer = ({ size }: { size: number }) => ({
   destroy: () => undefined,
 });
 
-/** @param like the device that work is planned for */
-export function dryDevice({ caps, info }: { caps: Caps; info: DeviceInfo }): OpenedDevice {
+/**
+ * @param like the device that work is planned for
+ * @param onWrite told of what the host writes to buffers
+ */
+export function dryDevice(
+  { caps, info }: { caps: Caps; info: DeviceInfo },
+  onWrite: (...written: Parameters<GPUQueue['writeBuffer']>) => void = () => undefined,
+): OpenedDevice {
   const own: Readonly<Record<string, unknown>> = {
     lost: new Promise(() => undefined),
     createBuffer: dryBuffer,
@@ -33,7 +39,7 @@ export function dryDevice({ caps, info }: { caps: Caps; info: DeviceInfo }): Ope
     createComputePipelineAsync: () => Promise.resolve(silent()),
     queue: {
       submit: () => undefined,
-      writeBuffer: () => undefined,
+      writeBuffer: onWrite,
       onSubmittedWorkDone: () => Promise.resolve(),
     },
   };

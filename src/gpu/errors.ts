@@ -8,16 +8,26 @@
 import { SpanwiseError } from '../../kernels/errors.ts';
 
 /** No usable WebGPU adapter: the message says what was tried and what to do next. */
-export class DeviceUnavailableError extends SpanwiseError {}
+export class DeviceUnavailableError extends SpanwiseError {
+  override name = 'DeviceUnavailableError';
+}
 
 /** The device is gone (driver reset, unplugged, destroyed). Nothing computed since the last read can be trusted. */
-export class DeviceLostError extends SpanwiseError {}
+export class DeviceLostError extends SpanwiseError {
+  override name = 'DeviceLostError';
+}
 
 /** An allocation failed or exceeds a limit; names the buffer's label, the bytes asked for and the limit. */
-export class OutOfMemoryError extends SpanwiseError {}
+export class OutOfMemoryError extends SpanwiseError {
+  override name = 'OutOfMemoryError';
+}
 
 /** WGSL that does not compile or a pipeline that cannot be made; names the kernel and lists the diagnostics. */
-export class ShaderError extends SpanwiseError {}
+export class ShaderError extends SpanwiseError {
+  override name = 'ShaderError';
+}
 
 /** WebGPU refused a command; names what was being done. */
-export class GpuValidationError extends SpanwiseError {}
+export class GpuValidationError extends SpanwiseError {
+  override name = 'GpuValidationError';
+}

@@ -1,9 +1,6 @@
 /** Where the host tables of a batch lie (lengths, ids, segment lists), which travel in one write. */
-import type { Caps } from '../../kernels/plan.ts';
+import { boundBytes, type Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
-
-/** Bytes as bound: storage bindings are whole vec4s. */
-export const boundBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
 
 /** Where a table lies in the batch's table buffer, in bytes. */
 export interface Place {

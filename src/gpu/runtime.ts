@@ -35,6 +35,8 @@ export interface RuntimeOptions {
   poison?: boolean;
   /** Called by `close` after the device is destroyed (Node drops the instance here). */
   onClose?: () => void;
+  /** Told of the runs (`Run`) of every batch before it is submitted: for export, no part of the public interface. */
+  observe?: (runs: readonly unknown[]) => void;
 }
 
 export interface WrapOptions {
@@ -413,6 +415,7 @@ export class Runtime implements TensorRuntime {
     if (this.#refusals.active) await this.#wait(this.#refusals.check(batch));
     if (!this.#closed) await this.#compile(runs);
     if (this.#closed) return; // nobody could read what it would compute
+    this.#options.observe?.(runs);
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;

@@ -1,7 +1,15 @@
 /** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
-import { sizeOf, type Caps, type DType, type Kernel, type Params, type Shape } from '../../kernels/plan.ts';
+import {
+  boundBytes,
+  sizeOf,
+  type Caps,
+  type DType,
+  type Kernel,
+  type Params,
+  type Shape,
+} from '../../kernels/plan.ts';
 import { SpanwiseError } from '../../kernels/errors.ts';
-import { boundBytes, type Place } from './host-tables.ts';
+import type { Place } from './host-tables.ts';
 import type { Block, Label, Memory, Storage } from './memory.ts';
 import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';

@@ -25,6 +25,20 @@ export function wordVectors(encoded: Tensor, { pieces, words, columns }: WordBat
   return reshape(pooled, [pieces.rows, columns, encoded.shape[2]]);
 }
 
+/** A batch whose words are single pieces: all of a row but its first and its last. */
+export function piecesAsWords(pieces: PieceBatch): WordBatch {
+  const columns = pieces.columns - 2;
+  const wordLengths = pieces.lengths.map((length) => length - 2);
+  const words = new Int32Array(3 * pieces.rows * columns);
+  wordLengths.forEach((length, b) => {
+    for (let i = 0; i < columns; i++) {
+      const range = i < length ? [b, i + 1, i + 2] : [b, 0, 0];
+      words.set(range, 3 * (b * columns + i));
+    }
+  });
+  return { pieces, words, wordLengths, columns };
+}
+
 /** Rows strictly between two spans of each pair, whichever comes first: i32[P, 3] = (b, start, end), empty where they touch. */
 export function betweenSpans(heads: Int32Array, tails: Int32Array): Int32Array {
   const between = new Int32Array(heads.length);

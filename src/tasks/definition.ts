@@ -7,7 +7,7 @@
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
-import type { BertConfig } from '../models/bert.ts';
+import type { BertConfig, PieceBatch } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
 import type { Parameters } from '../nn/parameters.ts';
@@ -277,6 +277,11 @@ export interface Definition<T extends Types = Types> {
   epochs(input: TrainingInput<T>): Epochs<T['batch']>;
   /** Runs the model, under the tape where one records. */
   losses(model: T['model'], batch: T['batch']): Losses | Promise<Losses>;
+  /**
+   * Logits of a batch of pieces, for export; absent for a model whose pass depends on what it finds on the way. A model of
+   * words takes every piece between the first and the last of a row for one.
+   */
+  forward?(this: void, model: T['model'], batch: PieceBatch): Readonly<Record<string, Tensor>>;
   /** One batch of all rows of a file's text, without sampling and dropout (`spanwise trace`). */
   traceBatch(loaded: Loaded<T>, text: string, file: string): T['batch'];
 

@@ -122,6 +122,10 @@ export const cerem: Definition<CeremTypes> = {
   counted: ['positives', 'negatives'],
   epochs,
   losses: promptLosses,
+  forward(model, batch) {
+    const { start, end } = model.forward(batch);
+    return { start_logits: start, end_logits: end };
+  },
   traceBatch({ model, tokenizer }, text, file) {
     const texts = parsePromptedJson(text, file);
     const encoded = texts.map((row, i) => encodeText(row, tokenizer, model.config, `${file}: row ${i + 1}`));

@@ -25,7 +25,16 @@ import type { Predict } from './windows.ts';
 /** What a model of spans brings of its own. */
 export type OwnDefinition<M extends SpanModel> = Pick<
   SpanDefinition<M>,
-  'name' | 'title' | 'parseConfig' | 'build' | 'small' | 'complete' | 'recipe' | 'demo' | 'attention'
+  | 'name'
+  | 'title'
+  | 'parseConfig'
+  | 'build'
+  | 'small'
+  | 'complete'
+  | 'recipe'
+  | 'demo'
+  | 'attention'
+  | 'forward'
 > & { parts: SpanDefinition['parts']; checkConfig?(config: M['config'], what: string): void };
 
 /** The fields of a recipe for models of spans. */

@@ -2,9 +2,11 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseStsnConfig, Stsn, type StsnConfig } from '../../models/stsn.ts';
+import { piecesAsWords } from '../../models/words.ts';
 import { withSentences } from '../complete.ts';
 import { labelSets } from '../dataset.ts';
 import { spanDefinition, spanRecipe } from './definition.ts';
+import { enumerateSpans } from './enumerate.ts';
 import { tagSet } from './tags.ts';
 
 /**
@@ -37,6 +39,14 @@ export const stsn = spanDefinition<Stsn>({
   // The paper's (section 4.1.3).
   recipe: spanRecipe({ epochs: 20, lr: 5e-5, batch: 4 }),
   parts: ['tag', 'span', 'relation'],
+  /** Of relations there are none: their pairs are of the entities found. */
+  forward(model, batch) {
+    const words = piecesAsWords(batch);
+    const states = model.states(words);
+    const tags = model.tagLogits(states);
+    const spans = enumerateSpans(words.wordLengths, model.config.maxSpanWidth);
+    return { ...(tags && { tag_logits: tags }), span_logits: model.spanLogits(states, spans) };
+  },
   demo: {
     summary: 'Trains, scores and uses a small STSN on a small corpus; `npm start` runs it',
     corpus: 'expeditions',

@@ -1,0 +1,103 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'tape';
+import type { Manifest } from '../../kernels/index.ts';
+import { unpackSoftwareDevice } from '../../src/gpu/software.ts';
+import { file, folder, spanwise } from './run.ts';
+
+const json = <T>(...path: string[]): T => JSON.parse(readFileSync(join(folder, ...path), 'utf8')) as T;
+
+test('a kernel leaves as a folder that a runner of its own executes', async (t) => {
+  const out = join(folder, 'out');
+  const shapes = '{"q":[1,5,8],"k":[1,5,8],"v":[1,5,8],"lengths":[4],"weights":[2]}';
+  const params = '{"heads":2,"scales":[1,3]}';
+  const caps = file('caps.json', '{"software":true}');
+  const options = ['--shapes', shapes, '--params', params, '--caps', caps, '--grad', '--out', out];
+  const { status, stdout, stderr } = await spanwise(['kernel', 'export', 'segment-attention', ...options]);
+  t.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+  t.match(stdout, /segment-attention\/manifest\.json +\d+ +\d+\n$/);
+  const manifest = json<Manifest>('out', 'segment-attention', 'manifest.json');
+  t.deepEqual(
+    manifest.parts.map(({ name }) => name),
+    ['forward', 'backward'],
+  );
+  t.deepEqual(manifest.parts[0].host, [{ name: 'lengths', shape: [1], values: [4] }]);
+  t.deepEqual(
+    json('out', 'manifest.schema.json'),
+    JSON.parse(readFileSync('docs/manifest.schema.json', 'utf8')),
+  );
+  const index = json<{ manifests: unknown[] }>('out', 'index.json');
+  t.deepEqual(index.manifests, [
+    {
+      kernel: 'segment-attention',
+      manifest: 'segment-attention/manifest.json',
+      shapes: { q: [1, 5, 8], k: [1, 5, 8], v: [1, 5, 8], lengths: [1], weights: [2] },
+      params: { heads: 2, scales: [1, 3] },
+    },
+  ]);
+
+  // The runner finds the software driver as it would a system's.
+  const driver = unpackSoftwareDevice();
+  const env = { ...process.env, LD_LIBRARY_PATH: driver, VK_ICD_FILENAMES: join(driver, 'icd.json') };
+  const args = ['examples/runner/run.mjs', join(out, 'segment-attention')];
+  const run = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 240_000 });
+  t.equal(run.status, 0, run.stderr);
+  for (const name of [
+    'forward.out',
+    'backward.grad_q',
+    'backward.grad_k',
+    'backward.grad_v',
+    'backward.grad_weights',
+  ])
+    t.ok(
+      run.stdout.split('\n').some((line) => line.includes(`  ${name}  `) && line.endsWith('agrees')),
+      name,
+    );
+});
+
+test('several shapes make several manifests, vectors can be left out', async (t) => {
+  const out = join(folder, 'buckets');
+  const shapes = '[{"x":[2,8]},{"x":[2,16]}]';
+  const args = ['softmax', '--shapes', shapes, '--no-vectors', '--out', out];
+  t.equal((await spanwise(['kernel', 'export', ...args])).status, 0);
+  t.ok(existsSync(join(out, 'softmax', '1', 'softmax.wgsl')));
+  t.deepEqual(json<Manifest>('buckets', 'softmax', '2', 'manifest.json').parts[0].inputs[0].shape, [2, 16]);
+  t.notOk(existsSync(join(out, 'softmax', '1', 'vectors.safetensors')));
+});
+
+test('what cannot be exported is told in one line', async (t) => {
+  const out = join(folder, 'none');
+  const bad: [args: string[], says: RegExp][] = [
+    [['softmaks'], /there is no kernel "softmaks"/],
+    [['span-enumerate', '--grad'], /--grad: span-enumerate has no gradient/],
+    [['softmax', 'add', '--shapes', '{}'], /--shapes needs one NAME/],
+    [['softmax', '--params', '{}'], /--params needs --shapes/],
+    [['softmax', '--shapes', '[1]'], /--shapes must be a JSON object or a list of them/],
+    [['softmax', '--shapes', '{"x":[2],"y":[1]}'], /"y" is not an input/],
+    [['softmax', '--shapes', '{}'], /softmax: input "x" is missing/],
+    [['softmax', '--caps', join(folder, 'nowhere.json')], /nowhere\.json/],
+    [
+      ['softmax', '--caps', file('a.json', '{"maxBufferSize":"big"}')],
+      /a\.json: "maxBufferSize" must be a number such as/,
+    ],
+    [['softmax', '--caps', file('b.json', '{"maxBufers":1}')], /b\.json: "maxBufers" is no capability/],
+    [['softmax', '--caps', file('c.json', '{')], /c\.json: is not JSON/],
+  ];
+  for (const [args, says] of bad) {
+    const { status, stderr } = await spanwise(['kernel', 'export', ...args, '--out', out]);
+    t.equal(status, 2, args.join(' '));
+    t.match(stderr, says);
+    t.equal(stderr.trimEnd().split('\n').length, 1);
+  }
+  t.notOk(existsSync(out), 'nothing is written');
+});
+
+test('a shown plan has its host tables and what is in place', async (t) => {
+  const shapes = '{"param":[8],"grad":[8],"m":[8],"v":[8]}';
+  const args = ['adamw', '--shapes', shapes, '--params', '{"lr":0.1,"step":1}', '--json'];
+  const { stdout } = await spanwise(['kernel', 'show', ...args]);
+  const { forward } = (JSON.parse(stdout) as { plans: { forward: Record<string, unknown> } }).plans;
+  t.deepEqual(forward.inPlace, { param: 'param', m: 'm', v: 'v' });
+  t.deepEqual((forward.data as { runs: number[] }).runs.slice(0, 3), [0, 0, 2]);
+});
