@@ -16,7 +16,7 @@ import {
   planSegmentAttentionBackward,
   segmentAttention,
 } from '../kernels/segment-attention.ts';
-import type { MatmulForm } from '../kernels/shared/matmul-form.ts';
+import { matmulForms, type MatmulForm } from '../kernels/shared/matmul-form.ts';
 import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
 import { CHOSEN } from './gpu-forms.rows.ts';
 
@@ -86,6 +86,7 @@ export function formCases(batch: number): FormCase[] {
       params: { activation: 'gelu' },
     },
     { kernel: 'linear', as: 'linear 3072x768', shapes: linear(D, 4 * D) },
+    { kernel: 'linear', as: 'linear 64x64', shapes: { x: rows.with(2, 64), weight: [64, 64], bias: [64] } },
     { kernel: 'attention', as: 'attention 12x64', shapes: qkv(D), params: { heads: 12 }, host: { lengths } },
     {
       kernel: 'attention',
@@ -194,8 +195,10 @@ interface Form {
   backward?: (request: PlanRequest) => Plan;
 }
 
-/** Forms of products that a GPU may be given; the others are a CPU's. */
-const gpuProducts: readonly MatmulForm[] = ['direct-4', 'direct-8', 'tiled-32', 'tiled-64'];
+/** Forms of products that a GPU may be given; the others are a CPU's, or the choice itself. */
+const gpuProducts: readonly MatmulForm[] = matmulForms.filter(
+  (form) => !/^(default|direct-16|quads)/.test(form),
+);
 /** What attention has in strips, in bytes of scores. */
 const STRIP_BYTES = 16 * 2 ** 20;
 

@@ -200,8 +200,9 @@ export const chooseMatmul = (shape: MatmulShape, caps: Caps): MatmulVariant =>
  * and rows that neighbouring lanes read lie in different cache lines, so it lives on the first-level cache. A 128 x 128
  * tile reads 1/16 byte, a 64 x 64 one 1/8, a 32 x 32 one 1/4, in whole lines. That pays once the operands of a batch
  * outgrow that cache (16 KiB) and the product fills a tile in m, n and k. Then 128 x 128 where that makes 128 workgroups,
- * one for each core of a large GPU; 64 x 64 where that makes 256, of a quarter of the lanes; else 32 x 32, with k split
- * over four times the lanes where there would be fewer than 32,768 and k has 16 steps for each.
+ * one for each core of a large GPU; 64 x 64 where that makes 256, of a quarter of the lanes; neither where it computes over a
+ * quarter more than tiles of half its side; else 32 x 32, with k split over four times the lanes where there would be fewer
+ * than 32,768 and k has 16 steps for each.
  */
 function defaultVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
   if (caps.software) return softwareVariant(shape, caps);
@@ -209,7 +210,9 @@ function defaultVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
   const fillsTile = Math.min(m, n, k) >= SMALL_TILE;
   if (!fillsTile || 4 * (m + n) * k <= CACHED_BYTES) return directVariant(shape, caps);
   const groups = (tile: number) => ceilDiv(m, tile) * ceilDiv(n, tile) * batches;
-  if (groups(128) >= BUSY_CORES) return tiledVariant(shape, 128);
-  if (groups(64) >= 2 * BUSY_CORES) return tiledVariant(shape, 64);
+  // Of its own elements: a tile that hangs over the edge of C computes what nobody needs.
+  const fills = (tile: number) => 4 * tile * tile * groups(tile) <= 5 * (tile / 2) ** 2 * groups(tile / 2);
+  if (groups(128) >= BUSY_CORES && fills(128)) return tiledVariant(shape, 128);
+  if (groups(64) >= 2 * BUSY_CORES && fills(64)) return tiledVariant(shape, 64);
   return tiledVariant(shape, SMALL_TILE, groups(SMALL_TILE) < 4 * BUSY_CORES && k >= SPLIT_STEPS ? 4 : 1);
 }

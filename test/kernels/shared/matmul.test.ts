@@ -119,8 +119,10 @@ const products: [product: Product, layouts: readonly Layout[]][] = [
   [{ m: 31, n: 33, k: 7 }, all],
   [{ m: 65, n: 63, k: 33, gap: 2 }, all],
   [{ m: 130, n: 70, k: 50, gap: 2 }, all],
-  [{ m: 32, n: 32, k: 32 }, all],
+  [{ m: 32, n: 32, k: 96 }, all], // three rounds where k is split
   [{ m: 64, n: 64, k: 16 }, all],
+  // no end of k to mask, and tiles behind the first in both directions
+  [{ m: 132, n: 140, k: 40, bias: true, pre: true, activation: 'gelu' }, all],
   [{ m: 68, n: 36, k: 44 }, ['NN', 'NT']], // vec4 loads in every layout
   [{ m: 68, n: 36, k: 44, gap: 4 }, ['TN']],
   [{ m: 33, n: 36, k: 30 }, ['NN']], // vec4 loads of B alone
@@ -136,7 +138,7 @@ const products: [product: Product, layouts: readonly Layout[]][] = [
 ];
 
 /** What is left to show of those whose WGSL a smaller tile has shown: rows and columns past those of the smaller one. */
-const few = products.filter(([{ gap }]) => gap !== undefined);
+const few = products.filter(([{ n, gap }]) => gap !== undefined || n > 128);
 const larger = ['quads, tile of 32', 'tile of 64', 'tile of 128'];
 
 for (const [name, choose] of Object.entries(variants))
@@ -208,6 +210,9 @@ test('matmul: the variant follows from shape and device', (t) => {
     [2048, 1024, 31, 'direct 16x16, 2x2', 'direct 8x8, 8x8'], // less than a tile's steps of k
     [4096, 10, 768, 'direct 16x16, 1x4', 'direct 4x4, 4x16'], // fewer columns than a tile
     [64, 64, 32, 'direct 8x8, 8x1', 'direct 4x4, 8x4'], // the operands stay in the cache
+    [16384, 64, 64, 'direct 16x16, 2x2', 'tile 64'], // half of a tile of 128 would be of no use
+    [16384, 32, 256, 'direct 16x16, 2x2', 'tile 32'],
+    [32, 32, 512, 'direct 16x16, 2x2', 'tile 32, k in 4', 128],
     [64, 64, 33, 'direct 8x8, 8x1', 'tile 32'], // too few steps to split
     [512, 512, 16, 'direct 16x16, 2x2', 'direct 4x4, 8x8'], // as large as it takes
     [512, 511, 16, 'direct 8x8, 8x8', 'direct 4x4, 8x8'],
