@@ -19,8 +19,7 @@ import type { HostTensor } from '../io/safetensors.ts';
 import { dryDevice } from './dry-device.ts';
 import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
 import type { Pipeline } from './pipelines.ts';
-import type { ReadyPlan } from './ready-plan.ts';
-import type { Run } from './recording.ts';
+import type { ReadyPlan, Run } from './ready-plan.ts';
 import { Runtime } from './runtime.ts';
 import type { Tensor } from './tensor.ts';
 
