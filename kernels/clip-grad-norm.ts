@@ -40,7 +40,9 @@ function runsOf(
   const values = hostOf('clip-grad-norm', request, 'runs');
   expectShape('clip-grad-norm', 'runs', request.shapes.runs, [Math.ceil(values.length / 3), 3]);
   return Array.from({ length: values.length / 3 }, (_, row) => {
-    const [grad, first, size] = values.subarray(3 * row, 3 * row + 3);
+    const grad = values[3 * row];
+    const first = values[3 * row + 1];
+    const size = values[3 * row + 2];
     if (!(grad >= 0 && first >= 0 && size >= 0 && first + size <= sizes[grad]))
       throw new InputError(
         `clip-grad-norm: runs row ${row} = (${grad}, ${first}, ${size}) is no part of grad${grad}`,

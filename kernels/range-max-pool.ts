@@ -41,7 +41,9 @@ function bind(kernel: string, request: PlanRequest): Bound {
   let covered = 0;
   let filled = 0;
   for (let r = 0; r < count; r++) {
-    const [batch, start, end] = ranges.subarray(3 * r, 3 * r + 3);
+    const batch = ranges[3 * r];
+    const start = ranges[3 * r + 1];
+    const end = ranges[3 * r + 2];
     if (batch < 0 || batch >= b || start < 0 || start > l || end < 0 || end > l)
       throw new InputError(
         `${kernel}: ranges row ${r} = (${batch}, ${start}, ${end}) is outside x, B = ${b}, L = ${l}`,

@@ -55,12 +55,14 @@ export function bindSpans(kernel: string, request: PlanRequest): Spans {
   const last = new Int32Array(S);
   const width = new Int32Array(S);
   for (let s = 0; s < S; s++) {
-    const [b, start, end] = spans.subarray(3 * s, 3 * s + 3);
-    const span = `spans row ${s} = (${b}, ${start}, ${end})`;
+    const b = spans[3 * s];
+    const start = spans[3 * s + 1];
+    const end = spans[3 * s + 2];
+    const span = (): string => `spans row ${s} = (${b}, ${start}, ${end})`;
     if (b < 0 || b >= B || start < 0 || start >= end || end > L)
-      throw new InputError(`${kernel}: ${span} is not a span of x, B = ${B}, L = ${L}`);
+      throw new InputError(`${kernel}: ${span()} is not a span of x, B = ${B}, L = ${L}`);
     if (end - start > maxWidth)
-      throw new InputError(`${kernel}: ${span} is wider than maxWidth = ${maxWidth}`);
+      throw new InputError(`${kernel}: ${span()} is wider than maxWidth = ${maxWidth}`);
     first[s] = b * L + start;
     last[s] = b * L + end - 1;
     width[s] = end - start - 1;

@@ -100,14 +100,16 @@ function spanSums(kernel: string, bound: Bound, request: PlanRequest): PlanPart 
  */
 function cleanTokens(kernel: string, bound: Bound, request: PlanRequest): PlanPart | undefined {
   const { B, L, d, first, last } = bound;
-  const named = Int32Array.from(new Set([...first, ...last]));
-  if (named.length === B * L) return undefined;
-  const rows = segmentsByKey(
-    named,
-    named.map((token) => token * d),
-    B * L,
-  );
-  const copy = segmentSum(kernel, 'x', d, rows, 'clean', request.caps);
+  const isNamed = new Uint8Array(B * L);
+  for (const token of first) isNamed[token] = 1;
+  for (const token of last) isNamed[token] = 1;
+  const starts = new Int32Array(B * L + 1);
+  for (let token = 0; token < B * L; token++) starts[token + 1] = starts[token] + isNamed[token];
+  const named = starts[B * L];
+  if (named === B * L) return undefined;
+  const items = new Int32Array(named);
+  for (let token = 0; token < B * L; token++) if (isNamed[token]) items[starts[token]] = token * d;
+  const copy = segmentSum(kernel, 'x', d, { starts, items }, 'clean', request.caps);
   return { ...copy, scratch: { ...copy.scratch, clean: spec([B * L, d]) } };
 }
 

@@ -76,14 +76,17 @@ export function segmentSum(
 
   let from = source;
   let { items } = segments;
-  let pending: number[] = [];
-  for (let row = 0; row < rows; row++)
-    pending.push(segments.targets?.[row] ?? row, segments.starts[row], segments.starts[row + 1]);
+  /** (target row, first item, end) of each segment that is left. */
+  let pending = new Int32Array(3 * rows);
+  for (let row = 0; row < rows; row++) {
+    pending[3 * row] = segments.targets?.[row] ?? row;
+    pending[3 * row + 1] = segments.starts[row];
+    pending[3 * row + 2] = segments.starts[row + 1];
+  }
   for (let level = 0; ; level++) {
     const itemTable = `${out}.items${level}`;
     const lanes = items.every((item) => item % 4 === 0) ? lanesFor(n) : 1;
-    const sum = (triples: readonly number[], name: string, to: string): void => {
-      const table = new Int32Array(triples);
+    const sum = (table: Int32Array, name: string, to: string): void => {
       data[name] = table;
       data[itemTable] = items;
       dispatches.push(
@@ -98,6 +101,10 @@ export function segmentSum(
         ),
       );
     };
+    if (!someLong(pending)) {
+      sum(pending, `${out}.segments${level}`, out);
+      return { dispatches, scratch, data };
+    }
     const whole: number[] = [];
     const slabs: number[] = [];
     const split: number[] = [];
@@ -111,16 +118,21 @@ export function segmentSum(
       for (let at = first; at < end; at += SLAB) slabs.push(slabs.length / 3, at, Math.min(at + SLAB, end));
       split.push(target, firstSlab, slabs.length / 3);
     }
-    if (whole.length > 0) sum(whole, `${out}.segments${level}`, out);
-    if (slabs.length === 0) return { dispatches, scratch, data };
+    if (whole.length > 0) sum(Int32Array.from(whole), `${out}.segments${level}`, out);
     const partial = `${out}.partial${level}`;
     const count = slabs.length / 3;
     scratch[partial] = spec([count, n]);
-    sum(slabs, `${out}.slabs${level}`, partial);
+    sum(Int32Array.from(slabs), `${out}.slabs${level}`, partial);
     from = partial;
     items = Int32Array.from({ length: count }, (_, slab) => slab * n);
-    pending = split;
+    pending = Int32Array.from(split);
   }
+}
+
+/** Whether one of the segments (target row, first item, end) is longer than a slab. */
+function someLong(triples: Int32Array): boolean {
+  for (let i = 0; i < triples.length; i += 3) if (triples[i + 2] - triples[i + 1] > SLAB) return true;
+  return false;
 }
 
 function segmentDispatch(

@@ -32,12 +32,14 @@ export function contextProblem(kernel: string, request: PlanRequest): ContextPro
   expectShape(kernel, 'spans', shapeOf(kernel, request, 'spans'), [count, 3]);
   const rows = new Int32Array(count);
   for (let s = 0; s < count; s++) {
-    const [b, start, end] = spans.subarray(3 * s, 3 * s + 3);
-    const span = `spans row ${s} = (${b}, ${start}, ${end})`;
+    const b = spans[3 * s];
+    const start = spans[3 * s + 1];
+    const end = spans[3 * s + 2];
+    const span = (): string => `spans row ${s} = (${b}, ${start}, ${end})`;
     if (b < 0 || b >= batches)
-      throw new InputError(`${kernel}: ${span} is not of a row of q, B = ${batches}`);
+      throw new InputError(`${kernel}: ${span()} is not of a row of q, B = ${batches}`);
     if (start < 0 || start >= end || end > lengths[b])
-      throw new InputError(`${kernel}: ${span} is not a span of its row, of length ${lengths[b]}`);
+      throw new InputError(`${kernel}: ${span()} is not a span of its row, of length ${lengths[b]}`);
     rows[s] = b;
   }
   return {
