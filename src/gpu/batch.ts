@@ -4,6 +4,7 @@
  */
 import type { Caps } from '../../kernels/plan.ts';
 import { BindGroups } from './bind-groups.ts';
+import { Commands } from './commands.ts';
 import type { HostTables } from './host-tables.ts';
 import type { Memory } from './memory.ts';
 import type { Meter } from './meter.ts';
@@ -30,6 +31,7 @@ export class BatchEncoder {
   readonly #groups: BindGroups;
   readonly #uniforms: Uniforms;
   readonly #tables: TableBuffer;
+  readonly #commands = new Commands();
 
   constructor(device: GPUDevice, caps: Caps, memory: Memory, meter: Meter) {
     this.#device = device;
@@ -43,13 +45,17 @@ export class BatchEncoder {
   /** Encodes and submits a batch whose pipelines are compiled. A profiler gives every dispatch a pass of its own. */
   submit(batch: Batch, profiler?: Profiler): void {
     const { number, runs, tables, copies } = batch;
-    this.#writeUniforms(batch);
+    const commands = this.#commands;
+    commands.take(runs);
+    this.#writeUniforms(number);
     if (this.#tables.write(tables)) this.#groups.clear();
+    commands.bind(this.#groups, this.#uniforms.buffer, this.#tables.buffer);
+    const { count, dispatches, phases, pipelines, groups, offsets } = commands;
+    const [x, y, z] = commands.workgroups;
     let encoder = this.#device.createCommandEncoder({ label: `batch ${number}` });
     let pass: GPUComputePassEncoder | undefined;
     let current: GPUComputePipeline | undefined;
     let flops = 0;
-    let encoded = 0;
     const endPass = (): void => {
       pass?.end();
       pass = undefined;
@@ -59,30 +65,22 @@ export class BatchEncoder {
       this.#device.queue.submit([encoder.finish()]);
       this.#meter.submits++;
     };
-    for (const run of runs) {
-      const { dispatches } = run.plan;
-      const groups = this.#groups.of(run, this.#uniforms.buffer, this.#tables.buffer);
-      for (let i = 0; i < dispatches.length; i++) {
-        const { dispatch, pipeline, offset } = dispatches[i];
-        flops += dispatch.flops;
-        if (flops > MAX_FLOPS_PER_SUBMIT && encoded > 0) {
-          endPass();
-          submit();
-          encoder = this.#device.createCommandEncoder({ label: `batch ${number}, continued` });
-          flops = dispatch.flops;
-        }
-        encoded++;
-        if (profiler) endPass();
-        pass ??= encoder.beginComputePass(
-          profiler?.pass(encoder, this.#meter.entry(run.phase, dispatch.label)),
-        );
-        const compiled = pipeline.compiled?.pipeline as GPUComputePipeline;
-        if (compiled !== current) pass.setPipeline((current = compiled));
-        if (dispatch.uniforms.length > 0) pass.setBindGroup(0, groups[i], offset);
-        else pass.setBindGroup(0, groups[i]);
-        const { workgroups } = dispatch;
-        pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+    for (let i = 0; i < count; i++) {
+      flops += commands.flops[i];
+      if (flops > MAX_FLOPS_PER_SUBMIT && i > 0) {
+        endPass();
+        submit();
+        encoder = this.#device.createCommandEncoder({ label: `batch ${number}, continued` });
+        flops = commands.flops[i];
       }
+      if (profiler) endPass();
+      pass ??= encoder.beginComputePass(
+        profiler?.pass(encoder, this.#meter.entry(phases[i], dispatches[i].dispatch.label)),
+      );
+      if (pipelines[i] !== current) pass.setPipeline((current = pipelines[i]));
+      if (offsets[i][0] >= 0) pass.setBindGroup(0, groups[i], offsets[i]);
+      else pass.setBindGroup(0, groups[i]);
+      pass.dispatchWorkgroups(x[i], y[i], z[i]);
     }
     endPass();
     profiler?.resolve(encoder);
@@ -97,14 +95,12 @@ export class BatchEncoder {
     this.#groups.clear();
   }
 
-  #writeUniforms({ number, runs }: Batch): void {
-    let count = 0;
-    for (const { plan } of runs) count += plan.dispatches.length;
+  #writeUniforms(number: number): void {
+    const { count, dispatches } = this.#commands;
     if (count === 0) return;
     if (this.#uniforms.reserve(count)) this.#groups.clear();
-    for (const { plan } of runs)
-      for (const ready of plan.dispatches)
-        if (ready.dispatch.uniforms.length > 0) this.#uniforms.place(ready, number);
+    for (let i = 0; i < count; i++)
+      if (dispatches[i].dispatch.uniforms.length > 0) this.#uniforms.place(dispatches[i], number);
     this.#uniforms.write();
   }
 }

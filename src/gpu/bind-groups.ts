@@ -24,12 +24,16 @@ export class BindGroups {
   readonly #meter: Meter;
   readonly #byHash = new Map<number, Kept>();
   #key: number[] = [];
-  /** Counts the buffers that took the place of others: a run's bind groups hold while it stays. */
   #state = 0;
 
   constructor(device: GPUDevice, meter: Meter) {
     this.#device = device;
     this.#meter = meter;
+  }
+
+  /** Counts the buffers that took the place of others: a run's bind groups hold while it stays. */
+  get state(): number {
+    return this.#state;
   }
 
   /** The buffer of uniforms or of tables is another one. */

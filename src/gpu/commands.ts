@@ -1,0 +1,68 @@
+/**
+ * The dispatches of a batch in a row, as the encoder walks them. What a run has that is the run of the last batch, and lies
+ * where it lay, is not looked up again.
+ */
+import type { BindGroups } from './bind-groups.ts';
+import type { Phase } from './meter.ts';
+import type { ReadyDispatch } from './ready-plan.ts';
+import type { Run } from './recording.ts';
+
+export class Commands {
+  /** Dispatches of the batch, and of each what the encoder needs, side by side: lists are faster to walk than objects. */
+  count = 0;
+  readonly dispatches: ReadyDispatch[] = [];
+  readonly phases: Phase[] = [];
+  readonly flops: number[] = [];
+  readonly pipelines: GPUComputePipeline[] = [];
+  readonly groups: GPUBindGroup[] = [];
+  readonly offsets: [number][] = [];
+  readonly workgroups: [x: number[], y: number[], z: number[]] = [[], [], []];
+  /** By run of the last batch: its first dispatch and its last + 1, and the state of the bind groups that it has. */
+  #runs: Run[] = [];
+  readonly #firsts: number[] = [];
+  readonly #ends: number[] = [];
+  readonly #states: number[] = [];
+
+  /** Takes the dispatches of a batch, whose pipelines are compiled. `bind` follows. */
+  take(runs: readonly Run[]): void {
+    let at = 0;
+    for (let i = 0; i < runs.length; i++) {
+      if (this.#runs[i] !== runs[i] || this.#firsts[i] !== at) this.#put(runs[i], i, at);
+      at = this.#ends[i];
+    }
+    // A shorter batch may have written over what the rest had.
+    this.#runs.length = runs.length;
+    this.count = at;
+  }
+
+  #put(run: Run, i: number, first: number): void {
+    const [x, y, z] = this.workgroups;
+    let at = first;
+    for (const ready of run.plan.dispatches) {
+      const { flops, workgroups } = ready.dispatch;
+      this.dispatches[at] = ready;
+      this.phases[at] = run.phase;
+      this.flops[at] = flops;
+      this.pipelines[at] = ready.pipeline.compiled?.pipeline as GPUComputePipeline;
+      this.offsets[at] = ready.offset;
+      x[at] = workgroups[0];
+      y[at] = workgroups[1];
+      z[at] = workgroups[2];
+      at++;
+    }
+    this.#runs[i] = run;
+    this.#firsts[i] = first;
+    this.#ends[i] = at;
+    this.#states[i] = -1;
+  }
+
+  /** Finds or makes the bind groups, once uniforms and tables have their buffers. */
+  bind(groups: BindGroups, uniforms: GPUBuffer | undefined, tables: GPUBuffer | undefined): void {
+    for (let i = 0; i < this.#runs.length; i++) {
+      if (this.#states[i] === groups.state) continue;
+      let at = this.#firsts[i];
+      for (const group of groups.of(this.#runs[i], uniforms, tables)) this.groups[at++] = group;
+      this.#states[i] = groups.state;
+    }
+  }
+}
