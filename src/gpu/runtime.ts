@@ -16,6 +16,7 @@ import { Pipelines, type Pipeline } from './pipelines.ts';
 import type { Asked, Given, KernelPlan } from './kernel-plan.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
+import { ReadBacks } from './read-backs.ts';
 import { readyPlan, type ReadyPlan } from './ready-plan.ts';
 import { Recording, type Operands, type Run } from './recording.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
@@ -23,6 +24,8 @@ import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from '.
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
+/** Most bytes that are uploaded without an error scope. */
+const SMALL_WRITE = 4096;
 
 export interface RuntimeOptions {
   /** Wraps every wait for the device; Node paces Dawn's busy event pump with it. */
@@ -46,6 +49,7 @@ export class Runtime implements TensorRuntime {
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
+  readonly #readBacks: ReadBacks;
   readonly #scopes = new Scopes();
   readonly #recording = new Recording();
   #flushing: Promise<void> = Promise.resolve();
@@ -73,6 +77,14 @@ export class Runtime implements TensorRuntime {
     );
     this.#pipelines = new Pipelines(opened.device);
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
+    this.#readBacks = new ReadBacks(
+      (size) =>
+        this.#guard(
+          () => `read-back buffer of ${size} bytes`,
+          () => this.device.createBuffer({ size, usage: READ_USAGE, label: 'read-back' }),
+        ),
+      this.memory,
+    );
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
@@ -108,7 +120,11 @@ export class Runtime implements TensorRuntime {
       );
     const dtype = data instanceof Int32Array ? 'i32' : 'f32';
     const tensor = this.#allocate(shape, dtype, label, true);
-    if (data.length > 0) this.#write(tensor, data, 'upload');
+    const write = (): void => this.#writeBuffer(tensor, data);
+    // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
+    if (data.length > 0)
+      if (data.byteLength <= SMALL_WRITE) write();
+      else this.#guard(() => `upload of [${shape}]`, write);
     return tensor;
   }
 
@@ -130,21 +146,15 @@ export class Runtime implements TensorRuntime {
     if (data.length !== tensor.size)
       throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
     await this.flush();
-    this.#write(tensor, data, 'write');
+    this.#guard(
+      () => `write of [${tensor.shape}]`,
+      () => this.#writeBuffer(tensor, data),
+    );
   }
 
-  #write(tensor: Tensor, data: Float32Array | Int32Array, what: string): void {
-    this.#guard(
-      () => `${what} of [${tensor.shape}]`,
-      () =>
-        this.device.queue.writeBuffer(
-          tensor.buffer,
-          tensor.offset,
-          data.buffer as ArrayBuffer,
-          data.byteOffset,
-          data.byteLength,
-        ),
-    );
+  #writeBuffer({ buffer, offset }: Tensor, data: Float32Array | Int32Array): void {
+    const { byteOffset, byteLength } = data;
+    this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, byteOffset, byteLength);
   }
 
   /** Registers a new tensor with the innermost scope. Errors: the runtime is closed or has failed. */
@@ -429,11 +439,8 @@ export class Runtime implements TensorRuntime {
       await this.#settle();
       return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
     }
-    const staging = this.#guard(
-      () => `read-back buffer of ${bytes} bytes`,
-      () => this.device.createBuffer({ size: bytes, usage: READ_USAGE, label: 'read-back' }),
-    );
-    this.memory.hold(bytes);
+    const staging = this.#readBacks.take(bytes);
+    let usable = false;
     try {
       await this.#flush((encoder) => {
         tensors.forEach((tensor, i) => {
@@ -442,22 +449,23 @@ export class Runtime implements TensorRuntime {
         });
       });
       try {
-        await this.#wait(staging.mapAsync(0x1));
+        await this.#wait(staging.mapAsync(0x1, 0, bytes));
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
-      const mapped = staging.getMappedRange();
+      const mapped = staging.getMappedRange(0, bytes);
       const values = tensors.map((tensor, i) => {
         const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
         return tensor.dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
       });
       staging.unmap();
+      usable = true;
       await this.#settle();
       return values;
     } finally {
-      staging.destroy();
-      this.memory.hold(-bytes);
+      if (usable) this.#readBacks.give(staging);
+      else this.#readBacks.drop(staging);
     }
   }
 
@@ -498,6 +506,7 @@ export class Runtime implements TensorRuntime {
     this.device.removeEventListener('uncapturederror', this.#onUncaptured);
     this.memory.destroy();
     this.#encoder.destroy();
+    this.#readBacks.destroy();
     if (this.#ownsDevice) this.device.destroy();
     this.#options.onClose?.();
   }

@@ -319,8 +319,15 @@ test("held bytes include the runtime's own buffers, live bytes do not", async (t
   const after = on.memory.report();
   t.deepEqual(
     [after.heldBytes, after.peakHeldBytes],
-    [32 + 512, 32 + 512 + 16],
-    'a read-back is held for its time',
+    [32 + 512 + 256, 32 + 512 + 256],
+    'a small read-back leaves its buffer to the next one',
+  );
+  await on.readAll(Array<Tensor>(17).fill(y));
+  const most = on.memory.report();
+  t.deepEqual(
+    [most.heldBytes, most.peakHeldBytes],
+    [after.heldBytes, after.heldBytes + 17 * 16],
+    'a larger one is held for its time',
   );
   t.equal(after.peakBytes, 32);
   on.close();
