@@ -9,19 +9,59 @@ import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
 import { readyPlan, revise } from './ready-plan.ts';
 
-/** Plans that one generation of the cache holds, and bytes of its host tables. */
+/** Plans that one generation holds, and bytes of their host tables. */
 const MOST_PLANS = 1024;
 const MOST_BYTES = 2 ** 24;
+/** Of plans for host values, which seldom come again: a collector that finds them alive moves them about. */
+const MOST_OF_VALUES = 128;
+
+/** Plans by the hash of what they are for: those kept of late, and those before. */
+class Generations {
+  readonly #most: number;
+  #young = new Map<number, KernelPlan[]>();
+  #old = new Map<number, KernelPlan[]>();
+  #plans = 0;
+  #bytes = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  find(hash: number, asked: Asked): KernelPlan | undefined {
+    const found = this.#young.get(hash)?.find((plan) => plan.matches(asked));
+    if (found) return found;
+    const old = this.#old.get(hash)?.find((plan) => plan.matches(asked));
+    if (old) this.keep(hash, old);
+    return old;
+  }
+
+  keep(hash: number, plan: KernelPlan): void {
+    for (const table of plan.ready.tables) this.#bytes += table.byteLength;
+    if (++this.#plans > this.#most || this.#bytes > MOST_BYTES) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#plans = 0;
+      this.#bytes = 0;
+    }
+    const others = this.#young.get(hash);
+    if (others) others.push(plan);
+    else this.#young.set(hash, [plan]);
+  }
+
+  clear(): void {
+    this.#old.clear();
+    this.#young.clear();
+    this.#plans = 0;
+    this.#bytes = 0;
+  }
+}
 
 export class PlanCache {
   readonly #pipelines: Pipelines;
   readonly #memory: Pick<Memory, 'submitted'>;
   #caps: Caps;
-  /** The plans of this generation and of the one before, by the hash of what they are for. */
-  #young = new Map<number, KernelPlan[]>();
-  #old = new Map<number, KernelPlan[]>();
-  #plans = 0;
-  #bytes = 0;
+  readonly #ofShapes = new Generations(MOST_PLANS);
+  readonly #ofValues = new Generations(MOST_OF_VALUES);
   /** The plans of the last batch, and before `#at` of the one that is being recorded. */
   readonly #sequence: KernelPlan[] = [];
   #at = 0;
@@ -57,8 +97,8 @@ export class PlanCache {
   /** Other capabilities, other plans: tests show a runtime some. */
   #forget(caps: Caps): void {
     this.#caps = caps;
-    this.#young = new Map();
-    this.#old = new Map();
+    this.#ofShapes.clear();
+    this.#ofValues.clear();
     this.#sequence.length = 0;
     this.#at = 0;
   }
@@ -67,12 +107,13 @@ export class PlanCache {
   #findOrMake(asked: Asked, guess: KernelPlan | undefined): KernelPlan {
     const { number, live } = this.#kernel(asked.kernel);
     if (live) return this.make(asked, guess?.kernel === asked.kernel ? guess : undefined);
+    const plans = asked.given.some(isHost) ? this.#ofValues : this.#ofShapes;
     const hash = hashOf(number, asked);
-    const found = this.#young.get(hash)?.find((plan) => plan.matches(asked));
+    const found = plans.find(hash, asked);
     if (found) return found;
-    const plan = this.#old.get(hash)?.find((kept) => kept.matches(asked)) ?? this.make(asked);
-    this.#keep(hash, plan);
-    return plan;
+    const made = this.make(asked);
+    plans.keep(hash, made);
+    return made;
   }
 
   #kernel(kernel: Kernel): { number: number; live: boolean } {
@@ -82,18 +123,6 @@ export class PlanCache {
       this.#kernelNumbers.set(kernel, known);
     }
     return known;
-  }
-
-  #keep(hash: number, plan: KernelPlan): void {
-    if (++this.#plans > MOST_PLANS || this.#bytes > MOST_BYTES) {
-      this.#old = this.#young;
-      this.#young = new Map();
-      this.#plans = 0;
-      this.#bytes = 0;
-    }
-    const others = this.#young.get(hash);
-    if (others) others.push(plan);
-    else this.#young.set(hash, [plan]);
   }
 
   /**
@@ -124,7 +153,6 @@ export class PlanCache {
       if (revise(before.ready, plan)) return new KernelPlan(this, request, before.ready, before);
     const inputs = names.map((name, i) => ({ name, shape: isHost(given[i]) ? undefined : given[i].shape }));
     const ready = readyPlan(plan, inputs, this.#pipelines, this.#caps);
-    for (const table of ready.tables) this.#bytes += table.byteLength;
     return new KernelPlan(this, request, ready, before);
   }
 

@@ -21,8 +21,8 @@ export class Uniforms {
   /** What the buffer holds, or will once `write` has run. */
   #integers = new Uint32Array(0);
   #floats = new Float32Array(0);
-  /** By slot: whose it is, and the last batch that used it. */
-  #owners: (ReadyDispatch | undefined)[] = [];
+  /** By slot: the `offset` of the dispatch whose it is, and the last batch that used it. */
+  #owners: ([number] | undefined)[] = [];
   #lastUse: number[] = [];
   #next = 0;
   /** Slots that are not written yet: ranges, each end exclusive. */
@@ -56,7 +56,7 @@ export class Uniforms {
     const values = new ArrayBuffer(size);
     this.#integers = new Uint32Array(values);
     this.#floats = new Float32Array(values);
-    for (const owner of this.#owners) if (owner) owner.offset[0] = -1;
+    for (const owner of this.#owners) if (owner) owner[0] = -1;
     const slots = Math.floor(size / this.#slot);
     this.#owners = new Array<undefined>(slots).fill(undefined);
     this.#lastUse = new Array<number>(slots).fill(-1);
@@ -82,8 +82,8 @@ export class Uniforms {
     const at = this.#next;
     this.#next = (at + 1) % lastUse.length;
     const owner = this.#owners[at];
-    if (owner) owner.offset[0] = -1;
-    this.#owners[at] = ready;
+    if (owner) owner[0] = -1;
+    this.#owners[at] = ready.offset;
     ready.offset[0] = at * this.#slot;
     this.#fill(at, ready.dispatch.uniforms);
   }
