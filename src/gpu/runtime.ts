@@ -176,7 +176,7 @@ export class Runtime implements TensorRuntime {
    */
   async scope<T>(body: () => T | Promise<T>): Promise<T> {
     const made = this.#scopes.open();
-    let survivors: Iterable<Tensor> = [];
+    let survivors: readonly Tensor[] = [];
     try {
       const result = await body();
       survivors = tensorsIn(result);
@@ -194,7 +194,7 @@ export class Runtime implements TensorRuntime {
   tidy<T>(body: () => T): T {
     const recorded = this.tape?.length;
     const made = this.#scopes.open();
-    let survivors: Iterable<Tensor> = [];
+    let survivors: readonly Tensor[] = [];
     let needed = false;
     try {
       const result = body();
@@ -285,18 +285,18 @@ export class Runtime implements TensorRuntime {
     const { blocks, tables } = operands;
     for (const { place, label: kernel, name } of plan.bound)
       this.#bind(operands, place, given[place] as Tensor, kernel, name);
-    const outputs: Tensor[] = [];
+    const outputs: Tensor[] = new Array(plan.outputs.length);
     let at = plan.inputs;
     for (let i = 0; i < plan.outputs.length; i++, at++) {
       const { name, shape, dtype, bytes } = plan.outputs[i];
       const place = into?.[i];
-      if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
+      if (plan.inPlace[i] >= 0) outputs[i] = given[plan.inPlace[i]] as Tensor;
       else if (place) {
         this.#bind(operands, at, place, label, name);
-        outputs.push(place);
+        outputs[i] = place;
       } else {
         const block = (blocks[at] = this.memory.take(bytes, label));
-        outputs.push(this.#tensor(shape, dtype, block));
+        outputs[i] = this.#tensor(shape, dtype, block);
         this.#use(block, bytes);
       }
     }

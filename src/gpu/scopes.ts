@@ -1,6 +1,9 @@
 /** Which tensors belong to which scope (Runtime.scope, Runtime.tidy): a scope gives back what was made in it. */
 import { Tensor } from './tensor.ts';
 
+/** So many survivors are looked for one by one. */
+const FEW = 4;
+
 /** An open scope: what was made in it begins there, and ends where the next one opened. */
 export interface Scope {
   first: number;
@@ -22,13 +25,13 @@ export class Scopes {
   }
 
   /** Hands those of its tensors that are in `survivors` to the enclosing scope and releases the rest. */
-  close(scope: Scope, survivors: Iterable<Tensor>): void {
-    const surviving = new Set(survivors);
+  close(scope: Scope, survivors: readonly Tensor[]): void {
+    const surviving = survivors.length > FEW ? new Set(survivors) : undefined;
     const made = this.#made;
     const end = this.#endOf(scope);
     let left = scope.first;
     for (let at = scope.first; at < end; at++)
-      if (surviving.has(made[at])) made[left++] = made[at];
+      if (surviving?.has(made[at]) ?? survivors.includes(made[at])) made[left++] = made[at];
       else if (!made[at].kept) made[at].release();
     this.#drop(left, end);
     this.dissolve(scope);
@@ -55,10 +58,11 @@ export class Scopes {
 }
 
 /** Every tensor in a value: itself, or in arrays, maps and plain objects. */
-export function* tensorsIn(value: unknown): Generator<Tensor> {
-  if (value instanceof Tensor) yield value;
-  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
-  else if (value instanceof Map) for (const item of value.values()) yield* tensorsIn(item);
+export function tensorsIn(value: unknown, found: Tensor[] = []): Tensor[] {
+  if (value instanceof Tensor) found.push(value);
+  else if (Array.isArray(value)) for (const item of value) tensorsIn(item, found);
+  else if (value instanceof Map) for (const item of value.values()) tensorsIn(item, found);
   else if (value && Object.getPrototypeOf(value) === Object.prototype)
-    for (const item of Object.values(value)) yield* tensorsIn(item);
+    for (const item of Object.values(value)) tensorsIn(item, found);
+  return found;
 }

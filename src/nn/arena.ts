@@ -70,7 +70,8 @@ export class Slot implements Storage, GradientHome {
   /** First element in the chunk. */
   first = 0;
   /** Those that must lie in a row, it among them. */
-  row: readonly Slot[] = [this];
+  row: readonly Slot[];
+  readonly #alone: readonly Slot[] = [this];
   readonly #arena: Arena;
   #values: Float32Array | undefined;
   #chunk: Chunk | undefined;
@@ -79,6 +80,7 @@ export class Slot implements Storage, GradientHome {
     this.#arena = arena;
     this.#values = values;
     this.decay = decay;
+    this.row = this.#alone;
     this.tensor = new Tensor(arena.runtime, shape, 'f32', this);
     this.tensor.requiresGrad = true;
     this.tensor.home = this;
@@ -103,7 +105,7 @@ export class Slot implements Storage, GradientHome {
   }
 
   claim(): Tensor | undefined {
-    return claimRow([this], this.tensor.shape);
+    return claimRow(this.#alone, this.tensor.shape);
   }
 
   put(chunk: Chunk): void {
@@ -125,8 +127,8 @@ export class Slot implements Storage, GradientHome {
 
 /** The place of the gradients of slots that lie in a row, as one tensor; undefined where one of them has one already. */
 function claimRow(slots: readonly Slot[], shape: Shape): Tensor | undefined {
-  if (slots.some(({ claimed, tensor }) => claimed || tensor.grad)) return undefined;
-  const [{ chunk, first }] = slots;
+  for (const { claimed, tensor } of slots) if (claimed || tensor.grad) return undefined;
+  const { chunk, first } = slots[0];
   for (const slot of slots) slot.claimed = true;
   return chunk.gradients.slice(first, shape);
 }

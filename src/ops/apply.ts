@@ -25,18 +25,20 @@ export function apply(
   inputs: Inputs,
   params: Params = {},
 ): Record<string, Tensor> {
-  const names: string[] = [];
-  const given: (Tensor | HostInts)[] = [];
+  const names = Object.keys(inputs);
+  const given: (Tensor | HostInts)[] = new Array(names.length);
   /** Places of the inputs that require a gradient. */
   const differentiable: number[] = [];
   const { tape } = runtime;
-  for (const name in inputs) {
+  let count = 0;
+  for (const name of names) {
     const input = inputs[name];
     if (!input) continue;
-    if (tape && input instanceof Tensor && input.requiresGrad) differentiable.push(names.length);
-    names.push(name);
-    given.push(input);
+    if (tape && input instanceof Tensor && input.requiresGrad) differentiable.push(count);
+    names[count] = name;
+    given[count++] = input;
   }
+  names.length = given.length = count;
   if (differentiable.length > 0 && !kernel.backward)
     throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
   const plan = runtime.plan({ kernel, names, given, params });
@@ -80,8 +82,9 @@ class KernelRun implements Node {
     const runtime = this.#runtime;
     const { plan, inputs, gradients, added } = this.#plan.backward(this.#differentiable, places);
     let zeros: Tensor[] | undefined;
-    const given: (Tensor | HostInts | undefined)[] = [];
-    for (const input of inputs)
+    const given: (Tensor | HostInts | undefined)[] = new Array(inputs.length);
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i];
       if (input?.from === 'gradients') {
         let grad = grads[input.at];
         if (!grad) {
@@ -89,8 +92,9 @@ class KernelRun implements Node {
           grad = runtime.upload(new Float32Array(size), shape, 'gradients');
           (zeros ??= []).push(grad);
         }
-        given.push(grad);
-      } else given.push(input && (input.from === 'inputs' ? this.#given : this.outputs)[input.at]);
+        given[i] = grad;
+      } else given[i] = input && (input.from === 'inputs' ? this.#given : this.outputs)[input.at];
+    }
     let into: (Tensor | undefined)[] | undefined;
     for (let i = 0; i < places.length; i++) {
       const place = places[i];

@@ -60,17 +60,18 @@ export class Tape implements Recorder {
   /** The gradients of a node's inputs, where there are some of its outputs, which go. */
   #pass(node: Node): void {
     const { inputs, outputs } = node;
-    const upstream: (Tensor | undefined)[] = [];
+    const upstream: (Tensor | undefined)[] = new Array(outputs.length);
     let reached = false;
-    for (const output of outputs) {
-      upstream.push(output.flow);
-      if (output.flow) reached = true;
-      output.flow = undefined;
+    for (let i = 0; i < outputs.length; i++) {
+      const { flow } = outputs[i];
+      upstream[i] = flow;
+      if (flow) reached = true;
+      outputs[i].flow = undefined;
     }
     if (!reached) return;
-    const places: (GradientPlace | undefined)[] = [];
+    const places: (GradientPlace | undefined)[] = new Array(inputs.length);
     for (let i = 0; i < inputs.length; i++)
-      places.push(inputs.indexOf(inputs[i]) === i ? this.#place(inputs[i]) : undefined);
+      places[i] = inputs.indexOf(inputs[i]) === i ? this.#place(inputs[i]) : undefined;
     const grads = node.backward(upstream, places);
     for (let i = 0; i < inputs.length; i++) {
       const grad = grads[i];
