@@ -55,7 +55,8 @@ function runsOf(params: Params, size: number): readonly AdamWRun[] {
     throw new InputError('adamw: parameter "runs" must be a list of objects');
   let end = 0;
   return (runs as readonly Params[]).map((run) => {
-    const [first, count] = ['first', 'size'].map((name) => integerParam('adamw', run, name));
+    const first = integerParam('adamw', run, 'first');
+    const count = integerParam('adamw', run, 'size');
     if (first < end || first + count > size)
       throw new InputError(`adamw: parameter "runs": ${count} elements from ${first} on are none of ${size}`);
     end = first + count;

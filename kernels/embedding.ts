@@ -46,10 +46,9 @@ function bind(
       `${kernel}: parameter "padding" must be true or false, got ${JSON.stringify(padding)}`,
     );
   const lowest = padding ? -1 : 0;
-  ids.forEach((id, row) => {
-    if (id < lowest || id >= v)
-      throw new InputError(`${kernel}: ids row ${row} is ${id}, not in ${lowest}..${v - 1}`);
-  });
+  for (let row = 0; row < ids.length; row++)
+    if (ids[row] < lowest || ids[row] >= v)
+      throw new InputError(`${kernel}: ids row ${row} is ${ids[row]}, not in ${lowest}..${v - 1}`);
   return { ids, idShape, v, d, padding };
 }
 
@@ -109,9 +108,10 @@ export const embedding: Kernel = {
       const name = 'embedding-backward';
       const { ids, idShape, v, d } = bind(name, request);
       expectShape(name, 'grad_out', shapeOf(name, request, 'grad_out'), [...idShape, d]);
-      const given = ids.map((_, row) => row).filter((row) => ids[row] >= 0);
-      const keys = given.map((row) => ids[row]);
-      const items = given.map((row) => row * d);
+      const keys = ids.filter((id) => id >= 0);
+      const items = new Int32Array(keys.length);
+      let given = 0;
+      for (let row = 0; row < ids.length; row++) if (ids[row] >= 0) items[given++] = row * d;
       const sparse = keys.length > 0 && d > 0 && v >= SPARSE * keys.length;
       const rows = sparse ? segmentsOfKeys(keys, items) : segmentsByKey(keys, items, v);
       const add = isAdded(request, 'grad_table');

@@ -27,7 +27,7 @@ export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number)
   for (let row = 0; row < rows; row++) starts[row + 1] += starts[row];
   const next = starts.slice();
   const sorted = new Int32Array(items.length);
-  keys.forEach((key, i) => (sorted[next[key]++] = items[i]));
+  for (let i = 0; i < keys.length; i++) sorted[next[keys[i]]++] = items[i];
   return { starts, items: sorted };
 }
 

@@ -77,6 +77,11 @@ export class KernelPlan {
     this.ready = ready;
     this.#before = before;
     if (before) before.#before = undefined;
+    if (before?.ready === ready) {
+      this.#adds = before.#adds;
+      this.visible = before.visible;
+      return;
+    }
     const adds = this.kernel.backward?.adds ?? [];
     this.#adds = this.names.map((name) => adds.includes(`grad_${name}`));
     this.visible = ready.outputs.map(({ name }) => !portOf(request.kernel.outputs, name)?.saved);

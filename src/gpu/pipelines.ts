@@ -2,6 +2,7 @@
 import type { Dispatch } from '../../kernels/plan.ts';
 import { wgslOf } from '../../kernels/wgsl.ts';
 import { ShaderError } from './errors.ts';
+import { sameValue } from './same-value.ts';
 import type { GPUBindGroupLayout, GPUComputePipeline, GPUDevice } from './webgpu.ts';
 
 const COMPUTE = 0x4;
@@ -30,23 +31,12 @@ function nameOf(dispatch: Dispatch): string {
   return `${dispatch.shader}.${dispatch.entryPoint}(${constants.join(',')})${accessOf(dispatch)}`;
 }
 
-function sameConstants(a: Dispatch['constants'], b: Dispatch['constants']): boolean {
-  let count = 0;
-  for (const name in a) {
-    const [x, y] = [a[name], b[name]];
-    if (x !== y && !(typeof x === 'object' && typeof y === 'object' && String(x) === String(y))) return false;
-    count++;
-  }
-  for (const _ in b) count--;
-  return count === 0;
-}
-
 /** Whether two dispatches of one shader run one pipeline. */
 function samePipeline(a: Dispatch, b: Dispatch): boolean {
   if (a.entryPoint !== b.entryPoint || a.bindings.length !== b.bindings.length) return false;
   if (a.uniforms.length > 0 !== b.uniforms.length > 0) return false;
   for (let i = 0; i < a.bindings.length; i++) if (a.bindings[i].access !== b.bindings[i].access) return false;
-  return sameConstants(a.constants, b.constants);
+  return sameValue(a.constants, b.constants);
 }
 
 /** Numbered source lines around each diagnostic, as the error shows them. */

@@ -131,29 +131,34 @@ export class PlanCache {
    */
   make({ kernel, names, given, params, wanted, add }: Asked, before?: KernelPlan): KernelPlan {
     checkParams(kernel, params);
+    const like = before?.takes(given, names) ? before : undefined;
+    const ownGiven = like?.given ?? given.map((input, i) => this.#own(kernel, names[i], input));
     const shapes: Record<string, Shape> = {};
     const host: Record<string, Int32Array> = {};
-    const ownGiven = given.map((input, i): Given => {
-      const name = names[i];
-      shapes[name] = input.shape;
-      if (isHost(input)) {
-        host[name] = this.#copy(input.data);
-        return { data: host[name], shape: input.shape };
-      }
-      const { shape, dtype } = input;
-      const expected = portOf(kernel.inputs, name)?.dtype ?? dtype;
-      if (dtype !== expected)
-        throw new InputError(`${kernel.name}: input "${name}" must be ${expected}, got ${dtype}`);
-      return { shape, dtype };
-    });
+    for (let i = 0; i < names.length; i++) {
+      const input = ownGiven[i];
+      shapes[names[i]] = input.shape;
+      if (isHost(input)) host[names[i]] = input.data;
+    }
     const own = copyOf(params) as Params;
     const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add });
     const request = { kernel, names, given: ownGiven, params: own, wanted, add };
-    if (before?.takes(given, names) && before.ready.lastUse <= this.#memory.submitted)
-      if (revise(before.ready, plan)) return new KernelPlan(this, request, before.ready, before);
+    if (like && like.ready.lastUse <= this.#memory.submitted)
+      if (revise(like.ready, plan)) return new KernelPlan(this, request, like.ready, like);
     const inputs = names.map((name, i) => ({ name, shape: isHost(given[i]) ? undefined : given[i].shape }));
     const ready = readyPlan(plan, inputs, this.#pipelines, this.#caps);
     return new KernelPlan(this, request, ready, before);
+  }
+
+  /** What a plan keeps of an input. Errors: a tensor of another dtype than its port's. */
+  #own(kernel: Kernel, name: string, input: Given): Given {
+    const { shape } = input;
+    if (isHost(input)) return { data: this.#copy(input.data), shape };
+    const { dtype } = input;
+    const expected = portOf(kernel.inputs, name)?.dtype ?? dtype;
+    if (dtype !== expected)
+      throw new InputError(`${kernel.name}: input "${name}" must be ${expected}, got ${dtype}`);
+    return { shape, dtype };
   }
 
   #copy(data: Int32Array): Int32Array {
@@ -190,5 +195,7 @@ function hashOf(kernel: number, { given, params }: Asked): number {
 function copyOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyOf);
   if (typeof value !== 'object' || !value) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, copyOf(part)]));
+  const copy: Record<string, unknown> = {};
+  for (const name in value) copy[name] = copyOf((value as Readonly<Record<string, unknown>>)[name]);
+  return copy;
 }

@@ -85,24 +85,32 @@ export function readyPlan(
   const outputs = Object.entries(plan.outputs).map(([name, o]) => operandOf(name, o.shape, o.dtype));
   const scratch = Object.entries(plan.scratch).map(([name, s]) => operandOf(name, s.shape, s.dtype));
   const tables = Object.values(plan.data);
-  const places = new Map<string, number>();
+  /** What can be bound, and the place of each: the last one of a name counts. So few are found faster in lists. */
+  const names: string[] = [];
+  const places: number[] = [];
   const shapes: (Shape | undefined)[] = [];
-  for (const { name, shape } of [...inputs, ...outputs, ...scratch]) {
-    places.set(name, shapes.length);
-    shapes.push(shape);
-  }
+  for (const some of [inputs, outputs, scratch])
+    for (const { name, shape } of some) {
+      names.push(name);
+      places.push(shapes.length);
+      shapes.push(shape);
+    }
   const inPlace = outputs.map(({ name }) => {
     const over = plan.inPlace?.[name];
     if (over === undefined) return -1;
     const place = inputs.findIndex((input) => input.name === over);
-    places.set(name, place);
+    names.push(name);
+    places.push(place);
     return place;
   });
-  Object.keys(plan.data).forEach((name, i) => places.set(name, -1 - i));
+  Object.keys(plan.data).forEach((name, i) => {
+    names.push(name);
+    places.push(-1 - i);
+  });
 
   const limit = caps.maxStorageBufferBindingSize;
-  const bound = new Map<number, { place: number; label: string; name: string }>();
-  const works = new Map<string, Work>();
+  const bound: { place: number; label: string; name: string }[] = [];
+  const labels: { label: string; work: Work }[] = [];
   const dispatches = plan.dispatches
     .filter(({ workgroups }) => workgroups.every((n) => n > 0))
     .map((dispatch): ReadyDispatch => {
@@ -110,7 +118,7 @@ export function readyPlan(
       if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
         throw new GpuValidationError(`${label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
       const operands = dispatch.bindings.map(({ tensor }) => {
-        const place = places.get(tensor);
+        const place = places[names.lastIndexOf(tensor)] as number | undefined;
         const shape = place === undefined || place < 0 ? undefined : shapes[place];
         if (place === undefined || (place >= 0 && !shape))
           throw new InputError(`${label}: nothing is bound to "${tensor}"`);
@@ -120,13 +128,13 @@ export function readyPlan(
             `${label}: ${shape ? `"${tensor}" [${shape}] is ${bytes}` : `a host table of ${bytes}`} bytes` +
               `${shape ? ',' : ' is'} over the device's maxStorageBufferBindingSize of ${limit}`,
           );
-        if (place >= 0 && place < inputs.length && !bound.has(place))
-          bound.set(place, { place, label, name: tensor });
+        if (place >= 0 && place < inputs.length && !bound.some((one) => one.place === place))
+          bound.push({ place, label, name: tensor });
         return place;
       });
-      let work = works.get(label);
-      if (!work) works.set(label, (work = noWork()));
-      addCost(work, dispatch);
+      let own = labels.find((one) => one.label === label);
+      if (!own) labels.push((own = { label, work: noWork() }));
+      addCost(own.work, dispatch);
       return { dispatch, pipeline: pipelines.of(dispatch), operands, offset: [-1], revised: false };
     });
   return {
@@ -140,11 +148,8 @@ export function readyPlan(
     scratch,
     tables,
     dispatches,
-    bound: [...bound.values()],
-    work: {
-      labels: [...works].map(([label, work]) => ({ label, work })),
-      runs: { forward: 0, backward: 0, optimizer: 0 },
-    },
+    bound,
+    work: { labels, runs: { forward: 0, backward: 0, optimizer: 0 } },
     compiled: false,
     lastUse: 0,
   };
