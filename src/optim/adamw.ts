@@ -63,12 +63,13 @@ export class AdamW {
       if (!grad) continue;
       const step = (this.#steps.get(slot) ?? 0) + 1;
       this.#steps.set(slot, step);
-      const own = { first, size, step, weightDecay: decay ? weightDecay : 0 };
-      if (chunk.holds(grad, slot)) addRun(runs, own);
+      const own = decay ? weightDecay : 0;
+      if (chunk.holds(grad, slot)) addRun(runs, slot, step, own);
       else {
         const { m, v } = this.#momentsOf(chunk);
         const [ownM, ownV] = [m, v].map((moment) => moment.slice(first, tensor.shape));
-        update({ param: tensor, grad, m: ownM, v: ownV }, [{ ...own, first: 0 }]);
+        const run = { first: 0, size, step, weightDecay: own };
+        update({ param: tensor, grad, m: ownM, v: ownV }, [run]);
         for (const moment of [ownM, ownV]) moment.release();
       }
     }
@@ -172,11 +173,12 @@ export class AdamW {
  * Adds a parameter to the runs of its chunk: to the last one where that ends before it and is like it in all else. What
  * lies between is nobody's, as is what fills up the last four elements.
  */
-function addRun(runs: AdamWRun[], own: AdamWRun): void {
+function addRun(runs: AdamWRun[], slot: Slot, step: number, weightDecay: number): void {
   const last = runs[runs.length - 1] as AdamWRun | undefined;
-  const size = 4 * Math.ceil(own.size / 4);
-  const follows = last && aligned(last.first + last.size) === own.first;
-  if (follows && last.step === own.step && last.weightDecay === own.weightDecay)
-    last.size = own.first + size - last.first;
-  else runs.push({ ...own, size });
+  const { first } = slot;
+  const size = 4 * Math.ceil(slot.size / 4);
+  const follows = last && aligned(last.first + last.size) === first;
+  if (follows && last.step === step && last.weightDecay === weightDecay)
+    last.size = first + size - last.first;
+  else runs.push({ first, size, step, weightDecay });
 }

@@ -12,7 +12,8 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
   const { runtime } = parameters;
   const tensors: Tensor[] = [];
   const indices = new Map<Tensor, number>();
-  const runs: number[] = [];
+  const runs = new Int32Array(3 * parameters.all.size);
+  let count = 0;
   let [last, index] = [undefined as Tensor | undefined, -1];
   for (const { tensor, slot } of parameters.all.values()) {
     const { grad, size } = tensor;
@@ -23,14 +24,16 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
       index = indices.get(input) ?? tensors.push(input) - 1;
       indices.set((last = input), index);
     }
-    runs.push(index, together ? slot.first : 0, size);
+    runs[count++] = index;
+    runs[count++] = together ? slot.first : 0;
+    runs[count++] = size;
   }
   const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
     const { scale, norm } = runtime.kernel(kernelNamed('clip-grad-norm'), inputs, {
       params: { maxNorm },
-      host: { runs: hostInts(new Int32Array(runs), [runs.length / 3, 3]) },
+      host: { runs: hostInts(runs.subarray(0, count), [count / 3, 3]) },
       label: 'scratch',
     });
     return { scale, norm };
