@@ -22,8 +22,11 @@ export interface BackwardRequest<T, H> {
 }
 
 /** The entries of `all` that `keep` keeps by name. */
-const pick = <T>(all: Readonly<Record<string, T>>, keep: (name: string) => boolean): Record<string, T> =>
-  Object.fromEntries(Object.entries(all).filter(([name]) => keep(name)));
+function pick<T>(all: Readonly<Record<string, T>>, keep: (name: string) => boolean): Record<string, T> {
+  const picked: Record<string, T> = {};
+  for (const name in all) if (keep(name)) picked[name] = all[name];
+  return picked;
+}
 
 /** The outputs that a caller sees: not those kept for the backward kernel alone. */
 export const visibleOutputs = (kernel: Kernel, outputs: Readonly<Record<string, unknown>>): string[] =>

@@ -230,7 +230,7 @@ export function integerParam(
 
 /** Fails on a parameter that the kernel does not have, naming those it has. */
 export function checkParams(kernel: Kernel, params: Params): void {
-  for (const name of Object.keys(params))
+  for (const name in params)
     if (!kernel.params.some((p) => p.name === name)) {
       const known = kernel.params.map((p) => p.name).join(', ') || 'none';
       throw new InputError(`${kernel.name}: unknown parameter "${name}" (it has: ${known})`);

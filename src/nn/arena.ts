@@ -176,6 +176,7 @@ export class Arena {
 
   /** Puts all that waits into chunks and on the device. */
   place(): void {
+    if (this.#waiting.length === 0) return;
     const { caps } = this.runtime;
     const most = Math.floor(Math.min(CHUNK_BYTES, caps.maxStorageBufferBindingSize, caps.maxBufferSize) / 4);
     const waiting = this.#waiting;
