@@ -13,7 +13,7 @@ import { readyPlan, revise } from './ready-plan.ts';
 const MOST_PLANS = 1024;
 const MOST_BYTES = 2 ** 24;
 /** Of plans for host values, which seldom come again: a collector that finds them alive moves them about. */
-const MOST_OF_VALUES = 128;
+const MOST_OF_VALUES = 32;
 
 /** Plans by the hash of what they are for: those kept of late, and those before. */
 class Generations {
@@ -66,8 +66,8 @@ export class PlanCache {
   readonly #sequence: KernelPlan[] = [];
   #at = 0;
   readonly #kernelNumbers = new Map<Kernel, { number: number; live: boolean }>();
-  /** Copies of host values by the array they were made of: what several operations read is one table. */
-  #copies = new WeakMap<Int32Array, Int32Array>();
+  /** This batch's copies of host values by the array they were made of: what several operations read is one table. */
+  #copies = new Map<Int32Array, Int32Array>();
 
   constructor(pipelines: Pipelines, memory: Pick<Memory, 'submitted'>, caps: Caps) {
     this.#pipelines = pipelines;
@@ -92,6 +92,7 @@ export class PlanCache {
   rewind(): void {
     this.#sequence.length = this.#at;
     this.#at = 0;
+    this.#copies.clear();
   }
 
   /** Other capabilities, other plans: tests show a runtime some. */
