@@ -9,7 +9,7 @@ import type { HostTables } from './host-tables.ts';
 import type { Memory } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Profiler } from './profiler.ts';
-import type { Run } from './recording.ts';
+import type { Run } from './ready-plan.ts';
 import { TableBuffer } from './table-buffer.ts';
 import { Uniforms } from './uniforms.ts';
 

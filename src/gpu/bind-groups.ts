@@ -3,8 +3,7 @@ import { GpuValidationError } from './errors.ts';
 import type { Block } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Layout } from './pipelines.ts';
-import { UNIFORM_BYTES, type ReadyDispatch } from './ready-plan.ts';
-import type { Operands, Run } from './recording.ts';
+import { UNIFORM_BYTES, type Operands, type ReadyDispatch, type Run } from './ready-plan.ts';
 
 const MOST = 8192;
 

@@ -4,8 +4,7 @@
  */
 import type { BindGroups } from './bind-groups.ts';
 import type { Phase } from './meter.ts';
-import type { ReadyDispatch } from './ready-plan.ts';
-import type { Run } from './recording.ts';
+import type { ReadyDispatch, Run } from './ready-plan.ts';
 
 export class Commands {
   /** Dispatches of the batch, and of each what the encoder needs, side by side: lists are faster to walk than objects. */

@@ -5,7 +5,9 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
 import { GpuValidationError, OutOfMemoryError } from './errors.ts';
-import { noWork, type PlanWork, type Work } from './meter.ts';
+import type { Place } from './host-tables.ts';
+import type { Block } from './memory.ts';
+import { noWork, type Phase, type PlanWork, type Work } from './meter.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import { sameValue } from './same-value.ts';
 
@@ -51,6 +53,28 @@ export interface ReadyPlan {
   compiled: boolean;
   /** The last batch that it was recorded in. */
   lastUse: number;
+  /** What it was run on of late, and of these the oldest, counted on and on (Recording). */
+  readonly runs: Run[];
+  oldest: number;
+}
+
+/** What the operands of a plan are in one run of it. */
+export interface Operands {
+  /** By place; undefined where no dispatch binds it. */
+  readonly blocks: (Block | undefined)[];
+  /** By place, of tensors that have a part of their block alone. */
+  readonly parts: (Place | undefined)[];
+  /** Of the plan's tables, by their index. */
+  readonly tables: Place[];
+}
+
+/** A plan, what it runs on, and what its GPU time is charged to. */
+export interface Run extends Readonly<Operands> {
+  readonly plan: ReadyPlan;
+  readonly phase: Phase;
+  /** The bind groups of its dispatches, as of a state of those that are kept (BindGroups.state). */
+  groups: readonly GPUBindGroup[];
+  state: number;
 }
 
 const operandOf = (name: string, shape: Shape, dtype: DType): Operand => {
@@ -152,6 +176,8 @@ export function readyPlan(
     work: { labels, runs: { forward: 0, backward: 0, optimizer: 0 } },
     compiled: false,
     lastUse: 0,
+    runs: [],
+    oldest: 0,
   };
 }
 

@@ -3,28 +3,8 @@
  * order: a run that equals the one in its place in the last batch is that one again, and what was found for it holds.
  */
 import type { Place } from './host-tables.ts';
-import type { Block } from './memory.ts';
 import type { Phase } from './meter.ts';
-import type { ReadyPlan } from './ready-plan.ts';
-
-/** What the operands of a plan are in one run of it. */
-export interface Operands {
-  /** By place; undefined where no dispatch binds it. */
-  readonly blocks: (Block | undefined)[];
-  /** By place, of tensors that have a part of their block alone. */
-  readonly parts: (Place | undefined)[];
-  /** Of the plan's tables, by their index. */
-  readonly tables: Place[];
-}
-
-/** A plan, what it runs on, and what its GPU time is charged to. */
-export interface Run extends Readonly<Operands> {
-  readonly plan: ReadyPlan;
-  readonly phase: Phase;
-  /** The bind groups of its dispatches, as of a state of those that are kept (BindGroups.state). */
-  groups: readonly GPUBindGroup[];
-  state: number;
-}
+import type { Operands, ReadyPlan, Run } from './ready-plan.ts';
 
 export class Recording {
   #runs: Run[] = [];
@@ -50,7 +30,17 @@ export class Recording {
   add(plan: ReadyPlan, operands: Operands, phase: Phase): void {
     const last = this.#last[this.#runs.length] as Run | undefined;
     const again = last?.plan === plan && last.phase === phase && sameOperands(last, operands);
-    this.#runs.push(again ? last : makeRun(plan, operands, phase));
+    this.#runs.push(again ? last : this.#earlier(plan, operands, phase));
+  }
+
+  /** A run of batches before the last, or a new one. */
+  #earlier(plan: ReadyPlan, operands: Operands, phase: Phase): Run {
+    const { runs } = plan;
+    for (const run of runs) if (run.phase === phase && sameOperands(run, operands)) return run;
+    const made = makeRun(plan, operands, phase);
+    if (runs.length < MOST_RUNS) runs.push(made);
+    else runs[plan.oldest++ % MOST_RUNS] = made;
+    return made;
   }
 
   /** The runs of a batch; what is added from now on is of the next. */
@@ -62,15 +52,21 @@ export class Recording {
   }
 }
 
+/** Runs that a plan remembers: where batches differ, those of the same shape find theirs again. */
+const MOST_RUNS = 16;
+
+/** Most runs have no parts and many no tables: those have this list. */
+const NONE: never[] = [];
+
 const countOf = ({ inputs, outputs, scratch }: ReadyPlan): number => inputs + outputs.length + scratch.length;
 
 const makeRun = (plan: ReadyPlan, { blocks, parts, tables }: Operands, phase: Phase): Run => ({
   plan,
   phase,
   blocks: blocks.slice(0, countOf(plan)),
-  parts: parts.slice(0, countOf(plan)),
-  tables: tables.slice(0, plan.tables.length),
-  groups: [],
+  parts: parts.some((part) => part) ? parts.slice(0, countOf(plan)) : NONE,
+  tables: plan.tables.length > 0 ? tables.slice(0, plan.tables.length) : NONE,
+  groups: NONE,
   state: -1,
 });
 
