@@ -1,6 +1,7 @@
 /**
  * The runs of plans that wait for their submit. A step that repeats records the same plans on the same memory in the same
- * order: a run that equals the one in its place in the last batch is that one again, and what was found for it holds.
+ * order: a run that equals the one in its place in the last batch, or one that its plan remembers, is that one again, and
+ * what was found for it holds.
  */
 import type { Place } from './host-tables.ts';
 import type { Phase } from './meter.ts';
