@@ -128,6 +128,6 @@ export class Bert {
 /** 0, 1, 2, … in every row: i32[rows · columns]. */
 function countedRows(rows: number, columns: number): Int32Array {
   const counted = new Int32Array(rows * columns);
-  for (let i = 0; i < counted.length; i++) counted[i] = i % columns;
+  for (let i = 0; i < counted.length;) for (let at = 0; at < columns; at++) counted[i++] = at;
   return counted;
 }
