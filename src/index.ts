@@ -46,6 +46,7 @@ export type { WordBatch } from './models/words.ts';
 export type { Source } from './io/source.ts';
 export { loadModel, LoadedModel } from './tasks/model.ts';
 export { newModel, openCheckpoint, readEncoder, type PretrainedEncoder } from './tasks/checkpoint.ts';
+export { exportModel, type ExportedModel } from './tasks/export-model.ts';
 export type { Corpus, Definition, Extracted, Loaded, Opened, Types, UseOptions } from './tasks/definition.ts';
 export { definitionNamed, definitions } from './tasks/registry.ts';
 export { lai } from './tasks/lai/definition.ts';

@@ -1,6 +1,6 @@
 /** Exported kernels on other engines: Deno (wgpu and Naga) and, by the C functions of a native Dawn, Python. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { unpackSoftwareDevice } from '../../src/gpu/software.ts';
@@ -13,6 +13,15 @@ const exported = join(folder, 'exported');
 const folders = KERNELS.map((name) => join(exported, name)).map((path) => [join(path, '1'), path]);
 const first = (): string[] =>
   folders.map((paths) => paths.find((path) => existsSync(join(path, 'manifest.json'))) ?? '');
+
+/** A folder whose manifest allows no error at all. */
+function strict(): string {
+  const copy = join(folder, 'strict');
+  cpSync(join(exported, 'softmax', '1'), copy, { recursive: true });
+  const path = join(copy, 'manifest.json');
+  writeFileSync(path, readFileSync(path, 'utf8').replace(/"tolerance": [^,]+/, '"tolerance": 0'));
+  return copy;
+}
 
 /** Where Linux finds the software driver as it would a system's; undefined where there is none. */
 function driver(): Record<string, string> | undefined {
@@ -93,6 +102,9 @@ for (const { name, command, env, missing } of engines) {
       );
     t.deepEqual(seen('forward'), KERNELS);
     t.deepEqual(seen('backward'), KERNELS);
+    const wrong = spawnSync(program, [...command.slice(1), strict()], options);
+    t.equal(wrong.status, 1, 'the comparison can fail');
+    t.match(wrong.stdout, /WRONG/);
     t.end();
   });
 }
