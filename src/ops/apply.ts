@@ -98,6 +98,11 @@ class KernelRun implements Node {
         given[i] = grad;
       } else given[i] = input && this.#saved(input);
     }
+    // What no dispatch reads may have been released, and its memory be another's.
+    for (const { place } of plan.ready.bound) {
+      const input = inputs[place];
+      if (input && input.from !== 'gradients') this.#checkUnwritten(input);
+    }
     let into: (Tensor | undefined)[] | undefined;
     for (let i = 0; i < places.length; i++) {
       const place = places[i];
@@ -110,16 +115,19 @@ class KernelRun implements Node {
     return gradients.map((at) => made[at]);
   }
 
-  /** An input or output that the backward reads. Errors: it was written over since, as PyTorch's version counters tell. */
   #saved({ from, at }: BackwardInput): Tensor {
-    const tensor = (from === 'inputs' ? this.#given : this.outputs)[at] as Tensor;
-    if (tensor.writtenAt > this.#ranAt) {
-      const name = from === 'inputs' ? this.#plan.names[at] : this.#plan.ready.outputs[at].name;
-      throw new InputError(
-        `${this.op}: one of the variables needed for gradient computation has been modified in place: "${name}" ` +
-          `[${tensor.shape}] was written between forward and backward`,
-      );
-    }
-    return tensor;
+    return (from === 'inputs' ? this.#given : this.outputs)[at] as Tensor;
+  }
+
+  /** Errors: what the backward reads was written over since the forward, as PyTorch's version counters tell. */
+  #checkUnwritten(input: BackwardInput): void {
+    const { shape, released, writtenAt } = this.#saved(input);
+    if (released || writtenAt <= this.#ranAt) return; // a released one is refused where it is bound
+    const { names, ready } = this.#plan;
+    const name = input.from === 'inputs' ? names[input.at] : ready.outputs[input.at].name;
+    throw new InputError(
+      `${this.op}: one of the variables needed for gradient computation has been modified in place: "${name}" ` +
+        `[${shape}] was written between forward and backward`,
+    );
   }
 }
