@@ -57,6 +57,9 @@ export class Runtime implements TensorRuntime {
   #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
+  #destroyed = false;
+  /** Waits for the device that have not ended: it outlives them. */
+  #waits = 0;
 
   constructor(opened: OpenedDevice, options: RuntimeOptions = {}) {
     this.device = opened.device;
@@ -355,7 +358,8 @@ export class Runtime implements TensorRuntime {
 
   async #submit(batch: Batch): Promise<void> {
     const { number, runs } = batch;
-    await this.#compile(runs);
+    if (!this.#closed) await this.#compile(runs);
+    if (this.#closed) return; // nobody could read what it would compute
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
@@ -389,7 +393,10 @@ export class Runtime implements TensorRuntime {
       for (const { pipeline } of dispatches) if (!pipeline.compiled) missing.add(pipeline);
     if (missing.size > 0) {
       this.meter.pipelines += missing.size;
-      await this.#wait(Promise.all([...missing].map((pipeline) => this.#pipelines.compile(pipeline))));
+      const compiling = [...missing].map((pipeline) => this.#pipelines.compile(pipeline));
+      // All of them, though one fails: a device must not be destroyed in mid-compilation (`close`).
+      for (const made of await this.#wait(Promise.allSettled(compiling)))
+        if (made.status === 'rejected') throw made.reason;
     }
     for (const plan of plans) plan.compiled = true;
   }
@@ -397,6 +404,7 @@ export class Runtime implements TensorRuntime {
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
   async finish(): Promise<void> {
     await this.flush();
+    this.#throwFailure();
     await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#settle();
   }
@@ -441,12 +449,14 @@ export class Runtime implements TensorRuntime {
             encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
         });
       });
+      this.#throwFailure();
       try {
         await this.#wait(staging.mapAsync(0x1));
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
+      this.#throwFailure(); // closed meanwhile: nothing is mapped any more
       const mapped = staging.getMappedRange();
       const values = tensors.map((tensor, i) => {
         const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
@@ -487,15 +497,30 @@ export class Runtime implements TensorRuntime {
     if (this.#failure) throw this.#failure;
   }
 
-  #wait<T>(promise: Promise<T>): Promise<T> {
-    return this.#options.wait ? this.#options.wait(promise) : promise;
+  async #wait<T>(promise: Promise<T>): Promise<T> {
+    this.#waits++;
+    try {
+      return await (this.#options.wait ? this.#options.wait(promise) : promise);
+    } finally {
+      if (--this.#waits === 0 && this.#closed) this.#destroy();
+    }
   }
 
-  /** Releases everything. The device is destroyed only where it is owned (OpenedDevice). Safe to call twice. */
+  /**
+   * Releases everything. The device is destroyed only where it is owned (OpenedDevice). Safe to call twice, and while reads
+   * are pending: they reject (`the runtime is closed`) once what the device is at has ended, and it is destroyed then.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.device.removeEventListener('uncapturederror', this.#onUncaptured);
+    // Destroyed in mid-compilation, Dawn on a software driver hangs, aborts or crashes the process.
+    if (this.#waits === 0) this.#destroy();
+  }
+
+  #destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
     this.memory.destroy();
     this.#encoder.destroy();
     if (this.#ownsDevice) this.device.destroy();

@@ -20,7 +20,7 @@ import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
 import test from 'tape';
-import { DeviceUnavailableError, openRuntime, scale } from '../../src/node.ts';
+import { DeviceUnavailableError, layerNorm, linear, openRuntime, scale, softmax } from '../../src/node.ts';
 import { mayHaveVulkan, tarFiles, unpackSoftwareDevice } from '../../src/gpu/software.ts';
 
 const CASE = 'SPANWISE_TEST_CASE';
@@ -54,6 +54,31 @@ const children: Record<string, () => Promise<void>> = {
     const reading = compute(runtime);
     runtime.device.destroy();
     await reading;
+  },
+  /** At several moments of a first run, whose pipelines are still to be compiled. */
+  async 'closed with work pending'() {
+    const ended: string[] = [];
+    for (const ms of [undefined, 0, 30])
+      for (const wait of ['readAll', 'finish', 'flush', 'profile'] as const) {
+        const runtime = await openRuntime({ defaultLimits: true });
+        const x = runtime.upload(new Float32Array(12), [3, 4]);
+        const run = () => [softmax(x), linear(x, x), layerNorm(x, x.slice(0, [4]), x.slice(0, [4]), 1e-5)];
+        const made = wait === 'profile' ? undefined : run();
+        const pending = {
+          readAll: () => runtime.readAll(made ?? []),
+          finish: () => runtime.finish(),
+          flush: () => runtime.flush(),
+          profile: () => runtime.profile(async () => void run()),
+        }[wait]();
+        const settled = pending.then(
+          () => 'done',
+          (error: Error) => (error.message === 'the runtime is closed' ? 'closed' : String(error)),
+        );
+        if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms));
+        runtime.close();
+        ended.push(await settled);
+      }
+    console.log([...new Set(ended)].sort().join());
   },
   async where() {
     const runtime = await openRuntime();
@@ -134,6 +159,12 @@ function tests(): void {
     const lost = await child('rejected read');
     t.equal(lost.code, 1, 'with a device lost in mid-read');
     t.match(lost.err, /DeviceLostError/);
+  });
+
+  test('a runtime is closed while it is waited for', async (t) => {
+    const { code, out, err } = await child('closed with work pending');
+    t.deepEqual([code, err], [0, '']);
+    t.match(out, /^closed(,done)?$/, 'what was pending rejects, or had ended');
   });
 
   test('SPANWISE_DEVICE=software forces the software device', { skip: noSoftware }, async (t) => {
