@@ -5,7 +5,7 @@
 import type { Caps } from '../../kernels/plan.ts';
 import { BindGroups } from './bind-groups.ts';
 import type { HostTables } from './host-tables.ts';
-import type { Memory } from './memory.ts';
+import type { Block, Memory } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Profiler } from './profiler.ts';
 import type { Run } from './recording.ts';
@@ -21,6 +21,8 @@ export interface Batch {
   tables: HostTables;
   /** Encodes copies behind the runs. */
   copies?: (encoder: GPUCommandEncoder) => void;
+  /** What they read. */
+  read?: readonly Block[];
 }
 
 export class BatchEncoder {

@@ -17,6 +17,7 @@ import type { Asked, Given, KernelPlan } from './kernel-plan.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
 import { readyPlan, type ReadyPlan } from './ready-plan.ts';
+import { checkAccess, checkFit, checkShape, Refusals } from './refusals.ts';
 import { Recording, type Operands, type Run } from './recording.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
@@ -33,6 +34,13 @@ export interface RuntimeOptions {
   onClose?: () => void;
 }
 
+export interface WrapOptions {
+  /** Byte of the buffer where the elements begin; 0 unless given. */
+  offset?: number;
+  dtype?: DType;
+  label?: Label;
+}
+
 export class Runtime implements TensorRuntime {
   readonly device: GPUDevice;
   readonly caps: Caps;
@@ -47,6 +55,7 @@ export class Runtime implements TensorRuntime {
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
   readonly #scopes = new Scopes();
+  readonly #refusals: Refusals;
   readonly #recording = new Recording();
   #flushing: Promise<void> = Promise.resolve();
   #batch = 1;
@@ -75,6 +84,7 @@ export class Runtime implements TensorRuntime {
       opened.caps,
     );
     this.#pipelines = new Pipelines(opened.device);
+    this.#refusals = new Refusals(opened.device);
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
@@ -116,20 +126,34 @@ export class Runtime implements TensorRuntime {
   }
 
   /**
-   * A tensor over a GPUBuffer that the caller owns, without a copy; usage must include STORAGE. The caller keeps the
-   * buffer alive until the tensor is released, and destroys it.
+   * A tensor over a GPUBuffer that the caller owns, from byte `offset` on, without a copy. The caller keeps the buffer alive
+   * until the tensor is released, and destroys it. Reading needs COPY_SRC, writing COPY_DST.
+   * @throws InputError for a buffer without STORAGE usage, one that the shape does not fit into, and an offset that is no
+   *   multiple of the device's `minStorageBufferOffsetAlignment`. A buffer of another device, or one that was destroyed, is
+   *   known to the device alone: what uses it rejects with an InputError, and all else goes on.
    */
-  wrap(buffer: GPUBuffer, shape: Shape, dtype: DType = 'f32', label: Label = 'inputs'): Tensor {
-    const bytes = 4 * sizeOf(shape);
-    if (buffer.size < bytes)
-      throw new InputError(
-        `wrap: a buffer of ${buffer.size} bytes cannot hold the shape [${shape}] (${bytes} bytes)`,
-      );
-    return this.#tensor(shape, dtype, this.memory.adopt(buffer, bytes, label));
+  wrap(
+    buffer: GPUBuffer,
+    shape: Shape,
+    { offset = 0, dtype = 'f32', label = 'inputs' }: WrapOptions = {},
+  ): Tensor {
+    this.#throwFailure();
+    const bytes = checkFit(buffer, shape, offset, this.caps);
+    const block = this.memory.adopt(buffer, bytes, label);
+    this.#refusals.probe(block);
+    return this.track(new Tensor(this, shape, dtype, block, offset));
   }
 
-  /** Overwrites a tensor's elements from the host, after everything recorded so far has been submitted. */
+  /**
+   * Overwrites a tensor's elements from the host, after everything recorded so far has been submitted.
+   * @throws InputError for a count or an element type that is not the tensor's, a tensor of another runtime, and one over a
+   *   wrapped buffer without COPY_DST
+   */
   async write(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
+    checkAccess('write', tensor, this);
+    const Kind = tensor.dtype === 'i32' ? Int32Array : Float32Array;
+    if (!(data instanceof Kind))
+      throw new InputError(`write: values of a tensor of ${tensor.dtype} must be a ${Kind.name}`);
     if (data.length !== tensor.size)
       throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
     await this.flush();
@@ -137,6 +161,7 @@ export class Runtime implements TensorRuntime {
   }
 
   #write(tensor: Tensor, data: Float32Array | Int32Array, what: string): void {
+    this.#refusals.renewed(tensor.block);
     this.#guard(
       () => `${what} of [${tensor.shape}]`,
       () =>
@@ -202,8 +227,10 @@ export class Runtime implements TensorRuntime {
 
   #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {
     this.#throwFailure();
-    if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
-    return this.#tensor(shape, dtype, this.memory.take(4 * sizeOf(shape), label, idle));
+    checkShape(shape);
+    const block = this.memory.take(4 * sizeOf(shape), label, idle);
+    this.#refusals.renewed(block);
+    return this.#tensor(shape, dtype, block);
   }
 
   #tensor(shape: Shape, dtype: DType, block: Block): Tensor {
@@ -345,30 +372,41 @@ export class Runtime implements TensorRuntime {
   }
 
   /** `copies` are encoded behind the commands, in the same submit. */
-  #flush(copies?: (encoder: GPUCommandEncoder) => void): Promise<void> {
+  #flush(copies?: (encoder: GPUCommandEncoder) => void, read?: readonly Block[]): Promise<void> {
     this.#throwFailure();
     if (this.#recording.length === 0 && !copies) return this.#flushing;
-    const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies };
+    const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies, read };
     this.#plans.rewind();
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
-    this.#flushing = this.#flushing.then(() => this.#submit(batch));
-    return this.#flushing;
+    const submitted = this.#flushing.then(() => this.#submit(batch));
+    // Of somebody else's buffer: what comes next is not concerned.
+    this.#flushing = submitted.catch((error: unknown) => {
+      if (!(error instanceof InputError)) throw error;
+    });
+    this.#flushing.catch(() => undefined); // told by `submitted`
+    return submitted;
   }
 
   async #submit(batch: Batch): Promise<void> {
     const { number, runs } = batch;
+    if (this.#refusals.active) await this.#wait(this.#refusals.check(batch));
     if (!this.#closed) await this.#compile(runs);
     if (this.#closed) return; // nobody could read what it would compute
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
     };
-    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler));
+    const refuse = this.#refusals.watch(batch);
+    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
+    if (this.#refusals.active) void this.#checked.then(() => this.#refusals.landed(batch));
   }
 
-  /** Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`. */
-  #guard<T>(what: () => string, body: () => T): T {
+  /**
+   * Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`; unless `refuse` is there
+   * to take it.
+   */
+  #guard<T>(what: () => string, body: () => T, refuse?: (why: string) => void): T {
     const { device } = this;
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
@@ -377,7 +415,9 @@ export class Runtime implements TensorRuntime {
     } finally {
       const check = async (Kind: typeof GpuValidationError): Promise<void> => {
         const error = await device.popErrorScope();
-        if (error) this.#failure ??= new Kind(`${what()}: ${error.message}`);
+        if (!error) return;
+        if (refuse && Kind === GpuValidationError) refuse(`${what()}: ${error.message}`);
+        else this.#failure ??= new Kind(`${what()}: ${error.message}`);
       };
       // A scope that cannot be popped belongs to a lost device, which is reported as such.
       const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
@@ -407,6 +447,8 @@ export class Runtime implements TensorRuntime {
     this.#throwFailure();
     await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#settle();
+    const refused = this.#refusals.take();
+    if (refused) throw refused;
   }
 
   /** The elements of one tensor, on the host. Flushes and waits. */
@@ -417,6 +459,7 @@ export class Runtime implements TensorRuntime {
   /** The elements of several tensors with one wait. */
   async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
     this.#throwFailure();
+    for (const tensor of tensors) checkAccess('read', tensor, this);
     const blocks = tensors.map((tensor) => tensor.block);
     // An upload must not take a block over before it has been copied.
     for (const block of blocks) block.lastUse = this.#batch;
@@ -448,7 +491,7 @@ export class Runtime implements TensorRuntime {
           if (tensor.bytes)
             encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
         });
-      });
+      }, blocks);
       this.#throwFailure();
       try {
         await this.#wait(staging.mapAsync(0x1));
@@ -464,6 +507,10 @@ export class Runtime implements TensorRuntime {
       });
       staging.unmap();
       await this.#settle();
+      for (const block of blocks) {
+        const refused = this.#refusals.of(block);
+        if (refused) throw refused;
+      }
       return values;
     } finally {
       staging.destroy();

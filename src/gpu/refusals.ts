@@ -1,0 +1,167 @@
+/**
+ * Buffers of others that the device refuses: of another device, or destroyed. WebGPU tells it later than the call returns.
+ * So a batch that binds such a buffer is held back (where it was destroyed since: has failed), and using or reading what
+ * the batch was to write rejects with the reason; all else on the runtime goes on. Costs nothing until something is wrapped.
+ */
+import { InputError } from '../../kernels/errors.ts';
+import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
+import type { Batch } from './batch.ts';
+import type { Block } from './memory.ts';
+import type { Run } from './recording.ts';
+import type { Tensor, TensorRuntime } from './tensor.ts';
+import type { GPUBuffer, GPUDevice } from './webgpu.ts';
+
+const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
+
+export class Refusals {
+  readonly #device: GPUDevice;
+  /** Blocks whose contents cannot be trusted, each with the reason. */
+  readonly #bad = new Map<Block, InputError>();
+  readonly #probes = new Set<Promise<void>>();
+  #wrapped = false;
+  /** Batches that were submitted and may fail yet. */
+  readonly #flying = new Set<Batch>();
+  #untold: InputError | undefined;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** Asks the device about a buffer of somebody else's: a pass that binds it and computes nothing. */
+  probe(block: Block): void {
+    const { buffer } = block;
+    const device = this.#device;
+    this.#wrapped = true;
+    device.pushErrorScope('validation');
+    const layout = device.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: 0x4, buffer: { type: 'read-only-storage' } }],
+    });
+    const encoder = device.createCommandEncoder({ label: 'wrap' });
+    const pass = encoder.beginComputePass();
+    pass.setBindGroup(0, device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer } }] }));
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    const probe: Promise<void> = device
+      .popErrorScope()
+      .then((error) => {
+        if (error)
+          this.#bad.set(block, new InputError(`wrap: the device refuses the buffer: ${error.message}`));
+      })
+      .catch(() => undefined) // of a lost device, which is reported as such
+      .finally(() => this.#probes.delete(probe));
+    this.#probes.add(probe);
+  }
+
+  /** Whether anything was wrapped: before that, no batch need be checked or watched. */
+  get active(): boolean {
+    return this.#wrapped;
+  }
+
+  /** Errors: a batch that uses what cannot be trusted, which must not be submitted; what it was to write cannot be either. */
+  async check({ runs, read }: Batch): Promise<void> {
+    await Promise.all(this.#probes);
+    if (this.#bad.size === 0) return;
+    for (const run of runs) {
+      for (const block of run.blocks.slice(0, run.plan.inputs)) this.#throw(block, runs);
+      for (const block of written(run)) this.#bad.delete(block);
+    }
+    for (const block of read ?? []) this.#throw(block, runs);
+  }
+
+  #throw(block: Block | undefined, runs: readonly Run[]): void {
+    const reason = block && this.#bad.get(block);
+    if (!reason) return;
+    this.#spoil(runs, reason);
+    throw reason;
+  }
+
+  #spoil(runs: readonly Run[], reason: InputError): void {
+    for (const run of runs) for (const block of written(run)) this.#bad.set(block, reason);
+  }
+
+  /**
+   * Told of each batch that is submitted.
+   * @returns undefined where it binds no buffer of others; else what takes the reason, should it fail
+   */
+  watch(batch: Batch): ((why: string) => void) | undefined {
+    if (!this.#wrapped) return undefined;
+    this.#flying.add(batch);
+    const external = ({ blocks }: Run): boolean => blocks.some((block) => block?.external);
+    if (!batch.runs.some(external) && !batch.read?.some((block) => block.external)) return undefined;
+    return (why) => {
+      const reason = new InputError(`${why} (a wrapped buffer that was destroyed?)`);
+      this.#untold = reason;
+      // Those behind it may have computed with what it did not write.
+      for (const { number, runs, read } of this.#flying) {
+        if (number < batch.number) continue;
+        this.#spoil(runs, reason);
+        for (const block of read ?? []) if (block.external) this.#bad.set(block, reason);
+      }
+    };
+  }
+
+  /** A batch that `watch` was told of has been checked by the device. */
+  landed(batch: Batch): void {
+    this.#flying.delete(batch);
+  }
+
+  /** Why the contents of a block cannot be trusted, if so. */
+  of(block: Block): InputError | undefined {
+    return this.#bad.get(block);
+  }
+
+  /** The host writes to a block, or it is another tensor's now. */
+  renewed(block: Block): void {
+    if (this.#bad.size > 0 && !block.external) this.#bad.delete(block);
+  }
+
+  /** The failure of a batch, once. */
+  take(): InputError | undefined {
+    const reason = this.#untold;
+    this.#untold = undefined;
+    return reason;
+  }
+}
+
+/** The blocks that a run writes: its outputs, and the inputs that some of them lie over. */
+function* written({ plan, blocks }: Run): Generator<Block> {
+  for (let i = 0; i < plan.outputs.length; i++) {
+    const block = blocks[plan.inPlace[i] >= 0 ? plan.inPlace[i] : plan.inputs + i];
+    if (block) yield block;
+  }
+}
+
+/** Errors: dimensions that are no counts. */
+export function checkShape(shape: Shape): void {
+  if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
+}
+
+/**
+ * The bytes of a tensor in a buffer of somebody else's.
+ * @throws InputError for a buffer that no kernel could read, or where it does not fit
+ */
+export function checkFit(buffer: GPUBuffer, shape: Shape, offset: number, caps: Caps): number {
+  checkShape(shape);
+  const bytes = 4 * sizeOf(shape);
+  const alignment = caps.minStorageBufferOffsetAlignment;
+  if (!(buffer.usage & STORAGE)) throw new InputError('wrap: the usage of the buffer must include STORAGE');
+  if (!Number.isInteger(offset) || offset < 0 || offset % alignment !== 0)
+    throw new InputError(`wrap: the offset must be a multiple of ${alignment} bytes, got ${offset}`);
+  if (buffer.size < offset + bytes)
+    throw new InputError(
+      `wrap: a buffer of ${buffer.size} bytes cannot hold the shape [${shape}] (${bytes} bytes)` +
+        (offset > 0 ? ` from byte ${offset} on` : ''),
+    );
+  return bytes;
+}
+
+/** Errors: a tensor of another runtime, or over a wrapped buffer that the host cannot get at. */
+export function checkAccess(what: 'read' | 'write', tensor: Tensor, runtime: TensorRuntime): void {
+  if (tensor.runtime !== runtime)
+    throw new InputError(`${what}: the tensor [${tensor.shape}] is of another runtime`);
+  const { external, buffer } = tensor.block;
+  if (external && !(buffer.usage & (what === 'read' ? COPY_SRC : COPY_DST)))
+    throw new InputError(
+      `${what}: the usage of the wrapped buffer must include ${what === 'read' ? 'COPY_SRC' : 'COPY_DST'}`,
+    );
+}
