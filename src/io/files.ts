@@ -199,6 +199,21 @@ function writeDurably(path: string, content: FileContent): void {
   }
 }
 
+/** Writes `content` at the end of the file at `path` and waits until it is on the disk. Errors: as `writeFileAtomic`. */
+export function appendDurably(path: string, content: FileContent): void {
+  try {
+    const file = openSync(path, 'a');
+    try {
+      append(file, content);
+      settle(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw explain(error, path);
+  }
+}
+
 /** Makes the renames in a folder durable. Best effort: not every platform can open or sync a folder. */
 function syncFolder(folder: string): void {
   try {

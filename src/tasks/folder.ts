@@ -1,8 +1,9 @@
 /** Models in folders. Node only. */
-import { appendFileSync, existsSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import {
+  appendDurably,
   readFileChecked,
   readSafetensorsFile,
   readTextFile,
@@ -71,7 +72,7 @@ export function folderStorage(dir: string): Storage {
       return Promise.resolve();
     },
     append(name, text) {
-      appendFileSync(join(dir, name), text);
+      appendDurably(join(dir, name), text);
       return Promise.resolve();
     },
   };

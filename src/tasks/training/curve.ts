@@ -1,4 +1,5 @@
 /** The learning curve of a run, from its log. */
+import { InputError } from '../../../kernels/errors.ts';
 import { svgFile, type Plot, type Series } from '../../plots/plot.ts';
 
 /** One line of a run's `log.jsonl`. */
@@ -10,6 +11,32 @@ export const parseLog = (text: string): LogEvent[] =>
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as LogEvent);
+
+function isEvent(line: string): boolean {
+  try {
+    const value = JSON.parse(line) as Partial<LogEvent> | null;
+    return typeof value?.event === 'string';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The lines of a log up to where it is torn: a power cut leaves zeros, half a line or nothing at its end.
+ * @throws InputError naming `what` and the line, where whole ones follow it: that is no end
+ */
+export function wholeLines(text: string, what: string): string {
+  const lines = text.split('\n');
+  const last = lines.pop() as string; // empty, or it has no end
+  const torn = lines.findIndex((line) => !isEvent(line));
+  if (torn < 0) return text.slice(0, text.length - last.length);
+  if (lines.slice(torn + 1).some(isEvent))
+    throw new InputError(`${what}: line ${torn + 1} is not a line of a training's log`);
+  return lines
+    .slice(0, torn)
+    .map((line) => `${line}\n`)
+    .join('');
+}
 
 /** Ticks of an axis of epochs at most. */
 const TICKS = 10;

@@ -12,7 +12,7 @@ import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
 import { inTurn } from '../turns.ts';
-import { curveSvg, parseLog, type LogEvent } from './curve.ts';
+import { curveSvg, parseLog, wholeLines, type LogEvent } from './curve.ts';
 import { forecastStep } from './forecast.ts';
 import { parseRecipe } from './recipe.ts';
 import {
@@ -242,8 +242,7 @@ class Run<T extends Types> {
       this.#optimizer,
     );
     await storage.write(LAST, {});
-    const log = (await storedFile(storage, LOG)) ?? new Uint8Array();
-    this.#log = new TextDecoder().decode(log.subarray(0, this.#state.logBytes));
+    await this.#resumeLog();
     this.#extend();
     await storage.write('', { [LOG]: this.#log });
     // Killed between its first two checkpoints, a run has a state to resume from and no model yet.
@@ -256,6 +255,21 @@ class Run<T extends Types> {
       parameters: this.#input.model.parameters.count(),
       notes: this.#notes,
     });
+  }
+
+  /** The log as it was when the state was saved, or as much of it as there is. */
+  async #resumeLog(): Promise<void> {
+    const { storage } = this.#options;
+    const { logBytes } = this.#state;
+    const log = (await storedFile(storage, LOG)) ?? new Uint8Array();
+    const what = `${storage.name}/${LOG}`;
+    this.#log = wholeLines(new TextDecoder().decode(log.subarray(0, logBytes)), what);
+    const lost = logBytes - new TextEncoder().encode(this.#log).length;
+    if (lost > 0)
+      this.#notes = [
+        ...this.#notes,
+        `${what}: its last ${lost} bytes are lost or torn, and left out; the model is whole`,
+      ];
   }
 
   /** Makes a run of fewer epochs the one that is asked for: from the next step on its rate is the longer run's. */

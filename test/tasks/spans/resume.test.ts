@@ -97,6 +97,37 @@ for (const [name, { when, saveSeconds }] of Object.entries(stops))
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
 
+for (const [name, tear] of Object.entries<(log: Buffer) => Buffer>({
+  'ends in zeros': (log) => log.fill(0, log.length - 40),
+  'ends in half a line': (log) => log.subarray(0, log.length - 40),
+  'is empty': () => Buffer.alloc(0),
+}))
+  test(`a log that ${name} after a power cut`, async (t) => {
+    const out = temporaryFolder();
+    await stopped(tinyRun(runtime, out), (e) => e.event === 'epoch' && e.epoch === 2);
+    const log = join(out, 'log.jsonl');
+    writeFileSync(log, tear(readFileSync(log)));
+    const notes: string[] = [];
+    await train({ ...tinyRun(runtime, out), resume: true }, (e) => {
+      if (e.event === 'resume') notes.push(...(e.notes as string[]));
+    });
+    t.equal(notes.length, 1);
+    t.match(notes[0], /\/log\.jsonl: its last \d+ bytes are lost or torn, and left out; the model is whole$/);
+    const logs = ['curve.svg', 'log'];
+    t.deepEqual(differences(finalFiles(out), expected), logs, 'all but the log is as it would have been');
+    t.deepEqual(logOf(out).at(-1), logOf(whole).at(-1));
+  });
+
+test('a log with a line in it that is none', async (t) => {
+  const out = temporaryFolder();
+  await stopped(tinyRun(runtime, out), (e) => e.event === 'epoch' && e.epoch === 2);
+  const log = join(out, 'log.jsonl');
+  const [, ...lines] = readFileSync(log, 'utf8').split('\n');
+  writeFileSync(log, ['\0\0\0', ...lines].join('\n'));
+  const message = await inputError(() => train({ ...tinyRun(runtime, out), resume: true }));
+  t.match(message, /\/log\.jsonl: line 1 is not a line of a training's log$/);
+});
+
 test('stopped three times, the model loaded from the folder, not made from the seed', async (t) => {
   const out = temporaryFolder();
   await stopped({ ...tinyRun(runtime, out), saveSeconds: 1e-9 }, (e) => e.step === 4);

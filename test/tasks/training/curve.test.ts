@@ -1,5 +1,6 @@
 import test from 'tape';
-import { curveSvg, parseLog } from '../../../src/tasks/training/curve.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { curveSvg, parseLog, wholeLines } from '../../../src/tasks/training/curve.ts';
 
 const epoch = (number: number, more: object = {}) => ({
   ...{
@@ -46,5 +47,30 @@ test('a run without dev data, of one epoch, of many', (t) => {
     ['loss'],
   );
   t.ok((many.match(/class="axis"/g) ?? []).length < 30, 'ticks do not crowd');
+  t.end();
+});
+
+test('what a power cut leaves of a log', (t) => {
+  const lines = [{ event: 'start' }, epoch(1), epoch(2)].map((line) => `${JSON.stringify(line)}\n`);
+  const [start, first, second] = lines;
+  const whole = lines.join('');
+  t.equal(wholeLines(whole, 'log'), whole);
+  for (const [name, log] of Object.entries({
+    'half a line': whole.slice(0, -9),
+    'no end of line': whole.slice(0, -1),
+    zeros: start + first + '\0'.repeat(second.length),
+    'zeros behind half a line': start + first + second.slice(0, 9) + '\0'.repeat(500),
+    'zeros with an end': `${start}${first}${'\0'.repeat(20)}\n`,
+    'another value': `${start}${first}null\n7\n`,
+  }))
+    t.equal(wholeLines(log, 'log'), start + first, name);
+  t.equal(wholeLines('', 'log'), '');
+  t.equal(wholeLines('\0'.repeat(4096), 'log'), '');
+  for (const middle of ['\0\0\0\n', '\n', '{"event": 1}\n'])
+    t.throws(() => wholeLines(start + middle + second, 'out/log.jsonl'), InputError);
+  t.throws(
+    () => wholeLines(`${start}\0${second}${first}`, 'out/log.jsonl'),
+    /^InputError: out\/log.jsonl: line 2 is/,
+  );
   t.end();
 });
