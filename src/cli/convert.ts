@@ -1,7 +1,7 @@
 /** `spanwise convert`: annotated texts from one format into another. */
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../io/files.ts';
+import { namesIn, statsOf, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
 import { formatNamed, formats } from '../tasks/corpus/formats/index.ts';
@@ -20,11 +20,10 @@ const names = formats.map(({ name }) => name).join(', ');
 /** Errors: usage error for a file, and for a folder that holds annotations already, which would stay among the new ones. */
 function checkFolder(args: Arguments, out: string | undefined): void {
   if (out === undefined) return args.fail('--out must name a folder: the format has several files');
-  const stats = statSync(out, { throwIfNoEntry: false });
+  const stats = statsOf(out);
   if (!stats) return;
   if (!stats.isDirectory()) args.fail(`--out ${out} is a file: the format has several, in a folder`);
-  if (readdirSync(out).some((name) => name.endsWith('.ann')))
-    args.fail(`--out ${out} holds .ann files already`);
+  if (namesIn(out).some((name) => name.endsWith('.ann'))) args.fail(`--out ${out} holds .ann files already`);
 }
 
 async function write(written: string | Files, out: string | undefined): Promise<void> {

@@ -1,7 +1,8 @@
 /** Opening the device for a command, and what has to happen before and after. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
+import { statsOf } from '../io/files.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { openRuntime } from '../node.ts';
 
@@ -25,10 +26,9 @@ export async function withDevice<P, R>(
 /** Fails where `path` plainly cannot be written, so that hours of work do not end in that. Errors: InputError. */
 export function checkWritable(path: string): void {
   const folder = dirname(path);
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statsOf(path);
   if (stats?.isDirectory()) throw new InputError(`${path}: is a folder, not a file`);
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${path}: there is no folder ${folder}`);
+  if (!statsOf(folder)?.isDirectory()) throw new InputError(`${path}: there is no folder ${folder}`);
   try {
     // A file is replaced by a new one beside it, so its folder counts; a pipe or device is written itself.
     accessSync(stats && !stats.isFile() ? path : folder, constants.W_OK);

@@ -17,6 +17,7 @@ import {
   statSync,
   unlinkSync,
   writeSync,
+  type Stats,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
@@ -71,6 +72,26 @@ export function readFileChecked(path: string, what: string): Uint8Array {
     return readFileSync(path);
   } catch (error) {
     throw explain(error, `${what} ${path}`);
+  }
+}
+
+/** What is at `path`; undefined where nothing is. Errors: InputError where the way there is none (links in a circle). */
+export function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // A file where a folder is named: nothing can be there.
+    if (codeOf(error) === 'ENOTDIR') return undefined;
+    throw explain(error, path);
+  }
+}
+
+/** The names in a folder. Errors: InputError where it is none, or cannot be read. */
+export function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    throw explain(error, folder);
   }
 }
 

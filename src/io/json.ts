@@ -8,8 +8,20 @@ export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const SPACE = /[ \t\n\r]*/y;
-const TOKEN =
-  /[{}[\],:]|"(?:[ !#-[\]-\uffff]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+const TOKEN = /[{}[\],:"]|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+/** A part of a string: with a bound, for one expression over all of a long string overflows the engine's stack. */
+const IN_STRING = /[ !#-[\]-\uffff]{1,4096}|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}/y;
+
+/** Where the token that begins at `at` ends; undefined where none does. */
+function endOfToken(text: string, at: number): number | undefined {
+  TOKEN.lastIndex = at;
+  if (!TOKEN.test(text)) return undefined;
+  if (text[at] !== '"') return TOKEN.lastIndex;
+  IN_STRING.lastIndex = at + 1;
+  let end = at + 1;
+  while (IN_STRING.test(text)) end = IN_STRING.lastIndex;
+  return text[end] === '"' ? end + 1 : undefined;
+}
 
 /** What the grammar of RFC 8259 allows next. `first-…` may also be the closing bracket. */
 type Expected = 'value' | 'first-value' | 'key' | 'first-key' | 'colon' | 'next';
@@ -27,9 +39,9 @@ export function jsonErrorOffset(text: string): number {
     SPACE.exec(text);
     at = SPACE.lastIndex;
     if (at === text.length) return expected === 'next' && closers.length === 0 ? -1 : at;
-    TOKEN.lastIndex = at;
-    const token = TOKEN.exec(text)?.[0];
-    if (token === undefined) return at;
+    const end = endOfToken(text, at);
+    if (end === undefined) return at;
+    const token = text[at]; // its first character tells what it is
 
     const wantsValue = expected === 'value' || expected === 'first-value';
     const mayClose = expected === 'next' || expected === 'first-value' || expected === 'first-key';
@@ -44,7 +56,7 @@ export function jsonErrorOffset(text: string): number {
       expected = 'first-value';
     } else if (wantsValue && !'}],:'.includes(token)) {
       expected = 'next';
-    } else if ((expected === 'key' || expected === 'first-key') && token.startsWith('"')) {
+    } else if ((expected === 'key' || expected === 'first-key') && token === '"') {
       expected = 'colon';
     } else if (expected === 'colon' && token === ':') {
       expected = 'value';
@@ -53,7 +65,7 @@ export function jsonErrorOffset(text: string): number {
     } else {
       return at;
     }
-    at += token.length;
+    at = end;
   }
 }
 
@@ -62,13 +74,25 @@ function lineOf(text: string, at: number): number {
   return text.slice(0, Math.min(at, text.trimEnd().length)).split('\n').length;
 }
 
+/** Deepest nesting that is read: what walks a value, `JSON.stringify` too, has only so much stack. */
+const MOST_DEPTH = 200;
+
+function isDeep(value: unknown, left = MOST_DEPTH): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (left === 0) return true;
+  if (Array.isArray(value)) return value.some((item) => isDeep(item, left - 1));
+  for (const key in value) if (isDeep((value as Json)[key], left - 1)) return true;
+  return false;
+}
+
 /**
  * `JSON.parse`; `text` starts on line `firstLine` of its file.
- * @throws InputError naming `what`, the line and the text there
+ * @throws InputError naming `what`, the line and the text there; or `what` where it nests deeper than anything we read
  */
 export function parseJson(text: string, what: string, firstLine = 1): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     const at = jsonErrorOffset(text);
     const line = firstLine - 1 + lineOf(text, at);
@@ -77,6 +101,8 @@ export function parseJson(text: string, what: string, firstLine = 1): unknown {
       `${what}: line ${line}: not JSON ${found === '' ? '(the text ends early)' : `from ${JSON.stringify(found)} on`}`,
     );
   }
+  if (isDeep(value)) throw new InputError(`${what}: lists or objects nested over ${MOST_DEPTH} deep`);
+  return value;
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 import { InputError } from '../../kernels/errors.ts';
 import type { Activation } from '../../kernels/shared/activation.ts';
-import { Fields, type Json } from './config.ts';
+import { Fields, MOST_ENTRIES, MOST_LAYERS, type Json } from './config.ts';
 
 export const architectures = ['bert', 'albert', 'roberta', 'xlm-roberta', 'electra', 'distilbert'] as const;
 export type Architecture = (typeof architectures)[number];
@@ -65,16 +65,16 @@ export function parseBertConfig(json: Json, what: string): BertConfig {
     if (fields.integer(name, 1) !== 1)
       throw fields.error(name, 'must be 1: one layer shared by all', json[name]);
   const hiddenSize = fields.integer(key('hidden_size'));
-  const positionOffset = roberta ? fields.integer('pad_token_id', 1, 0) + 1 : 0;
-  const positions = fields.integer('max_position_embeddings', 512, positionOffset + 1);
+  const positionOffset = roberta ? fields.integer('pad_token_id', 1, 0, MOST_ENTRIES) + 1 : 0;
+  const positions = fields.integer('max_position_embeddings', 512, positionOffset + 1, MOST_ENTRIES);
   const config: BertConfig = {
     architecture,
-    vocabSize: fields.integer('vocab_size'),
+    vocabSize: fields.integer('vocab_size', undefined, 1, MOST_ENTRIES),
     embeddingSize: albert || architecture === 'electra' ? fields.integer('embedding_size', 128) : hiddenSize,
     hiddenSize,
-    layers: fields.integer(key('num_hidden_layers'), undefined, 0),
+    layers: fields.integer(key('num_hidden_layers'), undefined, 0, MOST_LAYERS),
     heads: fields.integer(key('num_attention_heads')),
-    intermediateSize: fields.integer(key('intermediate_size')),
+    intermediateSize: fields.integer(key('intermediate_size'), undefined, 1, 2 ** 20),
     maxPositions: positions - positionOffset,
     positionOffset,
     typeVocabSize: distil ? 0 : fields.integer('type_vocab_size', 2),

@@ -10,7 +10,7 @@ import type { Init, Parameters } from '../nn/parameters.ts';
 import { parameterShapes } from '../nn/shapes.ts';
 import { attention, hostInts, reshape, untracked } from '../ops/index.ts';
 import { parseBertConfig, type BertConfig, type PieceBatch } from './bert.ts';
-import { Fields, type Json } from './config.ts';
+import { Fields, MOST_ENTRIES, type Json } from './config.ts';
 import { OnEncoder } from './on-encoder.ts';
 import { regularise, type Regularisation } from './regularisation.ts';
 import {
@@ -51,7 +51,7 @@ function parseAnswers(json: Json, what: string): NonNullable<CeremConfig['answer
       Object.keys(types).map((type) => {
         const limit = new Fields(of.object(type), `${what}: ${key}: ${type}`);
         const found = {
-          longest: limit.integer('longest'),
+          longest: limit.integer('longest', undefined, 1, Infinity),
           acrossSentences: limit.boolean('acrossSentences'),
         };
         limit.rejectUnknown();
@@ -78,7 +78,7 @@ export function parseCeremConfig(json: Json, what: string): CeremConfig {
     // What an ablation does not use may be absent.
     ...parseSegmentAttention(fields, what, { ...(!sia && { scales }), ...(!attends && sizes) }),
     threshold: fields.number('threshold', 0.5, 0, 1),
-    maxLength: fields.integer('maxLength', encoder.maxPositions, 3),
+    maxLength: fields.integer('maxLength', encoder.maxPositions, 3, MOST_ENTRIES),
     sia,
     branches,
     ...(fields.has('answers') && { answers: parseAnswers(fields.object('answers'), `${what}: answers`) }),

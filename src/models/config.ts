@@ -11,6 +11,13 @@ export const configJson = (model: string, config: { readonly encoder: { readonly
   encoder: config.encoder.json,
 });
 
+/** Most of what is counted by a configuration, unless a key says otherwise: widths, heads, words. */
+const LARGEST = 2 ** 16;
+/** Most layers: the deepest encoders have 48. */
+export const MOST_LAYERS = 1000;
+/** Most entries of a vocabulary. */
+export const MOST_ENTRIES = 2 ** 24;
+
 /** Typed access to the keys of a configuration. */
 export class Fields {
   readonly #json: Json;
@@ -22,10 +29,12 @@ export class Fields {
     this.#what = what;
   }
 
-  integer(key: string, fallback?: number, min = 1): number {
+  /** @param max what no real model comes near: a size past it is refused here, where its key is known */
+  integer(key: string, fallback?: number, min = 1, max = LARGEST): number {
     const value = this.#get(key) ?? fallback;
     if (typeof value !== 'number' || !Number.isInteger(value) || value < min)
       throw this.error(key, `must be an integer of at least ${min}`, value);
+    if (value > max) throw this.error(key, `must be at most ${max}`, value);
     return value;
   }
 
@@ -69,6 +78,7 @@ export class Fields {
     const whole = (v: unknown) => typeof v === 'number' && Number.isInteger(v) && v >= 1;
     if (!Array.isArray(value) || value.length === 0 || !value.every(whole))
       throw this.error(key, 'must be a list of integers of at least 1', value);
+    if (value.some((v) => v > LARGEST)) throw this.error(key, `must have none over ${LARGEST}`, value);
     if (new Set(value).size !== value.length) throw this.error(key, 'must not repeat an entry', value);
     return value as number[];
   }

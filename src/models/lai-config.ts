@@ -4,7 +4,7 @@
  */
 import { InputError } from '../../kernels/errors.ts';
 import { parseBertConfig, type PieceBatch } from './bert.ts';
-import { Fields, type Json } from './config.ts';
+import { Fields, MOST_LAYERS, type Json } from './config.ts';
 import type { SentenceConfig } from './sentence-config.ts';
 import { parseSymmetric } from './symmetric.ts';
 import { parseWordRule } from './word-rule.ts';
@@ -85,7 +85,7 @@ export function parseLaiConfig(json: Json, what: string): LaiConfig {
     visibility: fields.oneOf('visibility', visibilities, 'invisible'),
     markerVisibility: fields.oneOf('markerVisibility', ['pair', 'all'] as const, 'pair'),
     views: fields.integer('views', 2),
-    graphLayers: fields.integer('graphLayers', 2, 0),
+    graphLayers: fields.integer('graphLayers', 2, 0, MOST_LAYERS),
     filter: fields.boolean('filter', true),
     maxSpanWidth: fields.integer('maxSpanWidth', 8),
     maxCandidates: fields.integer('maxCandidates', 220),

@@ -15,7 +15,7 @@ import {
   type HostInts,
 } from '../ops/index.ts';
 import { parseBertConfig } from './bert.ts';
-import { Fields, type Json } from './config.ts';
+import { Fields, MOST_LAYERS, type Json } from './config.ts';
 import { OnEncoder } from './on-encoder.ts';
 import type { SentenceConfig } from './sentence-config.ts';
 import { parseWordRule } from './word-rule.ts';
@@ -50,7 +50,7 @@ export function parseStsnConfig(json: Json, what: string): StsnConfig {
   const relationTypes = fields.strings('relationTypes', []);
   const config: StsnConfig = {
     encoder: parseBertConfig(fields.object('encoder'), `${what}: encoder`),
-    layers: fields.integer('layers', 3, 0),
+    layers: fields.integer('layers', 3, 0, MOST_LAYERS),
     heads: fields.integer('heads', 8),
     maxSpanWidth: fields.integer('maxSpanWidth', 10),
     widthEmbeddingSize: fields.integer('widthEmbeddingSize', 150),

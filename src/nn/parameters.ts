@@ -17,6 +17,12 @@ import { stream } from './random.ts';
 export type Init = Start | { like: string };
 type Start = { normal: number } | { constant: number } | 'zeros' | 'ones';
 
+/** Problems of a file after which no more are looked for: its configuration may ask for tensors without end. */
+const MOST_PROBLEMS = 50;
+
+/** Most values of one parameter, 4 GiB: more than a buffer of any device. */
+const MOST_VALUES = 2 ** 30;
+
 /** First id of the random streams used here. */
 const INIT_STREAM = 2;
 
@@ -66,6 +72,7 @@ export class FileSource implements Source {
   readonly #what: string;
   readonly #used = new Set<string>();
   readonly #problems: string[] = [];
+  #nothing = new Float32Array(0);
 
   /** @param what the file, for error messages */
   constructor(tensors: ReadonlyMap<string, HostTensor>, what: string) {
@@ -85,7 +92,14 @@ export class FileSource implements Source {
     else if (found.shape.length !== shape.length || found.shape.some((d, i) => d !== shape[i]))
       this.#problems.push(`${name} is [${found.shape}], expected [${shape}]`);
     else return found.data as Float32Array;
-    return new Float32Array(sizeOf(shape));
+    if (this.#problems.length === MOST_PROBLEMS) {
+      this.#problems.push('…');
+      this.#fail();
+    }
+    // In the place of what the model is never built with: one for all.
+    const size = sizeOf(shape);
+    if (this.#nothing.length < size) this.#nothing = new Float32Array(size);
+    return this.#nothing.subarray(0, size);
   }
 
   /** Marks a tensor as known though no parameter asks for it. */
@@ -97,7 +111,11 @@ export class FileSource implements Source {
   finish(): void {
     for (const name of this.#tensors.keys())
       if (!this.#used.has(name)) this.#problems.push(`surplus ${name}`);
-    if (this.#problems.length > 0) throw new InputError(`${this.#what}: ${this.#problems.join('; ')}`);
+    if (this.#problems.length > 0) this.#fail();
+  }
+
+  #fail(): never {
+    throw new InputError(`${this.#what}: ${this.#problems.join('; ')}`);
   }
 }
 
@@ -132,6 +150,8 @@ export class Parameters {
   take(name: string, shape: Shape, init: Init, decay = true): Tensor {
     const full = this.#prefix + name;
     if (this.all.has(full)) throw new InputError(`parameter ${full} is defined twice`);
+    if (sizeOf(shape) > MOST_VALUES)
+      throw new InputError(`parameter ${full} [${shape}] of the configuration is over ${MOST_VALUES} values`);
     const slot = this.arena.add(this.#source.values(full, shape, init, this.all.size), shape, decay);
     this.all.set(full, { tensor: slot.tensor, decay, slot });
     return slot.tensor;

@@ -2,6 +2,8 @@
  * Checkpoints: `config.json`, `model.safetensors`, tokenizer files and perhaps a further file, from any source of files
  * and in any runtime. New models, random or on a pretrained encoder, are made here too.
  */
+import { InputError } from '../../kernels/errors.ts';
+import { sizeOf } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { FileContent } from '../io/files.ts';
 import { parseObject } from '../io/json.ts';
@@ -13,6 +15,7 @@ import { parseBertConfig, type BertConfig } from '../models/bert-config.ts';
 import { hasPooler, mapBertNames, selectEncoder, skippedNotes } from '../models/encoder-names.ts';
 import { configJson, Fields, type Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
+import { parameterShapes } from '../nn/shapes.ts';
 import type { Definition, Loaded, Model, Opened, Types } from './definition.ts';
 import { definitionNamed, definitions } from './registry.ts';
 import { tokenizerFromSource } from './text/from-files.ts';
@@ -111,6 +114,19 @@ export async function readEncoder(source: Source, what: string): Promise<Pretrai
   };
 }
 
+/** Most parameters of a new model, 8 GiB: before a training holds them four times, no device would. */
+const MOST_PARAMETERS = 2 ** 31;
+
+/** Errors: a model that could not be trained anywhere; nothing has been allocated then. */
+function checkCount(build: (parameters: Parameters) => unknown): void {
+  let count = 0;
+  for (const shape of parameterShapes(build).values()) count += sizeOf(shape);
+  if (count > MOST_PARAMETERS)
+    throw new InputError(
+      `the configuration makes a model of ${count} parameters, over ${MOST_PARAMETERS}: see "num_hidden_layers", "hidden_size" and "vocab_size"`,
+    );
+}
+
 /**
  * A new model: random weights, or an encoder's where there is one and random ones beside it.
  * @param recipe says what else a new model starts from; its seed is that of the weights
@@ -129,7 +145,9 @@ export function newModel<T extends Types>(
       file && name.startsWith(ENCODER) ? file.values(name, shape) : random.values(name, shape, init, index),
   };
   const pooler = encoder !== undefined && hasPooler(encoder.tensors, ENCODER);
-  const model = definition.build(new Parameters(runtime, source), config, { pooler, recipe });
+  const build = (parameters: Parameters) => definition.build(parameters, config, { pooler, recipe });
+  checkCount(build);
+  const model = build(new Parameters(runtime, source));
   place(model, file);
   return model;
 }

@@ -1,8 +1,8 @@
 /** Corpora on disk: files, and folders with the splits of one. Node only. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
-import { readTextFile } from '../io/files.ts';
+import { namesIn, readTextFile, statsOf } from '../io/files.ts';
 import type { ReadOptions } from './corpus/reading.ts';
 import type { Files } from './corpus/row.ts';
 import type { Definition, Types } from './definition.ts';
@@ -22,8 +22,8 @@ function annotated(folder: string, name: string): [string, string][] {
 export function corpusContent(path: string): string | Files {
   if (path.endsWith('.ann') && existsSync(path))
     return Object.fromEntries(annotated(dirname(path), basename(path)));
-  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  const names = isFolder ? readdirSync(path).filter((name) => name.endsWith('.ann')) : [];
+  const isFolder = statsOf(path)?.isDirectory() === true;
+  const names = isFolder ? namesIn(path).filter((name) => name.endsWith('.ann')) : [];
   if (names.length === 0) return readTextFile(path, 'corpus');
   return Object.fromEntries(names.flatMap((name) => annotated(path, name)));
 }
@@ -44,11 +44,8 @@ export interface Splits<C> {
 
 /** The file of the split of that name: `train.json`, or `anything_train.json`. Errors: several such files. */
 function splitFile(folder: string, name: string): string | undefined {
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${folder}: no such folder`);
-  const files = readdirSync(folder).filter(
-    (file) => file === `${name}.json` || file.endsWith(`_${name}.json`),
-  );
+  if (!statsOf(folder)?.isDirectory()) throw new InputError(`${folder}: no such folder`);
+  const files = namesIn(folder).filter((file) => file === `${name}.json` || file.endsWith(`_${name}.json`));
   if (files.length > 1)
     throw new InputError(`${folder}: several files end in ${name}.json: ${files.join(', ')}`);
   return files.length === 0 ? undefined : join(folder, files[0]);

@@ -1,5 +1,5 @@
 /** Models in folders. Node only. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import {
@@ -8,6 +8,7 @@ import {
   readSafetensorsFile,
   readTextFile,
   recoverFolder,
+  statsOf,
   writeCheckpointFolder,
   writeFileAtomic,
 } from '../io/files.ts';
@@ -29,8 +30,7 @@ export const readJsonFile = (path: string, what: string): Json => parseObject(re
  * @throws InputError where there is no such folder; the source's own errors name the file
  */
 export function folderSource(dir: string, mayBeAbsent = false): Source {
-  if (!mayBeAbsent && !statSync(dir, { throwIfNoEntry: false })?.isDirectory())
-    throw new InputError(`${dir}: no such model folder`);
+  if (!mayBeAbsent && !statsOf(dir)?.isDirectory()) throw new InputError(`${dir}: no such model folder`);
   recoverFolder(dir);
   const read = (name: string): Promise<Uint8Array | undefined> => {
     const path = join(dir, name);

@@ -42,6 +42,8 @@ export function createAlignedTokenizer(
 ): Tokenizer {
   const added = [...addedTokens(definition, what)];
   const known = new Set(added.map(({ content }) => content));
+  checkIds(definition.model, added, what);
+  checkIds(definition.model, config.added, what);
   added.push(...config.added.filter(({ content }) => !known.has(content)));
   const names = new Set(roles.flatMap((role) => config.names(role)));
   const isSpecial = ({ content, special }: AddedToken): boolean => special || names.has(content);
@@ -78,6 +80,25 @@ export function addedTokens(definition: Json, what: string): AddedToken[] {
       throw new InputError(`${what}: the id of ${JSON.stringify(content)} is not a number`);
     return { ...token, content, id, special: token.special === true };
   });
+}
+
+/** Ids that a vocabulary may leave out: models reserve some. */
+const SPARE_IDS = 2 ** 16;
+
+/**
+ * Errors: an id that is no index of an entry. The peer keeps entries in a list by their ids, which one far behind the rest
+ * makes as long as that.
+ */
+function checkIds(model: unknown, added: readonly AddedToken[], what: string): void {
+  const vocab = isObject(model) ? model.vocab : undefined;
+  const listed = Array.isArray(vocab);
+  const own: [string, unknown][] = isObject(vocab) ? Object.entries(vocab) : [];
+  const most = (listed ? vocab.length : own.length) + added.length + SPARE_IDS;
+  for (const [entry, id] of [...own, ...added.map(({ content, id }): [string, number] => [content, id])])
+    if (!Number.isInteger(id) || Number(id) < 0 || Number(id) >= most)
+      throw new InputError(
+        `${what}: the id of ${JSON.stringify(entry)} is ${JSON.stringify(id)}, not an integer from 0 to ${most - 1}`,
+      );
 }
 
 /** A Unigram model (its vocabulary is a list) in which no text matches the name of a special token. */

@@ -1,7 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../../kernels/errors.ts';
-import { readFileChecked } from '../../io/files.ts';
+import { readFileChecked, statsOf } from '../../io/files.ts';
 import {
   CONFIG_FILE,
   DEFINITION_FILE,
@@ -18,7 +18,7 @@ import type { Tokenizer } from './tokenizer.ts';
  * the file, for a path that is absent or unreadable and for bytes that are not UTF-8.
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
-  const status = statSync(path, { throwIfNoEntry: false });
+  const status = statsOf(path);
   if (!status) throw new InputError(`${path}: no such file or folder`);
   const given = status.isDirectory() ? undefined : kindOf(path);
   const folder = given ? dirname(path) : path;

@@ -126,16 +126,16 @@ function parseState<T extends Types>(
   const state: TrainingState<T['recipe']> = {
     recipe: parseRecipe(table, fields.object('recipe'), `${what}: recipe`),
     data: parseFingerprint(fields.object('data'), `${what}: data`),
-    epoch: fields.integer('epoch', undefined, 0),
-    batch: fields.integer('batch', undefined, 0),
+    epoch: fields.integer('epoch', undefined, 0, Infinity),
+    batch: fields.integer('batch', undefined, 0, Infinity),
     best: fields.number('best', undefined, -1),
-    bestEpoch: fields.integer('bestEpoch', undefined, 0),
-    logBytes: fields.integer('logBytes', undefined, 0),
+    bestEpoch: fields.integer('bestEpoch', undefined, 0, Infinity),
+    logBytes: fields.integer('logBytes', undefined, 0, Infinity),
     sums: parseNumbers(fields.object('sums'), `${what}: sums`, lossNames(parts), (sums, key) =>
       sums.number(key),
     ),
     counts: parseNumbers(fields.object('counts'), `${what}: counts`, counted, (counts, key) =>
-      counts.integer(key, undefined, 0),
+      counts.integer(key, undefined, 0, Infinity),
     ),
   };
   fields.rejectUnknown();
