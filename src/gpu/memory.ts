@@ -20,6 +20,8 @@ export interface Storage {
   readonly block: Block;
   readonly offset: number;
   references: number;
+  /** The last write over its contents, of those that the runtime counts (TensorRuntime.writes). */
+  writtenAt: number;
   /** Called when the last of them is released. */
   free(): void;
 }
@@ -42,6 +44,7 @@ export class Block implements Storage {
   account: Account | undefined;
   readonly offset = 0;
   references = 0;
+  writtenAt = 0;
   readonly #memory: Memory;
 
   constructor(memory: Memory, id: number, buffer: GPUBuffer, size: number, external: boolean, most: number) {

@@ -37,7 +37,7 @@ export class PlanCache {
 
   /**
    * The plan of a kernel for what is given; it is made where none is kept.
-   * @throws InputError for a parameter that the kernel has not, a tensor of another dtype than its port's, and all that the
+   * @throws InputError for a parameter or an input that the kernel has not, a tensor of another dtype than its port's, and all that the
    *   kernel's plan refuses; and what `readyPlan` throws
    */
   find(asked: Asked, caps: Caps): KernelPlan {
@@ -106,15 +106,19 @@ export class PlanCache {
     const host: Record<string, Int32Array> = {};
     const ownGiven = given.map((input, i): Given => {
       const name = names[i];
+      const port = portOf(kernel.inputs, name);
+      if (!port)
+        throw new InputError(
+          `${kernel.name}: "${name}" is not an input (it takes ${kernel.inputs.map((input) => input.name).join(', ')})`,
+        );
       shapes[name] = input.shape;
       if (isHost(input)) {
         host[name] = this.#copy(input.data);
         return { data: host[name], shape: input.shape };
       }
       const { shape, dtype } = input;
-      const expected = portOf(kernel.inputs, name)?.dtype ?? dtype;
-      if (dtype !== expected)
-        throw new InputError(`${kernel.name}: input "${name}" must be ${expected}, got ${dtype}`);
+      if (dtype !== port.dtype)
+        throw new InputError(`${kernel.name}: input "${name}" must be ${port.dtype}, got ${dtype}`);
       return { shape, dtype };
     });
     const own = copyOf(params) as Params;

@@ -49,6 +49,7 @@ export class Runtime implements TensorRuntime {
   readonly meter = new Meter();
   /** The tape that records, while there is one (src/ops/tape.ts). */
   tape: Recorder | undefined;
+  writes = 0;
   readonly #options: RuntimeOptions;
   readonly #ownsDevice: boolean;
   readonly #pipelines: Pipelines;
@@ -153,9 +154,12 @@ export class Runtime implements TensorRuntime {
     checkAccess('write', tensor, this);
     const Kind = tensor.dtype === 'i32' ? Int32Array : Float32Array;
     if (!(data instanceof Kind))
-      throw new InputError(`write: values of a tensor of ${tensor.dtype} must be a ${Kind.name}`);
+      throw new InputError(
+        `write: a tensor of ${tensor.dtype} is written from ${Kind.name}, got ${nameOf(data)}`,
+      );
     if (data.length !== tensor.size)
       throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
+    tensor.writtenAt = ++this.writes;
     await this.flush();
     this.#write(tensor, data, 'write');
   }
@@ -310,8 +314,12 @@ export class Runtime implements TensorRuntime {
     for (let i = 0; i < plan.outputs.length; i++, at++) {
       const { name, shape, dtype, bytes } = plan.outputs[i];
       const place = into?.[i];
-      if (plan.inPlace[i] >= 0) outputs.push(given[plan.inPlace[i]] as Tensor);
-      else if (place) {
+      if (plan.inPlace[i] >= 0) {
+        const over = given[plan.inPlace[i]] as Tensor;
+        over.writtenAt = ++this.writes;
+        outputs.push(over);
+      } else if (place) {
+        place.writtenAt = ++this.writes;
         this.#bind(operands, at, place, label, name);
         outputs.push(place);
       } else {
@@ -574,6 +582,9 @@ export class Runtime implements TensorRuntime {
     this.#options.onClose?.();
   }
 }
+
+/** What a caller has given in the place of values. */
+const nameOf = (data: unknown): string => Object(data).constructor?.name ?? typeof data;
 
 /** The outputs of a plan by their names. */
 const byName = ({ outputs }: ReadyPlan, tensors: readonly Tensor[]): Record<string, Tensor> =>

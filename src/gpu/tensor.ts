@@ -32,6 +32,8 @@ export interface TensorRuntime {
   readonly caps: Caps;
   readonly memory: Memory;
   tape: Recorder | undefined;
+  /** Tensors written over so far, by the host or in place: what a backward needs must not be among the later ones. */
+  readonly writes: number;
   empty(shape: Shape, dtype?: DType, label?: Label): Tensor;
   upload(data: Float32Array | Int32Array, shape: Shape, label?: Label): Tensor;
   read(tensor: Tensor): Promise<Float32Array | Int32Array>;
@@ -152,6 +154,15 @@ export class Tensor {
   /** Where the elements begin in `buffer`, in bytes: 0 but for parameters, their gradients and slices. */
   get offset(): number {
     return this.#storage.offset + this.#offset;
+  }
+
+  /** The last write over its memory, in terms of `TensorRuntime.writes`. */
+  get writtenAt(): number {
+    return this.#storage.writtenAt;
+  }
+
+  set writtenAt(writes: number) {
+    this.#storage.writtenAt = writes;
   }
 
   /** What of its block it is, where that is not all that was asked of the block: others may lie beside it. */

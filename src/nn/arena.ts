@@ -67,6 +67,7 @@ export class Slot implements Storage, GradientHome {
   /** Set once a backward may have written its gradient. */
   claimed = false;
   references = 0;
+  #writtenAt = 0;
   /** First element in the chunk. */
   first = 0;
   /** Those that must lie in a row, it among them. */
@@ -100,6 +101,15 @@ export class Slot implements Storage, GradientHome {
   get offset(): number {
     void this.chunk;
     return 4 * this.first;
+  }
+
+  /** Alone, or with all of the chunk: the optimizer writes that as one. */
+  get writtenAt(): number {
+    return Math.max(this.#writtenAt, this.#chunk?.weights.writtenAt ?? 0);
+  }
+
+  set writtenAt(writes: number) {
+    this.#writtenAt = writes;
   }
 
   claim(): Tensor | undefined {

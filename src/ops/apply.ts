@@ -1,7 +1,7 @@
 /** Runs a kernel on tensors and puts it on the tape: all differentiable operations go through here. */
-import { SpanwiseError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
-import type { KernelPlan } from '../gpu/kernel-plan.ts';
+import type { BackwardInput, KernelPlan } from '../gpu/kernel-plan.ts';
 import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
@@ -59,6 +59,8 @@ class KernelRun implements Node {
   readonly #plan: KernelPlan;
   readonly #given: readonly (Tensor | HostInts)[];
   readonly #differentiable: readonly number[];
+  /** When it ran, in terms of `TensorRuntime.writes`. */
+  readonly #ranAt: number;
 
   constructor(
     runtime: TensorRuntime,
@@ -73,6 +75,7 @@ class KernelRun implements Node {
     this.#given = given;
     this.outputs = outputs;
     this.#differentiable = differentiable;
+    this.#ranAt = runtime.writes;
     this.inputs = differentiable.map((place) => given[place] as Tensor);
   }
 
@@ -90,7 +93,12 @@ class KernelRun implements Node {
           (zeros ??= []).push(grad);
         }
         given.push(grad);
-      } else given.push(input && (input.from === 'inputs' ? this.#given : this.outputs)[input.at]);
+      } else given.push(input && this.#saved(input));
+    // What no dispatch reads may have been released, and its memory be another's.
+    for (const { place } of plan.ready.bound) {
+      const input = inputs[place];
+      if (input && input.from !== 'gradients') this.#checkUnwritten(input);
+    }
     let into: (Tensor | undefined)[] | undefined;
     for (let i = 0; i < places.length; i++) {
       const place = places[i];
@@ -101,5 +109,21 @@ class KernelRun implements Node {
     const made = runtime.execute(plan.ready, given, 'gradients', into);
     if (zeros) for (const tensor of zeros) tensor.release();
     return gradients.map((at) => made[at]);
+  }
+
+  #saved({ from, at }: BackwardInput): Tensor {
+    return (from === 'inputs' ? this.#given : this.outputs)[at] as Tensor;
+  }
+
+  /** Errors: what the backward reads was written over since the forward, as PyTorch's version counters tell. */
+  #checkUnwritten(input: BackwardInput): void {
+    const { shape, released, writtenAt } = this.#saved(input);
+    if (released || writtenAt <= this.#ranAt) return; // a released one is refused where it is bound
+    const { names, ready } = this.#plan;
+    const name = input.from === 'inputs' ? names[input.at] : ready.outputs[input.at].name;
+    throw new InputError(
+      `${this.op}: one of the variables needed for gradient computation has been modified in place: "${name}" ` +
+        `[${shape}] was written between forward and backward`,
+    );
   }
 }
