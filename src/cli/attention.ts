@@ -8,6 +8,7 @@ import { json, type Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { modelOption } from './model.ts';
 import { print, printJson, table } from './print.ts';
+import { tell } from './printable.ts';
 
 const drawing = definitions.filter(({ attention }) => attention);
 const drawn = drawing.map(({ title }) => title);
@@ -43,8 +44,7 @@ export const attentionCommand: Command = {
       async (runtime, { definition, load }) => {
         const loaded = await load(runtime);
         const rule = loaded.model.config.words;
-        for (const note of unknownNotes(loaded.tokenizer, [prompt, text], { rule }))
-          process.stderr.write(`note: ${note}\n`);
+        for (const note of unknownNotes(loaded.tokenizer, [prompt, text], { rule })) tell(`note: ${note}`);
         return definition.attention!({ ...loaded, what: '--text' }, { text, prompt });
       },
     );

@@ -13,6 +13,7 @@ import type { Arguments, Command } from './command.ts';
 import { checkWritable } from './device.ts';
 import { readStandardInput } from './input.ts';
 import { print } from './print.ts';
+import { tell } from './printable.ts';
 import { givenReading, readingOptions } from './reading.ts';
 
 const names = formats.map(({ name }) => name).join(', ');
@@ -64,7 +65,6 @@ export const convertCommand: Command = {
     const losses = new Counts();
     const written = format.write(reduceRows(items, format, file, losses), losses, { tags });
     await write(written, out);
-    for (const note of [...notes, ...losses.notes(`lost in ${format.title}: `)])
-      process.stderr.write(`note: ${note}\n`);
+    for (const note of [...notes, ...losses.notes(`lost in ${format.title}: `)]) tell(`note: ${note}`);
   },
 };

@@ -11,6 +11,7 @@ import { checkWritable, withDevice } from './device.ts';
 import { openInput } from './input.ts';
 import { askedModel, batchOption, modelOption } from './model.ts';
 import { withOutput } from './output.ts';
+import { tell } from './printable.ts';
 import { Progress } from './progress.ts';
 import { useOptions } from './tables.ts';
 import { givenThreshold, thresholdOption } from './threshold.ts';
@@ -94,7 +95,7 @@ export const extractCommand: Command = {
         );
         const notes = [...unknown.notes(), ...refusedNotes(streamed)].map((note) => `note: ${note}`);
         const effort = (streamed.rows > 0 && definition.effortLines?.(streamed.effort)) || [];
-        for (const line of [...effort, ...notes]) process.stderr.write(`${line}\n`);
+        [...effort, ...notes].forEach(tell);
       },
     );
   },

@@ -12,6 +12,7 @@ import { extractCommand } from './extract.ts';
 import { kernelList, kernelRun } from './kernel.ts';
 import { kernelShow } from './kernel-show.ts';
 import { print, table } from './print.ts';
+import { tell } from './printable.ts';
 import { traceCommand } from './trace.ts';
 import { trainCommand } from './train.ts';
 import { tune } from './tune.ts';
@@ -93,9 +94,8 @@ function fail(error: unknown): number {
   if ((error as NodeJS.ErrnoException | null)?.code === 'EPIPE') return 0;
   const message = error instanceof Error ? error.message : String(error);
   const bad = error instanceof InputError;
-  // A path or label in bad input may hold any character; other messages may go on with details.
-  const line = bad ? message.replace(/[\r\n\u2028\u2029]+/g, ' ') : message.split('\n')[0];
-  process.stderr.write(`spanwise: ${line}\n`);
+  // Messages that are not of bad input may go on with details.
+  tell(`spanwise: ${bad ? message : message.split('\n')[0]}`);
   if (!bad && process.env.SPANWISE_DEBUG === '1') process.stderr.write(`${(error as Error)?.stack ?? ''}\n`);
   return bad ? 2 : 1;
 }

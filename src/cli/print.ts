@@ -1,10 +1,14 @@
 /** Printing results on standard output. */
 import { columnsOf } from '../tasks/text/width.ts';
+import { printable } from './printable.ts';
 
 /** Writes to standard output; resolves when the text has left the process. Rejects with EPIPE when nobody reads. */
 export function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+    // To a terminal nothing that steers it; a file has what there is.
+    process.stdout.write(process.stdout.isTTY ? printable(text) : text, (error) =>
+      error ? reject(error) : resolve(),
+    );
   });
 }
 
@@ -12,7 +16,8 @@ export function print(text: string): Promise<void> {
 export const printJson = (value: unknown): Promise<void> => print(`${JSON.stringify(value, null, 2)}\n`);
 
 /** Columns side by side, two spaces apart; columns of numbers align to the right. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(printable));
   const columns = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) =>
     Math.max(...rows.map((row) => columnsOf(row[c] ?? ''))),

@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** Progress on standard error, and only to a terminal. */
 export class Progress {
   #shown = false;
@@ -8,7 +10,7 @@ export class Progress {
     if (!process.stderr.isTTY || Date.now() - this.#last < 100) return;
     this.#last = Date.now();
     this.#shown = true;
-    process.stderr.write(`\r\x1b[2K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+    process.stderr.write(`\r\x1b[2K${printable(line).slice(0, (process.stderr.columns ?? 80) - 1)}`);
   }
 
   clear(): void {

@@ -18,6 +18,7 @@ import { readTextFile, writeFileAtomic } from '../io/files.ts';
 import { json, type Arguments, type Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { print, printJson, table } from './print.ts';
+import { tell } from './printable.ts';
 import { Progress } from './progress.ts';
 
 /** The linear layers of a BERT base encoder at 256 tokens. */
@@ -43,7 +44,7 @@ function answersIn(path: string, info: DeviceInfo): readonly TunedProduct[] {
   if (!existsSync(path)) return [];
   const tuning = parseTuning(readTextFile(path, 'tuning'), path);
   const mismatch = tuningMismatch(tuning, info);
-  if (mismatch) process.stderr.write(`spanwise: ${path} is replaced: ${mismatch}\n`);
+  if (mismatch) tell(`spanwise: ${path} is replaced: ${mismatch}`);
   return mismatch ? [] : tuning.products;
 }
 
@@ -82,7 +83,7 @@ export const tune: Command = {
         }
         progress.clear();
         const tuning = tuningOf(info, [...found.values()]);
-        if (out === undefined) mkdirSync(cacheFolder(), { recursive: true });
+        if (out === undefined) mkdirSync(cacheFolder(), { recursive: true, mode: 0o700 });
         writeFileAtomic(path, `${JSON.stringify(tuning, null, 2)}\n`);
         if (args.flag('json')) return printJson({ file: path, ...tuning });
         const rows = tuning.products.map((product) => [
