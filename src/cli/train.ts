@@ -1,4 +1,5 @@
 /** `spanwise train`: a checkpoint folder from annotated texts. */
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
@@ -15,6 +16,7 @@ import { planResume, planTraining, refuseModel, runTraining, type Planned } from
 import { json, type Arguments, type Command } from './command.ts';
 import { withDevice } from './device.ts';
 import { print, printJson } from './print.ts';
+import { oneLine, tell } from './printable.ts';
 import { givenReading, readingOptions } from './reading.ts';
 import { costReport, forecastText } from './report.ts';
 import { givenRecipe, names, recipeOptions, refuseOthers } from './tables.ts';
@@ -117,6 +119,39 @@ function startNotes({ definition, train, recipe, random }: Planned): string[] {
   ];
 }
 
+/** A run that was told to end, and has saved what it had. */
+class Stopped extends Error {
+  readonly status: number;
+
+  constructor(signal: keyof typeof stopSignals) {
+    super(signal);
+    this.status = 128 + stopSignals[signal];
+  }
+}
+
+/** Signals that end a run, and their numbers. */
+const stopSignals = { SIGINT: constants.signals.SIGINT, SIGTERM: constants.signals.SIGTERM };
+
+/** Stops a run at the first signal, with what it has done saved, and the process at the second. */
+function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => never } {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      const stopped = new Stopped(name);
+      if (controller.signal.aborted) process.exit(stopped.status);
+      tell('spanwise: stopping after this step; once more to stop at once');
+      controller.abort(stopped);
+    });
+  return {
+    signal: controller.signal,
+    rethrow(error) {
+      if (!(error instanceof Stopped)) throw error;
+      tell('spanwise: stopped; what was done is saved: the same command with --resume goes on');
+      process.exit(error.status);
+    },
+  };
+}
+
 export const trainCommand: Command = {
   name: 'train',
   summary: 'Trains a model on annotated texts',
@@ -155,15 +190,14 @@ export const trainCommand: Command = {
       }),
       async (runtime, { planned, saveSeconds, patience }) => {
         const [asJson, quiet] = [args.flag('json'), args.flag('quiet')];
-        const write = (line: string) => void (!quiet && process.stderr.write(`${line}\n`));
-        process.once('SIGINT', () => {
-          process.stderr.write('spanwise: stopped; --resume goes on from the last save, if there was one\n');
-          process.exit(130);
-        });
+        const write = (line: string) => void (!quiet && tell(line));
+        const stop = stopOnSignals();
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {
           const isFirst = event.event === 'start' || event.event === 'resume';
-          if (isFirst && !asJson) for (const note of event.notes as string[]) void print(`note: ${note}\n`);
+          if (isFirst && !asJson)
+            for (const note of event.notes as string[])
+              void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop;
           if (event.event === 'forecast') write(forecastText(event as unknown as Forecast, runtime.info));
           shown.onEvent(event);
         };
@@ -172,9 +206,12 @@ export const trainCommand: Command = {
           saveSeconds,
           ...(patience !== undefined && { patience }),
           notes: startNotes(planned),
+          signal: stop.signal,
           forecast: !quiet,
           onEvent,
-        }).finally(shown.end);
+        })
+          .catch(stop.rethrow)
+          .finally(shown.end);
         const { best, steps, stopped } = report;
         const { recipe } = planned;
         const dir = args.text('out');

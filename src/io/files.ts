@@ -1,6 +1,7 @@
 // Files and checkpoint folders on disk (Node only): what a reader finds is always complete, whenever a writer was killed.
 import { randomBytes } from 'node:crypto';
 import {
+  appendFileSync,
   closeSync,
   createReadStream,
   fstatSync,
@@ -220,12 +221,12 @@ function writeDurably(path: string, content: FileContent): void {
   }
 }
 
-/** Writes `content` at the end of the file at `path` and waits until it is on the disk. Errors: as `writeFileAtomic`. */
-export function appendDurably(path: string, content: FileContent): void {
+/** Writes a text at the end of the file at `path` and waits until it is on the disk. Errors: as `writeFileAtomic`. */
+export function appendDurably(path: string, text: string): void {
   try {
     const file = openSync(path, 'a');
     try {
-      append(file, content);
+      appendFileSync(file, text);
       settle(file);
     } finally {
       closeSync(file);

@@ -70,9 +70,9 @@ export interface TestRun<T extends Types> extends TrainingInput<T>, Omit<RunOpti
 /** `trainModel` into a folder. */
 export const trainRun = <T extends Types>(
   definition: Definition<T>,
-  { out, resume, saveSeconds, patience, forecast, onEvent, notes, evaluate, ...input }: TestRun<T>,
+  { out, resume, saveSeconds, patience, forecast, onEvent, signal, notes, evaluate, ...input }: TestRun<T>,
 ): Promise<TrainingReport<T['evaluation']>> =>
   trainModel(definition, input, {
     storage: folderStorage(out),
-    ...{ resume, saveSeconds, patience, forecast, onEvent, notes, evaluate },
+    ...{ resume, saveSeconds, patience, forecast, onEvent, signal, notes, evaluate },
   });

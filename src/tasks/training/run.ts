@@ -57,6 +57,8 @@ export interface RunOptions<T extends Types = Types> {
    * each step, `{ event: 'evaluate' }` while the dev corpus is scored.
    */
   onEvent?: (event: LogEvent) => void;
+  /** Asks the run to stop: it saves after the step that it is at, or gives up a scoring, and rejects with the reason. */
+  signal?: AbortSignal;
   /** What was noticed on the way here, for the log and the report. */
   notes?: readonly string[];
   /**
@@ -300,9 +302,11 @@ class Run<T extends Types> {
   async #score(): Promise<DevScore<T['evaluation']> | undefined> {
     const { dev, model, extra } = this.#input;
     if (!dev) return undefined;
-    const { onEvent, evaluate } = this.#options;
-    const progress = (what: string, done: number, total: number): void =>
+    const { onEvent, evaluate, signal } = this.#options;
+    const progress = (what: string, done: number, total: number): void => {
+      signal?.throwIfAborted();
       onEvent?.({ event: 'evaluate', epoch: this.#state.epoch + 1, what, done, total });
+    };
     if (evaluate) return evaluate(progress);
     const definition = this.#definition;
     const evaluation = await inTurn(model.parameters.runtime, () =>
@@ -319,11 +323,16 @@ class Run<T extends Types> {
   async #epoch(): Promise<LossValues> {
     const { parts, counted } = this.#definition;
     const { batches } = this.#epochs;
-    const { saveSeconds = Infinity, onEvent, storage } = this.#options;
+    const { saveSeconds = Infinity, onEvent, storage, signal } = this.#options;
     const state = this.#state;
     const started = Date.now();
     const epoch = this.#epochs.epoch(state.epoch, state.best);
     while (state.batch < batches) {
+      if (signal?.aborted) {
+        await this.#settle();
+        if (state.batch > 0) await this.#save();
+        throw signal.reason;
+      }
       if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) {
         await this.#settle();
         await this.#save();
@@ -346,7 +355,6 @@ class Run<T extends Types> {
     if (best) {
       Object.assign(state, { best: score, bestEpoch: state.epoch });
       this.#bestDev = dev;
-      await this.#saveBest();
     }
     const event = {
       event: 'epoch',
@@ -359,8 +367,10 @@ class Run<T extends Types> {
       seconds: (Date.now() - started) / 1000,
     };
     const line = `${JSON.stringify(event)}\n`;
+    // First, for it fails where the folder has been taken away: the others would make a new one.
     await storage.append(LOG, line);
     this.#log += line;
+    if (best) await this.#saveBest();
     await storage.write('', {
       [CURVE]: curveSvg(
         parseLog(this.#log),

@@ -2,7 +2,7 @@
 import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { DeviceLostError, folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
@@ -96,6 +96,40 @@ for (const [name, { when, saveSeconds }] of Object.entries(stops))
     await train({ ...tinyRun(runtime, out), resume: true });
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
+
+for (const [name, when] of Object.entries<(e: LogEvent) => boolean>({
+  'in mid-epoch': (e) => e.event === 'step' && e.step === 9,
+  'at the end of an epoch': (e) => e.event === 'step' && e.step === 12,
+  'while it scores': (e) => e.event === 'evaluate' && e.epoch === 2,
+}))
+  test(`told to stop ${name}: saved, and resumed to the same bytes`, async (t) => {
+    const out = temporaryFolder();
+    const controller = new AbortController();
+    const reason = new Error('told to');
+    const end = await train({ ...tinyRun(runtime, out), signal: controller.signal }, (e) => {
+      if (when(e)) controller.abort(reason);
+    }).catch((error: unknown) => error);
+    t.equal(end, reason);
+    const { epoch, batch } = JSON.parse(readFileSync(join(out, 'last/trainer.json'), 'utf8')) as Json;
+    if (name === 'in mid-epoch') t.deepEqual([epoch, batch], [1, 4], 'to the step');
+    else t.deepEqual([Number(epoch) >= 1, batch], [true, 0], 'to the epoch');
+    await train({ ...tinyRun(runtime, out), resume: true });
+    t.deepEqual(differences(finalFiles(out), expected), []);
+  });
+
+test('a device that is lost in mid-epoch: its own error, and the run goes on elsewhere', async (t) => {
+  const out = temporaryFolder();
+  const lost = await openRuntime({ defaultLimits: true });
+  const end = await trainRun(stsn, {
+    ...tinyRun(lost, out),
+    saveSeconds: 1e-9,
+    onEvent: (e) => void (e.event === 'step' && e.step === 9 && lost.device.destroy()),
+  }).catch((error: unknown) => error);
+  t.ok(end instanceof DeviceLostError, String(end));
+  lost.close();
+  await train({ ...tinyRun(runtime, out), resume: true });
+  t.deepEqual(differences(finalFiles(out), expected), []);
+});
 
 for (const [name, tear] of Object.entries<(log: Buffer) => Buffer>({
   'ends in zeros': (log) => log.fill(0, log.length - 40),
