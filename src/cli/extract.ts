@@ -67,7 +67,8 @@ export const extractCommand: Command = {
         const { model, options } = await asked.load(runtime);
         const { definition, tokenizer } = model;
         const lines = new Lines(chunks, name);
-        const rows = inWords ? new WordRows(lines, name, onBad) : textRows(lines);
+        const what = (row: number) => `${name}: ${inWords ? 'row' : 'line'} ${row}`;
+        const rows = inWords ? new WordRows(lines, name, onBad) : textRows(lines, what, onBad);
         const unknown = new UnknownWords(tokenizer, model.model.config.words);
         let answered = 0;
         const streamed = await withOutput(output, (write) =>
@@ -75,7 +76,7 @@ export const extractCommand: Command = {
             definition,
             model,
             rows,
-            (row) => `${name}: ${inWords ? 'row' : 'line'} ${row}`,
+            what,
             (results: Extraction[]) => {
               answered += results.length;
               return write(results.map((result) => `${JSON.stringify(result)}\n`).join(''));

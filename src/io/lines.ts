@@ -1,10 +1,14 @@
 /** The lines of a stream of bytes, some at a time: memory holds these and no more, however long the stream is. */
+import { InputError } from '../../kernels/errors.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 const NEWLINE = 0x0a;
 
 /** Code units of text after which a group of lines takes no further one. */
 const FULL = 2 ** 18;
+
+/** Most bytes of a line: a text without line feeds is read whole, and no more than that is kept of one without an end. */
+const LONGEST = 2 ** 28;
 
 /** Milliseconds after which what is not there is not waited for. */
 const STALL_MS = 20;
@@ -39,6 +43,7 @@ export class Lines {
   #at = 0;
   /** The beginning of a line, in earlier chunks. */
   #begun: Uint8Array[] = [];
+  #length = 0;
   /** Where the next line begins in the stream, in bytes. */
   #offset = 0;
   #coming: Promise<IteratorResult<Uint8Array>> | undefined;
@@ -55,7 +60,7 @@ export class Lines {
   /**
    * The next lines, without their ends, \n or \r\n, of which the last may be missing; none at the end of the stream. At
    * least one is waited for; further ones are taken while they come at once, up to `most` and 256 Ki characters.
-   * @throws InputError with the offset of a byte that is not UTF-8, after the lines before it; whatever the stream rejects with
+   * @throws InputError with the offset of a byte that is not UTF-8, or of a line over 256 MiB, after the lines before it; whatever the stream rejects with
    */
   async next(most: number): Promise<string[]> {
     const lines: string[] = [];
@@ -111,10 +116,14 @@ export class Lines {
     const end = this.#chunk.indexOf(NEWLINE, this.#at);
     const part = this.#chunk.subarray(this.#at, end < 0 ? undefined : end);
     if (end >= 0 || part.length > 0) this.#begun.push(part);
+    this.#length += part.length;
+    if (this.#length > LONGEST)
+      throw new InputError(`${this.#what}: the line at byte ${this.#offset} is over ${LONGEST} bytes long`);
     this.#at = end < 0 ? this.#chunk.length : end + 1;
     if (end < 0 && (!this.#ended || this.#begun.length === 0)) return undefined;
     const line = joined(this.#begun);
     this.#begun = [];
+    this.#length = 0;
     this.#offset += line.length + 1;
     return line;
   }

@@ -1,5 +1,7 @@
 /** Extraction from rows that come one after the other, however many: memory holds a group of them. */
+import { InputError } from '../../kernels/errors.ts';
 import type { Lines } from '../io/lines.ts';
+import type { OnBad } from './bad-rows.ts';
 import type { Definition, Loaded, Types } from './definition.ts';
 import { extraction, type Asked, type Extraction } from './extraction.ts';
 
@@ -26,11 +28,34 @@ export interface Rows {
   skip(count: number): Promise<number>;
 }
 
-/** Every line a text. */
-export const textRows = (lines: Lines): Rows => ({
-  next: async (most) => (await lines.next(most)).map((asked) => ({ asked })),
-  skip: (count) => lines.skip(count),
-});
+/** Most characters of a text: two million take a hundred times their memory, in windows that are all there at once. */
+const LONGEST = 2 ** 21;
+/** Characters that are kept of one that is longer. */
+const SHOWN = 80;
+
+/**
+ * Every line a text.
+ * @param what names a row (from 1) in errors
+ * @param onBad whether one that is too long stops the reading, or is a row with an error
+ */
+export function textRows(lines: Lines, what: (row: number) => string, onBad: OnBad = 'skip'): Rows {
+  let read = 0;
+  const row = (text: string): Row => {
+    read++;
+    if (text.length <= LONGEST) return { asked: text };
+    const error = `${what(read)}: a text of ${text.length} characters; more than ${LONGEST} are not read as one`;
+    if (onBad === 'stop') throw new InputError(error);
+    return { asked: text.slice(0, SHOWN).replace(/[\ud800-\udbff]$/, ''), error };
+  };
+  return {
+    next: async (most) => (await lines.next(most)).map(row),
+    async skip(count) {
+      const skipped = await lines.skip(count);
+      read += skipped;
+      return skipped;
+    },
+  };
+}
 
 /** What became of the rows. */
 export interface Streamed {

@@ -3,7 +3,8 @@ import test from 'tape';
 import type { Extraction } from '../../src/tasks/extraction.ts';
 import type { Definition, Loaded } from '../../src/tasks/definition.ts';
 import { extraction, type Asked } from '../../src/tasks/extraction.ts';
-import { extractStream, type Row, type Rows } from '../../src/tasks/streaming.ts';
+import { extractStream, textRows, type Row, type Rows } from '../../src/tasks/streaming.ts';
+import { Lines } from '../../src/io/lines.ts';
 import { inputError } from './runs.ts';
 import { InputError } from '../../kernels/errors.ts';
 
@@ -119,4 +120,23 @@ test('a stream: rows without a result', async (t) => {
     /row 2: torn/,
   );
   t.equal(written.length, 1, 'what came before is written');
+});
+
+test('a line that is no text', async (t) => {
+  const long = 'x'.repeat(2 ** 21 + 1);
+  const chunks = async function* () {
+    yield new TextEncoder().encode(`a\n${long}\n${long.slice(1)}\nb\n`);
+  };
+  const what = (row: number) => `f: line ${row}`;
+  const error = 'f: line 2: a text of 2097153 characters; more than 2097152 are not read as one';
+  const rows = await textRows(new Lines(chunks(), 'f'), what).next(9);
+  const more = textRows(new Lines(chunks(), 'f'), what, 'stop');
+  // Lines come in groups of a quarter of a million characters.
+  const all = [...rows];
+  t.deepEqual(all[0], { asked: 'a' });
+  t.deepEqual(all[1], { asked: 'x'.repeat(80), error });
+  t.equal(await inputError(async () => [await more.next(9), await more.next(9)]), error);
+  const from = textRows(new Lines(chunks(), 'f'), what);
+  await from.skip(1);
+  t.equal((await from.next(1))[0].error, error, 'its number counts from the first');
 });
