@@ -68,6 +68,8 @@ export class Runtime implements TensorRuntime {
   #profiler: Profiler | undefined;
   #closed = false;
   #destroyed = false;
+  /** The last batch that the device is known to have done. */
+  #done = 0;
   /** Waits for the device that have not ended: it outlives them. */
   #waits = 0;
 
@@ -453,10 +455,17 @@ export class Runtime implements TensorRuntime {
   async finish(): Promise<void> {
     await this.flush();
     this.#throwFailure();
-    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    await this.#untilDone();
     await this.#settle();
     const refused = this.#refusals.take();
     if (refused) throw refused;
+  }
+
+  /** Waits until the device has done all that was submitted. */
+  async #untilDone(): Promise<void> {
+    const { submitted } = this.memory;
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    this.#done = submitted;
   }
 
   /** The elements of one tensor, on the host. Flushes and waits. */
@@ -501,8 +510,10 @@ export class Runtime implements TensorRuntime {
         });
       }, blocks);
       this.#throwFailure();
+      const { submitted } = this.memory;
       try {
         await this.#wait(staging.mapAsync(0x1));
+        this.#done = Math.max(this.#done, submitted);
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
@@ -569,8 +580,9 @@ export class Runtime implements TensorRuntime {
     if (this.#closed) return;
     this.#closed = true;
     this.device.removeEventListener('uncapturederror', this.#onUncaptured);
-    // Destroyed in mid-compilation, Dawn on a software driver hangs, aborts or crashes the process.
-    if (this.#waits === 0) this.#destroy();
+    // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
+    if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
+    else if (this.#waits === 0) this.#destroy();
   }
 
   #destroy(): void {

@@ -89,21 +89,25 @@ export const cacheFolder = (): string =>
 /** Where unpacked drivers are kept: the cache folder, and where that cannot be, the temporary folder. */
 const cacheFolders = (): string[] => [cacheFolder(), join(tmpdir(), `spanwise-cache-${process.getuid?.()}`)];
 
+/** Permission to write, of the group and of all others. */
+const BY_OTHERS = 0o022;
+
 /**
- * Whether a folder is the user's own: code from it is loaded into the process, and anyone may make a folder, or a link,
- * of a name that can be foreseen in the temporary folder.
+ * Whether a folder is the user's own and nobody else may write to it: code from it is loaded into the process, and anyone
+ * may make a folder, or a link, of a name that can be foreseen in the temporary folder.
  */
 function isOwn(folder: string): boolean {
   try {
     const status = lstatSync(folder);
-    return status.isDirectory() && status.uid === process.getuid?.();
+    return status.isDirectory() && status.uid === process.getuid?.() && (status.mode & BY_OTHERS) === 0;
   } catch {
     return false; // it is not there, or a part of its path is none of the user's
   }
 }
 
 /** True when the driver is in a folder that the user alone could fill. */
-const isUnpacked = (folder: string): boolean => isOwn(dirname(folder)) && existsSync(join(folder, LOADER));
+const isUnpacked = (folder: string): boolean =>
+  isOwn(dirname(folder)) && isOwn(folder) && existsSync(join(folder, LOADER));
 
 /** Puts the driver into a folder, whole or not at all. True when it is there. */
 function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean {
@@ -152,7 +156,7 @@ export function unpackSoftwareDevice(): string {
   if (!made)
     throw new DeviceUnavailableError(
       `the software device could not be unpacked to ${folders.join(' or ')}: set XDG_CACHE_HOME to a folder ` +
-        'of your own',
+        'of your own that nobody else may write to',
     );
   return made;
 }

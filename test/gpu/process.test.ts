@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import {
+  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
@@ -16,9 +17,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'tape';
 import { DeviceUnavailableError, layerNorm, linear, openRuntime, scale, softmax } from '../../src/node.ts';
 import { mayHaveVulkan, tarFiles, unpackSoftwareDevice } from '../../src/gpu/software.ts';
@@ -59,7 +62,7 @@ const children: Record<string, () => Promise<void>> = {
   async 'closed with work pending'() {
     const ended: string[] = [];
     for (const ms of [undefined, 0, 30])
-      for (const wait of ['readAll', 'finish', 'flush', 'profile'] as const) {
+      for (const wait of ['readAll', 'finish', 'flush', 'submitted', 'profile'] as const) {
         const runtime = await openRuntime({ defaultLimits: true });
         const x = runtime.upload(new Float32Array(12), [3, 4]);
         const run = () => [softmax(x), linear(x, x), layerNorm(x, x.slice(0, [4]), x.slice(0, [4]), 1e-5)];
@@ -68,6 +71,7 @@ const children: Record<string, () => Promise<void>> = {
           readAll: () => runtime.readAll(made ?? []),
           finish: () => runtime.finish(),
           flush: () => runtime.flush(),
+          submitted: () => runtime.flush().then(() => runtime.close()),
           profile: () => runtime.profile(async () => void run()),
         }[wait]();
         const settled = pending.then(
@@ -79,6 +83,21 @@ const children: Record<string, () => Promise<void>> = {
         ended.push(await settled);
       }
     console.log([...new Set(ended)].sort().join());
+  },
+  /** Threads of the process after ten devices and after thirty, with what was closed collected. */
+  async 'opened and closed'() {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const threads: number[] = [];
+    for (let i = 1; i <= 30; i++) {
+      const runtime = await openRuntime({ defaultLimits: true });
+      await compute(runtime);
+      runtime.close();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      collect();
+      if (i % 10 === 0) threads.push(readdirSync('/proc/self/task').length);
+    }
+    console.log(threads.join());
   },
   async where() {
     const runtime = await openRuntime();
@@ -167,6 +186,13 @@ function tests(): void {
     t.match(out, /^closed(,done)?$/, 'what was pending rejects, or had ended');
   });
 
+  test('what a closed runtime leaves goes when it is collected', { skip: noSoftware }, async (t) => {
+    const { code, out, err } = await child('opened and closed');
+    t.deepEqual([code, err], [0, '']);
+    const [first, , last] = out.split(',').map(Number);
+    t.ok(last - first <= 3, `threads after 10, 20 and 30 cycles: ${out}`);
+  });
+
   test('SPANWISE_DEVICE=software forces the software device', { skip: noSoftware }, async (t) => {
     const { code, out } = await child('where', { SPANWISE_DEVICE: 'software' });
     t.equal(code, 0);
@@ -248,6 +274,17 @@ function tests(): void {
       refused.err,
       /DeviceUnavailableError: the software device could not be unpacked to .*of your own/,
     );
+    for (const [name, open] of [
+      ['a folder that all may write to', own],
+      ['one inside it', join(own, basename(unpacked.out))],
+    ]) {
+      chmodSync(open, 0o777);
+      const { code, err } = await child('unpack', { XDG_CACHE_HOME: driver, TMPDIR: file });
+      t.equal(code, 1, name);
+      t.match(err, /could not be unpacked to .* that nobody else may write to/);
+      chmodSync(open, 0o700);
+    }
+    t.equal((await child('unpack', { XDG_CACHE_HOME: driver })).code, 0);
     if (process.getuid?.() !== 0) return; // only root can give folders away
     chownSync(own, 12345, 12345);
     const elsewhere = mkdtempSync(join(folder, 'own-tmp-'));
