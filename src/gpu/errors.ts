@@ -2,7 +2,8 @@
  * Failures of the device. They are sticky: a runtime that met one (ShaderError, GpuValidationError, DeviceLostError, an
  * OutOfMemoryError that the device reported) rejects every later flush, read and wait with it, because commands that
  * did not run leave tensors undefined. Close it and open another. What is thrown before anything is recorded (a tensor
- * over a limit, a released tensor, an unknown shape) leaves the runtime as it was.
+ * over a limit, a released tensor, an unknown shape) leaves the runtime as it was, and so does what a device says of
+ * a wrapped buffer: an InputError, of what was computed with it alone (src/gpu/refusals.ts).
  */
 import { SpanwiseError } from '../../kernels/errors.ts';
 
