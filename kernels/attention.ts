@@ -84,6 +84,13 @@ const tables = {
   ...stripTables,
   mask: 'the host input mask, as it is: [B, Lq, Lk]',
   'mask.<element>': 'the host input mask of the batch rows and queries of one strip, from that element on',
+  'rows.<row>.<query>':
+    'packed: of each batch row of one strip, from number <row> on, (its first packed row, its length, how many of its queries, ' +
+    'which begin at <query>, are within length, 0)',
+  'tiles.<row>.<query>.<ends>.<m>.<n>':
+    'packed: the tiles of <m> rows and <n> columns of a product of one strip in which a batch row has elements, batch row by ' +
+    'batch row, (batch row of the strip, row and column of tiles, its first packed row, m, k, 0, 0); digits of <ends> say ' +
+    'what ends m, n and k: 0 nothing, 1 its length, 2 its queries within length',
   tables: 'the host inputs lengths and mask, as they are and in that order; those of them that there are',
 };
 

@@ -218,14 +218,11 @@ export class ScoreStrip<Sizes extends AttentionSizes = AttentionSizes> {
     const { batch, batches, heads, query } = this.strip;
     const whole: MatmulSpec = { label: this.label, outer: batches, inner: heads, ...product };
     if (!this.ragged || !ends) return matmul(whole, this.caps);
-    const ragged = {
-      tensor: `tiles.${batch}.${query}.${ends.join('')}`,
-      tiles: 0,
-      batches: { ...this.ragged, ends },
-    };
+    const ragged = { tensor: '', tiles: 0, batches: { ...this.ragged, ends } };
     const variant = chooseMatmul(shapeOfProduct({ ...whole, ragged }), this.caps);
-    const tiles = (this.data[ragged.tensor] ??= raggedTiles(whole, ragged.batches, variant));
-    return matmul({ ...whole, ragged: { ...ragged, tiles: tiles.length / 8 } }, this.caps, variant);
+    const tensor = ['tiles', batch, query, ends.join(''), variant.rows, variant.columns].join('.');
+    const table = (this.data[tensor] ??= raggedTiles(whole, ragged.batches, variant));
+    return matmul({ ...whole, ragged: { ...ragged, tensor, tiles: table.length / 8 } }, this.caps, variant);
   }
 
   /** scores [keys, queries] = alpha · byKey [keys, dh] · byQuery [queries, dh]ᵀ, of all keys of the tile. */

@@ -97,7 +97,7 @@ check('ShaderError: WGSL that does not compile names kernel, line, column and so
   const dispatch: Partial<Dispatch> = {
     label: 'my-kernel',
     shader: 'clip-grad-norm',
-    constants: { STAGE: 0, GROUP_ELEMENTS: -1 },
+    constants: { STAGE: 0, GROUP_ELEMENTS: -1, STEPS: [1] },
     uniforms: [3, 0, 1],
     bindings: [
       { name: 'grad', access: 'read', tensor: 'x' },
