@@ -12,6 +12,9 @@ export type GPUBuffer = typeof globalThis extends { GPUBuffer: { prototype: infe
 export type GPUComputePipeline = typeof globalThis extends { GPUComputePipeline: { prototype: infer Type } }
   ? Type
   : object;
+export type GPUBindGroup = typeof globalThis extends { GPUBindGroup: { prototype: infer Type } }
+  ? Type
+  : object;
 export type GPUBindGroupLayout = typeof globalThis extends { GPUBindGroupLayout: { prototype: infer Type } }
   ? Type
   : object;

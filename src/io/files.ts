@@ -18,7 +18,6 @@ import {
   statSync,
   unlinkSync,
   writeSync,
-  type Stats,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
@@ -76,8 +75,16 @@ export function readFileChecked(path: string, what: string): Uint8Array {
   }
 }
 
+/** What stands at a path. */
+interface EntryKind {
+  readonly mode: number;
+  readonly uid: number;
+  isFile(): boolean;
+  isDirectory(): boolean;
+}
+
 /** What is at `path`; undefined where nothing is. Errors: InputError where the way there is none (links in a circle). */
-export function statsOf(path: string): Stats | undefined {
+export function statsOf(path: string): EntryKind | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {

@@ -57,8 +57,8 @@ export interface RunOptions<T extends Types = Types> {
    * each step, `{ event: 'evaluate' }` while the dev corpus is scored.
    */
   onEvent?: (event: LogEvent) => void;
-  /** Asks the run to stop: it saves after the step that it is at, or gives up a scoring, and rejects with the reason. */
-  signal?: AbortSignal;
+  /** An AbortSignal that asks the run to stop: it saves after the step that it is at, or gives up a scoring, and rejects with the reason. */
+  signal?: { readonly aborted: boolean; readonly reason: unknown; throwIfAborted(): void };
   /** What was noticed on the way here, for the log and the report. */
   notes?: readonly string[];
   /**
