@@ -4,14 +4,21 @@
  * the batch was to write rejects with the reason; all else on the runtime goes on. Costs nothing until something is wrapped.
  */
 import { InputError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
+import { sizeOf, type Caps, type DType, type Shape } from '../../kernels/plan.ts';
 import type { Batch } from './batch.ts';
-import type { Block } from './memory.ts';
+import type { Block, Label } from './memory.ts';
 import type { Run } from './ready-plan.ts';
 import type { Tensor, TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
+
+export interface WrapOptions {
+  /** Byte of the buffer where the elements begin; 0 unless given. */
+  offset?: number;
+  dtype?: DType;
+  label?: Label;
+}
 
 export class Refusals {
   readonly #device: GPUDevice;
@@ -164,4 +171,15 @@ export function checkAccess(what: 'read' | 'write', tensor: Tensor, runtime: Ten
     throw new InputError(
       `${what}: the usage of the wrapped buffer must include ${what === 'read' ? 'COPY_SRC' : 'COPY_DST'}`,
     );
+}
+
+/** Errors: InputError for values of another type or number than a tensor's. */
+export function checkData({ dtype, size, shape }: Tensor, data: Float32Array | Int32Array): void {
+  const Kind = dtype === 'i32' ? Int32Array : Float32Array;
+  if (!(data instanceof Kind)) {
+    const given = Object(data).constructor?.name ?? typeof data;
+    throw new InputError(`write: a tensor of ${dtype} is written from ${Kind.name}, got ${given}`);
+  }
+  if (data.length !== size)
+    throw new InputError(`write: ${data.length} values do not fill the shape [${shape}]`);
 }

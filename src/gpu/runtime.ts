@@ -19,7 +19,7 @@ import { Profiler } from './profiler.ts';
 import { ReadBacks } from './read-backs.ts';
 import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
 import { Recording } from './recording.ts';
-import { checkAccess, checkFit, checkShape, Refusals } from './refusals.ts';
+import { checkAccess, checkData, checkFit, checkShape, Refusals, type WrapOptions } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
@@ -37,13 +37,6 @@ export interface RuntimeOptions {
   onClose?: () => void;
   /** Told of the runs (`Run`) of every batch before it is submitted: for export, no part of the public interface. */
   observe?: (runs: readonly unknown[]) => void;
-}
-
-export interface WrapOptions {
-  /** Byte of the buffer where the elements begin; 0 unless given. */
-  offset?: number;
-  dtype?: DType;
-  label?: Label;
 }
 
 export class Runtime implements TensorRuntime {
@@ -172,13 +165,7 @@ export class Runtime implements TensorRuntime {
    */
   async write(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
     checkAccess('write', tensor, this);
-    const Kind = tensor.dtype === 'i32' ? Int32Array : Float32Array;
-    if (!(data instanceof Kind))
-      throw new InputError(
-        `write: a tensor of ${tensor.dtype} is written from ${Kind.name}, got ${nameOf(data)}`,
-      );
-    if (data.length !== tensor.size)
-      throw new InputError(`write: ${data.length} values do not fill the shape [${tensor.shape}]`);
+    checkData(tensor, data);
     tensor.writtenAt = ++this.writes;
     await this.flush();
     this.#guard(
@@ -606,9 +593,6 @@ export class Runtime implements TensorRuntime {
     this.#options.onClose?.();
   }
 }
-
-/** What a caller has given in the place of values. */
-const nameOf = (data: unknown): string => Object(data).constructor?.name ?? typeof data;
 
 /** The outputs of a plan by their names. */
 const byName = ({ outputs }: ReadyPlan, tensors: readonly Tensor[]): Record<string, Tensor> =>
