@@ -4,9 +4,8 @@ export { openDevice, wrapDevice, type DeviceInfo, type OpenedDevice } from './gp
 export * from './gpu/errors.ts';
 export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';
-export type { WrapOptions } from './gpu/refusals.ts';
 export { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
-export { Tensor, type KernelOptions, type TensorRuntime } from './gpu/tensor.ts';
+export { Tensor, type KernelOptions, type TensorRuntime, type WrapOptions } from './gpu/tensor.ts';
 export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.ts';
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';

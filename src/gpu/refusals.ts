@@ -4,21 +4,14 @@
  * the batch was to write rejects with the reason; all else on the runtime goes on. Costs nothing until something is wrapped.
  */
 import { InputError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type DType, type Shape } from '../../kernels/plan.ts';
+import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
 import type { Batch } from './batch.ts';
-import type { Block, Label } from './memory.ts';
+import type { Block } from './memory.ts';
 import type { Run } from './ready-plan.ts';
 import type { Tensor, TensorRuntime } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
-
-export interface WrapOptions {
-  /** Byte of the buffer where the elements begin; 0 unless given. */
-  offset?: number;
-  dtype?: DType;
-  label?: Label;
-}
 
 export class Refusals {
   readonly #device: GPUDevice;

@@ -19,9 +19,9 @@ import { Profiler } from './profiler.ts';
 import { ReadBacks } from './read-backs.ts';
 import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
 import { Recording } from './recording.ts';
-import { checkAccess, checkData, checkFit, checkShape, Refusals, type WrapOptions } from './refusals.ts';
+import { checkAccess, checkData, checkFit, checkShape, Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
-import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
+import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST

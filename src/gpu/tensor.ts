@@ -15,6 +15,13 @@ import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
+export interface WrapOptions {
+  /** Byte of the buffer where the elements begin; 0 unless given. */
+  offset?: number;
+  dtype?: DType;
+  label?: Label;
+}
+
 export interface KernelOptions {
   params?: Params;
   /** Integer inputs that the plan reads. */
