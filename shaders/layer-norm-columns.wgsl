@@ -9,16 +9,7 @@ alias Columns = vec4f;
 #else
 alias Columns = f32;
 #endif
-@group(0) @binding(0) var<storage, read> x: array<Columns>; // [rows, n]
-#if RESIDUAL
-@group(0) @binding(1) var<storage, read> residual: array<Columns>; // [rows, n]
-#endif
-@group(0) @binding($(1 + RESIDUAL)) var<storage, read> mean: array<f32>; // [rows]
-@group(0) @binding($(2 + RESIDUAL)) var<storage, read> rstd: array<f32>; // [rows]
-@group(0) @binding($(3 + RESIDUAL)) var<storage, read> grad_out: array<Columns>; // [rows, n]
-@group(0) @binding($(4 + RESIDUAL)) var<storage, read_write> grad_weight: array<Columns>;
-@group(0) @binding($(5 + RESIDUAL)) var<storage, read_write> grad_bias: array<Columns>;
-@group(0) @binding($(6 + RESIDUAL)) var<uniform> params: Params;
+#include "common/layer-norm-parameters.wgsl"
 
 @compute @workgroup_size($WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
@@ -38,13 +29,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       var slab_bias = Columns();
       for (; row < slab_end; row += 1u) {
         let i = row * params.n + col;
-#if RESIDUAL
-        let s = x[i] + residual[i];
-#else
-        let s = x[i];
-#endif
         let g = grad_out[i];
-        slab_weight = fma(g, (s - mean[row]) * rstd[row], slab_weight);
+        slab_weight = with_weight(slab_weight, g, i, row);
         slab_bias += g;
       }
       part_weight += slab_weight;

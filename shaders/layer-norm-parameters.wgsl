@@ -5,16 +5,8 @@
 #include "common/grid.wgsl"
 #if STAGE == 0
 struct Params { rows: u32, n: u32, blocks: u32, groups: u32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>; // [rows, n]
-#if RESIDUAL
-@group(0) @binding(1) var<storage, read> residual: array<f32>; // [rows, n]
-#endif
-@group(0) @binding($(1 + RESIDUAL)) var<storage, read> mean: array<f32>; // [rows]
-@group(0) @binding($(2 + RESIDUAL)) var<storage, read> rstd: array<f32>; // [rows]
-@group(0) @binding($(3 + RESIDUAL)) var<storage, read> grad_out: array<f32>; // [rows, n]
-@group(0) @binding($(4 + RESIDUAL)) var<storage, read_write> grad_weight: array<f32>;
-@group(0) @binding($(5 + RESIDUAL)) var<storage, read_write> grad_bias: array<f32>;
-@group(0) @binding($(6 + RESIDUAL)) var<uniform> params: Params;
+alias Columns = f32;
+#include "common/layer-norm-parameters.wgsl"
 
 const COLS = $(COLS)u;
 const SLABS = $(SLABS)u;
@@ -34,13 +26,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var sum_bias = 0.0;
   for (var row = first; row < last; row += 1u) {
     let i = row * params.n + col;
-#if RESIDUAL
-    let s = x[i] + residual[i];
-#else
-    let s = x[i];
-#endif
     let g = grad_out[i];
-    sum_weight = fma(g, (s - mean[row]) * rstd[row], sum_weight);
+    sum_weight = with_weight(sum_weight, g, i, row);
     sum_bias += g;
   }
   sums[lane] = vec2f(sum_weight, sum_bias);

@@ -1,7 +1,6 @@
 /** `spanwise convert`: annotated texts from one format into another. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { namesIn, statsOf, writeFileAtomic } from '../io/files.ts';
+import { makeFolder, namesIn, statsOf, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
 import { formatNamed, formats } from '../tasks/corpus/formats/index.ts';
@@ -33,7 +32,7 @@ async function write(written: string | Files, out: string | undefined): Promise<
     else writeFileAtomic(out, written);
     return;
   }
-  mkdirSync(out!, { recursive: true });
+  makeFolder(out!);
   for (const [name, text] of Object.entries(written)) writeFileAtomic(join(out!, name), text);
 }
 

@@ -1,10 +1,10 @@
 /** What the commands that export have in common: capabilities from a file, and the folder of a manifest. */
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import type { Manifest } from '../../kernels/manifest/types.ts';
 import { defaultCaps, type Caps } from '../../kernels/plan.ts';
-import { readTextFile, writeFileAtomic, writeSafetensorsFile } from '../io/files.ts';
+import { makeFolder, readTextFile, writeFileAtomic, writeSafetensorsFile } from '../io/files.ts';
 import type { NamedTensors } from '../io/safetensors.ts';
 import type { Option } from './command.ts';
 import { packageRoot } from './package-root.ts';
@@ -58,7 +58,7 @@ export function writeManifest(
   shaders: Readonly<Record<string, string>>,
   tensors: Readonly<Record<string, NamedTensors>>,
 ): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   for (const [name, text] of Object.entries(shaders)) writeFileAtomic(join(folder, name), `${text}\n`);
   for (const [name, all] of Object.entries(tensors)) writeSafetensorsFile(join(folder, name), all);
   writeFileAtomic(join(folder, 'manifest.json'), readable(manifest));

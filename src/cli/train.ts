@@ -197,7 +197,7 @@ export const trainCommand: Command = {
           const isFirst = event.event === 'start' || event.event === 'resume';
           if (isFirst && !asJson)
             for (const note of event.notes as string[])
-              void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop;
+              void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop
           if (event.event === 'forecast') write(forecastText(event as unknown as Forecast, runtime.info));
           shown.onEvent(event);
         };

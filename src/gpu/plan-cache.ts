@@ -77,8 +77,8 @@ export class PlanCache {
 
   /**
    * The plan of a kernel for what is given; it is made where none is kept.
-   * @throws InputError for a parameter or an input that the kernel has not, a tensor of another dtype than its port's, and all that the
-   *   kernel's plan refuses; and what `readyPlan` throws
+   * @throws InputError for a parameter or an input that the kernel has not, a tensor of another dtype than its port's, and all
+   *   that the kernel's plan refuses; and what `readyPlan` throws
    */
   find(asked: Asked, caps: Caps): KernelPlan {
     if (caps !== this.#caps) this.#forget(caps);
@@ -151,7 +151,7 @@ export class PlanCache {
     return new KernelPlan(this, request, ready, before);
   }
 
-  /** What a plan keeps of an input. Errors: a tensor of another dtype than its port's. */
+  /** What a plan keeps of an input. Errors: an input that the kernel has not, a tensor of another dtype than its port's. */
   #own(kernel: Kernel, name: string, input: Given): Given {
     const port = portOf(kernel.inputs, name);
     if (!port)

@@ -77,8 +77,6 @@ export function readFileChecked(path: string, what: string): Uint8Array {
 
 /** What stands at a path. */
 interface EntryKind {
-  readonly mode: number;
-  readonly uid: number;
   isFile(): boolean;
   isDirectory(): boolean;
 }
@@ -100,6 +98,15 @@ export function namesIn(folder: string): string[] {
     return readdirSync(folder);
   } catch (error) {
     throw explain(error, folder);
+  }
+}
+
+/** Makes a folder where there is none, and those above it. Errors: InputError where a file is in the way, or it is not allowed. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw explain(error, path);
   }
 }
 

@@ -91,6 +91,16 @@ test('what cannot be exported is told in one line', async (t) => {
     t.equal(stderr.trimEnd().split('\n').length, 1);
   }
   t.notOk(existsSync(out), 'nothing is written');
+  const inTheWay = await spanwise([
+    'kernel',
+    'export',
+    'sum',
+    '--no-vectors',
+    '--out',
+    file('in-the-way', ''),
+  ]);
+  t.equal(inTheWay.status, 2);
+  t.match(inTheWay.stderr, /^spanwise: [^\n]*in-the-way[^\n]* (is not a folder|is a file, not a folder)\n$/);
 });
 
 test('a shown plan has its host tables and what is in place', async (t) => {

@@ -57,7 +57,10 @@ export interface RunOptions<T extends Types = Types> {
    * each step, `{ event: 'evaluate' }` while the dev corpus is scored.
    */
   onEvent?: (event: LogEvent) => void;
-  /** An AbortSignal that asks the run to stop: it saves after the step that it is at, or gives up a scoring, and rejects with the reason. */
+  /**
+   * An AbortSignal that asks the run to stop: it saves after the step that it is at, or gives up a scoring, and rejects with
+   * the reason.
+   */
   signal?: { readonly aborted: boolean; readonly reason: unknown; throwIfAborted(): void };
   /** What was noticed on the way here, for the log and the report. */
   notes?: readonly string[];
