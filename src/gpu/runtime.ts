@@ -384,8 +384,9 @@ export class Runtime implements TensorRuntime {
   #flush(copies?: (encoder: GPUCommandEncoder) => void, read?: readonly Block[]): Promise<void> {
     this.#throwFailure();
     if (this.#recording.length === 0 && !copies) return this.#flushing;
-    const batch = { number: this.#batch++, runs: this.#recording.take(), tables: this.#tables, copies, read };
-    this.#plans.rewind();
+    const runs = this.#recording.take();
+    const batch = { number: this.#batch++, runs, tables: this.#tables, copies, read };
+    if (runs.length > 0) this.#plans.rewind(); // a read of what was submitted before ends no step
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
     const submitted = this.#flushing.then(() => this.#submit(batch));
