@@ -1,10 +1,11 @@
-/** `bench gate`: what kernels take, exactly, against a baseline that is kept in the repository. */
+/** `bench gate`: what kernels and training steps take, exactly, against a baseline that is kept in the repository. */
 import { existsSync } from 'node:fs';
 import { InputError } from '../kernels/errors.ts';
 import { baselineText, BaselineVersionError, parseBaseline, type Measured } from '../src/gate/baseline.ts';
 import { gate, type GateReport } from '../src/gate/gate.ts';
 import { readTextFile, writeFileAtomic } from '../src/io/files.ts';
 import { kernelQuantities } from './gate.cases.ts';
+import { stepQuantities } from './gate.steps.ts';
 import { makeDocument, ownOptions, type Bench, type BenchCheck } from './harness.ts';
 
 const planned = { name: 'no device', vendor: '', architecture: '', driver: 'planned alone', software: false };
@@ -31,16 +32,18 @@ function readBaseline(file: string, update: boolean): Measured {
 }
 
 export const gateBench: Bench = {
-  doc: 'what kernels take, exactly, against a baseline: fails where a quantity moved',
+  doc: 'what kernels and training steps take, exactly, against a baseline: fails where a quantity moved',
   async run({ args, log }) {
     const own = ownOptions('gate', args, { baseline: { value: 'F', doc: '' }, update: { doc: '' } });
     const file = own.optional('baseline');
     if (file === undefined) throw new InputError('bench gate: --baseline F is missing');
     const update = own.flag('update');
     const baseline = readBaseline(file, update);
-    const report = await gate(baseline, () => {
-      log('planning');
-      return kernelQuantities();
+    const report = await gate(baseline, async () => {
+      log('planning kernels');
+      const kernels = kernelQuantities();
+      log('planning steps');
+      return { ...kernels, ...(await stepQuantities()) };
     });
     if (update) writeFileAtomic(file, baselineText(report.measured));
     const { moved, added, missing } = report;

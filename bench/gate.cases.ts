@@ -9,6 +9,7 @@ import {
 } from '../kernels/plan.ts';
 import { wgslOf } from '../kernels/wgsl.ts';
 import type { Measured, Quantities } from '../src/gate/baseline.ts';
+import { wgslBytes } from '../src/gate/plan-step.ts';
 import { formCases, passPlans, type FormCase } from './gpu-forms.cases.ts';
 import { byPipeline, pipelineKey } from './gpu-forms.rows.ts';
 
@@ -56,10 +57,6 @@ const BATCH = 1;
 
 const bytesOf = (tensors: Readonly<Record<string, TensorSpec>>): number =>
   Object.values(tensors).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
-
-/** Bytes of WGSL in UTF-8 without comments and indentation, which cost nothing. */
-export const wgslBytes = (wgsl: string): number =>
-  new TextEncoder().encode(wgsl.replace(/[ \t]*\/\/.*/g, '').replace(/^\s+/gm, '')).length;
 
 /**
  * What running a plan takes.

@@ -1,19 +1,29 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { kernelCases, kernelQuantities } from '../../bench/gate.cases.ts';
+import { stepQuantities } from '../../bench/gate.steps.ts';
 import { kernels } from '../../kernels/index.ts';
-import type { Plan } from '../../kernels/plan.ts';
+import { defaultCaps, type Plan } from '../../kernels/plan.ts';
 import { sources } from '../../shaders/index.ts';
 import { baselineText, parseBaseline } from '../../src/gate/baseline.ts';
 import { gate } from '../../src/gate/gate.ts';
+import { planStep } from '../../src/gate/plan-step.ts';
+import { BindGroups } from '../../src/gpu/bind-groups.ts';
+import { Pipelines } from '../../src/gpu/pipelines.ts';
+import type { Runtime } from '../../src/gpu/runtime.ts';
+import { Linear } from '../../src/nn/modules.ts';
+import { Parameters, randomSource } from '../../src/nn/parameters.ts';
+import { record, scale, sum } from '../../src/ops/index.ts';
+import { AdamW } from '../../src/optim/index.ts';
 import { expectFailure, file, spanwise } from '../cli/run.ts';
 
 const BASELINE = 'bench/baselines/gate.json';
 
 test('nothing moved from the baseline of the repository', async (t) => {
-  const { lines } = await gate(parseBaseline(readFileSync(BASELINE, 'utf8'), BASELINE), () =>
-    kernelQuantities(),
-  );
+  const { lines } = await gate(parseBaseline(readFileSync(BASELINE, 'utf8'), BASELINE), async () => ({
+    ...kernelQuantities(),
+    ...(await stepQuantities()),
+  }));
   t.deepEqual(
     lines,
     [],
@@ -81,6 +91,86 @@ test('planted regressions of a kernel are caught, and named', async (t) => {
     better.includes('better, to be taken over: softmax, software: forward: dispatches 1 -> 0 (-1, -100 %)'),
   );
   t.deepEqual(await movedBy(() => () => undefined), [], 'nothing planted, nothing moved');
+});
+
+/** Two layers and a step of AdamW on them. */
+function smallStep(runtime: Runtime): () => Promise<void> {
+  const parameters = new Parameters(runtime, randomSource(1));
+  const layers = ['first', 'second'].map((name) => new Linear(parameters, name, 8, 8));
+  const optimizer = new AdamW(parameters, { lr: 0.1 });
+  const x = runtime.upload(new Float32Array(32), [4, 8]);
+  return () =>
+    runtime.scope(async () => {
+      parameters.zeroGrad();
+      const { result, tape } = await record(runtime, () => {
+        return sum(layers.reduce((y, layer) => layer.forward(y), x));
+      });
+      tape.backward(result);
+      optimizer.step(0.1);
+      await runtime.flush();
+    });
+}
+
+test('planted regressions of a step are caught, and named', async (t) => {
+  const measure = async (step = smallStep) => ({ small: await planStep(defaultCaps, step) });
+  const before = await measure();
+  const linesOf = async (step = smallStep): Promise<readonly string[]> =>
+    (await gate(before, () => measure(step))).lines;
+  t.deepEqual(await linesOf(), [], 'nothing planted, nothing moved');
+  t.deepEqual(
+    before.small.step,
+    { submits: 1, bindGroups: 0, pipelines: 0, wgslBytes: 0, buffers: 0, keptBytes: 0 },
+    'a step that repeats makes nothing anew',
+  );
+
+  const { compile } = Pipelines.prototype;
+  Pipelines.prototype.compile = async function (pipeline) {
+    await compile.call(this, pipeline);
+    pipeline.compiled = undefined;
+    await compile.call(this, pipeline);
+  };
+  const twice = await linesOf().finally(() => (Pipelines.prototype.compile = compile));
+  const { pipelines } = before.small['first steps'];
+  t.ok(
+    twice.includes(
+      `worse: small: first steps: pipelines ${pipelines} -> ${2 * pipelines} (+${pipelines}, +100 %)`,
+    ),
+    'a pipeline compiled twice',
+  );
+
+  const { of } = BindGroups.prototype;
+  BindGroups.prototype.of = function (...run) {
+    this.clear();
+    return of.apply(this, run);
+  };
+  const anew = await linesOf().finally(() => (BindGroups.prototype.of = of));
+  t.ok(
+    anew.some((line) => /^worse: small: step: bindGroups 0 -> \d+ \(\+\d+\)$/.test(line)),
+    'bind groups made a step',
+  );
+
+  const leak = await linesOf((runtime) => {
+    const step = smallStep(runtime);
+    return () => {
+      runtime.keep(runtime.empty([5]));
+      return step();
+    };
+  });
+  t.ok(leak.includes('worse: small: step: keptBytes 0 -> 20 (+20)'), 'a leak');
+
+  const submits = await linesOf((runtime) => {
+    const step = smallStep(runtime);
+    return async () => {
+      await step();
+      scale(runtime.upload(new Float32Array(4), [4]), 2).release();
+      await runtime.finish();
+    };
+  });
+  t.ok(submits.includes('worse: small: step: submits 1 -> 2 (+1, +100 %)'), 'a submit more');
+  t.ok(
+    submits.some((line) => line.startsWith('worse: small: scale, forward: dispatches 0 -> 1 (+1)')),
+    'and its kernel',
+  );
 });
 
 test('spanwise bench gate', async (t) => {
