@@ -1,0 +1,156 @@
+/** The page: what its controls do. The work is the worker's. */
+import {
+  costHeads,
+  costRow,
+  make,
+  markedText,
+  relationTable,
+  table,
+  verifyHeads,
+  verifyRow,
+} from './view.js';
+import { ask } from './worker-client.js';
+
+const examples = {
+  english:
+    'Dr. Amadi of the Tarnes Observatory set up a seismograph on Halvar Island. The Polar Survey Board, based in Skeldvik, employs Nadia Trevane.',
+  chinese: '小麦得了赤霉病，穗部发白，可喷多菌灵防治赤霉病。温室里的黄瓜叶片发黄，多半是霜霉病。',
+};
+const bundledAbout =
+  'The bundled model: a CEREM of one layer, 32 wide, that reads Chinese on crops and their diseases and English ' +
+  'on expeditions. It learnt in minutes from 691 short sentences, so it is a weak one: it knows sentences like ' +
+  'those and little else, and is often wrong on other text.';
+
+const element = (id) => document.getElementById(id);
+
+function unavailable(why) {
+  element('missing').hidden = false;
+  element('missing-why').textContent = why;
+}
+
+/** What does a control's work, once at a time; an error is shown in the control's section. */
+function once(control, work) {
+  const said = control.closest('section').querySelector('.error');
+  return async () => {
+    if (control.getAttribute('aria-disabled') === 'true') return;
+    control.setAttribute('aria-disabled', 'true');
+    said.textContent = '';
+    try {
+      await work();
+    } catch ({ name, message }) {
+      if (name === 'DeviceUnavailableError') unavailable(message);
+      else said.textContent = message;
+    } finally {
+      control.removeAttribute('aria-disabled');
+    }
+  };
+}
+
+async function load(given, about) {
+  const { title, parameters, draws, prompts } = await ask('load', given);
+  const counted = `${parameters.toLocaleString('en')} parameters.`;
+  element('model').textContent = about ? `${about} ${counted}` : `${given.what}, a ${title}: ${counted}`;
+  element('attention-section').hidden = !draws;
+  element('prompt').replaceChildren(...prompts.map((prompt) => make('option', prompt)));
+  for (const id of ['found', 'attended']) element(id).hidden = true;
+}
+
+/** Loads the chosen folder: its files by their names in it. */
+async function loadFolder() {
+  const chosen = [...element('folder').files];
+  if (chosen.length === 0) return;
+  const [what] = chosen[0].webkitRelativePath.split('/');
+  const files = chosen.map((file) => [file.webkitRelativePath.slice(what.length + 1), file]);
+  await load({ files, what });
+}
+
+function neededText() {
+  const text = element('text').value;
+  if (text.trim() === '') throw new Error('Write or paste a text first.');
+  return text;
+}
+
+async function extract() {
+  const { found, cost } = await ask('extract', { text: neededText() });
+  element('marked').lang = /\p{Script=Han}/u.test(found.text) ? 'zh' : '';
+  element('marked').replaceChildren(...markedText(found));
+  const none = found.entities.length === 0 ? 'Nothing was found.' : 'No relation was found.';
+  element('relations').replaceChildren(
+    found.relations.length > 0 ? relationTable(found) : make('p', none, { className: 'note' }),
+  );
+  element('cost').replaceChildren(table([costHeads, costRow(cost)], 0));
+  element('cost-note').textContent =
+    cost.pipelines > 0
+      ? `The time includes ${cost.pipelines} pipelines compiled: extract again for the time without.`
+      : '';
+  element('found').hidden = false;
+}
+
+let drawing;
+async function attend() {
+  const prompt = element('prompt').value;
+  const { svg, figures, passes } = await ask('attend', { text: neededText(), prompt });
+  URL.revokeObjectURL(drawing);
+  drawing = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' }));
+  const asked = prompt && `, asked for ${prompt}`;
+  Object.assign(element('map'), {
+    src: drawing,
+    alt: `Heatmaps of the attention to the text${asked}: a row for each token, a column for each that it attends to. The table below has their figures.`,
+  });
+  element('figures').replaceChildren(table(figures, 2));
+  element('passes').replaceChildren(
+    table([['', ...costHeads], ...passes.map((pass) => [pass.name, ...costRow(pass)])], 1),
+  );
+  element('passes-of').hidden = passes.length === 0;
+  element('attended').hidden = false;
+}
+
+async function verify() {
+  const [stop, errors, verdict] = ['stop', 'errors', 'verified'].map(element);
+  const results = table([verifyHeads], 1);
+  errors.replaceChildren(results);
+  verdict.textContent = '';
+  let [all, agreeing] = [0, 0];
+  const running = ask('verify', {}, (result) => {
+    results.tBodies[0].append(verifyRow(result));
+    errors.hidden = false;
+    all++;
+    if (result.ok) agreeing++;
+  });
+  stop.onclick = running.stop;
+  stop.hidden = false;
+  try {
+    const tolerance = await running;
+    verdict.textContent = `${agreeing} of ${all} kernels agree within ${tolerance}.`;
+  } finally {
+    if (document.activeElement === stop) element('verify').focus();
+    stop.hidden = true;
+  }
+}
+
+const loadBundled = once(element('bundled'), () => load({}, bundledAbout));
+const extractNow = once(element('extract'), extract);
+element('bundled').addEventListener('click', loadBundled);
+element('folder').addEventListener('change', once(element('folder'), loadFolder));
+element('extract').addEventListener('click', extractNow);
+element('text').addEventListener('keydown', (event) => {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) extractNow();
+});
+element('attend').addEventListener('click', once(element('attend'), attend));
+element('verify').addEventListener('click', once(element('verify'), verify));
+for (const [id, text] of Object.entries(examples))
+  element(id).addEventListener('click', () => (element('text').value = text));
+element('text').value = examples.english;
+
+async function start() {
+  if (!navigator.gpu) return unavailable('navigator.gpu is not there.');
+  try {
+    const { name, vendor, software } = await ask('open');
+    const about = software ? ' (a software device: slow)' : '';
+    element('device').textContent = `Adapter: ${[vendor, name].filter(Boolean).join(' ')}${about}`;
+  } catch ({ message }) {
+    return unavailable(message);
+  }
+  return loadBundled();
+}
+start();
