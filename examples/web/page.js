@@ -11,10 +11,10 @@ import {
 } from './view.js';
 import { ask } from './worker-client.js';
 
+/** None of the model's training sentences. */
 const examples = {
-  english:
-    'Dr. Amadi of the Tarnes Observatory set up a seismograph on Halvar Island. The Polar Survey Board, based in Skeldvik, employs Nadia Trevane.',
-  chinese: '小麦得了赤霉病，穗部发白，可喷多菌灵防治赤霉病。温室里的黄瓜叶片发黄，多半是霜霉病。',
+  english: 'Lena Falk of the Corvin Institute measured the depth of Lake Ostra with an echo sounder.',
+  chinese: '葡萄染上炭疽病，果面出现凹陷病斑，可喷咪鲜胺。',
 };
 const bundledAbout =
   'The bundled model: a CEREM of one layer, 32 wide, that reads Chinese on crops and their diseases and English ' +
@@ -23,7 +23,9 @@ const bundledAbout =
 
 const element = (id) => document.getElementById(id);
 
+/** Says that there is no WebGPU, in place of all that needs it. */
 function unavailable(why) {
+  for (const section of document.querySelectorAll('main > section')) section.hidden = true;
   element('missing').hidden = false;
   element('missing-why').textContent = why;
 }
@@ -38,8 +40,7 @@ function once(control, work) {
     try {
       await work();
     } catch ({ name, message }) {
-      if (name === 'DeviceUnavailableError') unavailable(message);
-      else said.textContent = message;
+      said.textContent = name === 'DeviceLostError' ? `${message}. Reload the page.` : message;
     } finally {
       control.removeAttribute('aria-disabled');
     }
@@ -53,15 +54,21 @@ async function load(given, about) {
   element('attention-section').hidden = !draws;
   element('prompt').replaceChildren(...prompts.map((prompt) => make('option', prompt)));
   for (const id of ['found', 'attended']) element(id).hidden = true;
+  for (const id of ['extracted', 'drawn']) element(id).textContent = '';
 }
 
 /** Loads the chosen folder: its files by their names in it. */
 async function loadFolder() {
   const chosen = [...element('folder').files];
   if (chosen.length === 0) return;
-  const [what] = chosen[0].webkitRelativePath.split('/');
-  const files = chosen.map((file) => [file.webkitRelativePath.slice(what.length + 1), file]);
-  await load({ files, what });
+  // A browser that chooses no folders gives files alone.
+  const [what, ...inside] = chosen[0].webkitRelativePath.split('/');
+  const files = chosen.map((file) => [
+    inside.length > 0 ? file.webkitRelativePath.slice(what.length + 1) : file.name,
+    file,
+  ]);
+  element('folder').value = ''; // so that the same folder can be chosen again
+  await load({ files, what: what || 'the chosen files' });
 }
 
 function neededText() {
@@ -72,24 +79,23 @@ function neededText() {
 
 async function extract() {
   const { found, cost } = await ask('extract', { text: neededText() });
+  const { entities, relations } = found;
   element('marked').lang = /\p{Script=Han}/u.test(found.text) ? 'zh' : '';
   element('marked').replaceChildren(...markedText(found));
-  const none = found.entities.length === 0 ? 'Nothing was found.' : 'No relation was found.';
-  element('relations').replaceChildren(
-    found.relations.length > 0 ? relationTable(found) : make('p', none, { className: 'note' }),
-  );
+  element('relations').replaceChildren(...(relations.length > 0 ? [relationTable(found)] : []));
   element('cost').replaceChildren(table([costHeads, costRow(cost)], 0));
   element('cost-note').textContent =
     cost.pipelines > 0
       ? `The time includes ${cost.pipelines} pipelines compiled: extract again for the time without.`
       : '';
+  element('extracted').textContent = `${entities.length} entities, ${relations.length} relations`;
   element('found').hidden = false;
 }
 
 let drawing;
 async function attend() {
-  const prompt = element('prompt').value;
-  const { svg, figures, passes } = await ask('attend', { text: neededText(), prompt });
+  const [text, prompt] = [neededText(), element('prompt').value];
+  const { svg, figures, passes } = await ask('attend', { text, prompt });
   URL.revokeObjectURL(drawing);
   drawing = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' }));
   const asked = prompt && `, asked for ${prompt}`;
@@ -102,6 +108,7 @@ async function attend() {
     table([['', ...costHeads], ...passes.map((pass) => [pass.name, ...costRow(pass)])], 1),
   );
   element('passes-of').hidden = passes.length === 0;
+  element('drawn').textContent = `The attention to “${text.slice(0, 40)}”${asked}`;
   element('attended').hidden = false;
 }
 
