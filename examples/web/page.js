@@ -48,11 +48,13 @@ function once(control, work) {
 }
 
 async function load(given, about) {
-  const { title, parameters, draws, prompts } = await ask('load', given);
+  const { title, parameters, draws, questions } = await ask('load', given);
   const counted = `${parameters.toLocaleString('en')} parameters.`;
   element('model').textContent = about ? `${about} ${counted}` : `${given.what}, a ${title}: ${counted}`;
   element('attention-section').hidden = !draws;
-  element('prompt').replaceChildren(...prompts.map((prompt) => make('option', prompt)));
+  element('prompt').replaceChildren(
+    ...questions.map(({ type, prompt }) => make('option', prompt, { value: prompt, title: type })),
+  );
   for (const id of ['found', 'attended']) element(id).hidden = true;
   for (const id of ['extracted', 'drawn']) element(id).textContent = '';
 }
@@ -90,6 +92,11 @@ async function extract() {
       : '';
   element('extracted').textContent = `${entities.length} entities, ${relations.length} relations`;
   element('found').hidden = false;
+  // The attention is drawn for something that was found.
+  const fitting = [...element('prompt').options].filter(({ title }) =>
+    entities.some(({ type }) => type === title),
+  );
+  if (fitting.length > 0 && !fitting.some(({ selected }) => selected)) fitting[0].selected = true;
 }
 
 let drawing;

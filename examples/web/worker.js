@@ -76,7 +76,7 @@ const requests = {
       title: model.definition.title,
       parameters: model.model.parameters.count(),
       draws: model.definition.attention !== undefined,
-      prompts: model.extra?.entities?.map(({ prompt }) => prompt) ?? [],
+      questions: model.extra?.entities?.map(({ type, prompt }) => ({ type, prompt })) ?? [],
     };
   },
 

@@ -73,6 +73,7 @@ export class Page {
 
   /** The whole page as PNG. */
   async picture(): Promise<Buffer> {
+    await this.value('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
     const whole = { captureBeyondViewport: true };
     const { data } = await this.send<{ data: string }>('Page.captureScreenshot', whole);
     return Buffer.from(data, 'base64');

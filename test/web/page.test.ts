@@ -141,6 +141,7 @@ inBrowser('by the keyboard alone a text gives what Node finds in it', async (t) 
 });
 
 inBrowser('it draws the attention with segments and without, and tells the cost of both', async (t) => {
+  t.equal(await page.value("document.getElementById('prompt').value"), 'person', 'to what was found');
   await press('attend');
   await page.until("document.getElementById('map').naturalWidth > 0");
   const figures = await cells('figures');
