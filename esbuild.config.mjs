@@ -106,7 +106,7 @@ if (tests) {
     spanwise: 'src/index.ts',
     kernels: 'kernels/index.ts',
     'spanwise-node': 'src/node.ts',
-    cli: 'src/cli/main.ts',
+    cli: 'src/cli/bin.ts',
     bench: 'bench/index.ts',
     ...Object.fromEntries(kernelFiles.map((file) => [file.slice(0, -'.ts'.length), file])),
   };
