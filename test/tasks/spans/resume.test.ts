@@ -21,8 +21,9 @@ import {
   trainRun,
   type StsnRun,
 } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true });
+const runtime = sharedRuntime({ poison: false });
 
 /** Trains and frees the model; `stop` sees every event and ends the run by throwing. */
 async function train(options: StsnRun, stop?: (event: LogEvent) => void): Promise<void> {
@@ -50,8 +51,6 @@ const expected = finalFiles(whole);
 /** `out` stopped after the first epoch, for tests that must not be able to resume it. */
 const half = temporaryFolder();
 await stopped(tinyRun(runtime, half), (e) => e.event === 'epoch');
-
-test.onFinish(() => runtime.close());
 
 test('the run that others are compared with', (t) => {
   const log = logOf(whole);
