@@ -81,7 +81,7 @@ if (tests) {
     spanwise: 'src/index.ts',
     kernels: 'kernels/index.ts',
     'spanwise-node': 'src/node.ts',
-    cli: 'src/cli/main.ts',
+    cli: 'src/cli/bin.ts',
     bench: 'bench/index.ts',
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file)));

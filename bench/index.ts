@@ -2,6 +2,7 @@
 import { ceremBench } from './cerem.bench.ts';
 import { contextAttentionBench } from './context-attention.bench.ts';
 import type { Bench } from './harness.ts';
+import { gateBench } from './gate.bench.ts';
 import { gpuFormsBench } from './gpu-forms.bench.ts';
 import { hostBench } from './host.bench.ts';
 import { kernelsBench } from './kernels.bench.ts';
@@ -23,6 +24,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   kernels: kernelsBench,
   host: hostBench,
   'gpu-forms': gpuFormsBench,
+  gate: gateBench,
   'span-score': spanScoreBench,
   'context-attention': contextAttentionBench,
   sia: siaBench,

@@ -117,6 +117,8 @@ const own: Command['options'] = {
   only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone; models: these systems' },
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
+  baseline: { value: 'F', doc: 'gate: what is compared with' },
+  update: { doc: 'gate: takes over what is measured as the baseline' },
   cases: { value: 'NAME,…', doc: 'peers, host: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
@@ -173,6 +175,7 @@ export const bench: Command = {
         args: [
           ...Object.keys(own).flatMap((name) => {
             const value = args.optional(name);
+            if (args.flag(name)) return [`--${name}`];
             return value === undefined ? [] : [`--${name}=${value}`];
           }),
           ...args.rest,

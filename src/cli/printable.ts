@@ -1,4 +1,5 @@
 /** What comes from files and options, on its way to a terminal: names and labels may hold any character. */
+import { streams } from './streams.ts';
 
 /** Most characters of a message: enough for a list of keys, and no screenful. */
 const MOST = 1000;
@@ -25,4 +26,4 @@ export function oneLine(message: string): string {
 }
 
 /** Writes a line to standard error. */
-export const tell = (message: string): void => void process.stderr.write(`${oneLine(message)}\n`);
+export const tell = (message: string): void => void streams().stderr.write(`${oneLine(message)}\n`);

@@ -6,6 +6,7 @@ import type { Select } from '../../io/safetensors.ts';
 import type { Source } from '../../io/source.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseWordRule, type WordRule } from '../../models/word-rule.ts';
+import type { Source as ValueSource } from '../../nn/parameters.ts';
 import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
@@ -53,8 +54,8 @@ export interface Planned<T extends Types = Types> {
   resume: boolean;
   /** No weight of the model has learnt anything yet. */
   random: boolean;
-  /** Makes or loads the model. */
-  model(runtime: Runtime): Promise<Loaded<T>>;
+  /** Makes or loads the model; `random` gives what is random of a new one, in place of the recipe's seed. */
+  model(runtime: Runtime, random?: ValueSource): Promise<Loaded<T>>;
 }
 
 /** Plans the training of a new model. Errors: InputError naming what does not fit: configuration, data, recipe. */
@@ -93,9 +94,9 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
         : []),
       ...notes,
     ],
-    model: (runtime) =>
+    model: (runtime, random) =>
       Promise.resolve({
-        model: newModel(runtime, definition, config, recipe, encoder),
+        model: newModel(runtime, definition, config, recipe, encoder, random),
         ...{ tokenizer, extra, what },
       }),
   };
