@@ -7,8 +7,10 @@ import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch } from './batch.ts';
+import { checkAccess, checkData, checkFit, checkShape } from './checks.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { Guard } from './guard.ts';
 import { HostTables, TableLayout } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
@@ -19,7 +21,7 @@ import { Profiler } from './profiler.ts';
 import { ReadBacks } from './read-backs.ts';
 import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
 import { Recording } from './recording.ts';
-import { checkAccess, checkData, checkFit, checkShape, Refusals } from './refusals.ts';
+import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
@@ -50,6 +52,7 @@ export class Runtime implements TensorRuntime {
   writes = 0;
   readonly #options: RuntimeOptions;
   readonly #ownsDevice: boolean;
+  readonly #guard: Guard;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
@@ -61,9 +64,6 @@ export class Runtime implements TensorRuntime {
   #batch = 1;
   readonly #layout: TableLayout;
   #tables: HostTables;
-  /** Settles when every error scope so far has been popped. */
-  #checked: Promise<unknown> = Promise.resolve();
-  #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
   #destroyed = false;
@@ -77,9 +77,10 @@ export class Runtime implements TensorRuntime {
     this.caps = opened.caps;
     this.info = opened.info;
     this.#options = options;
+    this.#guard = new Guard(opened.device);
     this.memory = new Memory(
       (size, label) =>
-        this.#guard(
+        this.#guard.run(
           () => `${label} buffer of ${size} bytes`,
           () => this.device.createBuffer({ size, usage: bufferUsage, label }),
         ),
@@ -90,7 +91,7 @@ export class Runtime implements TensorRuntime {
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
     this.#readBacks = new ReadBacks(
       (size) =>
-        this.#guard(
+        this.#guard.run(
           () => `read-back buffer of ${size} bytes`,
           () => this.device.createBuffer({ size, usage: READ_USAGE, label: 'read-back' }),
         ),
@@ -99,7 +100,7 @@ export class Runtime implements TensorRuntime {
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
-        this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
+        this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
     // On an injected device others make mistakes too; all that is done here runs under error scopes.
     this.#ownsDevice = opened.owned;
@@ -109,7 +110,7 @@ export class Runtime implements TensorRuntime {
   }
 
   readonly #onUncaptured = (event: Event): void => {
-    this.#failure ??= new GpuValidationError((event as GPUUncapturedErrorEvent).error.message);
+    this.#guard.failure ??= new GpuValidationError((event as GPUUncapturedErrorEvent).error.message);
   };
 
   // ---- tensors -------------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ export class Runtime implements TensorRuntime {
     // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
     if (data.length > 0)
       if (data.byteLength <= SMALL_WRITE) write();
-      else this.#guard(() => `upload of [${shape}]`, write);
+      else this.#guard.run(() => `upload of [${shape}]`, write);
     return tensor;
   }
 
@@ -168,7 +169,7 @@ export class Runtime implements TensorRuntime {
     checkData(tensor, data);
     tensor.writtenAt = ++this.writes;
     await this.flush();
-    this.#guard(
+    this.#guard.run(
       () => `write of [${tensor.shape}]`,
       () => this.#writeBuffer(tensor, data),
     );
@@ -409,31 +410,8 @@ export class Runtime implements TensorRuntime {
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
     };
     const refuse = this.#refusals.watch(batch);
-    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
-    if (this.#refusals.active) void this.#checked.then(() => this.#refusals.landed(batch));
-  }
-
-  /**
-   * Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`; unless `refuse` is there
-   * to take it.
-   */
-  #guard<T>(what: () => string, body: () => T, refuse?: (why: string) => void): T {
-    const { device } = this;
-    device.pushErrorScope('out-of-memory');
-    device.pushErrorScope('validation');
-    try {
-      return body();
-    } finally {
-      const check = async (Kind: typeof GpuValidationError): Promise<void> => {
-        const error = await device.popErrorScope();
-        if (!error) return;
-        if (refuse && Kind === GpuValidationError) refuse(`${what()}: ${error.message}`);
-        else this.#failure ??= new Kind(`${what()}: ${error.message}`);
-      };
-      // A scope that cannot be popped belongs to a lost device, which is reported as such.
-      const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
-      this.#checked = this.#checked.then(() => popped);
-    }
+    this.#guard.run(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
+    if (this.#refusals.active) void this.#guard.checked.then(() => this.#refusals.landed(batch));
   }
 
   async #compile(runs: readonly Run[]): Promise<void> {
@@ -553,13 +531,13 @@ export class Runtime implements TensorRuntime {
   }
 
   async #settle(): Promise<void> {
-    await this.#wait(this.#checked);
+    await this.#wait(this.#guard.checked);
     this.#throwFailure();
   }
 
   #throwFailure(): void {
     if (this.#closed) throw new GpuValidationError('the runtime is closed');
-    if (this.#failure) throw this.#failure;
+    if (this.#guard.failure) throw this.#guard.failure;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {
