@@ -6,7 +6,7 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
-import { BatchEncoder, type Batch } from './batch.ts';
+import { BatchEncoder, type Batch, type Reading } from './batch.ts';
 import { checkAccess, checkData, checkFit, checkShape } from './checks.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
@@ -102,16 +102,11 @@ export class Runtime implements TensorRuntime {
       if (!this.#closed)
         this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
-    // On an injected device others make mistakes too; all that is done here runs under error scopes.
+    // Others on the device make mistakes too: all that is done here runs under error scopes, and no other error counts.
     this.#ownsDevice = opened.owned;
     this.#layout = new TableLayout(opened.caps);
     this.#tables = new HostTables(opened.caps, this.#layout);
-    if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
-
-  readonly #onUncaptured = (event: Event): void => {
-    this.#guard.failure ??= new GpuValidationError((event as GPUUncapturedErrorEvent).error.message);
-  };
 
   // ---- tensors -------------------------------------------------------------------------------------------------
 
@@ -176,7 +171,7 @@ export class Runtime implements TensorRuntime {
   }
 
   #writeBuffer({ buffer, offset, block }: Tensor, data: Float32Array | Int32Array): void {
-    this.#refusals.renewed(block);
+    this.#refusals.renewed(block, this.#batch);
     const { byteOffset, byteLength } = data;
     this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, byteOffset, byteLength);
   }
@@ -235,7 +230,7 @@ export class Runtime implements TensorRuntime {
     this.#throwFailure();
     checkShape(shape);
     const block = this.memory.take(4 * sizeOf(shape), label, idle);
-    this.#refusals.renewed(block);
+    this.#refusals.renewed(block, this.#batch);
     return this.#tensor(shape, dtype, block);
   }
 
@@ -381,29 +376,34 @@ export class Runtime implements TensorRuntime {
     await this.#flush();
   }
 
-  /** `copies` are encoded behind the commands, in the same submit. */
-  #flush(copies?: (encoder: GPUCommandEncoder) => void, read?: readonly Block[]): Promise<void> {
+  /** `reading` is encoded behind the commands, in the same submit. */
+  #flush(reading?: Reading): Promise<void> {
     this.#throwFailure();
-    if (this.#recording.length === 0 && !copies) return this.#flushing;
+    if (this.#recording.length === 0 && !reading) return this.#flushing;
     const runs = this.#recording.take();
-    const batch = { number: this.#batch++, runs, tables: this.#tables, copies, read };
+    const batch = { number: this.#batch++, runs, tables: this.#tables, reading };
     if (runs.length > 0) this.#plans.rewind(); // a read of what was submitted before ends no step
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
     const submitted = this.#flushing.then(() => this.#submit(batch));
-    // Of somebody else's buffer: what comes next is not concerned.
-    this.#flushing = submitted.catch((error: unknown) => {
-      if (!(error instanceof InputError)) throw error;
-    });
-    this.#flushing.catch(() => undefined); // told by `submitted`
+    this.#flushing = submitted.catch(() => undefined); // what comes next is not concerned
     return submitted;
   }
 
   async #submit(batch: Batch): Promise<void> {
+    const { probed } = this.#refusals;
+    if (probed) await this.#wait(probed);
+    try {
+      if (!this.#closed) await this.#compile(batch.runs);
+      if (!this.#closed) this.#encode(batch); // closed: nobody could read what it would compute
+    } catch (error) {
+      this.#refusals.spoil(batch, error as Error);
+      throw error;
+    }
+  }
+
+  #encode(batch: Batch): void {
     const { number, runs } = batch;
-    if (this.#refusals.active) await this.#wait(this.#refusals.check(batch));
-    if (!this.#closed) await this.#compile(runs);
-    if (this.#closed) return; // nobody could read what it would compute
     this.#options.observe?.(runs);
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
@@ -411,7 +411,7 @@ export class Runtime implements TensorRuntime {
     };
     const refuse = this.#refusals.watch(batch);
     this.#guard.run(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
-    if (this.#refusals.active) void this.#guard.checked.then(() => this.#refusals.landed(batch));
+    void this.#guard.checked.then(() => this.#refusals.landed(batch));
   }
 
   async #compile(runs: readonly Run[]): Promise<void> {
@@ -479,12 +479,15 @@ export class Runtime implements TensorRuntime {
     const staging = this.#readBacks.take(bytes);
     let usable = false;
     try {
-      await this.#flush((encoder) => {
-        tensors.forEach((tensor, i) => {
-          if (tensor.bytes)
-            encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
-        });
-      }, blocks);
+      const reading: Reading = {
+        blocks,
+        copy: (encoder) =>
+          tensors.forEach((tensor, i) => {
+            if (tensor.bytes)
+              encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
+          }),
+      };
+      await this.#flush(reading);
       this.#throwFailure();
       const { submitted } = this.memory;
       try {
@@ -503,10 +506,8 @@ export class Runtime implements TensorRuntime {
       staging.unmap();
       usable = true;
       await this.#settle();
-      for (const block of blocks) {
-        const refused = this.#refusals.of(block);
-        if (refused) throw refused;
-      }
+      const refused = blocks.map((block) => this.#refusals.of(block)).find(Boolean) ?? reading.failed;
+      if (refused) throw refused;
       return values;
     } finally {
       if (usable) this.#readBacks.give(staging);
@@ -556,7 +557,6 @@ export class Runtime implements TensorRuntime {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.device.removeEventListener('uncapturederror', this.#onUncaptured);
     // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
     if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
     else if (this.#waits === 0) this.#destroy();
