@@ -118,6 +118,11 @@ const own: Command['options'] = {
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   baseline: { value: 'F', doc: 'gate: what is compared with' },
+  time: { doc: 'gate: also times kernels in turn with those of an old checkout' },
+  against: {
+    value: 'REV|DIR',
+    doc: 'gate: the old checkout, a revision or a folder (the last change of the baseline)',
+  },
   update: { doc: 'gate: takes over what is measured as the baseline' },
   cases: { value: 'NAME,…', doc: 'peers, host, gate: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
