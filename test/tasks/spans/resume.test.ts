@@ -2,7 +2,7 @@
 import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
