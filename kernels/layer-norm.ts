@@ -22,6 +22,10 @@ import {
 import { fill } from './elementwise.ts';
 import { rowsOf } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
+import layerNormWgsl from '../shaders/layer-norm.wgsl';
+import layerNormBackwardWgsl from '../shaders/layer-norm-backward.wgsl';
+import layerNormColumnsWgsl from '../shaders/layer-norm-columns.wgsl';
+import layerNormParametersWgsl from '../shaders/layer-norm-parameters.wgsl';
 
 /** Rows that one lane of the parameter gradients adds up, columns of a workgroup, and slabs of a column at most. */
 const SLAB = 32;
@@ -66,7 +70,7 @@ function sumGradient(sizes: Sizes, outputs: readonly string[], request: PlanRequ
   const { constants, uniforms, workgroups } = rowGrid(rows, d, caps);
   return {
     label: 'layer-norm-backward',
-    shader: 'layer-norm-backward',
+    shader: layerNormBackwardWgsl,
     entryPoint: 'main',
     constants: { ...constants, RESIDUAL, COPY: outputs.length - 1, ADD, ADD_COPY },
     bindings: [
@@ -119,7 +123,7 @@ function parameterGradients(
     const VEC = Number(d % 4 === 0);
     const columns = VEC ? d / 4 : d;
     const dispatch = {
-      ...{ label: 'layer-norm-backward', shader: 'layer-norm-columns', entryPoint: 'main' },
+      ...{ label: 'layer-norm-backward', shader: layerNormColumnsWgsl, entryPoint: 'main' },
       ...cost,
       constants: { RESIDUAL, VEC, WG: COLUMN_LANES, SLABS: MOST_SLABS, SLAB },
       bindings: [...inputs, ...names.map((name, i) => write(name, targets[i]))],
@@ -132,7 +136,7 @@ function parameterGradients(
   }
   const partNames = parts === 1 ? targets : names.map((name) => `${name}_parts`);
   if (parts > 1) for (const name of partNames) scratch[name] = spec([parts, d]);
-  const common = { label: 'layer-norm-backward', shader: 'layer-norm-parameters', entryPoint: 'main' };
+  const common = { label: 'layer-norm-backward', shader: layerNormParametersWgsl, entryPoint: 'main' };
   const dispatches: Dispatch[] = [
     {
       ...common,
@@ -195,7 +199,7 @@ export const layerNorm: Kernel = {
     const { constants, uniforms, workgroups } = rowGrid(rows, d, request.caps);
     const dispatch: Dispatch = {
       label: 'layer-norm',
-      shader: 'layer-norm',
+      shader: layerNormWgsl,
       entryPoint: 'main',
       constants: { ...constants, RESIDUAL },
       bindings: [

@@ -119,7 +119,7 @@ const own: Command['options'] = {
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   baseline: { value: 'F', doc: 'gate: what is compared with' },
   update: { doc: 'gate: takes over what is measured as the baseline' },
-  cases: { value: 'NAME,…', doc: 'peers, host: these cases alone' },
+  cases: { value: 'NAME,…', doc: 'peers, host, gate: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn, models: a pretrained encoder' },

@@ -4,7 +4,7 @@ import { kernelCases, kernelQuantities } from '../../bench/gate.cases.ts';
 import { stepQuantities } from '../../bench/gate.steps.ts';
 import { kernels } from '../../kernels/index.ts';
 import { defaultCaps, type Plan } from '../../kernels/plan.ts';
-import { sources } from '../../shaders/index.ts';
+import softmaxWgsl from '../../shaders/softmax.wgsl';
 import { baselineText, parseBaseline } from '../../src/gate/baseline.ts';
 import { gate } from '../../src/gate/gate.ts';
 import { planStep } from '../../src/gate/plan-step.ts';
@@ -56,10 +56,10 @@ test('planted regressions of a kernel are caught, and named', async (t) => {
     return () => void (softmax.plan = made);
   };
   const shader = (change: (wgsl: string) => string) => () => {
-    const texts = sources as Record<string, string>;
-    const { softmax } = texts;
-    texts.softmax = change(softmax);
-    return () => void (texts.softmax = softmax);
+    const file = softmaxWgsl as { text: string };
+    const { text } = file;
+    file.text = change(text);
+    return () => void (file.text = text);
   };
 
   const dispatch = await movedBy(
@@ -175,19 +175,23 @@ test('planted regressions of a step are caught, and named', async (t) => {
 
 test('spanwise bench gate', async (t) => {
   const text = readFileSync(BASELINE, 'utf8');
-  const lower = file('gate.json', text.replace('"dispatches": 2', '"dispatches": 1'));
-  const failed = await spanwise(['bench', 'gate', '--baseline', lower]);
+  const softmax = ['bench', 'gate', '--cases', 'softmax', '--baseline'];
+  const [head, tail] = text.split('"softmax, software"');
+  const lower = file(
+    'gate.json',
+    `${head}"softmax, software"${tail.replace('"dispatches": 1', '"dispatches": 2')}`,
+  );
+  const failed = await spanwise([...softmax, lower]);
   t.equal(failed.status, 1);
   t.match(
     failed.stdout,
-    /^FAILS: worse: linear 768x768, software: backward: dispatches 1 -> 2 \(\+1, \+100 %\)/m,
+    /^FAILS: better, to be taken over: softmax, software: forward: dispatches 2 -> 1 \(-1, -50 %\)/m,
   );
-  t.equal(readFileSync(lower, 'utf8').includes('"dispatches": 1 '), false, 'the file is as it was');
 
-  const updated = await spanwise(['bench', 'gate', '--baseline', lower, '--update']);
+  const updated = await spanwise([...softmax, lower, '--update']);
   t.equal(updated.status, 0);
-  t.match(updated.stdout, /^holds: worse: linear 768x768, .* \(taken over\)$/m);
-  t.equal(readFileSync(lower, 'utf8'), text, '--update takes over what is measured');
+  t.match(updated.stdout, /^holds: better, .* \(taken over\)$/m);
+  t.equal(readFileSync(lower, 'utf8'), text, '--update takes over what is measured, and leaves the rest');
 
   expectFailure(t, await spanwise(['bench', 'gate']), 2, /bench gate: --baseline F is missing/);
 });

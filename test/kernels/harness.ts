@@ -22,8 +22,7 @@ import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { toHost } from '../../src/ops/verify-kernel.ts';
 import { record } from '../../src/ops/tape.ts';
 import { relativeError } from '../relative-error.ts';
-import { expand } from '../../shaders/expand.ts';
-import { sources } from '../../shaders/index.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
 import { mul, scale } from '../../kernels/elementwise.ts';
 import { sum } from '../../kernels/column-sum.ts';
 
@@ -86,7 +85,7 @@ export function limitProblems(plan: Plan): string[] {
       problems.push(`${d.label}: ${storage} storage buffers`);
     if (d.workgroups.some((n) => n > defaultCaps.maxComputeWorkgroupsPerDimension))
       problems.push(`${d.label}: grid ${d.workgroups}`);
-    const code = expand(d.shader, d.constants, sources);
+    const code = wgslOf(d);
     const declared = [...code.matchAll(/@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g)].map((m) => m[2]);
     const wanted = [...d.bindings.map((b) => b.name), ...(d.uniforms.length ? ['params'] : [])];
     if (declared.join() !== wanted.join())
