@@ -35,8 +35,6 @@ export interface RuntimeOptions {
   wait?: <T>(promise: Promise<T>) => Promise<T>;
   /** Fills every new tensor with NaN first, so that an element that a kernel does not write shows. For tests. */
   poison?: boolean;
-  /** Called by `close` after the device is destroyed (Node drops the instance here). */
-  onClose?: () => void;
   /** Told of the runs (`Run`) of every batch before it is submitted: for export, no part of the public interface. */
   observe?: (runs: readonly unknown[]) => void;
 }
@@ -51,7 +49,7 @@ export class Runtime implements TensorRuntime {
   tape: Recorder | undefined;
   writes = 0;
   readonly #options: RuntimeOptions;
-  readonly #ownsDevice: boolean;
+  readonly #opened: OpenedDevice;
   readonly #guard: Guard;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
@@ -67,8 +65,6 @@ export class Runtime implements TensorRuntime {
   #profiler: Profiler | undefined;
   #closed = false;
   #destroyed = false;
-  /** The last batch that the device is known to have done. */
-  #done = 0;
   /** Waits for the device that have not ended: it outlives them. */
   #waits = 0;
 
@@ -103,7 +99,7 @@ export class Runtime implements TensorRuntime {
         this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
     // Others on the device make mistakes too: all that is done here runs under error scopes, and no other error counts.
-    this.#ownsDevice = opened.owned;
+    this.#opened = opened;
     this.#layout = new TableLayout(opened.caps);
     this.#tables = new HostTables(opened.caps, this.#layout);
   }
@@ -434,17 +430,10 @@ export class Runtime implements TensorRuntime {
   async finish(): Promise<void> {
     await this.flush();
     this.#throwFailure();
-    await this.#untilDone();
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#settle();
     const refused = this.#refusals.take();
     if (refused) throw refused;
-  }
-
-  /** Waits until the device has done all that was submitted. */
-  async #untilDone(): Promise<void> {
-    const { submitted } = this.memory;
-    await this.#wait(this.device.queue.onSubmittedWorkDone());
-    this.#done = submitted;
   }
 
   /** The elements of one tensor, on the host. Flushes and waits. */
@@ -489,10 +478,8 @@ export class Runtime implements TensorRuntime {
       };
       await this.#flush(reading);
       this.#throwFailure();
-      const { submitted } = this.memory;
       try {
         await this.#wait(staging.mapAsync(0x1, 0, bytes));
-        this.#done = Math.max(this.#done, submitted);
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
@@ -557,9 +544,8 @@ export class Runtime implements TensorRuntime {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
-    if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
-    else if (this.#waits === 0) this.#destroy();
+    // Destroyed while it compiles, computes or writes, Dawn on a software driver hangs, aborts or crashes the process.
+    this.#wait(this.device.queue.onSubmittedWorkDone()).catch(() => undefined);
   }
 
   #destroy(): void {
@@ -568,8 +554,8 @@ export class Runtime implements TensorRuntime {
     this.memory.destroy();
     this.#encoder.destroy();
     this.#readBacks.destroy();
-    if (this.#ownsDevice) this.device.destroy();
-    this.#options.onClose?.();
+    if (this.#opened.owned) this.device.destroy();
+    delete this.#opened.gpu;
   }
 }
 
