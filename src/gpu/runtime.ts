@@ -7,7 +7,7 @@ import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
-import { checkAccess, checkData, checkFit, checkShape } from './checks.ts';
+import { checkAccess, checkData, checkFit, checkOut, checkShape } from './checks.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
 import { Guard } from './guard.ts';
@@ -239,7 +239,8 @@ export class Runtime implements TensorRuntime {
   /**
    * Plans a kernel and records it. `inputs` are device tensors by port name, `host` the integer inputs.
    * @returns the outputs by port name; saved ones included.
-   * @throws InputError for a tensor of another dtype than its port's, and all that the plan refuses
+   * @throws InputError for a tensor of another dtype than its port's, an `out` that cannot be that output's, and all that the
+   *   plan refuses
    */
   kernel(
     kernel: Kernel,
@@ -262,8 +263,9 @@ export class Runtime implements TensorRuntime {
       wanted: options.wanted,
       add: options.add,
     });
-    const { into } = options;
-    const places = into && ready.outputs.map(({ name }) => into[name]);
+    const { out } = options;
+    if (out) checkOut(kernel.name, ready, given, out);
+    const places = out && ready.outputs.map(({ name }) => out[name]);
     return byName(ready, this.execute(ready, given, options.label ?? 'activations', places));
   }
 
