@@ -109,8 +109,7 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
     ...(process.env.SPANWISE_DAWN_FEATURES?.split(',') ?? []),
   ];
   const flags = toggles.length ? [`enable-dawn-features=${toggles.join(',')}`] : [];
-  // Dropped in `close`: Node does not exit while the instance is referenced.
-  let instance: GPU | undefined = dawn.create([...flags, 'disable-dawn-features=timestamp_quantization']);
+  const instance = dawn.create([...flags, 'disable-dawn-features=timestamp_quantization']);
   try {
     const opened = await pacedWait(openDevice(instance, options));
     await pacedWait(settled(opened.device));
@@ -123,7 +122,6 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
       poison: options.poison,
       // A GPU is waited for without a pause: a millisecond is much of a step, and takes no core from it.
       wait: opened.info.software ? pacedWait : undefined,
-      onClose: () => (instance = undefined),
     });
   } catch (error) {
     if (!(error instanceof DeviceUnavailableError) || softwareReason() || !fallback) throw error;

@@ -1,6 +1,7 @@
 /** What a runtime asks of tensors and buffers that it is given, before anything is recorded. */
 import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
+import type { ReadyPlan } from './ready-plan.ts';
 import type { Tensor, TensorRuntime } from './tensor.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
@@ -50,4 +51,42 @@ export function checkData({ dtype, size, shape }: Tensor, data: Float32Array | I
   }
   if (data.length !== size)
     throw new InputError(`write: ${data.length} values do not fill the shape [${shape}]`);
+}
+
+/**
+ * Errors: InputError for an output that the plan has not or writes over an input, a tensor of another shape or dtype, one in
+ * the buffer of an input, or of another output that it overlaps or that a dispatch reads.
+ * @param given the inputs of the plan in their order
+ */
+export function checkOut(
+  kernel: string,
+  { outputs, inPlace, read, bound }: ReadyPlan,
+  given: readonly unknown[],
+  out: Readonly<Record<string, Tensor | undefined>>,
+): void {
+  const names = outputs.map(({ name }) => name);
+  for (const [name, tensor] of Object.entries(out)) {
+    if (!tensor) continue;
+    const at = names.indexOf(name);
+    const fail = (why: string): never => {
+      throw new InputError(`${kernel}: out "${name}" ${why}`);
+    };
+    if (at < 0) fail(`is not an output (it gives ${names.join(', ')})`);
+    if (inPlace[at] >= 0) fail('is written over an input');
+    const { shape, dtype } = outputs[at];
+    if (tensor.dtype !== dtype || String(tensor.shape) !== String(shape))
+      fail(`must be ${dtype} [${shape}], got ${tensor.dtype} [${tensor.shape}]`);
+    for (const { place, name: input } of bound)
+      if ((given[place] as Tensor).buffer === tensor.buffer)
+        fail(`lies in the buffer of the input "${input}": no dispatch can read and write one`);
+    names.slice(0, at).forEach((before, i) => {
+      const other = out[before];
+      if (!other || other.buffer !== tensor.buffer) return;
+      const apart =
+        tensor.offset + tensor.bytes <= other.offset || other.offset + other.bytes <= tensor.offset;
+      if (!apart) fail(`overlaps the out "${before}"`);
+      if (read[at] || read[i])
+        fail(`lies in the buffer of the out "${before}", and a dispatch reads one of them`);
+    });
+  }
 }

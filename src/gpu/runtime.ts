@@ -7,7 +7,7 @@ import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
-import { checkAccess, checkData, checkFit, checkShape } from './checks.ts';
+import { checkAccess, checkData, checkFit, checkOut, checkShape } from './checks.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
 import { Guard } from './guard.ts';
@@ -35,8 +35,6 @@ export interface RuntimeOptions {
   wait?: <T>(promise: Promise<T>) => Promise<T>;
   /** Fills every new tensor with NaN first, so that an element that a kernel does not write shows. For tests. */
   poison?: boolean;
-  /** Called by `close` after the device is destroyed (Node drops the instance here). */
-  onClose?: () => void;
   /** Told of the runs (`Run`) of every batch before it is submitted: for export, no part of the public interface. */
   observe?: (runs: readonly unknown[]) => void;
 }
@@ -51,7 +49,7 @@ export class Runtime implements TensorRuntime {
   tape: Recorder | undefined;
   writes = 0;
   readonly #options: RuntimeOptions;
-  readonly #ownsDevice: boolean;
+  readonly #opened: OpenedDevice;
   readonly #guard: Guard;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
@@ -67,8 +65,6 @@ export class Runtime implements TensorRuntime {
   #profiler: Profiler | undefined;
   #closed = false;
   #destroyed = false;
-  /** The last batch that the device is known to have done. */
-  #done = 0;
   /** Waits for the device that have not ended: it outlives them. */
   #waits = 0;
 
@@ -103,7 +99,7 @@ export class Runtime implements TensorRuntime {
         this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
     // Others on the device make mistakes too: all that is done here runs under error scopes, and no other error counts.
-    this.#ownsDevice = opened.owned;
+    this.#opened = opened;
     this.#layout = new TableLayout(opened.caps);
     this.#tables = new HostTables(opened.caps, this.#layout);
   }
@@ -243,7 +239,8 @@ export class Runtime implements TensorRuntime {
   /**
    * Plans a kernel and records it. `inputs` are device tensors by port name, `host` the integer inputs.
    * @returns the outputs by port name; saved ones included.
-   * @throws InputError for a tensor of another dtype than its port's, and all that the plan refuses
+   * @throws InputError for a tensor of another dtype than its port's, an `out` that cannot be that output's, and all that the
+   *   plan refuses
    */
   kernel(
     kernel: Kernel,
@@ -266,8 +263,9 @@ export class Runtime implements TensorRuntime {
       wanted: options.wanted,
       add: options.add,
     });
-    const { into } = options;
-    const places = into && ready.outputs.map(({ name }) => into[name]);
+    const { out } = options;
+    if (out) checkOut(kernel.name, ready, given, out);
+    const places = out && ready.outputs.map(({ name }) => out[name]);
     return byName(ready, this.execute(ready, given, options.label ?? 'activations', places));
   }
 
@@ -434,17 +432,10 @@ export class Runtime implements TensorRuntime {
   async finish(): Promise<void> {
     await this.flush();
     this.#throwFailure();
-    await this.#untilDone();
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#settle();
     const refused = this.#refusals.take();
     if (refused) throw refused;
-  }
-
-  /** Waits until the device has done all that was submitted. */
-  async #untilDone(): Promise<void> {
-    const { submitted } = this.memory;
-    await this.#wait(this.device.queue.onSubmittedWorkDone());
-    this.#done = submitted;
   }
 
   /** The elements of one tensor, on the host. Flushes and waits. */
@@ -489,10 +480,8 @@ export class Runtime implements TensorRuntime {
       };
       await this.#flush(reading);
       this.#throwFailure();
-      const { submitted } = this.memory;
       try {
         await this.#wait(staging.mapAsync(0x1, 0, bytes));
-        this.#done = Math.max(this.#done, submitted);
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
@@ -557,9 +546,8 @@ export class Runtime implements TensorRuntime {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
-    if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
-    else if (this.#waits === 0) this.#destroy();
+    // Destroyed while it compiles, computes or writes, Dawn on a software driver hangs, aborts or crashes the process.
+    this.#wait(this.device.queue.onSubmittedWorkDone()).catch(() => undefined);
   }
 
   #destroy(): void {
@@ -568,8 +556,8 @@ export class Runtime implements TensorRuntime {
     this.memory.destroy();
     this.#encoder.destroy();
     this.#readBacks.destroy();
-    if (this.#ownsDevice) this.device.destroy();
-    this.#options.onClose?.();
+    if (this.#opened.owned) this.device.destroy();
+    delete this.#opened.gpu;
   }
 }
 

@@ -1,6 +1,16 @@
 /** Buffers and tensors of others: what is no good is refused at the call, and what the device refuses spoils nothing else. */
 import test from 'tape';
-import { add, InputError, openRuntime, Runtime, scale, wrapDevice, type Tensor } from '../../src/node.ts';
+import {
+  add,
+  InputError,
+  kernelNamed,
+  openRuntime,
+  Runtime,
+  scale,
+  wrapDevice,
+  type Tensor,
+} from '../../src/node.ts';
+import { accumulate } from '../../kernels/elementwise.ts';
 import { pacedWait } from '../../src/gpu/pump.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
@@ -65,6 +75,65 @@ test('a part of a buffer is wrapped', async (t) => {
   await runtime.write(floats, new Float32Array([4, 5, 6]));
   t.deepEqual([...(await floats.read())], [4, 5, 6]);
   t.deepEqual(await runtime.read(integers), new Int32Array([7, 8]), 'what lies beside it stays');
+});
+
+test('a kernel writes into a buffer of the caller', async (t) => {
+  const buffer = bufferOf(STORAGE | COPY_SRC | COPY_DST, 1024);
+  runtime.device.queue.writeBuffer(buffer, 0, new Float32Array(256).fill(-1));
+  const x = upload([1, 2, 3]);
+  const out = runtime.wrap(buffer, [3], { offset: 512 });
+  const made = runtime.memory.report().liveBytes;
+  const { out: written } = runtime.kernel(
+    kernelNamed('scale'),
+    { x },
+    { params: { factor: 2 }, out: { out } },
+  );
+  t.equal(written, out, 'what comes back is the tensor that was given');
+  t.equal(runtime.memory.report().liveBytes, made, 'and no other is made');
+  t.deepEqual([...(await add(out, x).read())], [3, 6, 9], 'what follows reads it there');
+  const all = [...(await runtime.wrap(buffer, [256]).read())];
+  t.deepEqual([all.slice(128, 131), all.filter((value) => value === -1).length], [[2, 4, 6], 253]);
+
+  // One buffer for several outputs, side by side.
+  const parts = [0, 256].map((offset) => runtime.wrap(buffer, [1, 2], { offset }));
+  const joined = runtime.upload(new Float32Array([1, 2, 3, 4]), [1, 4]);
+  const params = { widths: [2, 2] };
+  runtime.kernel(kernelNamed('split'), { x: joined }, { params, out: { out0: parts[0], out1: parts[1] } });
+  t.deepEqual([...(await parts[0].read()), ...(await parts[1].read())], [1, 2, 3, 4]);
+
+  const run =
+    (given: Record<string, Tensor>, over = x) =>
+    () =>
+      runtime.kernel(kernelNamed('scale'), { x: over }, { params: { factor: 2 }, out: given });
+  const integers = runtime.wrap(buffer, [3], { dtype: 'i32' });
+  const released = runtime.empty([3]);
+  released.release();
+  const refused: [string, () => unknown, RegExp][] = [
+    ['name', run({ sum: out }), /^InputError: scale: out "sum" is not an output \(it gives out\)$/],
+    ['shape', run({ out: runtime.wrap(buffer, [4]) }), /out "out" must be f32 \[3\], got f32 \[4\]$/],
+    ['dtype', run({ out: integers }), /must be f32 \[3\], got i32 \[3\]$/],
+    ['alias', run({ out }, runtime.wrap(buffer, [3])), /lies in the buffer of the input "x"/],
+    ['itself', run({ out: x }), /lies in the buffer of the input "x"/],
+    ['runtime', run({ out: upload([0, 0, 0], other) }), /"out" is of another runtime$/],
+    ['released', run({ out: released }), /a released tensor of shape \[3\] was used$/],
+    [
+      'overlap',
+      () =>
+        runtime.kernel(
+          kernelNamed('split'),
+          { x: joined },
+          { params, out: { out0: parts[0], out1: parts[0] } },
+        ),
+      /^InputError: split: out "out1" overlaps the out "out0"$/,
+    ],
+    [
+      'in place',
+      () => runtime.kernel(accumulate, { total: x, x: upload([1, 1, 1]) }, { out: { total: out } }),
+      /^InputError: accumulate: out "total" is written over an input$/,
+    ],
+  ];
+  for (const [name, action, words] of refused) t.throws(action, words, name);
+  await goesOn(t);
 });
 
 test('a wrapped buffer that the host cannot get at', async (t) => {

@@ -223,15 +223,15 @@ async function addition(
       names.map((name) => name.replace(/^grad_/, '')),
     );
     const all = runtime.upload(Float32Array.from(held.data), held.shape);
-    const into = Object.fromEntries(
+    const out = Object.fromEntries(
       names.map((name, i) => [name, all.slice(firsts[i], expected[name].shape)]),
     );
-    const made = runtime.kernel(request.kernel, request.inputs, { ...request, into, add: names });
+    const made = runtime.kernel(request.kernel, request.inputs, { ...request, out, add: names });
     t.ok(
-      names.every((name) => made[name] === into[name]),
+      names.every((name) => made[name] === out[name]),
       'the places given are used',
     );
-    return runtime.readAll(names.map((name) => into[name]));
+    return runtime.readAll(names.map((name) => out[name]));
   });
   names.forEach((name, i) => {
     if (c.skipGradients?.includes(name.replace(/^grad_/, ''))) return;
