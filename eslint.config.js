@@ -20,4 +20,14 @@ export default tseslint.config(
       ),
     },
   },
+  {
+    files: ['examples/web/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ['document', 'navigator', 'performance', 'addEventListener', 'postMessage', 'Blob', 'Worker'].map(
+          (name) => [name, 'readonly'],
+        ),
+      ),
+    },
+  },
 );

@@ -19,6 +19,7 @@ export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.t
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
 export * from './ops/index.ts';
+export { TOLERANCE as VERIFY_TOLERANCE, verifyKernel, type Verification } from './ops/verify-kernel.ts';
 export { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from './nn/modules.ts';
 export {
   FileSource,
@@ -107,6 +108,7 @@ export { evaluate, type Evaluation } from './tasks/spans/evaluate.ts';
 export type { Prediction } from './tasks/spans/decode.ts';
 export { predict } from './tasks/spans/predict.ts';
 export type { Asked, ExtractedEntity, Extraction, Words } from './tasks/extraction.ts';
+export { buildVocab, type VocabOptions } from './tasks/text/vocab.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
 export type { Piece, Tokenizer } from './tasks/text/tokenizer.ts';
 export { splitWords } from './tasks/text/words.ts';

@@ -133,21 +133,25 @@ class Stopped extends Error {
 const stopSignals = { SIGINT: constants.signals.SIGINT, SIGTERM: constants.signals.SIGTERM };
 
 /** Stops a run at the first signal, with what it has done saved, and the process at the second. */
-function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => never } {
+function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => never; end: () => void } {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      const stopped = new Stopped(name);
-      if (controller.signal.aborted) process.exit(stopped.status);
-      tell('spanwise: stopping after this step; once more to stop at once');
-      controller.abort(stopped);
-    });
+  const stop = (name: keyof typeof stopSignals): void => {
+    const stopped = new Stopped(name);
+    if (controller.signal.aborted) process.exit(stopped.status);
+    tell('spanwise: stopping after this step; once more to stop at once');
+    controller.abort(stopped);
+  };
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  for (const name of names) process.on(name, stop);
   return {
     signal: controller.signal,
     rethrow(error) {
       if (!(error instanceof Stopped)) throw error;
       tell('spanwise: stopped; what was done is saved: the same command with --resume goes on');
       process.exit(error.status);
+    },
+    end() {
+      for (const name of names) process.off(name, stop);
     },
   };
 }
@@ -211,7 +215,7 @@ export const trainCommand: Command = {
           onEvent,
         })
           .catch(stop.rethrow)
-          .finally(shown.end);
+          .finally(() => (shown.end(), stop.end()));
         const { best, steps, stopped } = report;
         const { recipe } = planned;
         const dir = args.text('out');

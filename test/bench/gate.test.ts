@@ -4,7 +4,7 @@ import { kernelCases, kernelQuantities } from '../../bench/gate.cases.ts';
 import { stepQuantities } from '../../bench/gate.steps.ts';
 import { kernels } from '../../kernels/index.ts';
 import { defaultCaps, type Plan } from '../../kernels/plan.ts';
-import { sources } from '../../shaders/index.ts';
+import softmaxWgsl from '../../shaders/softmax.wgsl';
 import { baselineText, parseBaseline } from '../../src/gate/baseline.ts';
 import { gate } from '../../src/gate/gate.ts';
 import { planStep } from '../../src/gate/plan-step.ts';
@@ -56,10 +56,10 @@ test('planted regressions of a kernel are caught, and named', async (t) => {
     return () => void (softmax.plan = made);
   };
   const shader = (change: (wgsl: string) => string) => () => {
-    const texts = sources as Record<string, string>;
-    const { softmax } = texts;
-    texts.softmax = change(softmax);
-    return () => void (texts.softmax = softmax);
+    const file = softmaxWgsl as { text: string };
+    const { text } = file;
+    file.text = change(text);
+    return () => void (file.text = text);
   };
 
   const dispatch = await movedBy(

@@ -17,6 +17,7 @@ import {
   type Tensor,
 } from '../../src/node.ts';
 import { pacedWait } from '../../src/gpu/pump.ts';
+import clipGradNormWgsl from '../../shaders/clip-grad-norm.wgsl';
 
 // Where the process must start again on the software device, it does so before any test.
 (await openRuntime()).close();
@@ -96,7 +97,7 @@ check('ShaderError: WGSL that does not compile names kernel, line, column and so
   const grad = upload(runtime);
   const dispatch: Partial<Dispatch> = {
     label: 'my-kernel',
-    shader: 'clip-grad-norm',
+    shader: clipGradNormWgsl,
     constants: { STAGE: 0, GROUP_ELEMENTS: -1, STEPS: [1] },
     uniforms: [3, 0, 1],
     bindings: [

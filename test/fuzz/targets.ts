@@ -1,0 +1,6 @@
+/** Every reader that is fuzzed. */
+import type { Target } from './campaign.ts';
+import { fileTargets } from './targets-files.ts';
+import { vocabularyTargets } from './targets-vocabularies.ts';
+
+export const targets: readonly Target[] = [...fileTargets, ...vocabularyTargets];
