@@ -39,6 +39,8 @@ export class Block implements Storage {
   readonly boundSize: number;
   /** Batch (submit) number of the last command recorded with it: before that submit, queue writes would overtake. */
   lastUse = 0;
+  /** The batch that was being recorded when the host last wrote it, or a tensor took it. */
+  renewedIn = 0;
   /** While it is taken: the bytes asked for, and the label that they are charged to. */
   charged = 0;
   account: Account | undefined;

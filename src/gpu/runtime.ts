@@ -6,9 +6,11 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
-import { BatchEncoder, type Batch } from './batch.ts';
+import { BatchEncoder, type Batch, type Reading } from './batch.ts';
+import { checkAccess, checkData, checkFit, checkShape } from './checks.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { Guard } from './guard.ts';
 import { HostTables, TableLayout } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
@@ -19,7 +21,7 @@ import { Profiler } from './profiler.ts';
 import { ReadBacks } from './read-backs.ts';
 import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
 import { Recording } from './recording.ts';
-import { checkAccess, checkData, checkFit, checkShape, Refusals } from './refusals.ts';
+import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
 import type { GPUBuffer, GPUDevice } from './webgpu.ts';
@@ -50,6 +52,7 @@ export class Runtime implements TensorRuntime {
   writes = 0;
   readonly #options: RuntimeOptions;
   readonly #ownsDevice: boolean;
+  readonly #guard: Guard;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
   readonly #plans: PlanCache;
@@ -61,9 +64,6 @@ export class Runtime implements TensorRuntime {
   #batch = 1;
   readonly #layout: TableLayout;
   #tables: HostTables;
-  /** Settles when every error scope so far has been popped. */
-  #checked: Promise<unknown> = Promise.resolve();
-  #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
   #destroyed = false;
@@ -77,9 +77,10 @@ export class Runtime implements TensorRuntime {
     this.caps = opened.caps;
     this.info = opened.info;
     this.#options = options;
+    this.#guard = new Guard(opened.device);
     this.memory = new Memory(
       (size, label) =>
-        this.#guard(
+        this.#guard.run(
           () => `${label} buffer of ${size} bytes`,
           () => this.device.createBuffer({ size, usage: bufferUsage, label }),
         ),
@@ -90,7 +91,7 @@ export class Runtime implements TensorRuntime {
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
     this.#readBacks = new ReadBacks(
       (size) =>
-        this.#guard(
+        this.#guard.run(
           () => `read-back buffer of ${size} bytes`,
           () => this.device.createBuffer({ size, usage: READ_USAGE, label: 'read-back' }),
         ),
@@ -99,18 +100,13 @@ export class Runtime implements TensorRuntime {
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
-        this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
+        this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
-    // On an injected device others make mistakes too; all that is done here runs under error scopes.
+    // Others on the device make mistakes too: all that is done here runs under error scopes, and no other error counts.
     this.#ownsDevice = opened.owned;
     this.#layout = new TableLayout(opened.caps);
     this.#tables = new HostTables(opened.caps, this.#layout);
-    if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
-
-  readonly #onUncaptured = (event: Event): void => {
-    this.#failure ??= new GpuValidationError((event as GPUUncapturedErrorEvent).error.message);
-  };
 
   // ---- tensors -------------------------------------------------------------------------------------------------
 
@@ -135,7 +131,7 @@ export class Runtime implements TensorRuntime {
     // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
     if (data.length > 0)
       if (data.byteLength <= SMALL_WRITE) write();
-      else this.#guard(() => `upload of [${shape}]`, write);
+      else this.#guard.run(() => `upload of [${shape}]`, write);
     return tensor;
   }
 
@@ -168,14 +164,14 @@ export class Runtime implements TensorRuntime {
     checkData(tensor, data);
     tensor.writtenAt = ++this.writes;
     await this.flush();
-    this.#guard(
+    this.#guard.run(
       () => `write of [${tensor.shape}]`,
       () => this.#writeBuffer(tensor, data),
     );
   }
 
   #writeBuffer({ buffer, offset, block }: Tensor, data: Float32Array | Int32Array): void {
-    this.#refusals.renewed(block);
+    this.#refusals.renewed(block, this.#batch);
     const { byteOffset, byteLength } = data;
     this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, byteOffset, byteLength);
   }
@@ -234,7 +230,7 @@ export class Runtime implements TensorRuntime {
     this.#throwFailure();
     checkShape(shape);
     const block = this.memory.take(4 * sizeOf(shape), label, idle);
-    this.#refusals.renewed(block);
+    this.#refusals.renewed(block, this.#batch);
     return this.#tensor(shape, dtype, block);
   }
 
@@ -380,60 +376,42 @@ export class Runtime implements TensorRuntime {
     await this.#flush();
   }
 
-  /** `copies` are encoded behind the commands, in the same submit. */
-  #flush(copies?: (encoder: GPUCommandEncoder) => void, read?: readonly Block[]): Promise<void> {
+  /** `reading` is encoded behind the commands, in the same submit. */
+  #flush(reading?: Reading): Promise<void> {
     this.#throwFailure();
-    if (this.#recording.length === 0 && !copies) return this.#flushing;
+    if (this.#recording.length === 0 && !reading) return this.#flushing;
     const runs = this.#recording.take();
-    const batch = { number: this.#batch++, runs, tables: this.#tables, copies, read };
+    const batch = { number: this.#batch++, runs, tables: this.#tables, reading };
     if (runs.length > 0) this.#plans.rewind(); // a read of what was submitted before ends no step
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
     const submitted = this.#flushing.then(() => this.#submit(batch));
-    // Of somebody else's buffer: what comes next is not concerned.
-    this.#flushing = submitted.catch((error: unknown) => {
-      if (!(error instanceof InputError)) throw error;
-    });
-    this.#flushing.catch(() => undefined); // told by `submitted`
+    this.#flushing = submitted.catch(() => undefined); // what comes next is not concerned
     return submitted;
   }
 
   async #submit(batch: Batch): Promise<void> {
+    const { probed } = this.#refusals;
+    if (probed) await this.#wait(probed);
+    try {
+      if (!this.#closed) await this.#compile(batch.runs);
+      if (!this.#closed) this.#encode(batch); // closed: nobody could read what it would compute
+    } catch (error) {
+      this.#refusals.spoil(batch, error as Error);
+      throw error;
+    }
+  }
+
+  #encode(batch: Batch): void {
     const { number, runs } = batch;
-    if (this.#refusals.active) await this.#wait(this.#refusals.check(batch));
-    if (!this.#closed) await this.#compile(runs);
-    if (this.#closed) return; // nobody could read what it would compute
     this.#options.observe?.(runs);
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
     };
     const refuse = this.#refusals.watch(batch);
-    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
-    if (this.#refusals.active) void this.#checked.then(() => this.#refusals.landed(batch));
-  }
-
-  /**
-   * Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`; unless `refuse` is there
-   * to take it.
-   */
-  #guard<T>(what: () => string, body: () => T, refuse?: (why: string) => void): T {
-    const { device } = this;
-    device.pushErrorScope('out-of-memory');
-    device.pushErrorScope('validation');
-    try {
-      return body();
-    } finally {
-      const check = async (Kind: typeof GpuValidationError): Promise<void> => {
-        const error = await device.popErrorScope();
-        if (!error) return;
-        if (refuse && Kind === GpuValidationError) refuse(`${what()}: ${error.message}`);
-        else this.#failure ??= new Kind(`${what()}: ${error.message}`);
-      };
-      // A scope that cannot be popped belongs to a lost device, which is reported as such.
-      const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
-      this.#checked = this.#checked.then(() => popped);
-    }
+    this.#guard.run(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
+    void this.#guard.checked.then(() => this.#refusals.landed(batch));
   }
 
   async #compile(runs: readonly Run[]): Promise<void> {
@@ -501,12 +479,15 @@ export class Runtime implements TensorRuntime {
     const staging = this.#readBacks.take(bytes);
     let usable = false;
     try {
-      await this.#flush((encoder) => {
-        tensors.forEach((tensor, i) => {
-          if (tensor.bytes)
-            encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
-        });
-      }, blocks);
+      const reading: Reading = {
+        blocks,
+        copy: (encoder) =>
+          tensors.forEach((tensor, i) => {
+            if (tensor.bytes)
+              encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
+          }),
+      };
+      await this.#flush(reading);
       this.#throwFailure();
       const { submitted } = this.memory;
       try {
@@ -525,10 +506,8 @@ export class Runtime implements TensorRuntime {
       staging.unmap();
       usable = true;
       await this.#settle();
-      for (const block of blocks) {
-        const refused = this.#refusals.of(block);
-        if (refused) throw refused;
-      }
+      const refused = blocks.map((block) => this.#refusals.of(block)).find(Boolean) ?? reading.failed;
+      if (refused) throw refused;
       return values;
     } finally {
       if (usable) this.#readBacks.give(staging);
@@ -553,13 +532,13 @@ export class Runtime implements TensorRuntime {
   }
 
   async #settle(): Promise<void> {
-    await this.#wait(this.#checked);
+    await this.#wait(this.#guard.checked);
     this.#throwFailure();
   }
 
   #throwFailure(): void {
     if (this.#closed) throw new GpuValidationError('the runtime is closed');
-    if (this.#failure) throw this.#failure;
+    if (this.#guard.failure) throw this.#guard.failure;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {
@@ -578,7 +557,6 @@ export class Runtime implements TensorRuntime {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.device.removeEventListener('uncapturederror', this.#onUncaptured);
     // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
     if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
     else if (this.#waits === 0) this.#destroy();

@@ -8,7 +8,6 @@ import {
   kernelNamed,
   layerNorm,
   mul,
-  openRuntime,
   record,
   reshape,
   scale,
@@ -17,9 +16,9 @@ import {
   type Kernel,
   type Tensor,
 } from '../../src/node.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const upload = (values: number[], shape = [values.length]): Tensor =>
   runtime.upload(new Float32Array(values), shape);
