@@ -5,7 +5,7 @@ import { packageRoot } from '../src/cli/package-root.ts';
 import { readBaseline, writeBaseline } from '../src/gate/baseline-file.ts';
 import { gate, type GateReport } from '../src/gate/gate.ts';
 import { kernelCases, kernelQuantities } from './gate.cases.ts';
-import { openCheckout, type Checkout } from './gate.checkout.ts';
+import { withCheckout, type Checkout } from './gate.checkout.ts';
 import { timedPasses } from './gate.passes.ts';
 import { compareTimes, openSide, type TimeRow, type Times } from './gate.time.ts';
 import { stepCases, stepQuantities, type StepCase } from './gate.steps.ts';
@@ -119,20 +119,17 @@ export const gateBench: Bench = {
       const rows = [rowOf('kernels', kernels, report), rowOf('training steps', steps, report)];
       return makeDocument('gate', { info: { ...planned, features: [] } }, rows, exact.checks, exact.more);
     }
-    const old = openCheckout(own.optional('against'), file);
-    try {
+    return withCheckout(own.optional('against'), file, async (old) => {
       const times = await timeKernels(new Set(kernels.map(({ kernel }) => kernel)), old, log);
       const info = times.device ?? { ...planned, features: [] };
-      const checks = [...exact.checks, ...timeChecks(times, old.name)];
+      const rows = times.rows.map((row) => ({ ...row }));
       return makeDocument(
         'gate',
         { info },
-        times.rows.map((row) => ({ ...row })),
-        checks,
+        rows,
+        [...exact.checks, ...timeChecks(times, old.name)],
         exact.more,
       );
-    } finally {
-      old.remove();
-    }
+    });
   },
 };

@@ -150,7 +150,7 @@ test('what bench gate --time refuses', async (t) => {
     t,
     await spanwise([...gate, '--time', '--against', 'no-such']),
     2,
-    /gate: git rev-parse .*no-such/,
+    /gate: --against names "no-such", which is no folder and no revision/,
   );
   expectFailure(
     t,

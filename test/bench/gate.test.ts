@@ -196,6 +196,31 @@ test('spanwise bench gate', async (t) => {
   expectFailure(t, await spanwise(['bench', 'gate']), 2, /bench gate: --baseline F is missing/);
 });
 
+test('a gate of numbers of any kind', async (t) => {
+  const baseline = { bundle: { web: { bytes: 1000, files: 2 } }, gone: {} };
+  const measured = { bundle: { web: { bytes: 1500 }, constructor: { length: 1 } }, new: {} };
+  const report = await gate(baseline, () => measured);
+  t.deepEqual(report.lines, [
+    'worse: bundle: web: bytes 1,000 -> 1,500 (+500, +50 %)',
+    'worse: bundle: constructor: length 0 -> 1 (+1)',
+    'better, to be taken over: bundle: web: files 2 -> 0 (-2, -100 %)',
+    'not in the baseline: new',
+    'in the baseline alone: gone',
+  ]);
+  t.deepEqual([report.passed, report.added, report.missing], [false, ['new'], ['gone']]);
+  t.ok((await gate(report.measured, () => measured)).passed, 'what was measured is the next baseline');
+  const failure = async (value: unknown): Promise<string> =>
+    gate({}, () => ({ a: { b: { c: value as number } } })).then(
+      () => '',
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+  for (const wrong of [NaN, Infinity, -1, '1', null])
+    t.match(
+      await failure(wrong),
+      /^InputError: gate: what was measured\."a"\."b"\."c" must be a finite number of at/,
+    );
+});
+
 test('what a baseline holds is what it was written from', (t) => {
   const measured = { 'a, "b"': { step: { one: 1, none: 0, half: 0.5 } }, empty: {} };
   t.deepEqual(parseBaseline(baselineText(measured), 'x'), {
