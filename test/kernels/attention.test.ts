@@ -263,7 +263,7 @@ test('attention: costs count what is executed', (t) => {
   t.equal(scores.macs, 2 * 2 * 3 * 5 * 4, 'every score');
   t.equal(product.macs, 2 * 3 * 4 * (4 + 2), 'only keys within the lengths');
   // Pairs within the lengths that the mask lets through: 3 + 0 + 4 of the first batch, 3 · 2 of the second.
-  t.equal(softmax.flops, 8 * 2 * (3 + 0 + 4 + 6) + 4 * 2 * 2 * 3);
+  t.equal(softmax.flops, 9 * 2 * (3 + 0 + 4 + 6) + 4 * 2 * 2 * 3);
   const backward = attention.backward?.plan(ragged);
   t.deepEqual(
     backward?.dispatches.map((d) => d.macs),

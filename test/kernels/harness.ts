@@ -5,6 +5,7 @@
  */
 import test from 'tape';
 import { backwardRequest } from '../../kernels/backward-request.ts';
+import { kernels } from '../../kernels/index.ts';
 import { references } from '../../kernels/reference/index.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import {
@@ -22,7 +23,7 @@ import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { toHost } from '../../src/ops/verify-kernel.ts';
 import { record } from '../../src/ops/tape.ts';
 import { relativeError } from '../relative-error.ts';
-import { wgslOf } from '../../kernels/wgsl.ts';
+import { inputsOf, planProblems } from './plan-problems.ts';
 import { mul, scale } from '../../kernels/elementwise.ts';
 import { sum } from '../../kernels/column-sum.ts';
 
@@ -76,31 +77,21 @@ function split(inputs: RefTensors): { floats: Record<string, Float32Array>; host
   return { floats, host };
 }
 
-/** Problems of a plan at WebGPU's default limits, and shader text that does not expand; empty when fine. */
-export function limitProblems(plan: Plan): string[] {
-  const problems: string[] = [];
-  for (const d of plan.dispatches) {
-    const storage = d.bindings.length;
-    if (storage > defaultCaps.maxStorageBuffersPerShaderStage)
-      problems.push(`${d.label}: ${storage} storage buffers`);
-    if (d.workgroups.some((n) => n > defaultCaps.maxComputeWorkgroupsPerDimension))
-      problems.push(`${d.label}: grid ${d.workgroups}`);
-    const code = wgslOf(d);
-    const declared = [...code.matchAll(/@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g)].map((m) => m[2]);
-    const wanted = [...d.bindings.map((b) => b.name), ...(d.uniforms.length ? ['params'] : [])];
-    if (declared.join() !== wanted.join())
-      problems.push(`${d.label}: bindings ${declared} declared, ${wanted} given`);
-    const names = d.bindings.map((b) => b.tensor);
-    if (
-      new Set(names).size !== names.length &&
-      d.bindings.some((b) => b.access === 'read_write' && names.filter((n) => n === b.tensor).length > 1)
-    )
-      problems.push(`${d.label}: a tensor is bound both ways`);
-    for (const cost of [d.macs, d.flops, d.bytesRead, d.bytesWritten])
-      if (!Number.isInteger(cost) || cost < 0) problems.push(`${d.label}: cost ${cost}`);
+/** What is wrong with a plan, at WebGPU's default limits unless told otherwise. */
+export const limitProblems = (plan: Plan, caps = defaultCaps): string[] => planProblems(plan, caps);
+
+/** Every plan that is made here, of whatever shape and for whatever caps, is checked (plan-problems.ts). */
+for (const kernel of Object.values(kernels))
+  for (const one of [kernel, kernel.backward]) {
+    if (!one) continue;
+    const plan = one.plan.bind(one);
+    one.plan = (request) => {
+      const made = plan(request);
+      const problems = planProblems(made, request.caps, inputsOf(one, request));
+      if (problems.length > 0) throw new Error(problems.join('\n'));
+      return made;
+    };
   }
-  return problems;
-}
 
 const sameBits = (a: Float32Array | Int32Array, b: Float32Array | Int32Array): boolean =>
   Buffer.compare(
@@ -158,7 +149,6 @@ export function testKernel(
       const shapes = Object.fromEntries(Object.entries(c.inputs).map(([key, x]) => [key, x.shape]));
       const hostData = Object.fromEntries(Object.entries(host).map(([key, x]) => [key, x.data]));
       const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
-      t.deepEqual(limitProblems(plan), [], 'within the default limits, bindings as declared');
 
       const first = await forwardBackward(kernel, c, grads);
       const compare = (run: typeof first, how: string): void => {

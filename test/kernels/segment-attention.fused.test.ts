@@ -28,7 +28,11 @@ for (const c of [
       ...segmentAttentionReference.backward?.(c.inputs, c.params ?? {}, { grad_out: gradOut }),
     };
     const plans = [kernel.plan(requestOf(c)), backward.plan(requestOf(c))];
-    t.deepEqual(plans.flatMap(limitProblems), [], 'within the default limits, bindings as declared');
+    t.deepEqual(
+      plans.flatMap((plan) => limitProblems(plan)),
+      [],
+      'within the default limits, bindings as declared',
+    );
     const actual = await run(kernel, c, gradOut);
     for (const [name, x] of Object.entries(expected)) {
       const error = relativeError(actual[name], x.data);

@@ -79,7 +79,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
     };
   }
 
-  /** S → P in place, and lse. Two passes over the pairs: subtract, exp, multiply, add, max; subtract, exp, multiply. */
+  /** S → P in place, and lse. Two passes over the pairs: subtract, exp, both sums (3), max; subtract, exp, multiply. */
   softmax(): Dispatch {
     const { strip } = this;
     const [visited, attended, rows] = [this.#visited, this.#attended, this.#queries];
@@ -93,7 +93,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
         [],
       ),
       macs: 0,
-      flops: 8 * attended + 4 * rows, // by row: max, division, log, add
+      flops: 9 * attended + 4 * rows, // by row: max, division, log, add
       bytesRead: 4 * (2 * attended + (this.#mask ? 2 * visited : 0) + (this.lengths ? strip.batches : 0)),
       bytesWritten: 4 * (visited + rows),
     };

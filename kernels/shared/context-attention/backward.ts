@@ -5,7 +5,7 @@
 import { spec, type Dispatch, type Shader } from '../../plan.ts';
 import { scoreScale, type ScoreStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
-import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
+import { ContextStrip, reads, SPAN_FIELDS, writes, type Scratch } from './strip.ts';
 import type { BackwardTables } from './tables.ts';
 import contextAttentionDeltaWgsl from '../../../shaders/context-attention-delta.wgsl';
 import contextAttentionInsideWgsl from '../../../shaders/context-attention-inside.wgsl';
@@ -84,7 +84,7 @@ export class BackwardStrip extends ContextStrip {
       lanes,
       macs: 0,
       flops: rows * heads * headSize,
-      bytesRead: 4 * (rows * heads * headSize + spans.length),
+      bytesRead: 4 * (rows * heads * headSize + SPAN_FIELDS * this.spans.length),
       bytesWritten: 4 * this.spans.length * heads * headSize,
     });
   }
@@ -115,12 +115,12 @@ export class BackwardStrip extends ContextStrip {
       lanes: this.#deltas,
       macs,
       flops: 2 * macs,
-      bytesRead: 4 * (2 * macs + spans.length),
+      bytesRead: 4 * (2 * macs + SPAN_FIELDS * this.spans.length),
       bytesWritten: 4 * rows,
     });
   }
 
-  /** By row and span, in both directions: negate, subtract, exp, max, multiply, multiply, add; multiply by column. */
+  /** By row and span, in both directions: subtract, exp, max, multiply, multiply, add; multiply by column. */
   #sums(): Dispatch {
     const { batches, heads, head, query } = this.strip;
     const { headSize, heads: allHeads, queries: tokens } = this.sizes;
@@ -142,24 +142,33 @@ export class BackwardStrip extends ContextStrip {
       uniforms: [lanes, this.#rows, heads, batches, query, tokens, allHeads, head, this.rowColumns],
       lanes,
       macs: rows * headSize,
-      flops: rows * (3 * headSize + 7),
-      bytesRead: 4 * (rows * (headSize + 2) + items.length + starts.length),
+      flops: rows * (3 * headSize + 6),
+      // Both directions read the same.
+      bytesRead: 4 * ((rows / 2) * (headSize + 2) + items.length + starts.length),
       bytesWritten: 4 * this.#states * (headSize + 2),
     });
   }
 
-  /** Queries and keys within length whose spans, behind the key or before it, are some: with their sums. */
-  #visited(): number {
+  /**
+   * Of all heads: (key, query) pairs within length; those whose spans, behind the key or before it, are some, and a visit for
+   * each of the two; their keys, and the states of queries that have their sums.
+   */
+  #visited(): { within: number; visits: number; pairs: number; keys: number; states: number } {
     const { keys } = this.sizes;
-    const { keySlots } = this.#tables;
-    let visited = 0;
+    const all = { within: 0, visits: 0, pairs: 0, keys: 0, states: 0 };
     for (let b = 0; b < this.strip.batches; b++) {
-      const slots = keySlots
-        .subarray(2 * b * keys, 2 * (b + 1) * keys)
-        .reduce((n, slot) => n + Number(slot >= 0), 0);
-      visited += slots * (this.queriesIn(b) + Number(this.#mask));
+      const slots = this.#tables.keySlots.subarray(2 * b * keys, 2 * (b + 1) * keys);
+      const present = slots.filter((slot) => slot >= 0);
+      let own = 0;
+      for (let key = 0; key < keys; key++) own += Number(slots[2 * key] >= 0 || slots[2 * key + 1] >= 0);
+      const rows = this.strip.heads * (this.queriesIn(b) + Number(this.#mask));
+      all.within += rows * this.lengthOf(b);
+      all.visits += rows * present.length;
+      all.pairs += rows * own;
+      all.keys += this.strip.heads * own;
+      all.states += rows * new Set(present).size;
     }
-    return this.strip.heads * visited;
+    return all;
   }
 
   #pass(
@@ -168,12 +177,13 @@ export class BackwardStrip extends ContextStrip {
     output: string,
     lanes: number,
     constants: Dispatch['constants'],
+    cost: { flops: number; scores: 'within' | 'pairs'; state: number; key: number },
   ): Dispatch {
     const { heads, query, queries } = this.strip;
     const { keys, headSize } = this.sizes;
     const { keySlots } = this.#tables;
-    const visited = this.#visited();
-    const macs = visited * headSize;
+    const { visits, ...reached } = this.#visited();
+    const macs = visits * headSize;
     const written = output === 'scores' ? lanes : this.strip.batches * heads * keys * headSize;
     const again = constants.ACCUMULATE === 1 ? written : 0;
     return this.scan({
@@ -191,8 +201,15 @@ export class BackwardStrip extends ContextStrip {
       ],
       lanes,
       macs,
-      flops: 2 * macs + 4 * visited + again,
-      bytesRead: 4 * (macs + 3 * visited + keySlots.length + again),
+      flops: 2 * macs + cost.flops * visits + again,
+      bytesRead:
+        4 *
+        (reached[cost.scores] +
+          cost.state * reached.states +
+          cost.key * reached.keys +
+          keySlots.length +
+          this.strip.batches +
+          again),
       bytesWritten: 4 * written,
     });
   }
@@ -202,14 +219,24 @@ export class BackwardStrip extends ContextStrip {
     const { batches, heads, query } = this.strip;
     const lanes = batches * heads * this.sizes.keys * this.columns.GROUP;
     const constants = { ACCUMULATE: Number(query > 0) };
-    return this.#pass(contextAttentionValuesWgsl, ['scores', 'sums', 'stats'], 'grad_v', lanes, constants);
+    const cost = { flops: 2, scores: 'pairs', state: this.sizes.headSize + 1, key: 0 } as const;
+    return this.#pass(
+      contextAttentionValuesWgsl,
+      ['scores', 'sums', 'stats'],
+      'grad_v',
+      lanes,
+      constants,
+      cost,
+    );
   }
 
   /** S → dS in place; by pair: add, exp, subtract, multiply and add. */
   #gradScores(): Dispatch {
     const { batches, heads } = this.strip;
     const lanes = batches * heads * this.sizes.keys * this.#rows;
-    return this.#pass(contextAttentionBackwardWgsl, ['sums', 'stats', 'v'], 'scores', lanes, {});
+    const { headSize } = this.sizes;
+    const cost = { flops: 5, scores: 'within', state: headSize + 2, key: headSize } as const;
+    return this.#pass(contextAttentionBackwardWgsl, ['sums', 'stats', 'v'], 'scores', lanes, {}, cost);
   }
 
   /** dS Q/√dh, then mask_query's part. */

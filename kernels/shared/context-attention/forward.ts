@@ -2,7 +2,7 @@
 import { spec, type Dispatch } from '../../plan.ts';
 import type { ScoreStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
-import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
+import { ContextStrip, reads, SPAN_FIELDS, writes, type Scratch } from './strip.ts';
 import type { ForwardTables } from './tables.ts';
 import contextAttentionWgsl from '../../../shaders/context-attention.wgsl';
 import contextAttentionScanWgsl from '../../../shaders/context-attention-scan.wgsl';
@@ -43,7 +43,10 @@ export class ForwardStrip extends ContextStrip {
     const { keys, headSize } = this.sizes;
     const { chains, ranges, slots, scanned } = this.#tables;
     const visited = scanned.reduce((sum, count, b) => sum + heads * count * (this.queriesIn(b) + 1), 0);
-    const values = heads * headSize * scanned.reduce((sum, count) => sum + count, 0);
+    // Prefixes and suffixes have keys in common where they reach over one another.
+    const reached = scanned.map((count, b) => Math.min(count, this.lengthOf(b)));
+    const scores = reached.reduce((sum, count, b) => sum + heads * count * (this.queriesIn(b) + 1), 0);
+    const values = heads * headSize * reached.reduce((sum, count) => sum + count, 0);
     const lanes = 2 * batches * heads * (queries + 1) * this.columns.GROUP;
     const macs = visited * headSize;
     return this.scan({
@@ -63,7 +66,7 @@ export class ForwardStrip extends ContextStrip {
       lanes,
       macs,
       flops: 2 * macs + visited * (headSize + 5) + this.#states * (headSize + 3),
-      bytesRead: 4 * (visited + values + batches + 2 * slots),
+      bytesRead: 4 * (scores + values + chains.length + batches + 2 * slots),
       bytesWritten: 4 * this.#states * (headSize + 1),
     });
   }
@@ -83,7 +86,7 @@ export class ForwardStrip extends ContextStrip {
       lanes,
       macs: rows * headSize,
       flops: rows * (3 * headSize + 8),
-      bytesRead: 4 * (2 * rows * (headSize + 1) + spans.length),
+      bytesRead: 4 * (2 * rows * (headSize + 1) + SPAN_FIELDS * this.spans.length),
       bytesWritten: 4 * heads * (outside + inside + padded) * (headSize + 1),
     });
   }

@@ -7,6 +7,8 @@ import type { ContextProblem } from './problem.ts';
 import { spansIn } from './tables.ts';
 
 const WORKGROUP = 64;
+/** Integers of a span in `spans` that are read (shaders/common/context-span.wgsl). */
+export const SPAN_FIELDS = 7;
 /** Columns of a head that an invocation holds at most. */
 const MAX_COLUMNS = 32;
 

@@ -46,8 +46,8 @@ interface ScanCost {
   combine: number;
 }
 
-/** First sweep: mean, subtract, exp, multiply, add, max; second: mean, subtract, exp, multiply. */
-const FORWARD: ScanCost = { tensors: 1, stats: 6, combine: 4 };
+/** First sweep: mean, subtract, exp, both sums (3), max; second: mean, subtract, exp, multiply. */
+const FORWARD: ScanCost = { tensors: 1, stats: 7, combine: 4 };
 /** Also multiply, multiply, add of the mean gradient, and mean, subtract, multiply of the gradient. */
 const BACKWARD: ScanCost = { tensors: 2, stats: 9, combine: 7 };
 
@@ -163,8 +163,8 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
       bindings.push({ name: 'pending', access: 'read_write', tensor });
       if (backward) bindings.push({ name: 'pending_grad', access: 'read_write', tensor: `${tensor}_grad` });
     }
-    // By row and scale: max, multiply, divide; backward the mean gradient's product, and the weight's where there is one.
-    const byRow = S * rows * (3 + (backward ? 1 + Number(weights !== undefined) : 0));
+    // By row and scale: max, multiply, divide; the weight's product where there is one, and backward the mean gradient's.
+    const byRow = S * rows * (3 + Number(backward) + Number(weights !== undefined));
     const owned = rows * (tile.ownEnd - tile.ownFirst);
     const gradients = rowGrads === undefined ? 0 : part.slots.length * rows;
     return {

@@ -126,10 +126,10 @@ export class VisibilityPasses {
       { CHUNK: this.#chunk, GROUPS: Number(this.#groups) },
       {
         macs: 2 * headSize * (byKind + byGroup),
-        // By pair: scale, max, subtract, exp, add; a member's also two multiply-adds of sums. By row: 1/x, log, add.
-        others: 5 * byKind + (6 + headSize) * byGroup + (3 + headSize) * rows,
+        // By pair: scale, max, subtract, exp, add; a member's also two multiply-adds of sums. By row: max, 1/x, log, add.
+        others: 5 * byKind + (6 + headSize) * byGroup + (4 + headSize) * rows,
         read: headSize * (rows + (2 * scores) / BLOCK + 2 * byGroup) + 2 * scores,
-        written: headSize * (rows + byGroup) + rows + 2 * scores,
+        written: headSize * rows + rows + scores,
       },
     );
   }
@@ -173,7 +173,7 @@ export class VisibilityPasses {
         // By pair: scale, subtract, exp, subtract, multiply.
         others: 5 * byKind + 6 * members + (gradQ ? headSize * rows : 0),
         read: headSize * (2 * rows + (2 * scores) / BLOCK + 3 * members) + 2 * rows + (gradQ ? scores : 0),
-        written: (gradQ ? headSize * (rows + members) : 0) + 2 * scores,
+        written: (gradQ ? headSize * rows : 0) + 2 * scores,
       },
     );
   }

@@ -18,6 +18,12 @@ const one = (inputs: RefTensors, params: ReferenceCase['params'] = {}): Referenc
   { inputs, params },
 ];
 
+const qkv = (...shape: number[]): RefTensors => ({
+  q: random(...shape),
+  k: random(...shape),
+  v: random(...shape),
+});
+
 /** Spans of the first row, by their first token and the one after their last. */
 const spans = (...ends: [start: number, end: number][]): RefTensor =>
   ints([ends.length, 3], (i) => [0, ...ends[Math.floor(i / 3)]][i % 3]);
@@ -45,10 +51,16 @@ export const wholeCases: Readonly<Record<string, () => ReferenceCase[]>> = {
       { lr: 0.01, step: 3 },
     ),
   add: () => one({ a: random(4, 64), b: random(4, 64) }),
+  attention: () => one(qkv(1, 64, 16), { heads: 1 }),
   'binary-cross-entropy': () => one({ logits: random(16, 16), targets: ints([16, 16], (i) => i % 2) }),
   'clip-grad-norm': () => one({ grad0: random(256, 4), grad1: random(1024) }, { maxNorm: 1 }),
   'column-sum': () => one({ x: random(128, 64) }),
   concat: () => one({ x0: random(16, 4), x1: random(16, 8), x2: random(16, 4) }),
+  'context-attention': () =>
+    one(
+      { ...qkv(1, 16, 16), mask_query: random(16), spans: spans([7, 8]), lengths: ints([1], () => 16) },
+      { heads: 1 },
+    ),
   'cross-entropy': () => one({ logits: random(64, 16), targets: ints([64], (i) => i % 16) }),
   dropout: () => one({ x: random(16, 64) }, { p: 0.25, seed: 7, offset: 11 }),
   embedding: () => one({ ids: ints([4, 4], (i) => i), table: random(16, 16) }),
@@ -77,6 +89,14 @@ export const wholeCases: Readonly<Record<string, () => ReferenceCase[]>> = {
     ...one({ x: random(4, 64) }, { factor: 2 }),
     ...one({ x: random(4, 64) }, { factor: 2, offset: 1 }),
   ],
+  'segment-attention': () =>
+    // Sums in registers, and of segments that are too long for them.
+    [[2, 3], [33]].flatMap((scales) =>
+      one(
+        { ...qkv(1, 64, 16), weights: random(scales.length), lengths: ints([1], () => 64) },
+        { heads: 1, scales },
+      ),
+    ),
   'sliding-average-pool': () =>
     one({ x: random(1, 16, 16), lengths: ints([1], () => 16) }, { scales: [1, 2, 4] }),
   softmax: () => [
@@ -97,5 +117,23 @@ export const wholeCases: Readonly<Record<string, () => ReferenceCase[]>> = {
     }),
   split: () => one({ x: random(16, 16) }, { widths: [4, 8, 4] }),
   sum: () => one({ x: random(64, 16) }),
+  'visibility-attention': () => [
+    ...one(
+      {
+        ...qkv(1, 16, 16),
+        ...{ kinds: ints([1, 16], () => 0), groups: ints([1, 16], () => -1), lengths: ints([1], () => 16) },
+      },
+      { heads: 1, sees: [1] },
+    ),
+    // Two kinds that do not see one another, but for a member of its group each.
+    ...one(
+      {
+        ...qkv(1, 8, 16),
+        ...{ kinds: ints([1, 8], (i) => Number(i > 3)), groups: ints([1, 8], (i) => i % 4) },
+        lengths: ints([1], () => 8),
+      },
+      { heads: 1, sees: [1, 2] },
+    ),
+  ],
   'weighted-sum': () => one({ weights: random(2), x0: random(64, 16), x1: random(64, 16) }),
 };

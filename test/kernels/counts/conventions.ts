@@ -2,22 +2,10 @@
  * What the formulas of costs leave out of what is executed, or count in place of it (docs/spec.md#costs), by shader: each
  * exactly, from the dispatch alone, and where nothing is padding (cases.ts). What is not here is equal.
  */
-import type { Dispatch } from '../../../kernels/plan.ts';
-
-/** What is executed beyond the formulas. */
-export interface Beyond {
-  macs?: number;
-  /** Those that are no multiply-adds; `flops` has two more for each of `macs`. */
-  others?: number;
-  bytesRead?: number;
-  bytesWritten?: number;
-}
-
-const constant = ({ constants }: Dispatch, name: string): number => Number(constants[name] ?? 0);
-const uniform = ({ uniforms }: Dispatch, i: number): number => {
-  const value = uniforms[i];
-  return typeof value === 'number' ? value : value.f32;
-};
+import type { Dispatch, Plan } from '../../../kernels/plan.ts';
+import { constant, list, uniform, type Beyond } from './beyond.ts';
+import { fusedConventions } from './fused-conventions.ts';
+import { visibilityConventions } from './visibility-conventions.ts';
 
 /**
  * Rows whose columns several lanes, or the components of a vec4f, share: adding up what each has (`sums` times a row), and
@@ -34,26 +22,43 @@ function rowSums(sums: number, scalars: number) {
   };
 }
 
+/** Rows, columns and steps of k that a lane or a workgroup of each form takes at once. */
+const blocks: Readonly<Record<string, (d: Dispatch) => [rows: number, columns: number, steps: number]>> = {
+  matmul: (d) => [constant(d, 'TM'), constant(d, 'TN'), 1],
+  'matmul-quads': (d) => [constant(d, 'TILE'), constant(d, 'TILE'), 4],
+  'matmul-tiled': (d) => [constant(d, 'TILE'), constant(d, 'TILE'), constant(d, 'SPLIT') * constant(d, 'BK')],
+};
+const upTo = (count: number, step: number): number => step * Math.ceil(count / step);
+
 /**
- * alpha is multiplied with where it is 1; every block of columns of C makes the sums of A's rows again, and parts of k are
- * added up. An operand that all products share is read for each of them.
+ * Blocks are whole, also at an edge. alpha is multiplied with where it is 1; every block of columns of C makes the sums of
+ * A's rows again, and parts of k are added up. An operand that all products share is read for each of them.
  */
-function product(columnBlocks: (d: Dispatch, n: number) => number) {
-  return (d: Dispatch): Beyond => {
-    const [m, n, k, rowTiles, columnTiles, groups] = [0, 1, 2, 3, 4, 5].map((i) => uniform(d, i));
-    const batches = groups / (rowTiles * columnTiles);
-    const inner = uniform(d, 18);
-    const alpha = uniform(d, 19) === 1 ? m * n * batches : 0;
-    const parts = Math.max(0, constant(d, 'SPLIT') - 1) * m * n * batches;
-    // The lanes that staged a row of A have a sum each.
-    const lanes = constant(d, 'SPLIT') * ((4 * constant(d, 'TILE')) / constant(d, 'BLOCK') ** 2);
-    const sums = constant(d, 'SUMS') ? m * batches * (k * (columnBlocks(d, n) - 1) + (lanes || 0)) : 0;
-    // Strides from batch to batch: 0 where it is the same matrix.
-    const shared = (at: number): number =>
-      (uniform(d, at) === 0 ? batches / inner : 1) * (uniform(d, at + 1) === 0 ? inner : 1);
-    const again = (elements: number, at: number): number =>
-      (elements * batches * (1 - shared(at))) / shared(at);
-    return { others: alpha + parts + sums, bytesRead: 4 * (again(m * k, 8) + again(k * n, 12)) };
+function product(d: Dispatch): Beyond {
+  const [m, n, k, rowTiles, columnTiles, groups] = [0, 1, 2, 3, 4, 5].map((i) => uniform(d, i));
+  const [tm, tn, tk] = blocks[d.shader.name](d);
+  const [rows, columns, steps] = [upTo(m, tm), upTo(n, tn), upTo(k, tk)];
+  const batches = groups / (rowTiles * columnTiles);
+  const inner = uniform(d, 18);
+  const alpha = uniform(d, 19) === 1 ? m * n : 0;
+  const split = constant(d, 'SPLIT');
+  const parts = Math.max(0, split - 1) * rows * columns;
+  // The lanes that staged a row of A have a sum each.
+  const lanes = split ? split * ((4 * constant(d, 'TILE')) / constant(d, 'BLOCK') ** 2) : 0;
+  const sums = constant(d, 'SUMS') ? (rows * steps * columns) / tn - m * k + m * lanes : 0;
+  // Strides from batch to batch: 0 where it is the same matrix.
+  const shared = (at: number): number =>
+    (uniform(d, at) === 0 ? batches / inner : 1) * (uniform(d, at + 1) === 0 ? inner : 1);
+  // vec4s lie along the rows of a matrix as it is stored, and are read whole.
+  const wide = (name: string, along: number, across: number, ofSteps: boolean): number =>
+    constant(d, name) && (!ofSteps || tk > 1) ? (upTo(along, 4) - along) * across : 0;
+  const a = constant(d, 'TRANS_A') ? wide('VEC_A', m, k, false) : wide('VEC_A', k, m, true);
+  const b = constant(d, 'TRANS_B') ? wide('VEC_B', k, n, true) : wide('VEC_B', n, k, false);
+  const again = (elements: number, at: number): number => elements * (1 / shared(at) - 1);
+  return {
+    macs: batches * (rows * columns * steps - m * n * k),
+    others: batches * (alpha + parts + sums),
+    bytesRead: 4 * batches * (again(m * k, 8) + again(k * n, 12) + a / shared(8) + b / shared(12)),
   };
 }
 
@@ -68,7 +73,7 @@ function recurrentBackward(d: Dispatch): Beyond {
 /** Rows and lanes of a pass of sliding-average-pool, whose lanes have TILE rows each. */
 function sliding(d: Dispatch) {
   const [size, width, length, tiles] = [0, 1, 2, 3].map((i) => uniform(d, i));
-  const scales = [...(d.constants.SCALES as readonly number[])].sort((a, b) => a - b);
+  const scales = [...list(d, 'SCALES')].sort((a, b) => a - b);
   const lanes = constant(d, 'LANES');
   return { columns: (size / tiles) * lanes, length, tiles, tile: constant(d, 'TILE'), scales, width };
 }
@@ -96,7 +101,91 @@ function slidingBackward(d: Dispatch): Beyond {
   return { others: columns * divisions.reduce((a, b) => a + b, sums) - d.flops };
 }
 
-export const conventions: Readonly<Record<string, (d: Dispatch) => Beyond>> = {
+/** A walk over the scores of segment-attention, whose multiply-adds are counted as two operations: so many by segment. */
+function segmentScan(multiplyAdds: number, tensors: number) {
+  return (d: Dispatch): Beyond => {
+    const [rows, keys] = [uniform(d, 0), uniform(d, 2)];
+    const scales = list(d, 'SCALES').length;
+    const pairs = rows * keys;
+    const macs = multiplyAdds * scales * pairs;
+    // The first keys complete no sum. Both walks read the scores; all rows have the same weights.
+    return {
+      macs,
+      others: -2 * macs - tensors * rows * (constant(d, 'WINDOW') - 1),
+      bytesRead: -4 * (tensors * pairs + scales * (rows - 1)),
+    };
+  };
+}
+
+/** Columns of a head in a scan of context-attention, and the invocations that share them. */
+const columnsOf = (d: Dispatch): [headSize: number, group: number] => [
+  constant(d, 'WIDTH') * constant(d, 'LANES'),
+  constant(d, 'GROUP'),
+];
+
+/** Each invocation of a group makes what is made by row, by key or by state; running sums are multiply-adds. */
+function contextScan(d: Dispatch): Beyond {
+  const [headSize, group] = columnsOf(d);
+  const visited = d.macs / headSize;
+  const states = d.bytesWritten / (4 * (headSize + 1));
+  return {
+    macs: visited * group,
+    others: visited * (3 * group - 5) + states * (2 * group - 1),
+  };
+}
+function contextMerge(d: Dispatch): Beyond {
+  const [headSize, group] = columnsOf(d);
+  return { others: (d.macs / headSize) * (6 * group - 4) };
+}
+function contextSums(d: Dispatch): Beyond {
+  const [headSize, group] = columnsOf(d);
+  const rows = d.macs / headSize;
+  return { macs: rows * group, others: rows * (4 * group - 6) };
+}
+function contextValues(d: Dispatch): Beyond {
+  const [headSize, group] = columnsOf(d);
+  return { others: (d.macs / headSize) * 2 * (group - 1) };
+}
+/** The components of a product's vec4f are added up. */
+function contextBackward(d: Dispatch): Beyond {
+  const visited = d.macs / columnsOf(d)[0];
+  return { macs: visited, others: visited * (constant(d, 'LANES') - 1 - 2) };
+}
+
+/** As segmentScan; the formulas count every time that a segment reads its scores, and adds to sums in scratch. */
+function segmentWide(multiplyAdds: number, tensors: number) {
+  return (d: Dispatch): Beyond => {
+    const [rows, keys] = [uniform(d, 0), uniform(d, 2)];
+    const scales = list(d, 'SCALES');
+    const macs = multiplyAdds * rows * scales.reduce((sum, r) => sum + keys - r + 1, 0);
+    const read = tensors * rows * keys + scales.length + 1;
+    const written = tensors * rows * (keys + constant(d, 'WINDOW'));
+    const rowGrads = constant(d, 'GRAD_WEIGHTS') * rows * scales.length;
+    return {
+      macs,
+      others: -2 * macs,
+      bytesRead: 4 * read - d.bytesRead,
+      bytesWritten: 4 * (written + rowGrads) - d.bytesWritten,
+    };
+  };
+}
+
+/** The scores are read in each of the two walks. */
+const attention = (d: Dispatch): Beyond => ({ bytesRead: -4 * uniform(d, 0) * uniform(d, 2) });
+
+export const conventions: Readonly<Record<string, (d: Dispatch, data: Plan['data']) => Beyond>> = {
+  ...fusedConventions,
+  ...visibilityConventions,
+  attention,
+  'attention-delta': (d) => ({ others: uniform(d, 0) * (16 * (constant(d, 'LANES') - 1) + 15) }),
+  'context-attention': contextMerge,
+  'context-attention-backward': contextBackward,
+  'context-attention-delta': (d) => ({
+    others: (d.macs / columnsOf(d)[0]) * (constant(d, 'LANES') - 1),
+  }),
+  'context-attention-scan': contextScan,
+  'context-attention-sums': contextSums,
+  'context-attention-values': contextValues,
   'cross-entropy': rowSums(2, 0),
   'cross-entropy-backward': rowSums(2, 5),
   // `x · factor + offset` is counted as two operations, no multiply-add.
@@ -110,11 +199,15 @@ export const conventions: Readonly<Record<string, (d: Dispatch) => Beyond>> = {
   'layer-norm': rowSums(3, 8),
   'layer-norm-backward': rowSums(2, 2),
   'lstm-backward': recurrentBackward,
-  matmul: product((d, n) => Math.ceil(n / constant(d, 'TN'))),
-  'matmul-quads': product((d, n) => Math.ceil(n / constant(d, 'TILE'))),
-  'matmul-tiled': product((d, n) => Math.ceil(n / constant(d, 'TILE'))),
+  matmul: product,
+  'matmul-quads': product,
+  'matmul-tiled': product,
   // A comparison of two values is counted as one.
   'range-max-pool': (d) => ({ others: -d.flops }),
+  'segment-attention': segmentScan(2, 1),
+  'segment-attention-backward': segmentScan(3, 2),
+  'segment-attention-wide': segmentWide(1, 1),
+  'segment-attention-wide-backward': segmentWide(2, 2),
   // An item that several segments name is read for each: a span's gradient is its first token's, its last's and its width's.
   'segment-sum': (d) =>
     d.label === 'span-score-backward' && d.bindings.some(({ tensor }) => tensor === 'grad_out')

@@ -7,6 +7,8 @@ import { execute, placeTensors, type Counts } from './execute.ts';
 export interface Counted {
   pass: 'forward' | 'backward';
   dispatch: Dispatch;
+  /** Tables of its plan. */
+  data: Plan['data'];
   counts: Counts;
 }
 
@@ -40,6 +42,7 @@ export function countRun(kernel: Kernel, { inputs, params }: ReferenceCase, caps
       dispatches.push({
         pass,
         dispatch,
+        data: plan.data,
         counts: execute(dispatch, tensors, caps.subgroupMinSize || SUBGROUP),
       });
     return Object.fromEntries(

@@ -56,6 +56,9 @@ class Translator {
   readonly #types = new Map<string, Type>();
   /** What functions give. */
   readonly #functions = new Map<string, Type>();
+  /** Those that give a dot product; the one whose body is translated. */
+  readonly #inner = new Set<string>();
+  #body = '';
   /** Functions with a barrier or subgroup operation in them, or in what they call. */
   readonly #waiting = new Set<string>([...WAITS, ...SUBGROUP]);
   /** Names in sight, the innermost scope last. */
@@ -296,6 +299,7 @@ class Translator {
     const body = this.#at;
     return () => {
       this.#at = body;
+      this.#body = name;
       this.#scopes.push(new Map());
       const names = params.map(([param, type]) => this.#declare(param, type, { variable: true }));
       const js = this.#block();
@@ -349,9 +353,11 @@ class Translator {
       return `for (${first} ${condition}; ${step}) ${body}`;
     }
     if (this.#accept('return')) {
-      const js = this.#next === ';' ? '' : this.#kept(this.#expression());
+      if (this.#accept(';')) return 'return;';
+      const value = this.#expression();
       this.#expect(';');
-      return `return ${js};`;
+      if (value.inner) this.#inner.add(this.#body);
+      return `return ${this.#kept(value)};`;
     }
     if (this.#next === 'break' || this.#next === 'continue') {
       const word = this.#take();
@@ -532,7 +538,11 @@ class Translator {
     const own = this.#functions.get(name);
     if (own) {
       const call = `f_${name}(${args.map((arg) => this.#kept(arg)).join(', ')})`;
-      return { js: this.#waiting.has(name) ? `(yield* ${call})` : call, type: own };
+      return {
+        js: this.#waiting.has(name) ? `(yield* ${call})` : call,
+        type: own,
+        inner: this.#inner.has(name),
+      };
     }
     return (
       builtinCall(name, args, (...counted) => this.#count(...counted)) ??

@@ -170,7 +170,7 @@ for (const [name, choose] of Object.entries(variants))
                 data: product.limits ? { limits: Int32Array.from(product.limits) } : {},
                 inPlace: { c: 'c' },
               };
-              t.deepEqual(limitProblems(plan), [], `${what}: within the default limits`);
+              t.deepEqual(limitProblems(plan, runtime.caps), [], `${what}: within the default limits`);
               const present = { ...operands, c, ...(product.bias ? { bias } : {}) };
               const tensors = Object.entries(present).map(
                 ([key, data]) => [key, runtime.upload(data, [data.length])] as const,
