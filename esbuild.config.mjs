@@ -18,12 +18,15 @@ function filesBelow(folder, ending) {
   });
 }
 
-/** A .wgsl file is a module of its own that imports those it includes: a bundle holds the text of what it runs. */
+/**
+ * A .wgsl file is a module of its own that imports those it includes: a bundle holds the text of what it runs, without the
+ * lines of comments, which no minifier takes from a string.
+ */
 const wgsl = {
   name: 'wgsl',
   setup(plugin) {
     plugin.onLoad({ filter: /\.wgsl$/ }, ({ path }) => {
-      const text = readFileSync(path, 'utf8');
+      const text = readFileSync(path, 'utf8').replace(/^[ \t]*\/\/.*\n/gm, '');
       const included = [...new Set([...text.matchAll(/^\s*#include "(.*)"$/gm)].map(([, file]) => file))];
       const imports = included.map(
         (file, i) => `import i${i} from ${JSON.stringify(resolve('shaders', file))};`,

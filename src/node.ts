@@ -1,6 +1,9 @@
 /**
  * Spanwise in Node: `openRuntime` finds a device (a real driver first, else the software device) and owns it.
  */
+import { readBaseline, writeBaseline } from './gate/baseline-file.ts';
+import type { Measured } from './gate/baseline.ts';
+import { gate as gateAgainst, type GateReport } from './gate/gate.ts';
 import { openDevice } from './gpu/device.ts';
 import { DeviceUnavailableError } from './gpu/errors.ts';
 import { pacedWait } from './gpu/pump.ts';
@@ -28,6 +31,24 @@ export const loadModel = async <T extends Types = Types>(
   typeof source === 'string'
     ? loadFrom(runtime, folderSource(source), definition, source)
     : loadFrom(runtime, source, definition);
+
+/**
+ * `gate` of the browser-safe interface, and against a baseline's file.
+ * @param options `update` takes over what is measured as the file's baseline, which need not be there yet: the report then
+ *   has passed, and its lines say what moved
+ * @throws InputError naming the file, for one that is no baseline or cannot be written
+ */
+export async function gate(
+  baseline: string | Measured,
+  measure: () => Measured | Promise<Measured>,
+  { update = false }: { update?: boolean } = {},
+): Promise<GateReport> {
+  if (typeof baseline !== 'string') return gateAgainst(baseline, measure);
+  const report = await gateAgainst(readBaseline(baseline, update), measure);
+  if (!update) return report;
+  writeBaseline(baseline, report.measured);
+  return { ...report, passed: true };
+}
 
 export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
   /** Ask for WebGPU's default limits only. */

@@ -109,7 +109,7 @@ const sameBits = (a: Float32Array | Int32Array, b: Float32Array | Int32Array): b
   ) === 0;
 
 /** Runs forward and backward on the device; returns outputs and gradients by name. */
-async function forwardBackward(
+export async function forwardBackward(
   kernel: Kernel,
   c: Case,
   grads: RefTensors | undefined,
@@ -121,7 +121,7 @@ async function forwardBackward(
 }
 
 /** Runs `body` with other capabilities shown to the plans: a small grid limit, or the variants of a real GPU. */
-async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Promise<T> {
+export async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Promise<T> {
   const caps = runtime.caps;
   Object.defineProperty(runtime, 'caps', { value: { ...caps, ...changes }, configurable: true });
   try {

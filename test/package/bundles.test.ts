@@ -102,7 +102,7 @@ test('one kernel brings its own WGSL and no other', async (t) => {
     t.notOk(files.includes('dist/modules/kernels/index.js'), `${name}: the registry is left out`);
     if (name !== 'softmax') continue;
     const wgsl = files.filter((file) => file.startsWith('dist/modules/shaders/') && !file.includes('expand'));
-    const own = ['common/grid', 'common/reduce', 'softmax', 'softmax-backward'];
+    const own = ['common/grid', 'common/nan', 'common/reduce', 'softmax', 'softmax-backward'];
     t.deepEqual(wgsl.map((file) => file.slice('dist/modules/shaders/'.length, -'.js'.length)).sort(), own);
     const made = await load<{ softmax: Kernel; wgslOf: typeof wgslOf }>(code);
     const request = { shapes: { x: [2, 3] }, params: {}, caps: defaultCaps, host: {} };
