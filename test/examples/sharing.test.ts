@@ -17,6 +17,12 @@ import { references, type RefTensor } from '../../kernels/reference/index.ts';
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { noBrowser, startBrowser } from '../web/browser.ts';
 
+// Before any test is registered.
+const noJaxJs = await installPeer('jax-js').then(
+  () => false, // it is small
+  (error: Error) => `it cannot be had: ${error.message.split('\n')[0]}`,
+);
+
 const folder = mkdtempSync(join(tmpdir(), 'spanwise-sharing-'));
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
 cpSync('examples/sharing', folder, { recursive: true });
@@ -75,10 +81,6 @@ const node = async (file: string): Promise<string> => {
   return stderr || stdout;
 };
 
-const noJaxJs = await installPeer('jax-js').then(
-  () => false, // it is small
-  (error: Error) => `it cannot be had: ${error.message.split('\n')[0]}`,
-);
 test('jax-js', { skip: noJaxJs }, async (t) => {
   provide('@jax-js/jax', join(peerFolder('jax-js'), '@jax-js/jax'));
   check(t, await node('jax-js.mjs'));
