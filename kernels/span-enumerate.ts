@@ -1,6 +1,7 @@
 /** `span-enumerate`: every span of at most maxWidth tokens of every sentence. */
 import { ceilDiv, foldGrid, hostOf, integerParam, spec, type Dispatch, type Kernel } from './plan.ts';
 import { lengthsOf } from './shared/lengths.ts';
+import spanEnumerateWgsl from '../shaders/span-enumerate.wgsl';
 
 /** Number of spans of at most `maxWidth` of `length` tokens. */
 function spanCount(length: number, maxWidth: number): number {
@@ -39,7 +40,7 @@ export const spanEnumerate: Kernel = {
     const size = lengths.length * longest * widest;
     const dispatch: Dispatch = {
       label: 'span-enumerate',
-      shader: 'span-enumerate',
+      shader: spanEnumerateWgsl,
       entryPoint: 'main',
       constants: {},
       bindings: [

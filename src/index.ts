@@ -1,6 +1,15 @@
 /** The public interface, browser-safe. Node adds devices, files and training in `spanwise/node`. */
 export * from '../kernels/index.ts';
 export { openDevice, wrapDevice, type DeviceInfo, type OpenedDevice } from './gpu/device.ts';
+export {
+  baselineText,
+  BaselineVersionError,
+  parseBaseline,
+  type Measured,
+  type Quantities,
+} from './gate/baseline.ts';
+export { gate, type GateReport, type Moved } from './gate/gate.ts';
+export { planStep } from './gate/plan-step.ts';
 export * from './gpu/errors.ts';
 export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';

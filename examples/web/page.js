@@ -88,7 +88,7 @@ async function extract() {
   element('cost').replaceChildren(table([costHeads, costRow(cost)], 0));
   element('cost-note').textContent =
     cost.pipelines > 0
-      ? `The time includes ${cost.pipelines} pipelines compiled: extract again for the time without.`
+      ? `The time includes compiling (pipelines: ${cost.pipelines}): extract again for the time without.`
       : '';
   element('extracted').textContent = `${entities.length} entities, ${relations.length} relations`;
   element('found').hidden = false;

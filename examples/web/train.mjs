@@ -53,11 +53,11 @@ const names = Object.values(schema.relations).flatMap((of) =>
   Object.entries(of).map(([type, { name }]) => name ?? type),
 );
 const trained = rows('train').flat();
-// Chinese by characters; of English the words that occur twice, the others by their letters.
-const vocab = buildVocab(
-  [...trained.map(({ text }) => text), ...Object.values(schema.entities), ...names, ':'],
-  { doLowerCase: false },
-);
+const prompts = [...Object.values(schema.entities), ...names, ':'];
+// Chinese by characters; of English the words of prompts and those that occur twice, the others by their letters.
+const vocab = buildVocab([...trained.map(({ text }) => text), ...prompts, ...prompts], {
+  doLowerCase: false,
+});
 
 const config = {
   ...{ sia: true, scales: [2, 3, 4], heads: 4, headSize: 8, projections: 'shared', threshold: 0.3 },

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
+import { openRuntime } from '../node.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
@@ -199,6 +200,7 @@ export const trainCommand: Command = {
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {
           const isFirst = event.event === 'start' || event.event === 'resume';
+          if (event.event === 'recover') tell(`spanwise: ${String(event.note)}`);
           if (isFirst && !asJson)
             for (const note of event.notes as string[])
               void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop
@@ -212,6 +214,7 @@ export const trainCommand: Command = {
           notes: startNotes(planned),
           signal: stop.signal,
           forecast: !quiet,
+          reopen: openRuntime, // which ends with the process
           onEvent,
         })
           .catch(stop.rethrow)

@@ -23,11 +23,17 @@ export interface GateReport {
   lines: readonly string[];
 }
 
-const movedIn = (name: string, part: string, before: Quantities = {}, after: Quantities = {}): Moved[] =>
-  [...new Set([...Object.keys(before), ...Object.keys(after)])]
+/** The names of both, each once. */
+const namesOf = (a: object, b: object): string[] => [...new Set([...Object.keys(a), ...Object.keys(b)])];
+
+const own = <T>(all: Readonly<Record<string, T>>, name: string, otherwise: T): T =>
+  Object.hasOwn(all, name) ? all[name] : otherwise;
+
+const movedIn = (name: string, part: string, before: Quantities, after: Quantities): Moved[] =>
+  namesOf(before, after)
     .map((quantity) => ({
       ...{ case: name, part, quantity },
-      ...{ before: before[quantity] ?? 0, after: after[quantity] ?? 0 },
+      ...{ before: own(before, quantity, 0), after: own(after, quantity, 0) },
     }))
     .filter((moved) => moved.before !== moved.after);
 
@@ -52,17 +58,18 @@ export async function gate(
   baseline: Measured,
   measure: () => Measured | Promise<Measured>,
 ): Promise<GateReport> {
+  const known = checkMeasured(baseline, 'gate: the baseline');
   const measured = checkMeasured(await measure(), 'gate: what was measured');
-  const names = new Set([...Object.keys(baseline), ...Object.keys(measured)]);
-  const added = [...names].filter((name) => !Object.hasOwn(baseline, name));
-  const missing = [...names].filter((name) => !Object.hasOwn(measured, name));
-  const moved = [...names]
+  const names = namesOf(known, measured);
+  const added = names.filter((name) => !Object.hasOwn(known, name));
+  const missing = names.filter((name) => !Object.hasOwn(measured, name));
+  const moved = names
     .filter((name) => !added.includes(name) && !missing.includes(name))
-    .flatMap((name) => {
-      const [before, after] = [baseline[name], measured[name]];
-      const parts = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-      return parts.flatMap((part) => movedIn(name, part, before[part], after[part]));
-    });
+    .flatMap((name) =>
+      namesOf(known[name], measured[name]).flatMap((part) =>
+        movedIn(name, part, own(known[name], part, {}), own(measured[name], part, {})),
+      ),
+    );
   const line = (one: Moved): string => `${one.case}: ${one.part}: ${one.quantity} ${change(one)}`;
   const worse = moved.filter(({ before, after }) => after > before);
   const better = moved.filter(({ before, after }) => after < before);

@@ -22,6 +22,11 @@ export interface OpenedDevice {
   info: DeviceInfo;
   /** Whether a runtime on it destroys the device when it closes: true of `openDevice`, false of `wrapDevice`. */
   owned: boolean;
+  /**
+   * What the device came from. Dawn takes the process down where it is collected before the device is done with, and keeps
+   * Node from ending while it is referenced: a runtime drops it when it closes.
+   */
+  gpu?: GPU;
 }
 
 const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
@@ -103,16 +108,20 @@ export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } 
     });
   }
   const info = describeAdapter(adapter.info, device.features);
-  return { device, caps: capsOf(device, adapter.info), info, owned: true };
+  return { device, caps: capsOf(device, adapter.info), info, owned: true, gpu };
 }
 
-/** Wraps a device that somebody else owns: closing a runtime on it leaves it as it is. */
-export function wrapDevice(device: GPUDevice): OpenedDevice {
+/**
+ * Wraps a device that somebody else owns: closing a runtime on it leaves it as it is.
+ * @param gpu what the device came from, for Node, unless the caller keeps it
+ */
+export function wrapDevice(device: GPUDevice, gpu?: GPU): OpenedDevice {
   const info = device.adapterInfo;
   return {
     device,
     caps: capsOf(device, info),
     info: describeAdapter(info, device.features),
     owned: false,
+    gpu,
   };
 }

@@ -4,7 +4,7 @@ import { kernelCases, kernelQuantities } from '../../bench/gate.cases.ts';
 import { stepQuantities } from '../../bench/gate.steps.ts';
 import { kernels } from '../../kernels/index.ts';
 import { defaultCaps, type Plan } from '../../kernels/plan.ts';
-import { sources } from '../../shaders/index.ts';
+import softmaxWgsl from '../../shaders/softmax.wgsl';
 import { baselineText, parseBaseline } from '../../src/gate/baseline.ts';
 import { gate } from '../../src/gate/gate.ts';
 import { planStep } from '../../src/gate/plan-step.ts';
@@ -56,10 +56,10 @@ test('planted regressions of a kernel are caught, and named', async (t) => {
     return () => void (softmax.plan = made);
   };
   const shader = (change: (wgsl: string) => string) => () => {
-    const texts = sources as Record<string, string>;
-    const { softmax } = texts;
-    texts.softmax = change(softmax);
-    return () => void (texts.softmax = softmax);
+    const file = softmaxWgsl as { text: string };
+    const { text } = file;
+    file.text = change(text);
+    return () => void (file.text = text);
   };
 
   const dispatch = await movedBy(
@@ -175,21 +175,50 @@ test('planted regressions of a step are caught, and named', async (t) => {
 
 test('spanwise bench gate', async (t) => {
   const text = readFileSync(BASELINE, 'utf8');
-  const lower = file('gate.json', text.replace('"dispatches": 2', '"dispatches": 1'));
-  const failed = await spanwise(['bench', 'gate', '--baseline', lower]);
+  const softmax = ['bench', 'gate', '--cases', 'softmax', '--baseline'];
+  const [head, tail] = text.split('"softmax, software"');
+  const lower = file(
+    'gate.json',
+    `${head}"softmax, software"${tail.replace('"dispatches": 1', '"dispatches": 2')}`,
+  );
+  const failed = await spanwise([...softmax, lower]);
   t.equal(failed.status, 1);
   t.match(
     failed.stdout,
-    /^FAILS: worse: linear 768x768, software: backward: dispatches 1 -> 2 \(\+1, \+100 %\)/m,
+    /^FAILS: better, to be taken over: softmax, software: forward: dispatches 2 -> 1 \(-1, -50 %\)/m,
   );
-  t.equal(readFileSync(lower, 'utf8').includes('"dispatches": 1 '), false, 'the file is as it was');
 
-  const updated = await spanwise(['bench', 'gate', '--baseline', lower, '--update']);
+  const updated = await spanwise([...softmax, lower, '--update']);
   t.equal(updated.status, 0);
-  t.match(updated.stdout, /^holds: worse: linear 768x768, .* \(taken over\)$/m);
-  t.equal(readFileSync(lower, 'utf8'), text, '--update takes over what is measured');
+  t.match(updated.stdout, /^holds: better, .* \(taken over\)$/m);
+  t.equal(readFileSync(lower, 'utf8'), text, '--update takes over what is measured, and leaves the rest');
 
   expectFailure(t, await spanwise(['bench', 'gate']), 2, /bench gate: --baseline F is missing/);
+});
+
+test('a gate of numbers of any kind', async (t) => {
+  const baseline = { bundle: { web: { bytes: 1000, files: 2 } }, gone: {} };
+  const measured = { bundle: { web: { bytes: 1500 }, constructor: { length: 1 } }, new: {} };
+  const report = await gate(baseline, () => measured);
+  t.deepEqual(report.lines, [
+    'worse: bundle: web: bytes 1,000 -> 1,500 (+500, +50 %)',
+    'worse: bundle: constructor: length 0 -> 1 (+1)',
+    'better, to be taken over: bundle: web: files 2 -> 0 (-2, -100 %)',
+    'not in the baseline: new',
+    'in the baseline alone: gone',
+  ]);
+  t.deepEqual([report.passed, report.added, report.missing], [false, ['new'], ['gone']]);
+  t.ok((await gate(report.measured, () => measured)).passed, 'what was measured is the next baseline');
+  const failure = async (value: unknown): Promise<string> =>
+    gate({}, () => ({ a: { b: { c: value as number } } })).then(
+      () => '',
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+  for (const wrong of [NaN, Infinity, -1, '1', null])
+    t.match(
+      await failure(wrong),
+      /^InputError: gate: what was measured\."a"\."b"\."c" must be a finite number of at/,
+    );
 });
 
 test('what a baseline holds is what it was written from', (t) => {

@@ -244,7 +244,7 @@ test('attention: a scan of over 65,535 workgroups folds its grid', (t) => {
   const long: Sizes = [1, 65536 * 64, 1, 1, 1];
   const plan = attention.plan(request(long));
   t.ok(
-    plan.dispatches.some((d) => d.shader === 'attention' && d.workgroups[1] > 1),
+    plan.dispatches.some((d) => d.shader.name === 'attention' && d.workgroups[1] > 1),
     'two dimensions',
   );
   t.deepEqual(limitProblems(plan), []);

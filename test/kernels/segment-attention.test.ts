@@ -228,7 +228,7 @@ test('segment-attention: a scan of over 65,535 workgroups folds its grid', (t) =
   const request = shapesOf({ B: 65536 * 64, L: 1, D: 1, heads: 1, scales: [1] }, false);
   const plan = planSegmentAttention(request, { registers: 32, scratchBytes: 2 ** 27 });
   t.ok(
-    plan.dispatches.some((d) => d.shader === 'segment-attention' && d.workgroups[1] > 1),
+    plan.dispatches.some((d) => d.shader.name === 'segment-attention' && d.workgroups[1] > 1),
     'two dimensions',
   );
   t.deepEqual(limitProblems(plan), []);
@@ -258,7 +258,9 @@ test('segment-attention: costs count what is executed', (t) => {
   t.equal(backward[2].flops, pairs * (4 + 2 * 9 + 4 + 6 + 2 * 9) + 20 * 2 * 5, 'backward: both tensors');
   const tiled = planSegmentAttention(requestOf(c), { registers: 32, scratchBytes: 2 ** 20, tileKeys: 5 });
   t.equal(
-    tiled.dispatches.filter((d) => d.shader === 'segment-attention').reduce((sum, d) => sum + d.flops, 0),
+    tiled.dispatches
+      .filter((d) => d.shader.name === 'segment-attention')
+      .reduce((sum, d) => sum + d.flops, 0),
     scan.flops,
     'one tile: the same',
   );

@@ -1,5 +1,5 @@
 /** A headless Chromium, that of the optional dependency, driven by the DevTools protocol over a pipe. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +8,6 @@ import { brotliDecompressSync } from 'node:zlib';
 import { cacheFolder, tarFiles } from '../../src/gpu/software.ts';
 
 const PACKAGE = join('node_modules', '@sparticuz', 'chromium');
-
-/** Why there is no browser here; undefined where there is one. */
-export const noBrowser = (): string | undefined => {
-  if (process.platform !== 'linux' || process.arch !== 'x64')
-    return 'the Chromium of the tests is for Linux x64';
-  return existsSync(PACKAGE) ? undefined : 'the optional dependency @sparticuz/chromium is not installed';
-};
 
 /** The browser's program, unpacked once into the cache folder. */
 function program(): string {
@@ -32,6 +25,16 @@ function program(): string {
     renameSync(staging, folder);
   }
   return join(folder, 'chromium');
+}
+
+/** Why there is no browser here; undefined where there is one. */
+export function noBrowser(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return 'the Chromium of the tests is for Linux x64';
+  if (!existsSync(PACKAGE)) return 'the optional dependency @sparticuz/chromium is not installed';
+  // It may need a library that the system has not.
+  const { status, stderr } = spawnSync(program(), ['--version'], { encoding: 'utf8' });
+  return status === 0 ? undefined : `Chromium does not start: ${stderr.trim().split('\n')[0]}`;
 }
 
 type Json = Record<string, unknown>;

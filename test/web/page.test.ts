@@ -1,6 +1,6 @@
 /** The page of examples/web in a real browser, at the sizes of a desk and of a phone. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -12,9 +12,12 @@ const skip = noBrowser();
 const folder = mkdtempSync(join(tmpdir(), 'spanwise-web-'));
 const file = join(folder, 'index.html');
 const url = pathToFileURL(file).href;
-let browser: Browser;
+let browser: Browser | undefined;
 let page: Page;
-test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
+test.onFinish(() => {
+  void browser?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 function inBrowser(name: string, check: (t: test.Test) => Promise<void>): void {
   test(name, { skip: skip && `${name}: ${skip}` }, check);
 }
@@ -69,8 +72,15 @@ const faintTexts = (): Promise<string[]> =>
 const scheme = (value: 'dark' | 'light'): Promise<unknown> =>
   page.send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value }] });
 
-inBrowser('it opens from a disk and loads its model', async (t) => {
+test('it builds to one file', (t) => {
   execFileSync(process.execPath, ['examples/web/build.mjs', file]);
+  const html = readFileSync(file, 'utf8');
+  t.notOk(/<(script|link|img)\b[^>]*\b(src|href)=/.test(html), 'that names no other');
+  t.ok(html.length < 1_500_000, `${html.length} characters`);
+  t.end();
+});
+
+inBrowser('it opens from a disk and loads its model', async (t) => {
   browser = startBrowser();
   page = await browser.open(url);
   await page.size(1280, 900);
@@ -229,10 +239,9 @@ inBrowser('a folder that a person chooses is loaded, or what is wrong with it sa
 });
 
 inBrowser('without WebGPU it says so and what to do', async (t) => {
-  page = await browser.open(url, 'delete Navigator.prototype.gpu');
+  page = await browser!.open(url, 'delete Navigator.prototype.gpu');
   await page.size(390, 844, true);
   await page.until("document.getElementById('missing')?.checkVisibility()");
   t.match(await textOf('missing'), /no WebGPU[^]*Chrome or Edge[^]*https/);
   await picture('phone-missing');
-  await browser.close();
 });

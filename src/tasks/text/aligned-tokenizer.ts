@@ -2,7 +2,7 @@ import { Tokenizer as PeerTokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../../../kernels/errors.ts';
 import { isObject, type Json } from '../../io/json.ts';
 import { hasByteLevel, spellBytes } from './byte-level.ts';
-import { roles, type AddedToken, type Role, type TokenizerConfig } from './tokenizer-config.ts';
+import { SPARE_IDS, roles, type AddedToken, type Role, type TokenizerConfig } from './tokenizer-config.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
 /** How pieces and text are brought to one form in which the pieces, joined, are the text. */
@@ -49,9 +49,13 @@ export function createAlignedTokenizer(
   const isSpecial = ({ content, special }: AddedToken): boolean => special || names.has(content);
   for (const token of added.filter(isSpecial)) names.add(token.content);
   const inTexts = added.filter((token) => !isSpecial(token));
+  const model = checkedModel(definition.model, what);
+  for (const part of [definition.normalizer, definition.pre_tokenizer]) checkPatterns(part, what);
   try {
+    // Nothing is decoded, and special tokens are the models' affair.
+    const unused = { decoder: null, post_processor: null };
     const peer = new PeerTokenizer(
-      { ...definition, added_tokens: inTexts, model: withoutNames(definition.model, names) } as never,
+      { ...definition, ...unused, added_tokens: inTexts, model: withoutNames(model, names) } as never,
       config.json as never,
     );
     const specials = new Map<string, number>();
@@ -62,10 +66,15 @@ export function createAlignedTokenizer(
     for (const { content, id } of added.filter(isSpecial)) specials.set(content, id);
     return new AlignedTokenizer(peer, definition, config, { specials, inTexts, files, what });
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new InputError(`${what}: this tokenizer cannot be run: ${reason}`, { cause: error });
+    throw cannotRun(error, what);
   }
+}
+
+/** What the peer threw, as an error of the file that it was made of. */
+function cannotRun(error: unknown, what: string): InputError {
+  if (error instanceof InputError) return error;
+  const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+  return new InputError(`${what}: this tokenizer cannot be run: ${reason}`, { cause: error });
 }
 
 /** `added_tokens` of a `tokenizer.json`. */
@@ -81,9 +90,6 @@ export function addedTokens(definition: Json, what: string): AddedToken[] {
     return { ...token, content, id, special: token.special === true };
   });
 }
-
-/** Ids that a vocabulary may leave out: models reserve some. */
-const SPARE_IDS = 2 ** 16;
 
 /**
  * Errors: an id that is no index of an entry. The peer keeps entries in a list by their ids, which one far behind the rest
@@ -101,9 +107,53 @@ function checkIds(model: unknown, added: readonly AddedToken[], what: string): v
       );
 }
 
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isPair = (value: unknown, isOne: (value: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.length === 2 && isText(value[0]) && isOne(value[1]);
+
+/**
+ * A model that the peer takes for what it is: with its type, which old files leave out.
+ * @throws InputError for a type that is not followed, and for what the peer would not look at before it runs
+ */
+function checkedModel(model: unknown, what: string): Json {
+  const fail = (complaint: string): never => {
+    throw new InputError(`${what}: model: ${complaint}`);
+  };
+  if (!isObject(model)) return fail('is not an object');
+  const { vocab, merges, type = Array.isArray(vocab) ? 'Unigram' : 'BPE' } = model;
+  if (type === 'Unigram') {
+    if (!Array.isArray(vocab) || !vocab.every((entry) => isPair(entry, Number.isFinite)))
+      return fail('vocab is not a list of texts with their scores');
+    const { unk_id: id } = model;
+    if (!Number.isInteger(id) || Number(id) < 0 || Number(id) >= vocab.length)
+      return fail(`unk_id is ${JSON.stringify(id)}, not an index of its ${vocab.length} entries`);
+  } else if (type === 'BPE') {
+    if (!isObject(vocab)) return fail('vocab is not an object');
+    if (!Array.isArray(merges) || !merges.every((merge) => isText(merge) || isPair(merge, isText)))
+      return fail('merges are not a list of pairs');
+    for (const key of ['unk_token', 'end_of_word_suffix', 'continuing_subword_suffix']) {
+      const value = model[key] ?? '';
+      if (!isText(value)) return fail(`${key} is ${JSON.stringify(value)}, not a text`);
+    }
+  } else return fail(`type is ${JSON.stringify(type)}; only WordPiece, Unigram and BPE are followed`);
+  return { ...model, type };
+}
+
+/** Errors: a step, or one within it, that replaces or splits by what is no pattern. */
+function checkPatterns(step: unknown, what: string): void {
+  if (typeof step !== 'object' || step === null) return;
+  const { type, pattern, content } = step as Json;
+  const isPattern = isObject(pattern) && (isText(pattern.String) || isText(pattern.Regex));
+  if ((type === 'Replace' || type === 'Split') && !isPattern)
+    throw new InputError(`${what}: ${type} has no pattern, neither a String nor a Regex`);
+  if (type === 'Replace' && !isText(content))
+    throw new InputError(`${what}: Replace has no content, a text in the place of its pattern`);
+  for (const part of Object.values(step)) checkPatterns(part, what);
+}
+
 /** A Unigram model (its vocabulary is a list) in which no text matches the name of a special token. */
-function withoutNames(model: unknown, names: ReadonlySet<string>): unknown {
-  if (!isObject(model) || !Array.isArray(model.vocab)) return model;
+function withoutNames(model: Json, names: ReadonlySet<string>): Json {
+  if (!Array.isArray(model.vocab)) return model;
   const vocab = (model.vocab as [string, number][]).map(([text, score]) => [
     names.has(text) ? HIDDEN + text : text,
     score,
@@ -177,12 +227,23 @@ class AlignedTokenizer implements Tokenizer {
   }
 
   encode(text: string): Piece[] {
-    const { ids, tokens } = this.peer.encode(text, { add_special_tokens: false });
+    try {
+      return this.laidAlong(text);
+    } catch (error) {
+      throw cannotRun(error, this.what);
+    }
+  }
+
+  /** The pieces of a text, laid along it. */
+  private laidAlong(text: string): Piece[] {
+    const { ids: found, tokens } = this.peer.encode(text, { add_special_tokens: false });
+    // The unknown token may be no entry of the model's own.
+    const ids = found.map((id: number | undefined) => id ?? this.unkId);
     const { units, starts, ends, blank } = streamOf(text, this.form);
     const surfaces = tokens.map((token, i) => this.surface(token, ids[i]));
     const pieces: Piece[] = [];
     let at = 0;
-    let covered = 0;
+    let [begun, covered] = [0, 0];
     for (let i = 0; i < ids.length; i++) {
       let surface = surfaces[i];
       // An added token takes the space around it along; a text may begin as if after a space.
@@ -199,9 +260,10 @@ class AlignedTokenizer implements Tokenizer {
       while (first <= last && blank[first]) first++;
       while (last > first && blank[last]) last--;
       // Of white space alone: empty, where the next piece begins, but not before what is covered already.
-      const start = first <= last ? starts[first] : Math.max(covered, starts[to] ?? text.length);
-      covered = first <= last ? ends[last] : start;
-      pieces.push({ id: ids[i], text: tokens[i], start, end: covered });
+      // Characters that became several words share one range: none of these begins before the last one.
+      begun = Math.max(begun, first <= last ? starts[first] : Math.max(covered, starts[to] ?? text.length));
+      covered = Math.max(covered, begun, first <= last ? ends[last] : begun);
+      pieces.push({ id: ids[i], text: tokens[i], start: begun, end: covered });
       at = to;
     }
     while (blank[at]) at++;

@@ -6,6 +6,9 @@ export const CONFIG_FILE = 'tokenizer_config.json';
 export const SPECIALS_FILE = 'special_tokens_map.json';
 export const ADDED_FILE = 'added_tokens.json';
 
+/** Ids that a vocabulary may leave out: models reserve some. */
+export const SPARE_IDS = 2 ** 16;
+
 /** What the special tokens are called, BERT's and ALBERT's names first, then RoBERTa's; a config may name others. */
 const defaultNames = {
   pad: ['[PAD]', '<pad>'],

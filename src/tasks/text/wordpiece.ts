@@ -1,6 +1,6 @@
 import { InputError } from '../../../kernels/errors.ts';
 import { basicTokenize, type BasicOptions, type BasicWord } from './basic-tokenizer.ts';
-import { roles, type AddedToken, type Role } from './tokenizer-config.ts';
+import { SPARE_IDS, roles, type AddedToken, type Role } from './tokenizer-config.ts';
 import type { Piece, Tokenizer } from './tokenizer.ts';
 
 export const PAD = '[PAD]';
@@ -15,7 +15,6 @@ export const SPECIAL_TOKENS: readonly string[] = [PAD, UNK, CLS, SEP, MASK];
 export const CONTINUATION = '##';
 /** A word of more code points than this is one [UNK], as in BERT. */
 export const MAX_WORD_LENGTH = 100;
-const MAX_ID = 1 << 24;
 
 export interface WordPieceOptions extends BasicOptions {
   /** The entries in id order, or each entry's id (ids may leave gaps). */
@@ -37,7 +36,7 @@ const bertNames: Names = { pad: PAD, unk: UNK, cls: CLS, sep: SEP, mask: MASK };
 /**
  * A WordPiece tokenizer from a vocabulary in memory (works in a browser; docs/spec.md#text). Of equal entries the last
  * one's id counts, as in Hugging Face. Throws `InputError` for a missing [PAD], [UNK], [CLS] or [SEP], for a special
- * token that stands twice, and for an id that is not a small non-negative integer.
+ * token that stands twice, and for an id that is no index of an entry.
  */
 export function createWordPieceTokenizer(options: WordPieceOptions): Tokenizer {
   const { vocab, what = 'the vocabulary', doLowerCase, stripAccents = doLowerCase } = options;
@@ -69,10 +68,12 @@ function idsOfEntries(entries: readonly string[], names: Names, what: string): M
 
 function checkIds(ids: ReadonlyMap<string, number>, what: string): void {
   const entryOfId = new Map<number, string>();
+  // A list of the entries by id is as long as the largest.
+  const most = ids.size + SPARE_IDS;
   for (const [entry, id] of ids) {
-    if (!Number.isInteger(id) || id < 0 || id >= MAX_ID) {
+    if (!Number.isInteger(id) || id < 0 || id >= most) {
       throw new InputError(
-        `${what}: the id of ${JSON.stringify(entry)} is ${id}, not an integer from 0 to ${MAX_ID - 1}`,
+        `${what}: the id of ${JSON.stringify(entry)} is ${id}, not an integer from 0 to ${most - 1}`,
       );
     }
     const other = entryOfId.get(id);

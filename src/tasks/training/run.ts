@@ -54,7 +54,7 @@ export interface RunOptions<T extends Types = Types> {
   saveSeconds?: number;
   /**
    * Receives every log line, and what is not written: `{ event: 'resume' }` where a run goes on, `{ event: 'step' }` for
-   * each step, `{ event: 'evaluate' }` while the dev corpus is scored.
+   * each step, `{ event: 'evaluate' }` while the dev corpus is scored, `{ event: 'recover', note }` where a device was lost.
    */
   onEvent?: (event: LogEvent) => void;
   /**

@@ -216,7 +216,7 @@ test('matmul: the variant follows from shape and device', (t) => {
     const variant = chooseMatmul({ m, n, k, batches, ...aligned }, caps);
     const { TM, TN, WG_X, WG_Y, TILE, SPLIT } = variant.constants;
     if (TILE === undefined) return `direct ${TM}x${TN}, ${WG_X}x${WG_Y}`;
-    if (variant.shader === 'matmul-quads') return `quads ${TILE}`;
+    if (variant.shader.name === 'matmul-quads') return `quads ${TILE}`;
     return `tile ${TILE}${SPLIT > 1 ? `, k in ${SPLIT}` : ''}`;
   };
   const table: [m: number, n: number, k: number, software: string, gpu: string, batches?: number][] = [

@@ -2,7 +2,7 @@
 import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { DeviceLostError, folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
@@ -115,20 +115,6 @@ for (const [name, when] of Object.entries<(e: LogEvent) => boolean>({
     await train({ ...tinyRun(runtime, out), resume: true });
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
-
-test('a device that is lost in mid-epoch: its own error, and the run goes on elsewhere', async (t) => {
-  const out = temporaryFolder();
-  const lost = await openRuntime({ defaultLimits: true });
-  const end = await trainRun(stsn, {
-    ...tinyRun(lost, out),
-    saveSeconds: 1e-9,
-    onEvent: (e) => void (e.event === 'step' && e.step === 9 && lost.device.destroy()),
-  }).catch((error: unknown) => error);
-  t.ok(end instanceof DeviceLostError, String(end));
-  lost.close();
-  await train({ ...tinyRun(runtime, out), resume: true });
-  t.deepEqual(differences(finalFiles(out), expected), []);
-});
 
 for (const [name, tear] of Object.entries<(log: Buffer) => Buffer>({
   'ends in zeros': (log) => log.fill(0, log.length - 40),
