@@ -1,10 +1,10 @@
 /** Bundles the suite, once for all engines: one module that imports nothing. */
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { packageRoot } from '../../src/cli/package-root.ts';
 
 /** Writes the module to `file`. Errors: esbuild's; the package must be built. */
 export async function buildSuite(file: string): Promise<void> {
+  const { build } = await import('esbuild');
   const root = packageRoot();
   await build({
     entryPoints: [join(root, 'bench', 'engines', 'bundle.js')],

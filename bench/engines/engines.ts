@@ -1,9 +1,10 @@
 /** The engines that the suite runs in. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../src/cli/package-root.ts';
+import { chromium } from './browser.ts';
 import { softwareDriver, systemDriver, type Driver } from './drivers.ts';
 import type { Answer, Asked } from './suite.ts';
 
@@ -53,13 +54,24 @@ function program(name: string, [file, ...args]: readonly string[], driver: Drive
   };
 }
 
+/** Where a program is: in a folder of node_modules, or on PATH. */
+function installed(name: string, folders: readonly string[]): string | undefined {
+  const bins = folders.map((folder) => join(packageRoot(), folder, 'node_modules', '.bin'));
+  const places = [...bins, ...(process.env.PATH ?? '').split(delimiter)];
+  return places.map((place) => join(place, name)).find((path) => existsSync(path));
+}
+
 /** All that there are, Node on the software device first: the others are compared with it. */
 export function engines(): Engine[] {
-  const modules = join(packageRoot(), 'node_modules');
-  const deno = join(modules, '.bin', 'deno');
-  const noDeno = existsSync(deno) ? undefined : 'the npm package deno is not installed';
-  return [softwareDriver(), systemDriver()].flatMap((driver) => [
+  const deno = installed('deno', ['.']);
+  const bun = installed('bun', ['bench/engines/bun']);
+  const programs = (driver: Driver): Engine[] => [
     program('Node', [process.execPath], driver),
-    program('Deno', [deno, 'run', '--allow-all'], driver, noDeno),
-  ]);
+    program('Deno', [deno ?? 'deno', 'run', '--allow-all'], driver, missing(deno, 'npm install deno')),
+    program('Bun', [bun ?? 'bun'], driver, missing(bun, 'npm install --prefix bench/engines/bun')),
+  ];
+  return [...programs(softwareDriver()), chromium(), ...programs(systemDriver())];
 }
+
+const missing = (found: string | undefined, install: string): string | undefined =>
+  found === undefined ? `it is not installed (${install})` : undefined;
