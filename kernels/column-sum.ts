@@ -65,7 +65,7 @@ export function columnSum(
       uniforms: [rows, n, blocks, parts * blocks, SLAB, level === 0 ? offset : 0],
       workgroups: foldGrid(parts * blocks, caps),
       macs: 0,
-      flops: (rows + (SLABS > 1 ? slabs : 0)) * n,
+      flops: (rows + SLABS - 1) * n,
       bytesRead: 4 * rows * n,
       bytesWritten: 4 * parts * n,
     });

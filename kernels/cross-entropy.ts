@@ -58,7 +58,7 @@ function prepare(kernel: string, request: PlanRequest) {
  * loss [] = mean over the rows that count of log Σ e^logits − logits[target]; 0 if none (docs/spec.md#cross-entropy).
  * logits [N, C], targets i32[N] on the host. Errors: a target outside 0..C−1 that is not `ignoreIndex`, naming the row.
  *
- * Forward, per row that counts: C maxima, 3 operations for each other class, 25 for the rest (19 of them log1p), and N
+ * Forward, per row that counts: C maxima and differences, 2 operations for each other class, 25 for the rest (19 of them log1p), and N
  * for the sum. Backward: as many maxima, 3 per other class, a product per class, and 5.
  */
 export const crossEntropy: Kernel = {
@@ -89,7 +89,7 @@ export const crossEntropy: Kernel = {
       ],
       ...common,
       macs: 0,
-      flops: counted * (c + 3 * (c - 1) + LOG1P_FLOPS + 6),
+      flops: counted * (2 * c + 2 * (c - 1) + LOG1P_FLOPS + 6),
       bytesRead: 4 * (counted * c + n),
       bytesWritten: 4 * n,
     };

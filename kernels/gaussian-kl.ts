@@ -34,8 +34,8 @@ const SCRATCH_BYTES = 8 * 2 ** 20;
 const LANES = 64;
 /** Operations of each shader per dimension of a valid node. */
 const MOMENT_FLOPS = 3;
-const FACTOR_FLOPS = 46;
-const BACKWARD_FLOPS = 33;
+const FACTOR_FLOPS = 44;
+const BACKWARD_FLOPS = 32;
 
 interface Problem {
   /** [N, D] or [B, N, D]. */
@@ -98,7 +98,8 @@ function momentsOf(label: string, p: Problem, caps: Caps): Dispatch {
     uniforms: [size / lanes, p.nodes, p.hidden / lanes],
     workgroups: foldGrid(ceilDiv(size / lanes, LANES), caps),
     macs: 0,
-    flops: MOMENT_FLOPS * p.valid * p.hidden + 3 * size,
+    // Of each element a logarithm and two sums, and at the end two products and exp; of each lane a division.
+    flops: MOMENT_FLOPS * p.valid * p.hidden + 3 * size + size / lanes,
     bytesRead: 4 * (2 * p.valid * p.hidden + p.batches),
     bytesWritten: 8 * size,
   };
@@ -128,6 +129,12 @@ class Strip {
     this.#limit = { tensor, total: this.#valid };
   }
 
+  /** Elements of the moments of instances with nodes. */
+  get #momentsRead(): number {
+    const { p, first, count } = this;
+    return 2 * p.hidden * p.lengths.subarray(first, first + count).filter((length) => length > 0).length;
+  }
+
   /** left and right [count, N, V, stride], whose products are the divergences. */
   factors(): Dispatch {
     const { p, rows, caps } = this;
@@ -146,7 +153,7 @@ class Strip {
       ],
       macs: 0,
       flops: FACTOR_FLOPS * elements + 2 * this.#valid * p.views,
-      bytesRead: 4 * (4 * elements + this.count),
+      bytesRead: 4 * (2 * elements + this.#momentsRead + this.count),
       bytesWritten: 8 * rows * p.stride,
     };
   }
@@ -236,7 +243,7 @@ class Strip {
       workgroups: foldGrid(ceilDiv(size / lanes, LANES), this.caps),
       macs: 0,
       flops: BACKWARD_FLOPS * elements,
-      bytesRead: 4 * (8 * elements + 2 * this.#valid * p.views + this.count),
+      bytesRead: 4 * (6 * elements + this.#momentsRead + 2 * this.#valid * p.views + this.count),
       bytesWritten: 4 * size * wanted.length,
     };
   }

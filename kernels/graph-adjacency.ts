@@ -47,7 +47,7 @@ function plan(kernel: string, request: PlanRequest, output: string): Plan {
     macs,
     // By pair the sum, the self loop, and the scale; backward a difference too. By row 1 +, a division, the mean.
     flops: 2 * macs + (backward ? 4 : 3) * pairs + (backward ? 3 : 2) * validRows,
-    bytesRead: 4 * ((backward ? 4 : 2) * pairs + batches),
+    bytesRead: 4 * ((backward ? 2 : 1) * pairs + batches),
     bytesWritten: 4 * sizeOf(shape),
   };
   return {

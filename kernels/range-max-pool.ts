@@ -132,7 +132,7 @@ export const rangeMaxPool: Kernel = {
     plan(request): Plan {
       const name = 'range-max-pool-backward';
       const bound = bind(name, request);
-      const { b, l, d, count, covered } = bound;
+      const { b, l, d, count, covered, filled } = bound;
       for (const input of ['argmax', 'grad_out'])
         expectShape(name, input, shapeOf(name, request, input), [count, d]);
       const outputs = { grad_x: spec([b, l, d]) };
@@ -161,7 +161,7 @@ export const rangeMaxPool: Kernel = {
             workgroups: foldGrid(ceilDiv(elements / lanes, 64), request.caps),
             macs: 0,
             flops: covered * d,
-            bytesRead: 8 * covered * d + 4 * (starts.length + covered),
+            bytesRead: 8 * filled * d + 4 * (starts.length + covered),
             bytesWritten: 4 * elements,
           },
         ],

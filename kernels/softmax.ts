@@ -22,7 +22,7 @@ function matrixOf(
  * out [..., n] = e^(x − max) / Σ e^(x − max) over the last axis of x [..., n] (docs/spec.md#softmax).
  * Gradient from the output alone: grad_x = out · (grad_out − Σ grad_out · out). Errors: x without an axis.
  *
- * Forward: rows · (5n + 1) FLOPs (maximum, difference, exp, sum, scale; one division).
+ * Forward: rows · (6n + 1) FLOPs (maximum, difference, exp, its sum and that of differences for NaN, scale; one division).
  * Backward: rows · n multiply-adds and 2 further operations per element.
  */
 export const softmax: Kernel = {
@@ -49,7 +49,7 @@ export const softmax: Kernel = {
                 ],
                 ...rowGrid(rows, n, request.caps),
                 macs: 0,
-                flops: rows * (5 * n + 1),
+                flops: rows * (6 * n + 1),
                 bytesRead: 4 * size,
                 bytesWritten: 4 * size,
               },

@@ -12,15 +12,15 @@ const codes: Record<Activation, number> = {
   gelu_tanh: 5,
   softplus: 6,
 };
-/** Operations per element of shaders/common/activation.wgsl. gelu: 3 around erf, erf 28 with its exp and division. */
+/** Operations per element of shaders/common/activation.wgsl. gelu: 4 around erf, erf 27 with its exp and division; tanh is clamped first. */
 const flops: Record<Activation, number> = {
   none: 0,
   relu: 1,
-  gelu: 32,
-  tanh: 1,
-  sigmoid: 4,
-  gelu_tanh: 9,
-  softplus: 20,
+  gelu: 31,
+  tanh: 3,
+  sigmoid: 3,
+  gelu_tanh: 11,
+  softplus: 22,
 };
 /** Operations per element of the derivative times the upstream gradient (shaders/activation-backward.wgsl). */
 const backwardFlops: Record<Activation, number> = {
@@ -29,7 +29,7 @@ const backwardFlops: Record<Activation, number> = {
   gelu: 37,
   tanh: 3,
   sigmoid: 3,
-  gelu_tanh: 18,
+  gelu_tanh: 20,
   softplus: 4,
 };
 

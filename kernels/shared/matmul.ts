@@ -195,7 +195,9 @@ export function matmul(
     workgroups: foldGrid(groups, caps),
     macs,
     flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? macs / n : 0),
-    bytesRead: 4 * (read + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)),
+    bytesRead:
+      4 * (read + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)) +
+      (spec.ragged ? 32 * spec.ragged.tiles : spec.limit ? 4 * outer : 0),
     bytesWritten: 4 * (stored * (spec.pre !== undefined ? 2 : 1) + (spec.sums !== undefined ? m * outer : 0)),
   };
 }

@@ -107,6 +107,7 @@ function recurrence(
   const unitSteps = directions * p.tokens * p.h;
   const packedBytes = 16 * directions * (backward ? p.h : p.h + 1) * p.h;
   const padding = directions * (p.b * p.length - p.tokens);
+  const before = backward && cell.gates === 3 ? 4 * directions * p.pairs * p.h : 0;
   return {
     label: stem,
     shader: cell.wgsl[backward ? 'backward' : 'forward'],
@@ -121,7 +122,7 @@ function recurrence(
     workgroups: foldGrid(groups, caps),
     macs,
     flops: 2 * macs + unitSteps * cost.flops,
-    bytesRead: unitSteps * cost.bytesRead + packedBytes + 4 * p.b * (variant.ROWS > 1 ? 2 : 1),
+    bytesRead: unitSteps * cost.bytesRead + before + packedBytes + 4 * p.b * (variant.ROWS > 1 ? 2 : 1),
     // Padding: h of `out`, or the rows of the gates' gradients.
     bytesWritten:
       unitSteps * cost.bytesWritten + 4 * padding * (backward ? (cell.gates === 3 ? 2 * p.g : p.g) : p.h),
@@ -160,8 +161,8 @@ export function rowsBackward(cell: CellSpec, p: Problem, caps: Caps): Recurrence
   ];
   const cost = {
     flops: cell.backwardFlops,
-    // Gates, grad_out, the state, and the value of the token before (c or h).
-    bytesRead: 4 * (cell.gates + 3),
+    // Gates, grad_out and the state, which is also that of the token before; a gru has its h by pair, below.
+    bytesRead: 4 * (cell.gates + 2),
     bytesWritten: 4 * cell.gates * (gru ? 2 : 1),
   };
   return {

@@ -65,7 +65,7 @@ export function chooseSteps(
   return (rows / ROWS) * suffixes.length * h * h >= GPU_ELEMENTS;
 }
 
-/** The dispatch of one step's cell over all directions; costs are per unit. */
+/** The dispatch of one step's cell over all directions; costs are per unit, and `again` per unit of the rows that go on. */
 function cellStep(
   cell: CellSpec,
   p: Problem,
@@ -73,7 +73,7 @@ function cellStep(
   step: number,
   backward: boolean,
   bindings: readonly Binding[],
-  cost: { flops: number; bytesRead: number; bytesWritten: number },
+  cost: { flops: number; bytesRead: number; bytesWritten: number; again?: number },
   caps: Caps,
 ): Dispatch {
   const stem = backward ? `${cell.name}-backward` : cell.name;
@@ -95,7 +95,10 @@ function cellStep(
     workgroups: foldGrid(ceilDiv(size, LANES), caps),
     macs: 0,
     flops: size * cost.flops,
-    bytesRead: size * cost.bytesRead + 8 * active[step],
+    bytesRead:
+      size * cost.bytesRead +
+      8 * active[step] +
+      directions * (active[step + 1] ?? 0) * p.h * (cost.again ?? 0),
     bytesWritten: size * cost.bytesWritten,
   };
 }
@@ -109,7 +112,11 @@ export function stepsForward(cell: CellSpec, p: Problem, caps: Caps): PlanPart {
     ...[write('gates'), read('product'), read('rows'), write('out'), write('state'), write('hidden')],
   ];
   // The gates from x and from h, and the value before (c or h); the gates, the state, and h twice.
-  const cost = { flops: cell.flops, bytesRead: 4 * (2 * gates + 1), bytesWritten: 4 * (gates + 3) };
+  const costs = (step: number) => ({
+    flops: cell.flops,
+    bytesRead: 4 * (2 * gates + Number(step > 0)),
+    bytesWritten: 4 * (gates + 3),
+  });
   const dispatches = steps.active.flatMap((m, step): Dispatch[] => [
     ...p.suffixes.map((suffix, direction) =>
       matmul(
@@ -126,7 +133,7 @@ export function stepsForward(cell: CellSpec, p: Problem, caps: Caps): PlanPart {
         caps,
       ),
     ),
-    cellStep(cell, p, steps, step, false, bindings, cost, caps),
+    cellStep(cell, p, steps, step, false, bindings, costs(step), caps),
   ]);
   return {
     dispatches: [
@@ -163,7 +170,7 @@ function inStepOrder(
     workgroups: foldGrid(ceilDiv(size, LANES), caps),
     macs: 0,
     flops: 0,
-    bytesRead: 4 * (elements + p.b + active.length),
+    bytesRead: 4 * (elements + p.b + (active[from] ?? 0) + active.length - from),
     bytesWritten: 4 * elements,
   };
 }
@@ -182,18 +189,24 @@ export function stepsBackward(cell: CellSpec, p: Problem, caps: Caps): Recurrenc
     ...[read('gates'), read('state'), read('rows'), write('grad_h'), write('grad_gates')],
     ...[write('grad_hidden'), gru ? read('out') : write('grad_c')],
   ];
-  // Gates, state, grad_h, the value before; by the way also the gradient that goes back beside W_hh, of h or c.
-  const cost = {
-    flops: cell.backwardFlops + Number(gru),
-    bytesRead: 4 * (cell.gates + 4),
-    bytesWritten: 4 * (2 * cell.gates + 1),
+  // Gates, state, grad_h, the value before, which the first step has not; by the way also the gradient that goes back beside
+  // W_hh: a gru's is added to the h before, an lstm's is c's and comes from the step after. What reaches h is one sum here.
+  const costs = (step: number) => {
+    const before = Number(step > 0);
+    const back = gru ? before : 1;
+    return {
+      flops: cell.backwardFlops - 1 + (gru ? before : 0),
+      bytesRead: 4 * (cell.gates + 2 + before + (gru ? before : 0)),
+      bytesWritten: 4 * (2 * cell.gates + back),
+      again: gru ? 0 : 4,
+    };
   };
   const dispatches = p.suffixes.map((_, direction) => {
     const to = { tensor: 'grad_h', offset: direction * p.tokens * p.h, before: false };
     return inStepOrder(label, p, steps, direction, 'grad_out', to, caps);
   });
   for (let step = steps.active.length - 1; step >= 0; step--) {
-    dispatches.push(cellStep(cell, p, steps, step, true, bindings, cost, caps));
+    dispatches.push(cellStep(cell, p, steps, step, true, bindings, costs(step), caps));
     if (step === 0) break;
     p.suffixes.forEach((suffix, direction) => {
       const at = direction * p.tokens;

@@ -74,7 +74,7 @@ test('cross-entropy: a target out of range is an InputError that names the row',
 
 test('cross-entropy: costs are the stated formulas, ignored rows cost nothing', (t) => {
   const [rows, sum] = crossEntropy.plan(request(3, 4, [0, -100, 1])).dispatches;
-  t.deepEqual([rows.macs, rows.flops, sum.flops], [0, 2 * (4 + 9 + 25), 3]);
+  t.deepEqual([rows.macs, rows.flops, sum.flops], [0, 2 * (8 + 6 + 25), 3]);
   t.deepEqual([rows.bytesRead, rows.bytesWritten], [4 * (8 + 3), 12]);
   t.end();
 });

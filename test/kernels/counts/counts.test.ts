@@ -1,0 +1,63 @@
+/** What the plans say of multiply-adds, FLOPs and bytes, against a count of what their WGSL executes. */
+import test from 'tape';
+import { defaultCaps, kernels, type Caps, type Dispatch } from '../../../kernels/index.ts';
+import { references } from '../../../kernels/reference/index.ts';
+import type { RefTensors } from '../../../kernels/reference/types.ts';
+import { relativeError } from '../../relative-error.ts';
+import { wholeCases } from './cases.ts';
+import { conventions } from './conventions.ts';
+import type { Counts } from './execute.ts';
+import { countRun } from './passes.ts';
+
+/** The forms of a GPU at the default limits, and those of a software device. */
+const devices: Readonly<Record<string, Caps>> = {
+  'default limits': defaultCaps,
+  software: { ...defaultCaps, software: true, subgroupMinSize: 4, subgroupMaxSize: 4 },
+};
+
+/** Operations that are a FLOP each; comparisons, signs, choices, conversions and moves between lanes are none. */
+const others = '+ * / max min exp exp2 log log2 sqrt inverseSqrt tanh'.split(' ');
+const none = 'mac compare negate abs select convert quadSwapX quadSwapY quadSwapDiagonal'.split(' ');
+
+function executed({ operations, read, written }: Counts) {
+  const unknown = Object.keys(operations).filter((name) => !others.includes(name) && !none.includes(name));
+  const macs = operations.mac ?? 0;
+  const flops = others.reduce((sum, name) => sum + (operations[name] ?? 0), 2 * macs);
+  return { macs, flops, bytesRead: 4 * read, bytesWritten: 4 * written, unknown };
+}
+
+/** By the formulas of the plan, and by what they leave out. */
+function stated(d: Dispatch) {
+  const beyond = conventions[d.shader.name]?.(d) ?? {};
+  const { macs = 0, others = 0, bytesRead = 0, bytesWritten = 0 } = beyond;
+  return {
+    macs: d.macs + macs,
+    flops: d.flops + 2 * macs + others,
+    bytesRead: d.bytesRead + bytesRead,
+    bytesWritten: d.bytesWritten + bytesWritten,
+    unknown: [],
+  };
+}
+
+for (const [name, cases] of Object.entries(wholeCases))
+  for (const [device, caps] of Object.entries(devices))
+    test(`${name}, ${device}: executes what its plan says`, (t) => {
+      const kernel = kernels[name];
+      const { forward, backward } = references[name];
+      for (const { inputs, params } of cases()) {
+        const { dispatches, results, upstream } = countRun(kernel, { inputs, params }, caps);
+        const expected: RefTensors = forward(inputs, params);
+        const gradients = Object.fromEntries(
+          Object.entries(upstream).map(([port, data]) => [
+            port,
+            { shape: expected[port.slice('grad_'.length)].shape, data: Float64Array.from(data) },
+          ]),
+        );
+        if (kernel.backward && backward) Object.assign(expected, backward(inputs, params, gradients));
+        const worst = Object.entries(results).map(([port, data]) => relativeError(data, expected[port].data));
+        t.ok(Math.max(...worst) <= 1e-4, `what is counted is right: ${worst.length} results`);
+        for (const { pass, dispatch, counts } of dispatches)
+          t.deepEqual(executed(counts), stated(dispatch), `${pass}: ${dispatch.shader.name}`);
+      }
+      t.end();
+    });
