@@ -20,4 +20,21 @@ export default tseslint.config(
       ),
     },
   },
+  {
+    files: ['examples/{web,sharing}/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          'document',
+          'location',
+          'navigator',
+          'performance',
+          'addEventListener',
+          'postMessage',
+          'Blob',
+          'Worker',
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
 );

@@ -122,11 +122,10 @@ export const gpuFormsBench: Bench = {
       for (const family of FAMILIES) {
         runtime?.close();
         process.env.RADV_FORCE_FAMILY = family;
-        let instance: GPU | undefined = create([]);
-        const opened = await openDevice(instance);
+        const opened = await openDevice(create([]));
         if (!opened.info.name.toUpperCase().includes(family))
           throw new Error(`bench gpu-forms: asked for ${family}, the driver is of "${opened.info.name}"`);
-        runtime = new Runtime(opened, { onClose: () => (instance = undefined) });
+        runtime = new Runtime(opened);
         log(`${family}: planning`);
         const pipelines = pipelinesFor(opened);
         log(`${family}: compiling ${pipelines.length} pipelines`);

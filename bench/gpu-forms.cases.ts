@@ -239,34 +239,44 @@ function formsOf(kernel: string, caps: Caps): Form[] {
   return forms;
 }
 
-/** The dispatches of a case in every form, forward and backward, on a GPU with `caps`. */
-export function formDispatches(
+/** The plans of a case, forward and backward, each in the form that is chosen unless `form` has another. */
+export function passPlans(
   { kernel: name, shapes, params = {}, host = {} }: FormCase,
   caps: Caps,
-): { form: string; pass: 'forward' | 'backward'; dispatches: readonly Dispatch[] }[] {
+  form: Pick<Form, 'plan' | 'backward'> = {},
+): { pass: 'forward' | 'backward'; plan: Plan }[] {
   const kernel = kernels[name];
-  return formsOf(name, caps).flatMap((form) => {
-    const plan = form.plan ?? ((request: PlanRequest) => kernel.plan(request));
-    const forward = plan({ shapes, params, caps: form.caps, host });
-    const made = [{ form: form.name, pass: 'forward' as const, dispatches: forward.dispatches }];
-    if (!kernel.backward) return made;
-    const isHost = (input: string): boolean => host[input] !== undefined;
-    const outputs = Object.fromEntries(Object.entries(forward.outputs).map(([n, { shape }]) => [n, shape]));
-    const inputs = Object.fromEntries(Object.entries(shapes).filter(([n]) => !isHost(n)));
-    const request = backwardRequest<Shape, Int32Array>(
-      ...([
-        kernel,
-        { inputs, host, outputs, params },
-        (output: string) => outputs[output],
-        Object.keys(inputs),
-      ] as const),
-    );
-    const hostShapes = Object.fromEntries(Object.keys(request.host).map((n) => [n, shapes[n]]));
-    const backward = form.backward ?? ((asked: PlanRequest) => request.kernel.plan(asked));
-    const { dispatches } = backward({
-      shapes: { ...request.inputs, ...hostShapes },
-      ...{ params: request.params, caps: form.caps, host: request.host, wanted: request.wanted },
-    });
-    return [...made, { form: form.name, pass: 'backward' as const, dispatches }];
-  });
+  const plan = form.plan ?? ((request: PlanRequest) => kernel.plan(request));
+  const forward = plan({ shapes, params, caps, host });
+  const made = [{ pass: 'forward' as const, plan: forward }];
+  if (!kernel.backward) return made;
+  const isHost = (input: string): boolean => host[input] !== undefined;
+  const outputs = Object.fromEntries(Object.entries(forward.outputs).map(([n, { shape }]) => [n, shape]));
+  const inputs = Object.fromEntries(Object.entries(shapes).filter(([n]) => !isHost(n)));
+  const request = backwardRequest<Shape, Int32Array>(
+    ...([
+      kernel,
+      { inputs, host, outputs, params },
+      (output: string) => outputs[output],
+      Object.keys(inputs),
+    ] as const),
+  );
+  const hostShapes = Object.fromEntries(Object.keys(request.host).map((n) => [n, shapes[n]]));
+  const backward = form.backward ?? ((asked: PlanRequest) => request.kernel.plan(asked));
+  const asked = {
+    shapes: { ...request.inputs, ...hostShapes },
+    ...{ params: request.params, caps, host: request.host, wanted: request.wanted },
+  };
+  return [...made, { pass: 'backward' as const, plan: backward(asked) }];
 }
+
+/** The dispatches of a case in every form, forward and backward, on a GPU with `caps`. */
+export const formDispatches = (
+  one: FormCase,
+  caps: Caps,
+): { form: string; pass: 'forward' | 'backward'; dispatches: readonly Dispatch[] }[] =>
+  formsOf(one.kernel, caps).flatMap((form) =>
+    passPlans(one, form.caps, form).map(({ pass, plan }) => ({
+      ...{ form: form.name, pass, dispatches: plan.dispatches },
+    })),
+  );

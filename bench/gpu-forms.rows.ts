@@ -108,7 +108,7 @@ export function workgroupLanes(wgsl: string, entryPoint: string): number {
 
 /** What makes two dispatches one pipeline. */
 export const pipelineKey = ({ shader, entryPoint, constants }: Dispatch): string =>
-  JSON.stringify([shader, entryPoint, constants]);
+  JSON.stringify([shader.name, entryPoint, constants]);
 
 /** The costliest dispatch of each pipeline, in the order of first use. */
 export function byPipeline(dispatches: readonly Dispatch[]): Dispatch[] {
@@ -161,7 +161,7 @@ export function usesOf(uses: readonly Use[]): Pick<FormRow, 'case' | 'pass' | 'f
 /** `matmul.main(TM=8,TN=8)`: without the constants that are 0. */
 export function pipelineName({ shader, entryPoint, constants }: Dispatch): string {
   const set = Object.entries(constants).filter(([, value]) => value !== 0);
-  return `${shader}.${entryPoint}(${set.map(([name, value]) => `${name}=${String(value)}`).join(',')})`;
+  return `${shader.name}.${entryPoint}(${set.map(([name, value]) => `${name}=${String(value)}`).join(',')})`;
 }
 
 /** Whether what a lane needs did not fit in registers. */

@@ -80,7 +80,7 @@ function git(...args: string[]): string | undefined {
 /** The document of a finished benchmark. */
 export function makeDocument(
   name: string,
-  runtime: Runtime,
+  { info }: Pick<Runtime, 'info'>,
   rows: readonly BenchRow[],
   checks: readonly BenchCheck[] = [],
   more: Readonly<Record<string, unknown>> = {},
@@ -89,7 +89,7 @@ export function makeDocument(
   const changes = commit === undefined ? undefined : git('status', '--porcelain', '--untracked-files=no');
   return {
     name,
-    device: runtime.info,
+    device: info,
     commit: commit ?? null,
     dirty: changes === undefined ? null : changes !== '',
     date: new Date().toISOString(),

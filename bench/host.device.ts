@@ -54,8 +54,8 @@ function shrinkBuffers(device: GPUDevice): void {
  */
 export async function openNullRuntime(): Promise<Runtime> {
   Object.assign(globalThis, globals);
-  let instance: GPU | undefined = create(['backend=null']);
-  const adapter = await instance.requestAdapter();
+  const gpu = create(['backend=null']);
+  const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('bench host: Dawn has no null backend here');
   const device = await adapter.requestDevice({ requiredFeatures: [...FEATURES], label: 'bench host' });
   shrinkBuffers(device);
@@ -64,6 +64,7 @@ export async function openNullRuntime(): Promise<Runtime> {
     caps: capsOf(device, adapter.info),
     info: describeAdapter(adapter.info, device.features),
     owned: true,
+    gpu,
   };
-  return new Runtime(opened, { onClose: () => (instance = undefined) });
+  return new Runtime(opened);
 }

@@ -1,7 +1,9 @@
 /** The benchmarks by name, as `spanwise bench` loads them (built to dist/bench.js). */
 import { ceremBench } from './cerem.bench.ts';
 import { contextAttentionBench } from './context-attention.bench.ts';
+import { enginesBench } from './engines.bench.ts';
 import type { Bench } from './harness.ts';
+import { gateBench } from './gate.bench.ts';
 import { gpuFormsBench } from './gpu-forms.bench.ts';
 import { hostBench } from './host.bench.ts';
 import { kernelsBench } from './kernels.bench.ts';
@@ -23,6 +25,8 @@ export const benches: Readonly<Record<string, Bench>> = {
   kernels: kernelsBench,
   host: hostBench,
   'gpu-forms': gpuFormsBench,
+  gate: gateBench,
+  engines: enginesBench,
   'span-score': spanScoreBench,
   'context-attention': contextAttentionBench,
   sia: siaBench,

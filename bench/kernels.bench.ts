@@ -42,7 +42,7 @@ function variantOf(dispatches: readonly Dispatch[]): string {
   const constants = Object.entries(main.constants)
     .filter(([, value]) => value !== 0)
     .map(([name, value]) => `${name}=${String(value)}`);
-  return `${main.shader}.${main.entryPoint}(${constants.join(',')})`;
+  return `${main.shader.name}.${main.entryPoint}(${constants.join(',')})`;
 }
 
 /** Compares, then times. `expected` are the outputs that float64 gives. */

@@ -3,6 +3,8 @@ import { ceilDiv, f32, foldGrid, spec, type Plan } from '../kernels/plan.ts';
 import type { Runtime } from '../src/node.ts';
 import { deviceTime } from './device-time.ts';
 import { checked } from './harness.ts';
+import benchCopyWgsl from '../shaders/bench/copy.wgsl';
+import benchFmaWgsl from '../shaders/bench/fma.wgsl';
 
 export interface Peaks {
   /** 10⁹ FLOP a second, a multiply-add counted as two; from the faster quartile, as a peak should be. */
@@ -28,7 +30,7 @@ function fmaPlan(runtime: Runtime, chains: number, size: number, steps: number):
     dispatches: [
       {
         label: 'fma',
-        shader: 'bench/fma',
+        shader: benchFmaWgsl,
         entryPoint: 'main',
         constants: { CHAINS: chains },
         bindings: [{ name: 'out', access: 'read_write', tensor: 'out' }],
@@ -91,7 +93,7 @@ async function measureCopy(runtime: Runtime): Promise<number> {
     dispatches: [
       {
         label: 'copy',
-        shader: 'bench/copy',
+        shader: benchCopyWgsl,
         entryPoint: 'main',
         constants: {},
         bindings: [

@@ -23,6 +23,34 @@ export function summarise(samples: readonly number[]): Summary {
   return { samples: samples.length, q1, median, q3 };
 }
 
+/** A median, and where that of the whole population lies. */
+export interface Interval {
+  median: number;
+  low: number;
+  high: number;
+}
+
+/**
+ * The median of samples and its confidence interval from one sample to another, whatever their distribution: the median of
+ * the population lies below the k lowest or above the k highest with a probability of 2 Σ_{i<k} C(n, i) / 2^n (David and
+ * Nagaraja 2003, section 7.1).
+ * @param confidence at least; with too few samples for it the interval is all of them
+ */
+export function medianInterval(samples: readonly number[], confidence: number): Interval {
+  const ascending = [...samples].sort((a, b) => a - b);
+  const { length } = ascending;
+  let outside = 0;
+  let next = 2 / 2 ** length; // of one sample more left out on either side
+  let k = 0;
+  for (; k + 1 <= (length - 1) / 2 && outside + next <= 1 - confidence; k++) {
+    outside += next;
+    next *= (length - k) / (k + 1);
+  }
+  // The k-th lowest and the k-th highest.
+  const at = Math.max(0, k - 1);
+  return { median: quantile(ascending, 0.5), low: ascending[at], high: ascending[length - 1 - at] };
+}
+
 /** One of the things compared. */
 export interface Side<T> {
   name: string;

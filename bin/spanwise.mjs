@@ -6,4 +6,5 @@ if (!existsSync(cli)) {
   console.error('spanwise: dist/cli.js is missing: run `npm run build`');
   process.exit(1);
 }
-await import(cli.href);
+const { run } = await import(cli.href);
+await run();

@@ -1,6 +1,7 @@
 // A kernel in a runtime of one's own: the plan says what to bind and dispatch, and plain WebGPU does it.
 //   node examples/bare-webgpu.mjs      (in a browser: navigator.gpu in place of Spanwise's device)
-import { defaultCaps, kernelNamed, sizeOf, wgslOf } from 'spanwise/kernels';
+import { defaultCaps, sizeOf, wgslOf } from 'spanwise/kernels';
+import { softmax } from 'spanwise/kernels/softmax';
 import { openRuntime } from 'spanwise/node';
 
 const runtime = await openRuntime(); // here only for its GPUDevice
@@ -11,7 +12,7 @@ const READ = 0x1 | 0x8; // MAP_READ | COPY_DST
 
 const inputs = { x: new Float32Array([1, 2, 3, 4, 5, 6]) };
 const shapes = { x: [2, 3] };
-const plan = kernelNamed('softmax').plan({ shapes, params: {}, caps: defaultCaps, host: {} });
+const plan = softmax.plan({ shapes, params: {}, caps: defaultCaps, host: {} });
 
 // Buffers: inputs, outputs, scratch and host tables, by the names that the plan uses.
 const round = (bytes) => Math.max(16, Math.ceil(bytes / 16) * 16);

@@ -16,6 +16,7 @@ import {
   type Port,
 } from './plan.ts';
 import { LANES, runTable } from './shared/runs.ts';
+import adamwWgsl from '../shaders/adamw.wgsl';
 
 /** Per element: m 3, v 4, denominator 3, quotient 1, decay, step and both sums 4; and the gradient's scale. */
 const FLOPS = 15;
@@ -141,7 +142,7 @@ export const adamw: Kernel = {
           : [
               {
                 label: 'adamw',
-                shader: 'adamw',
+                shader: adamwWgsl,
                 entryPoint: 'main',
                 constants: { VEC: Number(vec), SCALED: Number(scaled), PER },
                 bindings,

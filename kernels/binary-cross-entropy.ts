@@ -18,6 +18,8 @@ import {
 import { columnSum } from './column-sum.ts';
 import { LOG1P_FLOPS } from './cross-entropy.ts';
 import { fill } from './elementwise.ts';
+import binaryCrossEntropyWgsl from '../shaders/binary-cross-entropy.wgsl';
+import binaryCrossEntropyBackwardWgsl from '../shaders/binary-cross-entropy-backward.wgsl';
 
 /** Elements that one invocation of the forward adds up. */
 const RUN = 16;
@@ -78,7 +80,7 @@ export const binaryCrossEntropy: Kernel = {
     const partials = ceilDiv(size, RUN);
     const runs: Dispatch = {
       label: 'binary-cross-entropy',
-      shader: 'binary-cross-entropy',
+      shader: binaryCrossEntropyWgsl,
       entryPoint: 'main',
       constants: {},
       bindings: [
@@ -122,7 +124,7 @@ export const binaryCrossEntropy: Kernel = {
         };
       const dispatch: Dispatch = {
         label: kernel,
-        shader: kernel,
+        shader: binaryCrossEntropyBackwardWgsl,
         entryPoint: 'main',
         constants: {},
         bindings: [

@@ -15,6 +15,7 @@ import {
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
 import { LANES, runTable, type Run } from './shared/runs.ts';
+import clipGradNormWgsl from '../shaders/clip-grad-norm.wgsl';
 
 /** Elements that one workgroup squares and sums: 256 a lane. */
 const GROUP_ELEMENTS = LANES * 256;
@@ -103,7 +104,7 @@ export const clipGradNorm: Kernel = {
       const size = runs.reduce((sum, run) => sum + run.size, 0);
       dispatches.push({
         label: 'clip-grad-norm',
-        shader: 'clip-grad-norm',
+        shader: clipGradNormWgsl,
         entryPoint: 'main',
         constants: { STAGE: 0, GROUP_ELEMENTS, STEPS },
         bindings: [
@@ -122,7 +123,7 @@ export const clipGradNorm: Kernel = {
     const sums = columnSum('clip-grad-norm', 'partials', rows, LANES, 'lane_sums', 'partial_sums', caps);
     dispatches.push(...sums.dispatches, {
       label: 'clip-grad-norm',
-      shader: 'clip-grad-norm',
+      shader: clipGradNormWgsl,
       entryPoint: 'main',
       constants: { STAGE: 1 },
       bindings: [

@@ -11,6 +11,8 @@ import {
   type TensorSpec,
 } from './plan.ts';
 import { fill } from './elementwise.ts';
+import broadcastRowsWgsl from '../shaders/broadcast-rows.wgsl';
+import columnSumWgsl from '../shaders/column-sum.wgsl';
 
 /** Rows that a lane adds up; slabs that a workgroup adds up, each a lane, and columns of such a workgroup. */
 const SLAB = 64;
@@ -53,7 +55,7 @@ export function columnSum(
     const blocks = ceilDiv(n, columns);
     dispatches.push({
       label,
-      shader: 'column-sum',
+      shader: columnSumWgsl,
       entryPoint: 'main',
       constants: { SLABS, COLS: columns },
       bindings: [
@@ -151,7 +153,7 @@ function broadcastRows(label: string, row: string, out: string, m: number, n: nu
   const size = m * n;
   return {
     label,
-    shader: 'broadcast-rows',
+    shader: broadcastRowsWgsl,
     entryPoint: 'main',
     constants: {},
     bindings: [

@@ -18,6 +18,7 @@ import {
 } from './plan.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { rowsOf } from './shared/matmul.ts';
+import concatWgsl from '../shaders/concat.wgsl';
 
 /** As many as a shader has bindings for beside the joined tensor. */
 export const MAX_PARTS = 7;
@@ -95,7 +96,7 @@ export function copyColumns(
   return [
     {
       label,
-      shader: 'concat',
+      shader: concatWgsl,
       entryPoint: 'main',
       constants: {
         LANES: lanes,

@@ -15,6 +15,8 @@ import {
 import { columnSum } from './column-sum.ts';
 import { fill } from './elementwise.ts';
 import { rowGrid } from './shared/row-reduction.ts';
+import crossEntropyWgsl from '../shaders/cross-entropy.wgsl';
+import crossEntropyBackwardWgsl from '../shaders/cross-entropy-backward.wgsl';
 
 /** Operations of shaders/common/log1p.wgsl: 17 of the series, and of the other side a sum and a logarithm. */
 export const LOG1P_FLOPS = 19;
@@ -78,7 +80,7 @@ export const crossEntropy: Kernel = {
       };
     const rows: Dispatch = {
       label: 'cross-entropy',
-      shader: 'cross-entropy',
+      shader: crossEntropyWgsl,
       entryPoint: 'main',
       bindings: [
         { name: 'logits', access: 'read', tensor: 'logits' },
@@ -124,7 +126,7 @@ export const crossEntropy: Kernel = {
         };
       const dispatch: Dispatch = {
         label: 'cross-entropy-backward',
-        shader: 'cross-entropy-backward',
+        shader: crossEntropyBackwardWgsl,
         entryPoint: 'main',
         bindings: [
           { name: 'logits', access: 'read', tensor: 'logits' },

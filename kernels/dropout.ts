@@ -15,6 +15,7 @@ import {
 } from './plan.ts';
 import { fill } from './elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
+import dropoutWgsl from '../shaders/dropout.wgsl';
 
 const params = [
   { name: 'p', doc: 'probability of dropping an element, 0 to 1' },
@@ -47,7 +48,7 @@ function dropPlan(kernel: string, request: PlanRequest, input: string, output: s
     dispatches: [
       {
         label: kernel,
-        shader: 'dropout',
+        shader: dropoutWgsl,
         entryPoint: 'main',
         constants: { LANES: lanesFor(size) },
         bindings: [

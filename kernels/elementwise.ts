@@ -15,6 +15,7 @@ import {
   type Kernel,
   type Port,
 } from './plan.ts';
+import elementwiseWgsl from '../shaders/elementwise.wgsl';
 
 const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4, scaleAndAdd: 5, copyTwice: 6 };
 
@@ -32,7 +33,7 @@ function elementwise(
   bindings.push({ name: 'out', access: 'read_write', tensor: out });
   return {
     label,
-    shader: 'elementwise',
+    shader: elementwiseWgsl,
     entryPoint: 'main',
     constants: { OP: code },
     bindings,

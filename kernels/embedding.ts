@@ -19,6 +19,7 @@ import { lanesFor } from './shared/lanes.ts';
 import { fill } from './elementwise.ts';
 import { segmentsByKey, segmentsOfKeys, segmentSum } from './shared/segments.ts';
 import { segmentTables } from './shared/table-rules.ts';
+import embeddingWgsl from '../shaders/embedding.wgsl';
 
 /** From this many table rows an id on most have no id: they are cleared together, not as segments without items. */
 const SPARSE = 8;
@@ -78,7 +79,7 @@ export const embedding: Kernel = {
           : [
               {
                 label: 'embedding',
-                shader: 'embedding',
+                shader: embeddingWgsl,
                 entryPoint: 'main',
                 constants: { LANES: lanes, PADDING: Number(padding) },
                 bindings: [

@@ -23,6 +23,11 @@ import { lanesFor } from './shared/lanes.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { matmul, type Matrix, type MatmulSpec } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
+import gaussianKlWgsl from '../shaders/gaussian-kl.wgsl';
+import gaussianKlBackwardWgsl from '../shaders/gaussian-kl-backward.wgsl';
+import gaussianKlDiagonalWgsl from '../shaders/gaussian-kl-diagonal.wgsl';
+import gaussianKlMomentsWgsl from '../shaders/gaussian-kl-moments.wgsl';
+import gaussianKlPairsWgsl from '../shaders/gaussian-kl-pairs.wgsl';
 
 /** Bytes of one scratch tensor at most, unless a single instance takes more. */
 const SCRATCH_BYTES = 8 * 2 ** 20;
@@ -86,7 +91,7 @@ function momentsOf(label: string, p: Problem, caps: Caps): Dispatch {
   const size = p.batches * p.hidden;
   return {
     label,
-    shader: 'gaussian-kl-moments',
+    shader: gaussianKlMomentsWgsl,
     entryPoint: 'main',
     constants: { LANES: lanes },
     bindings: [read('mu'), read('sigma'), read('lengths'), write('moments')],
@@ -131,7 +136,7 @@ class Strip {
     const width = p.n / grid.uniforms[1];
     return {
       label: this.label,
-      shader: 'gaussian-kl',
+      shader: gaussianKlWgsl,
       entryPoint: 'main',
       ...grid,
       bindings: [...inputsOf(), write('left'), write('right')],
@@ -182,7 +187,7 @@ class Strip {
     const pairs = own.reduce((sum, length) => sum + length * Math.max(0, length - 1), 0);
     return {
       label: this.label,
-      shader: 'gaussian-kl-pairs',
+      shader: gaussianKlPairsWgsl,
       entryPoint: 'main',
       constants: {},
       bindings: [read('grad_out'), read('lengths'), write('pairs')],
@@ -216,7 +221,7 @@ class Strip {
     const elements = this.#valid * p.hidden;
     return {
       label: this.label,
-      shader: 'gaussian-kl-backward',
+      shader: gaussianKlBackwardWgsl,
       entryPoint: 'main',
       constants: {
         LANES: lanes,
@@ -294,7 +299,7 @@ export function planGaussianKl(request: PlanRequest, scratchBytes: number): Plan
   const size = p.batches * p.views * p.nodes;
   const diagonal: Dispatch = {
     label,
-    shader: 'gaussian-kl-diagonal',
+    shader: gaussianKlDiagonalWgsl,
     entryPoint: 'main',
     constants: {},
     bindings: [write('out')],

@@ -15,6 +15,7 @@ import { InputError } from './errors.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 import { lengthsTable } from './shared/table-rules.ts';
+import graphAdjacencyWgsl from '../shaders/graph-adjacency.wgsl';
 
 const read = (name: string): Binding => ({ name, access: 'read', tensor: name });
 
@@ -33,7 +34,7 @@ function plan(kernel: string, request: PlanRequest, output: string): Plan {
   const macs = backward ? pairs : 0;
   const dispatch: Dispatch = {
     label: kernel,
-    shader: 'graph-adjacency',
+    shader: graphAdjacencyWgsl,
     entryPoint: 'main',
     ...grid,
     constants: { ...grid.constants, BACKWARD: Number(backward) },

@@ -1,5 +1,7 @@
 /** `gru`: a gated recurrent unit layer (Cho et al. 2014), in the form of PyTorch's nn.GRU. */
 import { recurrentKernel, sigmoidFlops, tanhFlops } from './shared/recurrent.ts';
+import gruWgsl from '../shaders/gru.wgsl';
+import gruBackwardWgsl from '../shaders/gru-backward.wgsl';
 
 /**
  * r, z = σ(W_ih x + b_ih + W_hh h + b_hh); n = tanh(W_in x + b_in + r·(W_hn h + b_hn)); h' = (1 − z)·n + z·h. x [B,L,d],
@@ -9,6 +11,7 @@ import { recurrentKernel, sigmoidFlops, tanhFlops } from './shared/recurrent.ts'
  */
 export const gru = recurrentKernel({
   name: 'gru',
+  wgsl: { forward: gruWgsl, backward: gruBackwardWgsl },
   doc: 'gated recurrent units over the valid tokens of each row, in one or both directions (PyTorch nn.GRU)',
   backwardDoc: 'back through time for the gates, then one matrix product per weight and for x',
   gates: 3,

@@ -22,6 +22,10 @@ import {
 import { fill } from './elementwise.ts';
 import { rowsOf } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
+import layerNormWgsl from '../shaders/layer-norm.wgsl';
+import layerNormBackwardWgsl from '../shaders/layer-norm-backward.wgsl';
+import layerNormColumnsWgsl from '../shaders/layer-norm-columns.wgsl';
+import layerNormParametersWgsl from '../shaders/layer-norm-parameters.wgsl';
 
 /** Rows that one lane of the parameter gradients adds up, columns of a workgroup, and slabs of a column at most. */
 const SLAB = 32;
@@ -36,7 +40,8 @@ const write = (name: string, tensor = name): Binding => ({ name, access: 'read_w
 const x: Port = { name: 'x', dtype: 'f32', shape: '[..., d]' };
 const weight: Port = { name: 'weight', dtype: 'f32', shape: '[d]' };
 const residual: Port = { name: 'residual', dtype: 'f32', shape: '[..., d]', optional: true };
-const mean: Port = { name: 'mean', dtype: 'f32', shape: '[...]' };
+/** The mean of a row and what it lacks: s − mean₀ − mean₁ is s less the mean, rounded once. */
+const mean: Port = { name: 'mean', dtype: 'f32', shape: '[..., 2]' };
 const rstd: Port = { name: 'rstd', dtype: 'f32', shape: '[...]' };
 
 interface Sizes {
@@ -65,7 +70,7 @@ function sumGradient(sizes: Sizes, outputs: readonly string[], request: PlanRequ
   const { constants, uniforms, workgroups } = rowGrid(rows, d, caps);
   return {
     label: 'layer-norm-backward',
-    shader: 'layer-norm-backward',
+    shader: layerNormBackwardWgsl,
     entryPoint: 'main',
     constants: { ...constants, RESIDUAL, COPY: outputs.length - 1, ADD, ADD_COPY },
     bindings: [
@@ -77,8 +82,8 @@ function sumGradient(sizes: Sizes, outputs: readonly string[], request: PlanRequ
     uniforms: [...uniforms, f32(d)],
     workgroups,
     macs: 2 * rows * d,
-    flops: 4 * rows * d + rows * ((9 + 2 * RESIDUAL + ADD + ADD_COPY) * d + 2),
-    bytesRead: 4 * ((2 + RESIDUAL + ADD + ADD_COPY) * rows * d + d + 2 * rows),
+    flops: 4 * rows * d + rows * ((11 + 2 * RESIDUAL + ADD + ADD_COPY) * d + 2),
+    bytesRead: 4 * ((2 + RESIDUAL + ADD + ADD_COPY) * rows * d + d + 3 * rows),
     bytesWritten: 4 * rows * d * outputs.length,
   };
 }
@@ -113,25 +118,25 @@ function parameterGradients(
     ...(RESIDUAL ? [read('residual')] : []),
     ...['mean', 'rstd', 'grad_out'].map(read),
   ];
-  const cost = { macs: rows * d, bytesRead: 4 * ((2 + RESIDUAL) * rows * d + 2 * rows) };
+  const cost = { macs: rows * d, bytesRead: 4 * ((2 + RESIDUAL) * rows * d + 3 * rows) };
   if (caps.software) {
     const VEC = Number(d % 4 === 0);
     const columns = VEC ? d / 4 : d;
     const dispatch = {
-      ...{ label: 'layer-norm-backward', shader: 'layer-norm-columns', entryPoint: 'main' },
+      ...{ label: 'layer-norm-backward', shader: layerNormColumnsWgsl, entryPoint: 'main' },
       ...cost,
       constants: { RESIDUAL, VEC, WG: COLUMN_LANES, SLABS: MOST_SLABS, SLAB },
       bindings: [...inputs, ...names.map((name, i) => write(name, targets[i]))],
       uniforms: [rows, columns],
       workgroups: foldGrid(ceilDiv(columns, COLUMN_LANES), caps),
-      flops: (5 + RESIDUAL) * rows * d + 2 * (slabs + ceilDiv(slabs, MOST_SLABS)) * d,
+      flops: (6 + RESIDUAL) * rows * d + 2 * (slabs + ceilDiv(slabs, MOST_SLABS)) * d,
       bytesWritten: 8 * d,
     };
     return { dispatches: [dispatch], scratch };
   }
   const partNames = parts === 1 ? targets : names.map((name) => `${name}_parts`);
   if (parts > 1) for (const name of partNames) scratch[name] = spec([parts, d]);
-  const common = { label: 'layer-norm-backward', shader: 'layer-norm-parameters', entryPoint: 'main' };
+  const common = { label: 'layer-norm-backward', shader: layerNormParametersWgsl, entryPoint: 'main' };
   const dispatches: Dispatch[] = [
     {
       ...common,
@@ -140,7 +145,7 @@ function parameterGradients(
       bindings: [...inputs, ...names.map((name, i) => write(name, partNames[i]))],
       uniforms: [rows, d, blocks, parts * blocks],
       workgroups: foldGrid(parts * blocks, caps),
-      flops: (5 + RESIDUAL) * rows * d + 2 * (slabs - parts) * d,
+      flops: (6 + RESIDUAL) * rows * d + 2 * (slabs - parts) * d,
       bytesWritten: 8 * parts * d,
     },
   ];
@@ -166,12 +171,14 @@ const params = [{ name: 'eps', doc: 'added to the variance; at least 0', default
 
 /**
  * out [..., d] = (s − mean) / √(var + eps) · weight [d] + bias [d], s = x [..., d] (+ residual [..., d]), mean and
- * (biased, two-pass) variance over the last axis (docs/spec.md#layer-norm). Saved for the backward: `mean`, `rstd`
- * [...].
+ * (biased, corrected two-pass) variance over the last axis (docs/spec.md#layer-norm). Saved for the backward: `mean`
+ * [..., 2], the mean and what it lacks, and `rstd` [...]. A mean far from 0 costs no accuracy: 10⁷ … 10⁷ + 3 is as good as
+ * 0 … 3. Where Σ (s − mean)² is over float32's 3.4·10³⁸ (deviations of 10¹⁸ in a row of 300), `out` is `bias`, as
+ * PyTorch's float32 gives.
  * Errors: shapes that do not fit, a negative eps.
  *
- * Forward: 2 multiply-adds and 4 further operations per element (7 with a residual, added in each of three walks), 5
- * per row. Backward of s: 2 and 9 (11) per element, 2 per row; of weight and bias: 1 and 3 (4), and the sums of slabs.
+ * Forward: 2 multiply-adds and 6 further operations per element (9 with a residual, added in each of three walks), 8
+ * per row. Backward of s: 2 and 11 (13) per element, 2 per row; of weight and bias: 1 and 4 (5), and the sums of slabs.
  */
 export const layerNorm: Kernel = {
   name: 'layer-norm',
@@ -192,7 +199,7 @@ export const layerNorm: Kernel = {
     const { constants, uniforms, workgroups } = rowGrid(rows, d, request.caps);
     const dispatch: Dispatch = {
       label: 'layer-norm',
-      shader: 'layer-norm',
+      shader: layerNormWgsl,
       entryPoint: 'main',
       constants: { ...constants, RESIDUAL },
       bindings: [
@@ -204,15 +211,15 @@ export const layerNorm: Kernel = {
       uniforms: [...uniforms, f32(d), f32(eps)],
       workgroups,
       macs: 2 * size,
-      flops: 4 * size + (4 + 3 * RESIDUAL) * size + 5 * rows,
+      flops: 4 * size + (6 + 3 * RESIDUAL) * size + 8 * rows,
       bytesRead: 4 * ((1 + RESIDUAL) * size + 2 * d),
-      bytesWritten: 4 * (size + 2 * rows),
+      bytesWritten: 4 * (size + 3 * rows),
     };
     const leading = shape.slice(0, -1);
     return {
       dispatches: size > 0 ? [dispatch] : [],
       scratch: {},
-      outputs: { out: spec(shape), mean: spec(leading), rstd: spec(leading) },
+      outputs: { out: spec(shape), mean: spec([...leading, 2]), rstd: spec(leading) },
       data: {},
     };
   },
@@ -232,19 +239,13 @@ export const layerNorm: Kernel = {
       const { caps } = request;
       const sizes = sizesOf('layer-norm-backward', request);
       const { shape, rows, d, RESIDUAL } = sizes;
-      for (const name of ['mean', 'rstd'])
-        expectShape(
-          'layer-norm-backward',
-          name,
-          shapeOf('layer-norm-backward', request, name),
-          shape.slice(0, -1),
-        );
-      expectShape(
-        'layer-norm-backward',
-        'grad_out',
-        shapeOf('layer-norm-backward', request, 'grad_out'),
-        shape,
-      );
+      const leading = shape.slice(0, -1);
+      for (const [name, expected] of [
+        ['mean', [...leading, 2]],
+        ['rstd', leading],
+        ['grad_out', shape],
+      ] as const)
+        expectShape('layer-norm-backward', name, shapeOf('layer-norm-backward', request, name), expected);
       const wanted = (names: readonly string[]): string[] => names.filter((name) => isWanted(request, name));
       const rowGradients = wanted(RESIDUAL ? ['grad_x', 'grad_residual'] : ['grad_x']);
       const columnGradients = wanted(['grad_weight', 'grad_bias']);

@@ -25,6 +25,7 @@ import { fill } from './elementwise.ts';
 import { matmul, rowsOf } from './shared/matmul.ts';
 import { weightGradient } from './shared/weight-gradient.ts';
 import { partTables } from './shared/table-rules.ts';
+import activationBackwardWgsl from '../shaders/activation-backward.wgsl';
 
 const params = [
   {
@@ -46,7 +47,7 @@ export function activationBackward(
 ): Dispatch {
   return {
     label,
-    shader: 'activation-backward',
+    shader: activationBackwardWgsl,
     entryPoint: 'main',
     constants: { ACTIVATION: activationCode(activation) },
     bindings: [

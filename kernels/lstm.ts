@@ -1,5 +1,7 @@
 /** `lstm`: a long short-term memory layer (Hochreiter & Schmidhuber 1997, with forget gates), as PyTorch's nn.LSTM. */
 import { recurrentKernel, sigmoidFlops, tanhFlops } from './shared/recurrent.ts';
+import lstmWgsl from '../shaders/lstm.wgsl';
+import lstmBackwardWgsl from '../shaders/lstm-backward.wgsl';
 
 /**
  * i, f, g, o = σ, σ, tanh, σ of W_ih x + b_ih + W_hh h + b_hh; c' = f·c + i·g; h' = o·tanh(c'). x [B,L,d], weight_ih_l0
@@ -9,6 +11,7 @@ import { recurrentKernel, sigmoidFlops, tanhFlops } from './shared/recurrent.ts'
  */
 export const lstm = recurrentKernel({
   name: 'lstm',
+  wgsl: { forward: lstmWgsl, backward: lstmBackwardWgsl },
   doc: 'long short-term memory over the valid tokens of each row, in one or both directions (PyTorch nn.LSTM)',
   backwardDoc: 'back through time for the gates, then one matrix product per weight and for x',
   gates: 4,

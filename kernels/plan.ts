@@ -4,6 +4,9 @@
  */
 import { InputError, SpanwiseError } from './errors.ts';
 import type { MatmulTuning } from './shared/matmul-form.ts';
+import type { Shader } from '../shaders/expand.ts';
+
+export type { Shader } from '../shaders/expand.ts';
 
 export type DType = 'f32' | 'i32';
 export type Shape = readonly number[];
@@ -67,8 +70,8 @@ export interface Binding {
 
 export interface Dispatch {
   label: string;
-  /** Stem of the WGSL file in shaders/. */
-  shader: string;
+  /** Its WGSL before it is specialised: always the same object, by which runtimes know what they have compiled. */
+  shader: Shader;
   entryPoint: string;
   /** Constants that the preprocessor specialises the WGSL with; they and the stem are the pipeline's key. */
   constants: Readonly<Record<string, number | readonly number[]>>;

@@ -15,6 +15,8 @@ import {
 import { fill } from './elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { segmentsByKey, type Segments } from './shared/segments.ts';
+import rangeMaxPoolWgsl from '../shaders/range-max-pool.wgsl';
+import rangeMaxPoolBackwardWgsl from '../shaders/range-max-pool-backward.wgsl';
 
 const inputs: readonly Port[] = [
   { name: 'x', dtype: 'f32', shape: '[B, L, d]' },
@@ -94,7 +96,7 @@ export const rangeMaxPool: Kernel = {
           : [
               {
                 label: 'range-max-pool',
-                shader: 'range-max-pool',
+                shader: rangeMaxPoolWgsl,
                 entryPoint: 'main',
                 constants: { LANES: lanes },
                 bindings: [
@@ -145,7 +147,7 @@ export const rangeMaxPool: Kernel = {
         dispatches: [
           {
             label: name,
-            shader: 'range-max-pool-backward',
+            shader: rangeMaxPoolBackwardWgsl,
             entryPoint: 'main',
             constants: { LANES: lanes },
             bindings: [

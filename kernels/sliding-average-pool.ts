@@ -10,6 +10,7 @@ import {
   type Dispatch,
   type Kernel,
   type PlanRequest,
+  type Shader,
   type Port,
   type Shape,
 } from './plan.ts';
@@ -18,6 +19,8 @@ import { lanesFor } from './shared/lanes.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { scalesParam } from './shared/scales.ts';
 import { lengthsTable } from './shared/table-rules.ts';
+import slidingAveragePoolWgsl from '../shaders/sliding-average-pool.wgsl';
+import slidingAveragePoolBackwardWgsl from '../shaders/sliding-average-pool-backward.wgsl';
 
 /** Scales of one dispatch: with `lengths` and x (or grad_x) they fill the 8 storage bindings of every device. */
 const SCALES_PER_PASS = 6;
@@ -79,6 +82,7 @@ function bind(kernel: string, request: PlanRequest): Bound {
 /** One pass but for bindings and costs: it makes `rows` of each batch row. */
 function passOf(
   label: string,
+  shader: Shader,
   { shape: [b, l, d] }: Bound,
   rows: number,
   pass: readonly Scale[],
@@ -90,7 +94,7 @@ function passOf(
   const size = (b * tiles * d) / lanes;
   return {
     label,
-    shader: label,
+    shader,
     entryPoint: 'main',
     constants: { LANES: lanes, TILE: tile, SCALES: pass.map(({ r }) => r), COUNT: pass.length },
     uniforms: [size, d / lanes, l, tiles],
@@ -126,7 +130,7 @@ export const slidingAveragePool: Kernel = {
     const valid = sum([...bound.lengths]);
     return {
       dispatches: bound.passes.map((pass) => ({
-        ...passOf(name, bound, l - pass[0].r + 1, pass, request),
+        ...passOf(name, slidingAveragePoolWgsl, bound, l - pass[0].r + 1, pass, request),
         bindings: [read('lengths'), read('x'), ...pass.map(({ r }) => write(`out_${r}`, `out.${r}`))],
         flops: d * sum(pass.map(({ r, below, windows }) => windows * (r - Math.max(below, 1) + 1))),
         bytesRead: 4 * (b + valid * d),
@@ -155,7 +159,7 @@ export const slidingAveragePool: Kernel = {
         const pass = [...ascending].reverse();
         const elements = d * sum(pass.map(({ windows }) => windows));
         const again = Number(i > 0);
-        const base = passOf(name, bound, l, pass, request);
+        const base = passOf(name, slidingAveragePoolBackwardWgsl, bound, l, pass, request);
         return {
           ...base,
           constants: { ...base.constants, NEXT: pass.map(({ below }) => below), ADD: again },

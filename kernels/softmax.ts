@@ -3,6 +3,8 @@ import { InputError } from './errors.ts';
 import { expectShape, shapeOf, spec, type Kernel, type PlanRequest, type Shape } from './plan.ts';
 import { rowsOf } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
+import softmaxWgsl from '../shaders/softmax.wgsl';
+import softmaxBackwardWgsl from '../shaders/softmax-backward.wgsl';
 
 /** Shape of the input `name`, its rows and their width; a scalar has no last axis. */
 function matrixOf(
@@ -39,7 +41,7 @@ export const softmax: Kernel = {
           : [
               {
                 label: 'softmax',
-                shader: 'softmax',
+                shader: softmaxWgsl,
                 entryPoint: 'main',
                 bindings: [
                   { name: 'x', access: 'read', tensor: 'x' },
@@ -77,7 +79,7 @@ export const softmax: Kernel = {
             : [
                 {
                   label: 'softmax-backward',
-                  shader: 'softmax-backward',
+                  shader: softmaxBackwardWgsl,
                   entryPoint: 'main',
                   bindings: [
                     { name: 'out', access: 'read', tensor: 'out' },

@@ -11,6 +11,7 @@ import {
   type Kernel,
 } from './plan.ts';
 import { lengthsOf } from './shared/lengths.ts';
+import spanEnumerateWgsl from '../shaders/span-enumerate.wgsl';
 
 /** Number of spans of at most `maxWidth` of `length` tokens. */
 function spanCount(length: number, maxWidth: number): number {
@@ -51,7 +52,7 @@ export const spanEnumerate: Kernel = {
       throw new InputError(`span-enumerate: ${count} spans of "lengths" are more than can be bound`);
     const dispatch: Dispatch = {
       label: 'span-enumerate',
-      shader: 'span-enumerate',
+      shader: spanEnumerateWgsl,
       entryPoint: 'main',
       constants: {},
       bindings: [

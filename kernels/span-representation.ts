@@ -18,6 +18,7 @@ import {
 import { lanesFor } from './shared/lanes.ts';
 import { joinParts, segmentsByKey, segmentSum, type PlanPart, type Segments } from './shared/segments.ts';
 import { segmentTables } from './shared/table-rules.ts';
+import spanRepresentationWgsl from '../shaders/span-representation.wgsl';
 
 /** The inputs that `span-representation` and `span-score` share. */
 export const spanInputs: readonly Port[] = [
@@ -108,7 +109,7 @@ export const spanRepresentation: Kernel = {
     const size = (S * row) / lanes;
     const dispatch: Dispatch = {
       label: 'span-representation',
-      shader: 'span-representation',
+      shader: spanRepresentationWgsl,
       entryPoint: 'main',
       constants: { LANES: lanes },
       bindings: [

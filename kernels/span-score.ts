@@ -27,6 +27,7 @@ import { matmul } from './shared/matmul.ts';
 import { joinParts, segmentsByKey, segmentSum, type PlanPart } from './shared/segments.ts';
 import { bindSpans, spanInputs, type Spans } from './span-representation.ts';
 import { segmentTables } from './shared/table-rules.ts';
+import spanScoreWgsl from '../shaders/span-score.wgsl';
 
 const inputs: readonly Port[] = [
   ...spanInputs,
@@ -55,7 +56,7 @@ function gatherAdd({ L, B, N, S }: Bound, request: PlanRequest): Dispatch {
   const size = (S * N) / lanes;
   return {
     label: 'span-score',
-    shader: 'span-score',
+    shader: spanScoreWgsl,
     entryPoint: 'main',
     constants: { LANES: lanes },
     bindings: [

@@ -18,6 +18,7 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
+import weightedSumWgsl from '../shaders/weighted-sum.wgsl';
 
 /** As many tensors as a shader has bindings for beside the weights and the result. */
 export const MAX_TERMS = 6;
@@ -61,7 +62,7 @@ function combine(request: PlanRequest, label: string, size: number, terms: strin
   return [
     {
       label,
-      shader: 'weighted-sum',
+      shader: weightedSumWgsl,
       entryPoint: 'main',
       constants: {
         MODE: backward ? mode.gradTerms : mode.sum,
@@ -143,7 +144,7 @@ function weightGradient(request: PlanRequest, label: string, size: number, terms
   const total = columnSum(label, 'partial', rows, n, 'grad_weights', 'sums', request.caps);
   const dispatch: Dispatch = {
     label,
-    shader: 'weighted-sum',
+    shader: weightedSumWgsl,
     entryPoint: 'main',
     constants: { MODE: mode.gradWeights, LANES: 1, COUNT: n, PARTS: terms.map((_, i) => i), STEPS },
     bindings: [

@@ -7,6 +7,7 @@ struct Params {
   first_element: u32, hidden: u32, head_size: u32,
 }
 #include "common/grid.wgsl"
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read_write> scores: array<f32>; // [batch-head][key][key_stride], queries first
 @group(0) @binding(1) var<storage, read_write> grads: array<f32>; // as scores
 @group(0) @binding(2) var<storage, read> lse: array<f32>; // [B, H, Lq], the strip begins at first_row
@@ -73,7 +74,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #else
     {
 #endif
-      p_$i = exp(score_$i - row_lse);
+      let below_$i = score_$i - row_lse;
+      p_$i = or_nan(exp(below_$i), below_$i);
       grad_score_$i = p_$i * (grad_$i - delta);
     }
     scores[at + $(i)u * params.key_stride] = p_$i;

@@ -39,7 +39,8 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
     if (first + tx < block.stream_rows) {
       of_row = stats[(block.batch * params.heads + block.head) * params.stream_rows + first + tx];
     }
-    let p = select(vec4f(), exp(select(vec4f(NOTHING), score, open) - of_row.x), open);
+    let below = select(vec4f(NOTHING), score, open) - of_row.x;
+    let p = select(vec4f(), or_nan4(exp(below), below), open);
 #if GRAD_V
     put_0(tx * QUADS + ty, p);
 #endif

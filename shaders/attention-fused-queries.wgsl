@@ -44,7 +44,8 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
     let grad = product_1(block, first, lane);
     let open = open_pairs(block, own, first + tx);
     // Where a pair does not count the exponent is one of a query that may attend to nothing: 0 or very negative.
-    let p = exp(select(vec4f(NOTHING), score, open) - lse);
+    let below = select(vec4f(NOTHING), score, open) - lse;
+    let p = or_nan4(exp(below), below);
     put_0(tx * QUADS + ty, select(vec4f(), p * (grad - delta), open));
     workgroupBarrier();
 #include "common/attention-sums.wgsl"

@@ -42,7 +42,8 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
     let score = product_0(block, first, lane) * params.scale;
     let open = open_pairs(block, own, first + tx);
     let top = max(largest, rows_max(select(vec4f(NOTHING), score, open), lane, subgroup));
-    let p = select(vec4f(), exp(select(vec4f(NOTHING), score, open) - top), open);
+    let below = select(vec4f(NOTHING), score, open) - top;
+    let p = select(vec4f(), or_nan4(exp(below), below), open);
     let moved = exp(largest - top);
     largest = top;
     total = fma(total, moved, p);
@@ -56,9 +57,10 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
 #include "common/attention-sums.wgsl"
   }
   // Where any key counts the sum is at least 1, the largest score's own term.
-  let row_total = max(rows_sum(total, lane, subgroup), vec4f(1.0));
+  let terms = rows_sum(total, lane, subgroup);
+  let row_total = or_nan4(max(terms, vec4f(1.0)), terms);
   let factor_0 = 1.0 / row_total;
-  let row_lse = largest + log(row_total);
+  let row_lse = largest + or_nan4(log(row_total), row_total);
   if (tx == 0u) {
     let at = (block.batch * params.heads + block.head) * params.own_rows + own;
 #for a in 0..4

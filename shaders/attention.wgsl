@@ -4,6 +4,7 @@
 // Outputs: scores (keys past the length keep their old value: the product with V stops before them), lse [B, H, Lq].
 struct Params { rows: u32, queries: u32, keys: u32, key_stride: u32, heads: u32, first_row: u32 }
 #include "common/grid.wgsl"
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read_write> scores: array<f32>; // [batch-head][key][key_stride], queries first
 @group(0) @binding(1) var<storage, read_write> lse: array<f32>; // [B, H, Lq], the strip begins at first_row
 #if PACKED
@@ -61,7 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #else
     {
 #endif
-      let e = exp(-abs(score_$i - largest));
+      let apart = -abs(score_$i - largest);
+      let e = or_nan(exp(apart), apart);
       sum = select(sum + e, sum * e + 1.0, score_$i > largest);
       largest = max(largest, score_$i);
     }
@@ -70,9 +72,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   }
 #endfor
   // Where any key counts the sum is at least 1, the largest score's own term.
-  sum = max(sum, 1.0);
+  sum = or_nan(max(sum, 1.0), sum);
   let inverse = 1.0 / sum;
-  lse[params.first_row + row] = largest + log(sum);
+  lse[params.first_row + row] = largest + or_nan(log(sum), sum);
 
   at = first;
   key = 0u;

@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     if (label >= 0) {
       let x = logits[i];
       // No exponent is positive, and no term is a difference: stable at any magnitude.
-      sum += max(select(x, -x, label == 1), 0.0) + log1p(exp(-abs(x)));
+      sum += or_nan(max(select(x, -x, label == 1), 0.0) + log1p(exp(-abs(x))), x);
     }
   }
   partial[p] = params.weight * sum;

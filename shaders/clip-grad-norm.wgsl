@@ -43,6 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 }
 #else
 struct Params { max_norm: f32 }
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read> lane_sums: array<f32>; // [64]
 @group(0) @binding(1) var<storage, read_write> norm: array<f32>;
 @group(0) @binding(2) var<storage, read_write> scale: array<f32>;
@@ -54,6 +55,6 @@ fn main() {
   for (var i = 0u; i < 64u; i += 1u) { sum += lane_sums[i]; }
   let total = sqrt(sum);
   norm[0] = total;
-  scale[0] = min(1.0, params.max_norm / (total + 1e-6));
+  scale[0] = or_nan(min(1.0, params.max_norm / (total + 1e-6)), total);
 }
 #endif

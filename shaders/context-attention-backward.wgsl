@@ -8,6 +8,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read> lengths: array<i32>; // [batches]
 @group(0) @binding(1) var<storage, read> key_slots: array<i32>; // [batches, keys, 2], -1: no such span
 @group(0) @binding(2) var<storage, read> sums: array<lanes>; // [slot][head][row][WIDTH]
@@ -45,7 +46,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       var dot = lanes();
       for (var i = 0u; i < $(WIDTH)u; i += 1u) { dot = fma(sums[state * $(WIDTH)u + i], v[value + i], dot); }
       let stat = stats[state];
-      grad = fma(exp(score + stat.x), total(dot) - stat.y, grad);
+      let below = score + stat.x;
+      grad = fma(or_nan(exp(below), below), total(dot) - stat.y, grad);
     }
   }
   scores[at] = grad;

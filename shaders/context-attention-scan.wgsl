@@ -8,6 +8,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read> chains: array<i32>; // [2 * batches + 1]: first slot
 @group(0) @binding(1) var<storage, read> ranges: array<i32>; // [slots, 2]: keys from, to
 @group(0) @binding(2) var<storage, read> lengths: array<i32>; // [batches]
@@ -46,7 +47,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     for (var key = u32(ranges[2u * slot]); key < end_key; key += 1u) {
       let score = scores[first_score + key * params.key_stride];
       // One exp of a number that is never positive: what shrinks is the new term or all before it.
-      let e = exp(-abs(score - largest));
+      let apart = -abs(score - largest);
+      let e = or_nan(exp(apart), apart);
       let grows = score > largest;
       let keep = select(1.0, e, grows);
       let weight = select(e, 1.0, grows);
@@ -59,11 +61,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     }
     // Where there is any key the total is at least 1, the largest score's own term.
     let state = (slot * params.heads + head) * params.rows + row;
-    let divisor = max(total, 1.0);
+    let divisor = or_nan(max(total, 1.0), total);
     let inverse = 1.0 / divisor;
 #for i in 0..COLS
     states[state * $(WIDTH)u + column_$i] = inverse * sum_$i;
 #endfor
-    if (first == 0u) { state_lse[state] = largest + log(divisor); }
+    if (first == 0u) { state_lse[state] = largest + or_nan(log(divisor), divisor); }
   }
 }

@@ -8,6 +8,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read> chains: array<i32>; // [2 * batches + 1]: first slot, then [slots + 1]: first item
 @group(0) @binding(1) var<storage, read> items: array<vec4i>; // place among the strip's spans, number, start, end
 @group(0) @binding(2) var<storage, read> grad_out: array<lanes>; // [S, L, D]
@@ -56,7 +57,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
       let place = item.x * params.heads + head;
       let x = -lse[(item.y * params.all_heads + params.first_head + head) * params.tokens + query];
-      let e = exp(-abs(x - peak));
+      let apart = -abs(x - peak);
+      let e = or_nan(exp(apart), apart);
       let keep = select(1.0, e, x > peak);
       let weight = select(e, 1.0, x > peak);
       peak = max(peak, x);

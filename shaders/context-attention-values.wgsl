@@ -8,6 +8,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 @group(0) @binding(0) var<storage, read> lengths: array<i32>; // [batches]
 @group(0) @binding(1) var<storage, read> key_slots: array<i32>; // [batches, keys, 2], -1: no such span
 @group(0) @binding(2) var<storage, read> scores: array<f32>; // [batch-head][key][key_stride], queries first
@@ -40,7 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     for (var row = 0u; row < params.rows; row += 1u) {
       if (row != params.mask_row && params.first_query + row >= length) { continue; }
       let state = first_state + row;
-      let weight = exp(scores[first_score + row] + stats[state].x);
+      let below = scores[first_score + row] + stats[state].x;
+      let weight = or_nan(exp(below), below);
 #for i in 0..COLS
       sum_$i = fma(lanes(weight), sums[state * $(WIDTH)u + column_$i], sum_$i);
 #endfor

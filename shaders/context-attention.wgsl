@@ -8,6 +8,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 #include "common/context-span.wgsl"
 @group(0) @binding(0) var<storage, read> spans: array<i32>; // [spans, 8]
 @group(0) @binding(1) var<storage, read> states: array<lanes>; // [slot][head][queries + 1][WIDTH]
@@ -44,7 +45,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let behind = (span.behind * params.heads + head) * (params.queries + 1u) + state_row;
   let lse_before = state_lse[before];
   let lse_behind = state_lse[behind];
-  let e = exp(-abs(lse_before - lse_behind));
+  let apart = -abs(lse_before - lse_behind);
+  let e = or_nan(exp(apart), apart);
   let larger = 1.0 / (1.0 + e);
   let share_before = select(e * larger, larger, lse_before > lse_behind);
   let share_behind = select(larger, e * larger, lse_before > lse_behind);
@@ -52,5 +54,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   out[to + column_$i] = fma(lanes(share_before), states[before * $(WIDTH)u + column_$i],
                             share_behind * states[behind * $(WIDTH)u + column_$i]);
 #endfor
-  if (first == 0u) { lse[to_lse] = max(lse_before, lse_behind) + log(1.0 + e); }
+  if (first == 0u) { lse[to_lse] = or_nan(max(lse_before, lse_behind) + log(1.0 + e), e); }
 }

@@ -31,13 +31,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var sum = 0.0;
   for (var j = first; j < params.n; j += STEP) {
     if (j != label) {
-      let e = exp(logits[base + j] - top);
+      let below = logits[base + j] - top;
+      let e = or_nan(exp(below), below);
       grad_logits[base + j] = e;
       sum += e;
     }
   }
   let others = row_sum(sum, lane);
-  let scale = grad_loss[0] * params.weight / (others + exp(logits[base + label] - top));
+  let below = logits[base + label] - top;
+  let scale = grad_loss[0] * params.weight / (others + or_nan(exp(below), below));
   for (var j = first; j < params.n; j += STEP) {
     if (j == label) {
       grad_logits[base + j] = -others * scale;

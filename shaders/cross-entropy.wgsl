@@ -30,7 +30,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 
   var sum = 0.0;
   for (var j = first; j < params.n; j += STEP) {
-    if (j != label) { sum += exp(logits[base + j] - top); }
+    let below = logits[base + j] - top;
+    if (j != label) { sum += or_nan(exp(below), below); }
   }
   let others = row_sum(sum, lane);
   if (first == 0u) {

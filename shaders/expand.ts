@@ -7,6 +7,15 @@
  * In all other lines `$name` and `$(expr)` are replaced by their value. Expressions are integers, constants and elements
  * `NAME[expr]` of lists with + - * / % == != < <= > >= && || ! and parentheses; an unknown name is an error, never 0.
  */
+/** A WGSL file as its module gives it. */
+export interface Shader {
+  /** Its path below shaders/, without the extension. */
+  readonly name: string;
+  readonly text: string;
+  /** The files that it includes, whatever its constants are. */
+  readonly includes: readonly Shader[];
+}
+
 export type Constants = Readonly<Record<string, number | readonly number[]>>;
 
 export class ExpandError extends Error {
@@ -82,20 +91,9 @@ export function evaluate(expression: string, constants: Constants): number {
   return value;
 }
 
-/**
- * Specialises the WGSL file `stem` with `constants`.
- * @param sources WGSL text by path below shaders/, without the extension.
- */
-export function expand(
-  stem: string,
-  constants: Constants,
-  sources: Readonly<Record<string, string>>,
-): string {
-  const load = (name: string): string[] => {
-    const text = sources[name];
-    if (text === undefined) throw new ExpandError(`no shader named "${name}"`);
-    return text.split('\n');
-  };
+/** Specialises a shader with `constants`. Errors: ExpandError that names the shader or the expression. */
+export function expand(shader: Shader, constants: Constants): string {
+  const stem = shader.name;
 
   /** Index of the line that closes the block opened at `start`; `splits` receives its #elif / #else lines. */
   const closing = (lines: string[], start: number, splits: number[]): number => {
@@ -114,7 +112,7 @@ export function expand(
   };
 
   const out: string[] = [];
-  const process = (lines: string[], scope: Constants, included: Set<string>): void => {
+  const process = (file: Shader, lines: string[], scope: Constants, included: Set<string>): void => {
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i];
       const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(line);
@@ -131,7 +129,9 @@ export function expand(
         const name = rest.replace(/^"|"$/g, '').replace(/\.wgsl$/, '');
         if (!included.has(name)) {
           included.add(name);
-          process(load(name), scope, included);
+          const part = file.includes.find((other) => other.name === name);
+          if (!part) throw new ExpandError(`${file.name}: no shader named "${name}"`);
+          process(part, part.text.split('\n'), scope, included);
         }
       } else if (word === 'if') {
         const splits: number[] = [];
@@ -141,7 +141,8 @@ export function expand(
           const [, which, condition] = /^\s*#(\w+)\s*(.*?)\s*$/.exec(lines[at]) as RegExpExecArray;
           return which === 'else' || evaluate(condition, scope) !== 0;
         });
-        if (taken >= 0) process(lines.slice(starts[taken] + 1, starts[taken + 1] ?? end), scope, included);
+        if (taken >= 0)
+          process(file, lines.slice(starts[taken] + 1, starts[taken + 1] ?? end), scope, included);
         i = end;
       } else if (word === 'for') {
         const end = closing(lines, i, []);
@@ -158,13 +159,13 @@ export function expand(
               : undefined;
         if (!values) throw new ExpandError(`${stem}: "${range}" is neither a range nor a list`);
         const body = lines.slice(i + 1, end);
-        for (const value of values) process(body, { ...scope, [name]: value }, new Set(included));
+        for (const value of values) process(file, body, { ...scope, [name]: value }, new Set(included));
         i = end;
       } else throw new ExpandError(`${stem}: unknown directive "#${word}"`);
     }
   };
 
-  process(load(stem), constants, new Set([stem]));
+  process(shader, shader.text.split('\n'), constants, new Set([stem]));
   return out.join('\n');
 }
 

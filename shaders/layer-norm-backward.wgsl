@@ -10,7 +10,7 @@ struct Params { rows: u32, n: u32, width: f32 } // n counts f32 or, with VEC, ve
 @group(0) @binding(1) var<storage, read> residual: array<Columns>; // [rows, n]
 #endif
 @group(0) @binding($(1 + RESIDUAL)) var<storage, read> weight: array<Columns>; // [n]
-@group(0) @binding($(2 + RESIDUAL)) var<storage, read> mean: array<f32>; // [rows]
+@group(0) @binding($(2 + RESIDUAL)) var<storage, read> mean: array<vec2f>; // [rows], mean and what it lacks
 @group(0) @binding($(3 + RESIDUAL)) var<storage, read> rstd: array<f32>; // [rows]
 @group(0) @binding($(4 + RESIDUAL)) var<storage, read> grad_out: array<Columns>; // [rows, n]
 @group(0) @binding($(5 + RESIDUAL)) var<storage, read_write> grad_s: array<Columns>;
@@ -42,13 +42,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   for (var j = first; j < params.n; j += STEP) {
     let g = grad_out[base + j] * weight[j];
     sum_g += g;
-    sum_gz = fma(g, (load(base + j) - center) * scale, sum_gz);
+    sum_gz = fma(g, (load(base + j) - center.x - center.y) * scale, sum_gz);
   }
   let mean_g = row_sum(sum_g, lane) / params.width;
   let mean_gz = row_sum(sum_gz, lane) / params.width;
 
   for (var j = first; j < params.n; j += STEP) {
-    let z = (load(base + j) - center) * scale;
+    let z = (load(base + j) - center.x - center.y) * scale;
     let gradient = (fma(grad_out[base + j], weight[j], Columns(-mean_g)) - z * mean_gz) * scale;
 #if ADD
     grad_s[base + j] += gradient;

@@ -50,7 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #for r in SCALES
         let mean_$r = sum_$r * (1.0 / $r.0);
-        let e_$r = exp2(-abs(mean_$r - max_$r));
+        let apart_$r = -abs(mean_$r - max_$r);
+        let e_$r = or_nan(exp2(apart_$r), apart_$r);
         let old_part_$r = select(1.0, e_$r, mean_$r > max_$r);
         let new_part_$r = select(e_$r, 1.0, mean_$r > max_$r);
         total_$r = fma(total_$r, old_part_$r, new_part_$r);

@@ -58,7 +58,8 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
       {
 #endif
         let mean = sum_$r * (1.0 / $r.0);
-        let e = exp2(-abs(mean - max_$r));
+        let apart = -abs(mean - max_$r);
+        let e = or_nan(exp2(apart), apart);
         let old_part = select(1.0, e, mean > max_$r);
         let new_part = select(e, 1.0, mean > max_$r);
         total_$r = fma(total_$r, old_part, new_part);
@@ -87,12 +88,13 @@ fn main(@builtin(workgroup_id) group_id: vec3u, @builtin(num_workgroups) grid: v
 #endif
     let top = row_all(max_$r, true, lane);
     let moved = exp2(max_$r - top);
-    let total = max(row_all(total_$r * moved, false, lane), 1.0);
+    let terms = row_all(total_$r * moved, false, lane);
+    let total = or_nan(max(terms, 1.0), terms);
 #if BACKWARD
     let mean_grad = row_all(mean_grad_$r * moved, false, lane) / (total * $r.0);
 #endif
     if (writes) {
-      stats[params.lse_at + slot * params.rows + row_at] = top + log2(total);
+      stats[params.lse_at + slot * params.rows + row_at] = top + or_nan(log2(total), total);
 #if BACKWARD
       stats[grad_at + slot] = mean_grad;
 #endif

@@ -28,7 +28,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
         sum_grad += grads[at - back * params.key_stride];
       }
       let mean = sum * (1.0 / $r.0);
-      let e = exp2(-abs(mean - max_$r));
+      let apart = -abs(mean - max_$r);
+      let e = or_nan(exp2(apart), apart);
       let larger = mean > max_$r;
       let old_part = select(1.0, e, larger);
       let new_part = select(e, 1.0, larger);

@@ -23,7 +23,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     if (key >= $(r - 1)u) {
       for (; back < $(r)u; back += 1u) { sum += scores[at - back * params.key_stride]; }
       let mean = sum * (1.0 / $r.0);
-      let e = exp2(-abs(mean - max_$r));
+      let apart = -abs(mean - max_$r);
+      let e = or_nan(exp2(apart), apart);
       total_$r = select(total_$r + e, fma(total_$r, e, 1.0), mean > max_$r);
       max_$r = max(max_$r, mean);
     }

@@ -46,7 +46,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #for r in SCALES
         let mean_$r = sum_$r * (1.0 / $r.0);
-        let e_$r = exp2(-abs(mean_$r - max_$r));
+        let apart_$r = -abs(mean_$r - max_$r);
+        let e_$r = or_nan(exp2(apart_$r), apart_$r);
         total_$r = select(total_$r + e_$r, fma(total_$r, e_$r, 1.0), mean_$r > max_$r);
         max_$r = max(max_$r, mean_$r);
 #endfor

@@ -22,11 +22,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let top = row_max(high, lane);
 
   var sum = Columns(0.0);
+  var trace = Columns(0.0); // NaN where any is: cheaper than to test each
   for (var i = first; i < end; i += STEP) {
-    let e = exp(x[i] - top);
+    let below = x[i] - top;
+    let e = exp(below);
     out[i] = e;
     sum += e;
+    trace += below;
   }
-  let scale = 1.0 / row_sum(sum, lane);
+  let scale = 1.0 / row_sum(columns_or_nan(sum, trace), lane);
   for (var i = first; i < end; i += STEP) { out[i] *= scale; }
 }

@@ -35,7 +35,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       var score = 0.0;
       for (var c = 0u; c < params.head; c += 1u) { score += inner(q[query + c], k[key + c]); }
       let row = stats[token * params.heads + head];
-      let p = exp(score * params.scale - row.x);
+      let below = score * params.scale - row.x;
+      let p = or_nan(exp(below), below);
 #if GRAD_K
       var grad = 0.0;
       for (var c = 0u; c < params.head; c += 1u) { grad += inner(grad_out[query + c], v[key + c]); }

@@ -59,7 +59,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
       }
 #for j in 0..4
-      let p_$j = select(vec4f(0.0), exp(score_$j * params.scale - row_lse), here & vec4<bool>($(j)u < key_count));
+      let below_$j = score_$j * params.scale - row_lse;
+      let here_$j = here & vec4<bool>($(j)u < key_count);
+      let p_$j = select(vec4f(0.0), or_nan4(exp(below_$j), below_$j), here_$j);
       weights[tile + $(j)u] = p_$j;
       weights[tile + $(j + 4)u] = p_$j * (grad_$j - delta);
 #endfor
@@ -111,7 +113,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
         score += inner(q[query_$r + c], k[key + c]);
         grad += inner(grad_out[query_$r + c], v[key + c]);
       }
-      let grad_score = params.scale * exp(score * params.scale - row_lse[$r]) * (grad - delta[$r]);
+      let below = score * params.scale - row_lse[$r];
+      let grad_score = params.scale * or_nan(exp(below), below) * (grad - delta[$r]);
       for (var c = 0u; c < params.head; c += 1u) {
         grad_q[query_$r + c] = fma(lanes(grad_score), k[key + c], grad_q[query_$r + c]);
       }

@@ -39,7 +39,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       var score = 0.0;
       for (var c = 0u; c < params.head; c += 1u) { score += inner(q[query_$r + c], k[key + c]); }
       score *= params.scale;
-      let e = exp(-abs(score - largest[$r]));
+      let apart = -abs(score - largest[$r]);
+      let e = or_nan(exp(apart), apart);
       let old_part = select(1.0, e, score > largest[$r]);
       let new_part = select(e, 1.0, score > largest[$r]);
       for (var c = 0u; c < params.head; c += 1u) {
@@ -93,15 +94,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
   for (var at = first; at < tile; at += step) {
 #for j in 0..4
-    let e_$j = exp(weights[at + $(j)u] - largest);
+    let below_$j = weights[at + $(j)u] - largest;
+    let e_$j = or_nan4(exp(below_$j), below_$j);
     weights[at + $(j)u] = e_$j;
     total += e_$j;
 #endfor
   }
   // Where anything is seen the sum is at least 1, the largest score's own term.
-  total = max(total, vec4f(1.0));
+  total = or_nan4(max(total, vec4f(1.0)), total);
   let inverse = 1.0 / total;
-  let row_lse = largest + log(total);
+  let row_lse = largest + or_nan4(log(total), total);
 #for r in 0..4
   if ($(r)u < count) { lse[token_$r * params.heads + head] = row_lse[$r]; }
 #endfor

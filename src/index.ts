@@ -1,6 +1,15 @@
 /** The public interface, browser-safe. Node adds devices, files and training in `spanwise/node`. */
 export * from '../kernels/index.ts';
 export { openDevice, wrapDevice, type DeviceInfo, type OpenedDevice } from './gpu/device.ts';
+export {
+  baselineText,
+  BaselineVersionError,
+  parseBaseline,
+  type Measured,
+  type Quantities,
+} from './gate/baseline.ts';
+export { gate, type GateReport, type Moved } from './gate/gate.ts';
+export { planStep } from './gate/plan-step.ts';
 export * from './gpu/errors.ts';
 export type { Label, MemoryReport } from './gpu/memory.ts';
 export type { Phase, Work } from './gpu/meter.ts';
@@ -10,6 +19,7 @@ export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.t
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
 export * from './ops/index.ts';
+export { TOLERANCE as VERIFY_TOLERANCE, verifyKernel, type Verification } from './ops/verify-kernel.ts';
 export { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from './nn/modules.ts';
 export {
   FileSource,
@@ -98,6 +108,7 @@ export { evaluate, type Evaluation } from './tasks/spans/evaluate.ts';
 export type { Prediction } from './tasks/spans/decode.ts';
 export { predict } from './tasks/spans/predict.ts';
 export type { Asked, ExtractedEntity, Extraction, Words } from './tasks/extraction.ts';
+export { buildVocab, type VocabOptions } from './tasks/text/vocab.ts';
 export { createWordPieceTokenizer } from './tasks/text/wordpiece.ts';
 export type { Piece, Tokenizer } from './tasks/text/tokenizer.ts';
 export { splitWords } from './tasks/text/words.ts';

@@ -1,6 +1,9 @@
 /**
  * Spanwise in Node: `openRuntime` finds a device (a real driver first, else the software device) and owns it.
  */
+import { readBaseline, writeBaseline } from './gate/baseline-file.ts';
+import type { Measured } from './gate/baseline.ts';
+import { gate as gateAgainst, type GateReport } from './gate/gate.ts';
 import { openDevice } from './gpu/device.ts';
 import { DeviceUnavailableError } from './gpu/errors.ts';
 import { pacedWait } from './gpu/pump.ts';
@@ -28,6 +31,24 @@ export const loadModel = async <T extends Types = Types>(
   typeof source === 'string'
     ? loadFrom(runtime, folderSource(source), definition, source)
     : loadFrom(runtime, source, definition);
+
+/**
+ * `gate` of the browser-safe interface, and against a baseline's file.
+ * @param options `update` takes over what is measured as the file's baseline, which need not be there yet: the report then
+ *   has passed, and its lines say what moved
+ * @throws InputError naming the file, for one that is no baseline or cannot be written
+ */
+export async function gate(
+  baseline: string | Measured,
+  measure: () => Measured | Promise<Measured>,
+  { update = false }: { update?: boolean } = {},
+): Promise<GateReport> {
+  if (typeof baseline !== 'string') return gateAgainst(baseline, measure);
+  const report = await gateAgainst(readBaseline(baseline, update), measure);
+  if (!update) return report;
+  writeBaseline(baseline, report.measured);
+  return { ...report, passed: true };
+}
 
 export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
   /** Ask for WebGPU's default limits only. */
@@ -88,8 +109,7 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
     ...(process.env.SPANWISE_DAWN_FEATURES?.split(',') ?? []),
   ];
   const flags = toggles.length ? [`enable-dawn-features=${toggles.join(',')}`] : [];
-  // Dropped in `close`: Node does not exit while the instance is referenced.
-  let instance: GPU | undefined = dawn.create([...flags, 'disable-dawn-features=timestamp_quantization']);
+  const instance = dawn.create([...flags, 'disable-dawn-features=timestamp_quantization']);
   try {
     const opened = await pacedWait(openDevice(instance, options));
     await pacedWait(settled(opened.device));
@@ -102,7 +122,6 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
       poison: options.poison,
       // A GPU is waited for without a pause: a millisecond is much of a step, and takes no core from it.
       wait: opened.info.software ? pacedWait : undefined,
-      onClose: () => (instance = undefined),
     });
   } catch (error) {
     if (!(error instanceof DeviceUnavailableError) || softwareReason() || !fallback) throw error;

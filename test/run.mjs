@@ -1,8 +1,8 @@
-// `npm test`: builds every test file, runs each in a process of its own (two at a time, so that one crash or hang
-// cannot hide the others), and closes with one line of counts. `npm test -- NAME…` runs the files whose path
+// `npm test`: builds every test file, runs them two processes at a time, most in one of their own, so that a crash or hang
+// hides no others, and closes with one line of counts. `npm test -- NAME…` runs the files whose path
 // contains a NAME. `--gpu-forms`: the kernels' tests (harness.ts) take the forms of a GPU, whatever device they run on.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,6 +20,7 @@ for (const build of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests', f
   if (built.status !== 0) process.exit(1);
 }
 
+/** For each file. */
 const timeoutMs = 10 * 60 * 1000;
 
 function filesBelow(folder) {
@@ -27,6 +28,25 @@ function filesBelow(folder) {
     const path = join(folder, entry.name);
     return entry.isDirectory() ? filesBelow(path) : [path];
   });
+}
+
+const nameOf = (file) => relative(folder, file).replace(/\.js$/, '');
+
+/**
+ * What runs in one process: a file, or those of a folder that share a device (runtime.ts), because most of their time went
+ * into compiling the same pipelines. These come first: they take longest.
+ */
+function processes(files) {
+  const alone = [];
+  const shared = new Map();
+  for (const file of files) {
+    const name = nameOf(file);
+    const shares = /'\.[./]*\/(runtime|harness)\.ts'/.test(readFileSync(join('test', `${name}.ts`), 'utf8'));
+    const [part] = name.split('/');
+    if (shares) shared.set(part, [...(shared.get(part) ?? []), file]);
+    else alone.push([file]);
+  }
+  return [...shared.values(), ...alone];
 }
 
 const files = filesBelow(folder).filter((file) => file.endsWith('.test.js'));
@@ -42,18 +62,22 @@ const memory = {
   MALLOC_TOP_PAD_: '16777216',
 };
 
-/** Runs one file and adds its counts; prints its output only where something failed or was skipped. */
-function run(file) {
+/** Runs files in a process and adds their counts; prints their output only where something failed or was skipped. */
+function run(together) {
   return new Promise((done) => {
     const started = Date.now();
-    const child = spawn(process.execPath, [file], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...memory, ...process.env, ...forms },
-    });
+    const child = spawn(
+      process.execPath,
+      together.length > 1 ? ['test/together.mjs', ...together] : together,
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...memory, ...process.env, ...forms },
+      },
+    );
     let out = '';
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (out += chunk));
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs * together.length);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       const lines = out.split('\n');
@@ -67,7 +91,7 @@ function run(file) {
       counts.passed += passed;
       counts.failed += failed;
       counts.skipped += skipped;
-      const name = relative(folder, file).replace(/\.js$/, '');
+      const name = together.map(nameOf).join(' ');
       const seconds = ((Date.now() - started) / 1000).toFixed(1);
       console.log(
         `${failed ? 'FAIL' : 'ok  '} ${name}  ${passed} passed${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`,
@@ -89,7 +113,7 @@ function run(file) {
   });
 }
 
-const queue = [...files];
+const queue = processes(files);
 await Promise.all(
   [0, 1].map(async () => {
     while (queue.length) await run(queue.shift());

@@ -84,7 +84,7 @@ export function exportDispatch(
   const uniform = variables[dispatch.bindings.length] as Declarations['variables'][number] | undefined;
   return {
     label,
-    shader: shaders.add(dispatch.shader, text),
+    shader: shaders.add(dispatch.shader.name, text),
     ...{ entryPoint, workgroups, workgroupSize, bindings },
     ...(uniform && { uniforms: exportUniforms(dispatch, uniform, structOf(uniform.type) ?? []) }),
     ...{ macs, flops, bytesRead, bytesWritten },

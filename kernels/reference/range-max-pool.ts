@@ -16,13 +16,14 @@ function bind(inputs: RefTensors) {
   return sizes;
 }
 
-/** The offset in x of the first maximal element of column j over range r; undefined for an empty range. */
+/** The offset in x of the first maximal element (the first NaN) of column j over range r; undefined for an empty range. */
 function firstMaximum({ x, ranges }: RefTensors, L: number, d: number, r: number, j: number) {
   const [b, start, end] = ranges.data.subarray(r * 3, r * 3 + 3);
   let best: number | undefined;
   for (let row = start; row < end; row++) {
     const offset = (b * L + row) * d + j;
-    if (best === undefined || x.data[offset] > x.data[best]) best = offset;
+    const [value, most] = [x.data[offset], best === undefined ? -Infinity : x.data[best]];
+    if (best === undefined || value > most || (Number.isNaN(value) && !Number.isNaN(most))) best = offset;
   }
   return best;
 }

@@ -2,7 +2,7 @@
  * The forms of attention in which scores never leave a workgroup (shaders/common/attention-tile.wgsl): 256 lanes own a
  * few rows of one side of a (batch, head) and stream over the rows of the other, a tile of 1024 scores at a time.
  */
-import { ceilDiv, f32, foldGrid, type Binding, type Caps, type Dispatch } from '../plan.ts';
+import { ceilDiv, f32, foldGrid, type Binding, type Caps, type Dispatch, type Shader } from '../plan.ts';
 import { lanesFor } from './lanes.ts';
 import { KEY_STEPS, scoreScale, type AttentionSizes } from './attention-strips.ts';
 
@@ -97,7 +97,7 @@ export function fusedDispatch(
   caps: Caps,
   of: {
     label: string;
-    shader: string;
+    shader: Shader;
     bindings: readonly Binding[];
     constants?: Dispatch['constants'];
     uniforms?: Dispatch['uniforms'];

@@ -1,10 +1,13 @@
 /** Which form of the matrix product (matmul.ts) computes it: pure functions of shape and device, without a device. */
-import { ceilDiv, type Caps } from '../plan.ts';
+import { ceilDiv, type Caps, type Shader } from '../plan.ts';
 import type { MatmulForm } from './matmul-form.ts';
+import matmulWgsl from '../../shaders/matmul.wgsl';
+import matmulQuadsWgsl from '../../shaders/matmul-quads.wgsl';
+import matmulTiledWgsl from '../../shaders/matmul-tiled.wgsl';
 
 /** A form of the product: its shader, what that is specialised with, and the part of C that a workgroup computes. */
 export interface MatmulVariant {
-  shader: 'matmul' | 'matmul-quads' | 'matmul-tiled';
+  shader: Shader;
   constants: Readonly<Record<string, number>>;
   rows: number;
   columns: number;
@@ -52,7 +55,7 @@ const vectors = (shape: MatmulShape) => ({
 
 /** The direct form in blocks of C of TM x TN a lane. */
 const direct = (shape: MatmulShape, TM: number, TN: number, WG_X: number, WG_Y: number): MatmulVariant => ({
-  shader: 'matmul',
+  shader: matmulWgsl,
   constants: { ...{ TM, TN, WG_X, WG_Y }, ...vectors(shape) },
   rows: TM * WG_Y,
   columns: TN * WG_X,
@@ -96,7 +99,7 @@ export function largeVariant(shape: MatmulShape): MatmulVariant {
 
 /** Tiles of C of 16 x 16 or 32 x 32 by a quad of lanes, each of which loads a quarter of the tile's rows and columns. */
 export const quadVariant = (shape: MatmulShape, tile: 16 | 32): MatmulVariant => ({
-  shader: 'matmul-quads',
+  shader: matmulQuadsWgsl,
   constants: {
     TILE: tile,
     ...vectors(shape),
@@ -110,7 +113,7 @@ export const quadVariant = (shape: MatmulShape, tile: 16 | 32): MatmulVariant =>
 function computedElements({ m, n }: MatmulShape, variant: MatmulVariant): number {
   const { TM, TN, WG_X } = variant.constants;
   let { rows, columns } = variant;
-  if (variant.shader === 'matmul') {
+  if (variant.shader === matmulWgsl) {
     const lanes = Math.min(VECTOR_LANES, WG_X);
     [rows, columns] = [(TM * VECTOR_LANES) / lanes, TN * lanes];
   }
@@ -155,7 +158,7 @@ export function tiledVariant(shape: MatmulShape, tile: 32 | 64 | 128, split: 1 |
   // 512 multiply-adds a round, or 1024, beside which the loop's own instructions are few.
   const TURNS = split === 4 ? 4 : 2;
   return {
-    shader: 'matmul-tiled',
+    shader: matmulTiledWgsl,
     constants: { TILE: tile, BLOCK, BK, SPLIT: split, TURNS, ...vectors(shape), TAIL },
     rows: tile,
     columns: tile,

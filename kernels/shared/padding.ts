@@ -1,5 +1,6 @@
 /** Zeros where a batch has padding, after dispatches that computed anything there (shaders/clear-padding.wgsl). */
 import { ceilDiv, foldGrid, sizeOf, type Caps, type Dispatch, type Shape } from '../plan.ts';
+import clearPaddingWgsl from '../../shaders/clear-padding.wgsl';
 
 /**
  * Writes 0 to the rows past the length of a tensor [..., B, L, width] or, with `square`, to the rows and columns past it
@@ -23,7 +24,7 @@ export function clearPadding(
   return [
     {
       label,
-      shader: 'clear-padding',
+      shader: clearPaddingWgsl,
       entryPoint: 'main',
       constants: { SQUARE: Number(square) },
       bindings: [

@@ -11,11 +11,15 @@ import {
   type Caps,
   type Dispatch,
   type PlanRequest,
+  type Shader,
 } from '../plan.ts';
+import recurrentRowsWgsl from '../../shaders/recurrent-rows.wgsl';
 
 /** A recurrent cell; its mathematics is in shaders/<name>.wgsl and shaders/<name>-backward.wgsl. */
 export interface CellSpec {
   name: 'lstm' | 'gru';
+  /** Of the recurrence. */
+  wgsl: { forward: Shader; backward: Shader };
   doc: string;
   backwardDoc: string;
   /** Gates in PyTorch's order: 4 (i, f, g, o) or 3 (r, z, n). */
@@ -116,7 +120,7 @@ export function shiftedRows(
   const size = p.b * p.length * width;
   return {
     label,
-    shader: 'recurrent-rows',
+    shader: recurrentRowsWgsl,
     entryPoint: 'main',
     constants: {},
     bindings: [read('source', source.tensor), read('lengths'), write('out', out)],

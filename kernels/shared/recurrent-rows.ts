@@ -13,6 +13,7 @@ import {
   type RecurrenceBackward,
 } from './recurrent-problem.ts';
 import type { PlanPart } from './segments.ts';
+import recurrentPackWgsl from '../../shaders/recurrent-pack.wgsl';
 
 /** Constants of a recurrence: lanes of a workgroup, units per lane, where the lanes exchange values, rows of a workgroup. */
 export interface RecurrentVariant {
@@ -63,7 +64,7 @@ function pack(
   const size = (backward ? h : h + 1) * h;
   return {
     label: backward ? `${cell.name}-backward` : cell.name,
-    shader: 'recurrent-pack',
+    shader: recurrentPackWgsl,
     entryPoint: 'main',
     constants: { GATES: cell.gates, BACKWARD: Number(backward) },
     bindings: [
@@ -108,7 +109,7 @@ function recurrence(
   const padding = directions * (p.b * p.length - p.tokens);
   return {
     label: stem,
-    shader: stem,
+    shader: cell.wgsl[backward ? 'backward' : 'forward'],
     entryPoint: 'main',
     constants: {
       ...variant,

@@ -16,6 +16,7 @@ import {
 } from './recurrent-problem.ts';
 import { BACKWARD_SHARED_BYTES, chooseRecurrent } from './recurrent-rows.ts';
 import type { PlanPart } from './segments.ts';
+import recurrentOrderWgsl from '../../shaders/recurrent-order.wgsl';
 
 const LANES = 64;
 /**
@@ -80,7 +81,7 @@ function cellStep(
   const size = directions * active[step] * p.h;
   return {
     label: stem,
-    shader: stem,
+    shader: cell.wgsl[backward ? 'backward' : 'forward'],
     entryPoint: 'main',
     constants: {
       ...{ STEPS: 1, WG: LANES, UNITS: 1, SHARED: 0 },
@@ -154,7 +155,7 @@ function inStepOrder(
   const size = ((active.length - from) * p.b * p.h) / lanes;
   return {
     label,
-    shader: 'recurrent-order',
+    shader: recurrentOrderWgsl,
     entryPoint: 'main',
     constants: { BEFORE: from, LANES: lanes },
     bindings: [read('source', source), read('rows'), write('out', to.tensor)],

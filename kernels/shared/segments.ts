@@ -5,6 +5,7 @@
 import { ceilDiv, foldGrid, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
 import { fill } from '../elementwise.ts';
 import { lanesFor } from './lanes.ts';
+import segmentSumWgsl from '../../shaders/segment-sum.wgsl';
 
 /** Items one invocation adds; a longer segment is split into slabs of this many, as `column-sum` does. */
 const SLAB = 64;
@@ -150,7 +151,7 @@ function segmentDispatch(
   const width = n / lanes;
   return {
     label,
-    shader: 'segment-sum',
+    shader: segmentSumWgsl,
     entryPoint: 'main',
     constants: { LANES: lanes, ADD: Number(add) },
     bindings: [

@@ -3,7 +3,7 @@
   let begin = block.first + $(OWN_SKIP)u;
   for (var a = 0u; a < 4u; a += 1u) {
     let at = block.own + (own + a) * params.hidden;
-    // Rows past a length too: they are 0.
+    // Rows past a length too: they are 0, also where what they would be the sum of is NaN.
     let stores = split == 0u && own + a < params.own_rows && own + a - begin < params.block_rows;
 #for k in SUMS
 #for j in 0..VECS
@@ -18,7 +18,7 @@
       }
     }
     if (stores && tx + $(j)u * params.dim_lanes < params.width) {
-      x_$(k)_$j *= factor_$k[a];
+      x_$(k)_$j = select(vec4f(), x_$(k)_$j * factor_$k[a], own + a < block.own_rows);
 #if LANES == 4
       store_$k(at / 4u + column_$j, x_$(k)_$j);
 #else

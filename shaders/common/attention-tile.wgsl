@@ -13,6 +13,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 
 const STREAM = $(STREAM)u;
 const OWN = $(OWN)u;

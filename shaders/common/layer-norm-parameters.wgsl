@@ -3,7 +3,7 @@
 #if RESIDUAL
 @group(0) @binding(1) var<storage, read> residual: array<Columns>; // [rows, n]
 #endif
-@group(0) @binding($(1 + RESIDUAL)) var<storage, read> mean: array<f32>; // [rows]
+@group(0) @binding($(1 + RESIDUAL)) var<storage, read> mean: array<vec2f>; // [rows], mean and what it lacks
 @group(0) @binding($(2 + RESIDUAL)) var<storage, read> rstd: array<f32>; // [rows]
 @group(0) @binding($(3 + RESIDUAL)) var<storage, read> grad_out: array<Columns>; // [rows, n]
 @group(0) @binding($(4 + RESIDUAL)) var<storage, read_write> grad_weight: array<Columns>;
@@ -17,5 +17,5 @@ fn with_weight(to: Columns, g: Columns, i: u32, row: u32) -> Columns {
 #else
   let s = x[i];
 #endif
-  return fma(g, (s - mean[row]) * rstd[row], to);
+  return fma(g, (s - mean[row].x - mean[row].y) * rstd[row], to);
 }

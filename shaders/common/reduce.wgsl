@@ -2,14 +2,17 @@
 // ROW_PER_LANE: each lane walks a row of its own, no barriers. Otherwise the WG lanes of a workgroup share one row:
 // each lane sums every WG-th column, then FAN lanes add WG / FAN slots each, then every lane adds the FAN results:
 // three barriers a reduction, where a tree over 64 lanes takes seven. VEC: the columns are read as vec4f.
+#include "common/nan.wgsl"
 #if VEC
 alias Columns = vec4f;
 fn total(v: Columns) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn highest(v: Columns) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+fn columns_or_nan(y: Columns, x: Columns) -> Columns { return or_nan4(y, x); }
 #else
 alias Columns = f32;
 fn total(v: Columns) -> f32 { return v; }
 fn highest(v: Columns) -> f32 { return v; }
+fn columns_or_nan(y: Columns, x: Columns) -> Columns { return or_nan(y, x); }
 #endif
 // Below every value that a kernel meets; finite, since WGSL may assume that there are no infinities.
 const LOWEST = -3.0e38;

@@ -24,7 +24,8 @@
 #else
       {
 #endif
-        let p = factor_$r * exp2(sum_$r * (1.0 / $r.0) - lse_$r);
+        let below = sum_$r * (1.0 / $r.0) - lse_$r;
+        let p = factor_$r * or_nan(exp2(below), below);
         carry += p;
 #if BACKWARD
         carry_grad = fma(p, sum_grad_$r * (1.0 / $r.0) - mean_grad_$r, carry_grad);

@@ -9,7 +9,7 @@
 #endif
 #for r in SLOTS
 #if r
-  var factor_$r = 1.0 / ($r.0 * max(total_$r, 1.0));
+  var factor_$r = 1.0 / ($r.0 * or_nan(max(total_$r, 1.0), total_$r));
 #if BACKWARD
   mean_grad_$r *= factor_$r;
 #endif

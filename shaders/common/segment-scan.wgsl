@@ -34,6 +34,7 @@ struct Params {
 #endif
 @group(0) @binding($(2 + WEIGHTS + BACKWARD + GRAD_WEIGHTS + TILED + WIDE * (1 + BACKWARD))) var<uniform> params: Params;
 #include "common/grid.wgsl"
+#include "common/nan.wgsl"
 
 // Below every mean of scores: the running maximum before the first segment.
 const NOTHING = -1e30;

@@ -7,6 +7,7 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
+#include "common/nan.wgsl"
 
 // A block's record: four tokens (the last repeated where there are fewer), how many they are; the ranges of blocks that
 // they see; tiles before the block's own, and how many those are; the bit of its kind and the bits of those it sees; the

@@ -117,7 +117,14 @@ const own: Command['options'] = {
   only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone; models: these systems' },
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
-  cases: { value: 'NAME,…', doc: 'peers, host: these cases alone' },
+  baseline: { value: 'F', doc: 'gate: what is compared with' },
+  time: { doc: 'gate: also times kernels in turn with those of an old checkout' },
+  against: {
+    value: 'REV|DIR',
+    doc: 'gate: the old checkout, a revision or a folder (the last change of the baseline)',
+  },
+  update: { doc: 'gate: takes over what is measured as the baseline; engines: into the README' },
+  cases: { value: 'NAME,…', doc: 'peers, host, gate: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
   encoder: { value: 'DIR', doc: 'stsn, models: a pretrained encoder' },
@@ -173,6 +180,7 @@ export const bench: Command = {
         args: [
           ...Object.keys(own).flatMap((name) => {
             const value = args.optional(name);
+            if (args.flag(name)) return [`--${name}`];
             return value === undefined ? [] : [`--${name}=${value}`];
           }),
           ...args.rest,

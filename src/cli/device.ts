@@ -5,9 +5,15 @@ import { InputError } from '../../kernels/errors.ts';
 import { statsOf } from '../io/files.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { openRuntime } from '../node.ts';
+import { tell } from './printable.ts';
+
+let lent: (() => Promise<Runtime>) | undefined;
+
+/** Gives all commands that this process runs the runtime that `open` gives, which they leave open: it compiles once. */
+export const lendRuntime = (open: () => Promise<Runtime>): void => void (lent = open);
 
 /**
- * Runs `work` with a runtime and closes it whatever happens.
+ * Runs `work` with a runtime and closes it whatever happens, unless it is lent.
  * @param prepare reads and checks what the command's arguments name, before a device is opened: bad input is told at once
  */
 export async function withDevice<P, R>(
@@ -15,11 +21,11 @@ export async function withDevice<P, R>(
   work: (runtime: Runtime, prepared: P) => Promise<R>,
 ): Promise<R> {
   const prepared = await prepare();
-  const runtime = await openRuntime();
+  const runtime = await (lent?.() ?? openRuntime({ note: (line) => tell(`spanwise: ${line}`) }));
   try {
     return await work(runtime, prepared);
   } finally {
-    runtime.close();
+    if (!lent) runtime.close();
   }
 }
 

@@ -1,9 +1,10 @@
 /** Where a command reads from: a file, or standard input. */
 import { openChunks } from '../io/files.ts';
+import { streams } from './streams.ts';
 
 export async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+  for await (const chunk of streams().stdin) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
@@ -20,5 +21,5 @@ export interface Input {
  */
 export const openInput = (path: string | undefined, what: string): Input =>
   path === undefined || path === '-'
-    ? { name: 'standard input', chunks: process.stdin as AsyncIterable<Uint8Array> }
+    ? { name: 'standard input', chunks: streams().stdin }
     : { name: path, chunks: openChunks(path, what) };

@@ -9,8 +9,7 @@ import {
   type Plan,
   type Port,
 } from '../../kernels/plan.ts';
-import { expand } from '../../shaders/expand.ts';
-import { sources } from '../../shaders/index.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
 import { json, type Command } from './command.ts';
 import { parseShapes, type GivenInputs } from './kernel-shapes.ts';
 import { print, printJson, table } from './print.ts';
@@ -40,8 +39,8 @@ function plansOf(kernel: Kernel, { shapes, host }: GivenInputs, params: Params):
   };
 }
 
-const wgslOf = (plan: Plan): { shader: string; code: string }[] =>
-  plan.dispatches.map(({ shader, constants }) => ({ shader, code: expand(shader, constants, sources) }));
+const shadersOf = (plan: Plan): { shader: string; code: string }[] =>
+  plan.dispatches.map((dispatch) => ({ shader: dispatch.shader.name, code: wgslOf(dispatch) }));
 
 function portLines(ports: readonly Port[]): string {
   return table(
@@ -56,7 +55,7 @@ function portLines(ports: readonly Port[]): string {
 
 function planText(title: string, plan: Plan): string {
   const rows = plan.dispatches.map((d) => [
-    `  ${d.shader}.${d.entryPoint}`,
+    `  ${d.shader.name}.${d.entryPoint}`,
     d.workgroups.join('x'),
     String(d.macs),
     String(d.flops),
@@ -98,16 +97,17 @@ export const kernelShow: Command = {
       args.optional('shapes') === undefined ? undefined : parseShapes(kernel, args.json('shapes'));
     if (!given && args.flag('wgsl')) args.fail('--wgsl needs --shapes: the WGSL depends on them');
     const plans = given && plansOf(kernel, given, params);
-    const named = plans ? Object.entries(plans) : [];
+    const named = plans ? Object.entries<Plan>({ ...plans }) : [];
     const wgsl = args.flag('wgsl')
-      ? Object.fromEntries(named.map(([pass, plan]) => [pass, wgslOf(plan)]))
+      ? Object.fromEntries(named.map(([pass, plan]) => [pass, shadersOf(plan)]))
       : undefined;
     if (args.flag('json')) {
       const { name, doc, inputs, outputs, backward } = kernel;
       const gradients = backward && { doc: backward.doc, inputs: backward.inputs, outputs: backward.outputs };
-      const documents = named.map(([pass, { data, ...plan }]) => [
+      const documents = named.map(([pass, { data, dispatches, ...plan }]) => [
         pass,
         {
+          dispatches: dispatches.map((dispatch) => ({ ...dispatch, shader: dispatch.shader.name })),
           ...plan,
           data: Object.fromEntries(
             Object.entries<Int32Array>(data).map(([name, table]) => [name, [...table]]),

@@ -15,6 +15,7 @@ import { kernelExport } from './kernel-export.ts';
 import { kernelShow } from './kernel-show.ts';
 import { print, table } from './print.ts';
 import { tell } from './printable.ts';
+import { streams, withStreams, type Streams } from './streams.ts';
 import { traceCommand } from './trace.ts';
 import { trainCommand } from './train.ts';
 import { tune } from './tune.ts';
@@ -93,19 +94,18 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 /** Reports a failure in one line; returns the exit status. */
-function fail(error: unknown): number {
+export function fail(error: unknown): number {
   // The reader of our output went away (`spanwise … | head`), which is no failure of ours.
   if ((error as NodeJS.ErrnoException | null)?.code === 'EPIPE') return 0;
   const message = error instanceof Error ? error.message : String(error);
   const bad = error instanceof InputError;
   // Messages that are not of bad input may go on with details.
   tell(`spanwise: ${bad ? message : message.split('\n')[0]}`);
-  if (!bad && process.env.SPANWISE_DEBUG === '1') process.stderr.write(`${(error as Error)?.stack ?? ''}\n`);
+  if (!bad && process.env.SPANWISE_DEBUG === '1')
+    streams().stderr.write(`${(error as Error)?.stack ?? ''}\n`);
   return bad ? 2 : 1;
 }
 
-// An explicit exit: nothing that a driver keeps running may keep the process alive.
-process.stdout.on('error', () => undefined); // reported by `print`
-process.stderr.on('error', () => undefined);
-process.on('uncaughtException', (error) => process.exit(fail(error)));
-process.exit(await main(process.argv.slice(2)).catch(fail));
+/** Runs one command line, the words after `spanwise`, to its end; returns the exit status. */
+export const spanwise = (argv: readonly string[], given: Streams): Promise<number> =>
+  withStreams(given, () => main(argv).catch(fail));

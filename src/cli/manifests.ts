@@ -1,12 +1,19 @@
 /** What the commands that export have in common: capabilities from a file, and the folder of a manifest. */
-import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import type { Manifest } from '../../kernels/manifest/types.ts';
 import { defaultCaps, type Caps } from '../../kernels/plan.ts';
-import { makeFolder, readTextFile, writeFileAtomic, writeSafetensorsFile } from '../io/files.ts';
+import {
+  makeFolder,
+  namesIn,
+  readFileChecked,
+  readTextFile,
+  writeCheckpointFolder,
+  writeFileAtomic,
+  type FileContent,
+} from '../io/files.ts';
 import { isObject, parseObject } from '../io/json.ts';
-import type { NamedTensors } from '../io/safetensors.ts';
+import { serializeSafetensorsPieces, type NamedTensors } from '../io/safetensors.ts';
 import type { Option } from './command.ts';
 import { packageRoot } from './package-root.ts';
 
@@ -45,7 +52,12 @@ export const readCaps = (path: string | undefined): Caps =>
 export const readable = (value: unknown): string =>
   `${JSON.stringify(value, null, 1).replace(/\[[\s\d.,eE+-]*\]/g, (list) => list.replace(/\s+/g, ''))}\n`;
 
-/** Writes a manifest, its WGSL and files of tensors into a folder. */
+const MANIFEST = 'manifest.json';
+
+/**
+ * Writes a manifest, its WGSL and files of tensors into a folder, whole or not at all. Where an earlier export lies there,
+ * its shaders and tensors go.
+ */
 export function writeManifest(
   folder: string,
   manifest: Manifest,
@@ -53,11 +65,18 @@ export function writeManifest(
   tensors: Readonly<Record<string, NamedTensors>>,
 ): void {
   makeFolder(folder);
-  for (const [name, text] of Object.entries(shaders)) writeFileAtomic(join(folder, name), `${text}\n`);
-  for (const [name, all] of Object.entries(tensors)) writeSafetensorsFile(join(folder, name), all);
-  writeFileAtomic(join(folder, 'manifest.json'), readable(manifest));
+  const before = namesIn(folder);
+  const earlier = before.includes(MANIFEST)
+    ? before.filter((name) => /\.(wgsl|safetensors)$/.test(name))
+    : [];
+  const files: Record<string, FileContent | null> = Object.fromEntries(earlier.map((name) => [name, null]));
+  for (const [name, text] of Object.entries(shaders)) files[name] = `${text}\n`;
+  for (const [name, all] of Object.entries(tensors)) files[name] = serializeSafetensorsPieces(all);
+  writeCheckpointFolder(folder, { ...files, [MANIFEST]: readable(manifest) });
 }
+
+const SCHEMA = 'manifest.schema.json';
 
 /** Puts the schema of manifests into a folder. */
 export const writeSchema = (folder: string): void =>
-  copyFileSync(join(packageRoot(), 'docs', 'manifest.schema.json'), join(folder, 'manifest.schema.json'));
+  writeFileAtomic(join(folder, SCHEMA), readFileChecked(join(packageRoot(), 'docs', SCHEMA), 'schema'));

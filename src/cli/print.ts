@@ -1,14 +1,14 @@
 /** Printing results on standard output. */
 import { columnsOf } from '../tasks/text/width.ts';
 import { printable } from './printable.ts';
+import { streams } from './streams.ts';
 
 /** Writes to standard output; resolves when the text has left the process. Rejects with EPIPE when nobody reads. */
 export function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     // To a terminal nothing that steers it; a file has what there is.
-    process.stdout.write(process.stdout.isTTY ? printable(text) : text, (error) =>
-      error ? reject(error) : resolve(),
-    );
+    const { stdout } = streams();
+    stdout.write(stdout.isTTY ? printable(text) : text, (error) => (error ? reject(error) : resolve()));
   });
 }
 

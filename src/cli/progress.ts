@@ -1,4 +1,5 @@
 import { printable } from './printable.ts';
+import { streams } from './streams.ts';
 
 /** Progress on standard error, and only to a terminal. */
 export class Progress {
@@ -7,14 +8,15 @@ export class Progress {
 
   /** Shows a line over the previous one, at most ten times a second. */
   show(line: string): void {
-    if (!process.stderr.isTTY || Date.now() - this.#last < 100) return;
+    const { stderr } = streams();
+    if (!stderr.isTTY || Date.now() - this.#last < 100) return;
     this.#last = Date.now();
     this.#shown = true;
-    process.stderr.write(`\r\x1b[2K${printable(line).slice(0, (process.stderr.columns ?? 80) - 1)}`);
+    stderr.write(`\r\x1b[2K${printable(line).slice(0, (stderr.columns ?? 80) - 1)}`);
   }
 
   clear(): void {
-    if (this.#shown) process.stderr.write('\r\x1b[2K');
+    if (this.#shown) streams().stderr.write('\r\x1b[2K');
     this.#shown = false;
   }
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
+import { openRuntime } from '../node.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
 import type { Definition } from '../tasks/definition.ts';
@@ -133,21 +134,25 @@ class Stopped extends Error {
 const stopSignals = { SIGINT: constants.signals.SIGINT, SIGTERM: constants.signals.SIGTERM };
 
 /** Stops a run at the first signal, with what it has done saved, and the process at the second. */
-function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => never } {
+function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => never; end: () => void } {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      const stopped = new Stopped(name);
-      if (controller.signal.aborted) process.exit(stopped.status);
-      tell('spanwise: stopping after this step; once more to stop at once');
-      controller.abort(stopped);
-    });
+  const stop = (name: keyof typeof stopSignals): void => {
+    const stopped = new Stopped(name);
+    if (controller.signal.aborted) process.exit(stopped.status);
+    tell('spanwise: stopping after this step; once more to stop at once');
+    controller.abort(stopped);
+  };
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  for (const name of names) process.on(name, stop);
   return {
     signal: controller.signal,
     rethrow(error) {
       if (!(error instanceof Stopped)) throw error;
       tell('spanwise: stopped; what was done is saved: the same command with --resume goes on');
       process.exit(error.status);
+    },
+    end() {
+      for (const name of names) process.off(name, stop);
     },
   };
 }
@@ -195,6 +200,7 @@ export const trainCommand: Command = {
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {
           const isFirst = event.event === 'start' || event.event === 'resume';
+          if (event.event === 'recover') tell(`spanwise: ${String(event.note)}`);
           if (isFirst && !asJson)
             for (const note of event.notes as string[])
               void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop
@@ -208,10 +214,11 @@ export const trainCommand: Command = {
           notes: startNotes(planned),
           signal: stop.signal,
           forecast: !quiet,
+          reopen: openRuntime, // which ends with the process
           onEvent,
         })
           .catch(stop.rethrow)
-          .finally(shown.end);
+          .finally(() => (shown.end(), stop.end()));
         const { best, steps, stopped } = report;
         const { recipe } = planned;
         const dir = args.text('out');

@@ -3,6 +3,7 @@ import type { Definition } from '../tasks/definition.ts';
 import type { LogEvent } from '../tasks/training/curve.ts';
 import { percent } from './print.ts';
 import { Progress } from './progress.ts';
+import { streams } from './streams.ts';
 
 /** "dev NER F1 91.20  RE+ F1 70.10", of the scores that there are. */
 export const devText = (
@@ -124,7 +125,7 @@ export function trainingProgress(
         const line = () =>
           `epoch ${epoch} of ${run.epochs}, step ${run.step} of ${run.steps}, loss ${fixed(e.loss)}, ${paceText(epoch - 1, false)}`;
         if (quiet) return;
-        if (process.stderr.isTTY) progress.show(line());
+        if (streams().stderr.isTTY) progress.show(line());
         else if (now() - written >= SILENCE_MS) say(line());
       }
       if (e.event === 'evaluate' && !quiet)

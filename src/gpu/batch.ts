@@ -20,10 +20,16 @@ export interface Batch {
   number: number;
   runs: readonly Run[];
   tables: HostTables;
-  /** Encodes copies behind the runs. */
-  copies?: (encoder: GPUCommandEncoder) => void;
+  reading?: Reading;
+}
+
+/** Copies behind the runs of a batch, in the same submit. */
+export interface Reading {
+  copy(encoder: GPUCommandEncoder): void;
   /** What they read. */
-  read?: readonly Block[];
+  readonly blocks: readonly Block[];
+  /** Why they have not been made. */
+  failed?: Error;
 }
 
 export class BatchEncoder {
@@ -46,7 +52,7 @@ export class BatchEncoder {
 
   /** Encodes and submits a batch whose pipelines are compiled. A profiler gives every dispatch a pass of its own. */
   submit(batch: Batch, profiler?: Profiler): void {
-    const { number, runs, tables, copies } = batch;
+    const { number, runs, tables, reading } = batch;
     const commands = this.#commands;
     commands.take(runs);
     this.#writeUniforms(number);
@@ -86,7 +92,7 @@ export class BatchEncoder {
     }
     endPass();
     profiler?.resolve(encoder);
-    copies?.(encoder);
+    reading?.copy(encoder);
     submit();
     this.#memory.submitted = number;
   }

@@ -1,6 +1,7 @@
 /** Acquiring, wrapping and describing a WebGPU device. Browser-safe: Node's part is in src/node.ts. */
 import { defaultCaps, type Caps } from '../../kernels/plan.ts';
 import { DeviceUnavailableError } from './errors.ts';
+import { namesOf } from './vendors.ts';
 import type { GPU, GPUAdapterInfo, GPUDevice } from './webgpu.ts';
 
 /** What `doctor`, reports and benchmarks say about a device. */
@@ -22,6 +23,11 @@ export interface OpenedDevice {
   info: DeviceInfo;
   /** Whether a runtime on it destroys the device when it closes: true of `openDevice`, false of `wrapDevice`. */
   owned: boolean;
+  /**
+   * What the device came from. Dawn takes the process down where it is collected before the device is done with, and keeps
+   * Node from ending while it is referenced: a runtime drops it when it closes.
+   */
+  gpu?: GPU;
 }
 
 const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
@@ -49,11 +55,12 @@ const isNullBackend = (info: GPUAdapterInfo): boolean =>
   /null[ -]backend/i.test(`${info.description} ${info.device}`);
 
 export function describeAdapter(info: GPUAdapterInfo, features: Iterable<string>): DeviceInfo {
+  const { vendor, architecture, device, description } = namesOf(info);
   return {
-    name: info.device || info.description || info.architecture || 'unknown',
-    vendor: info.vendor,
-    architecture: info.architecture,
-    driver: info.description,
+    name: device || description || architecture || 'unknown',
+    vendor,
+    architecture,
+    driver: description,
     software: isSoftware(info),
     features: [...features].sort(),
   };
@@ -75,7 +82,7 @@ export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
     f16: device.features.has('shader-f16'),
     timestamps: device.features.has('timestamp-query'),
     software: isSoftware(info),
-    vendor: info.vendor,
+    vendor: namesOf(info).vendor,
     architecture: info.architecture,
   });
 }
@@ -103,16 +110,20 @@ export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } 
     });
   }
   const info = describeAdapter(adapter.info, device.features);
-  return { device, caps: capsOf(device, adapter.info), info, owned: true };
+  return { device, caps: capsOf(device, adapter.info), info, owned: true, gpu };
 }
 
-/** Wraps a device that somebody else owns: closing a runtime on it leaves it as it is. */
-export function wrapDevice(device: GPUDevice): OpenedDevice {
+/**
+ * Wraps a device that somebody else owns: closing a runtime on it leaves it as it is.
+ * @param gpu what the device came from, for Node, unless the caller keeps it
+ */
+export function wrapDevice(device: GPUDevice, gpu?: GPU): OpenedDevice {
   const info = device.adapterInfo;
   return {
     device,
     caps: capsOf(device, info),
     info: describeAdapter(info, device.features),
     owned: false,
+    gpu,
   };
 }

@@ -1,9 +1,9 @@
 /**
- * Failures of the device. They are sticky: a runtime that met one (ShaderError, GpuValidationError, DeviceLostError, an
- * OutOfMemoryError that the device reported) rejects every later flush, read and wait with it, because commands that
- * did not run leave tensors undefined. Close it and open another. What is thrown before anything is recorded (a tensor
- * over a limit, a released tensor, an unknown shape) leaves the runtime as it was, and so does what a device says of
- * a wrapped buffer: an InputError, of what was computed with it alone (src/gpu/refusals.ts).
+ * Failures of the device. One of a batch (ShaderError, GpuValidationError, or an InputError about a wrapped buffer) is told
+ * by what waits for the batch, and by all that uses or reads what it was to write; the runtime goes on
+ * (src/gpu/refusals.ts). A lost device (DeviceLostError), or one that has no memory left (OutOfMemoryError that the device
+ * reported), is the end: every later flush, read and wait rejects. Close the runtime and open another. What is thrown before
+ * anything is recorded (a tensor over a limit, a released tensor, an unknown shape) leaves all as it was.
  */
 import { SpanwiseError } from '../../kernels/errors.ts';
 

@@ -1,5 +1,5 @@
 /** Compiles pipelines asynchronously, each once, with explicit bind group layouts shared by access pattern. */
-import type { Dispatch } from '../../kernels/plan.ts';
+import type { Dispatch, Shader } from '../../kernels/plan.ts';
 import { wgslOf } from '../../kernels/wgsl.ts';
 import { ShaderError } from './errors.ts';
 import { sameValue } from './same-value.ts';
@@ -28,7 +28,7 @@ const accessOf = ({ bindings, uniforms }: Dispatch): string =>
 /** A pipeline's name for people: stem, entry point and the constants that specialise it. */
 function nameOf(dispatch: Dispatch): string {
   const constants = Object.entries(dispatch.constants).map(([name, value]) => `${name}=${value}`);
-  return `${dispatch.shader}.${dispatch.entryPoint}(${constants.join(',')})${accessOf(dispatch)}`;
+  return `${dispatch.shader.name}.${dispatch.entryPoint}(${constants.join(',')})${accessOf(dispatch)}`;
 }
 
 /** Whether two dispatches of one shader run one pipeline. */
@@ -51,7 +51,7 @@ function diagnostics(code: string, messages: readonly GPUCompilationMessage[]): 
 export class Pipelines {
   readonly #device: GPUDevice;
   /** By shader, the last asked for first. */
-  readonly #known = new Map<string, Pipeline[]>();
+  readonly #known = new Map<Shader, Pipeline[]>();
   readonly #pending = new Map<Pipeline, Promise<void>>();
   readonly #layouts = new Map<string, Layout>();
 

@@ -1,27 +1,26 @@
 /**
- * Buffers of others that the device refuses: of another device, or destroyed. WebGPU tells it later than the call returns.
- * So a batch that binds such a buffer is held back (where it was destroyed since: has failed), and using or reading what
- * the batch was to write rejects with the reason; all else on the runtime goes on. Costs nothing until something is wrapped.
+ * Failures of single batches. What the device says of one (a buffer of others that is of another device or was destroyed, WGSL
+ * that does not compile, a command that it refuses) comes later than the call returns. So a batch that uses what
+ * cannot be trusted is held back, and using or reading what a failed batch was to write rejects with the reason; all else on
+ * the runtime goes on.
  */
 import { InputError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
 import type { Batch } from './batch.ts';
+import { GpuValidationError } from './errors.ts';
 import type { Block } from './memory.ts';
 import type { Run } from './ready-plan.ts';
-import type { Tensor, TensorRuntime } from './tensor.ts';
-import type { GPUBuffer, GPUDevice } from './webgpu.ts';
-
-const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
+import type { GPUDevice } from './webgpu.ts';
 
 export class Refusals {
   readonly #device: GPUDevice;
   /** Blocks whose contents cannot be trusted, each with the reason. */
-  readonly #bad = new Map<Block, InputError>();
+  readonly #bad = new Map<Block, Error>();
+  /** Blocks of others that the device refuses. */
+  readonly #refusedBlocks = new Map<Block, Error>();
   readonly #probes = new Set<Promise<void>>();
-  #wrapped = false;
-  /** Batches that were submitted and may fail yet. */
+  /** Batches that were submitted and may fail yet, in their order. */
   readonly #flying = new Set<Batch>();
-  #untold: InputError | undefined;
+  #untold: Error | undefined;
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -31,7 +30,6 @@ export class Refusals {
   probe(block: Block): void {
     const { buffer } = block;
     const device = this.#device;
-    this.#wrapped = true;
     device.pushErrorScope('validation');
     const layout = device.createBindGroupLayout({
       entries: [{ binding: 0, visibility: 0x4, buffer: { type: 'read-only-storage' } }],
@@ -45,78 +43,96 @@ export class Refusals {
       .popErrorScope()
       .then((error) => {
         if (error)
-          this.#bad.set(block, new InputError(`wrap: the device refuses the buffer: ${error.message}`));
+          this.#refusedBlocks.set(
+            block,
+            new InputError(`wrap: the device refuses the buffer: ${error.message}`),
+          );
       })
       .catch(() => undefined) // of a lost device, which is reported as such
       .finally(() => this.#probes.delete(probe));
     this.#probes.add(probe);
   }
 
-  /** Whether anything was wrapped: before that, no batch need be checked or watched. */
-  get active(): boolean {
-    return this.#wrapped;
+  /** Settles when the device has told of every buffer of others; undefined where it has. */
+  get probed(): Promise<unknown> | undefined {
+    return this.#probes.size > 0 ? Promise.all(this.#probes) : undefined;
   }
 
-  /** Errors: a batch that uses what cannot be trusted, which must not be submitted; what it was to write cannot be either. */
-  async check({ runs, read }: Batch): Promise<void> {
-    await Promise.all(this.#probes);
-    if (this.#bad.size === 0) return;
-    for (const run of runs) {
-      for (const block of run.blocks.slice(0, run.plan.inputs)) this.#throw(block, runs);
-      for (const block of written(run)) this.#bad.delete(block);
-    }
-    for (const block of read ?? []) this.#throw(block, runs);
+  /** Errors: the reason, where a batch uses what cannot be trusted: it must not be submitted. */
+  check({ runs, reading }: Batch): void {
+    let reason = this.#follow(runs, Infinity);
+    for (const block of reading?.blocks ?? []) reason ??= this.of(block);
+    if (reason) throw reason;
   }
 
-  #throw(block: Block | undefined, runs: readonly Run[]): void {
-    const reason = block && this.#bad.get(block);
-    if (!reason) return;
-    this.#spoil(runs, reason);
-    throw reason;
+  /** Told of each batch that is submitted. @returns what takes the reason, should the device refuse it */
+  watch(batch: Batch): (why: string) => void {
+    this.#flying.add(batch);
+    return (why) => this.#refused(batch, why);
   }
 
-  #spoil(runs: readonly Run[], reason: InputError): void {
-    for (const run of runs) for (const block of written(run)) this.#bad.set(block, reason);
+  #refused(batch: Batch, why: string): void {
+    const isExternal = (block: Block | undefined): boolean => block?.external === true;
+    const external =
+      batch.runs.some(({ blocks }) => blocks.some(isExternal)) || batch.reading?.blocks.some(isExternal);
+    const reason = external
+      ? new InputError(`${why} (a wrapped buffer that was destroyed?)`)
+      : new GpuValidationError(why);
+    this.#untold = reason;
+    this.spoil(batch, reason);
+    // Those behind it may have computed with what it did not write.
+    for (const later of this.#flying) if (later.number > batch.number) this.#follow(later.runs, later.number);
+  }
+
+  /** A batch has failed, or is held back: nothing can be trusted that it was to write. */
+  spoil({ number, runs, reading }: Batch, reason: Error): void {
+    if (reading) reading.failed = reason;
+    for (const run of runs) for (const block of written(run)) this.#mark(block, reason, number);
+  }
+
+  #mark(block: Block, reason: Error, batch: number): void {
+    if (block.renewedIn <= batch) this.#bad.set(block, reason);
   }
 
   /**
-   * Told of each batch that is submitted.
-   * @returns undefined where it binds no buffer of others; else what takes the reason, should it fail
+   * What runs make of blocks that cannot be trusted: what they write with them cannot either, and what they write without
+   * them can.
+   * @returns the reason of the first that they use
    */
-  watch(batch: Batch): ((why: string) => void) | undefined {
-    if (!this.#wrapped) return undefined;
-    this.#flying.add(batch);
-    const external = ({ blocks }: Run): boolean => blocks.some((block) => block?.external);
-    if (!batch.runs.some(external) && !batch.read?.some((block) => block.external)) return undefined;
-    return (why) => {
-      const reason = new InputError(`${why} (a wrapped buffer that was destroyed?)`);
-      this.#untold = reason;
-      // Those behind it may have computed with what it did not write.
-      for (const { number, runs, read } of this.#flying) {
-        if (number < batch.number) continue;
-        this.#spoil(runs, reason);
-        for (const block of read ?? []) if (block.external) this.#bad.set(block, reason);
-      }
-    };
+  #follow(runs: readonly Run[], batch: number): Error | undefined {
+    let first: Error | undefined;
+    if (this.#bad.size + this.#refusedBlocks.size === 0) return first;
+    for (const run of runs) {
+      let reason: Error | undefined;
+      run.blocks.forEach((block, place) => {
+        if (block) reason ??= place < run.plan.inputs ? this.of(block) : this.#refusedBlocks.get(block);
+      });
+      for (const block of written(run))
+        if (reason) this.#mark(block, reason, batch);
+        else this.#bad.delete(block);
+      first ??= reason;
+    }
+    return first;
   }
 
-  /** A batch that `watch` was told of has been checked by the device. */
+  /** A batch has been checked by the device. */
   landed(batch: Batch): void {
     this.#flying.delete(batch);
   }
 
   /** Why the contents of a block cannot be trusted, if so. */
-  of(block: Block): InputError | undefined {
-    return this.#bad.get(block);
+  of(block: Block): Error | undefined {
+    return this.#refusedBlocks.get(block) ?? this.#bad.get(block);
   }
 
-  /** The host writes to a block, or it is another tensor's now. */
-  renewed(block: Block): void {
-    if (this.#bad.size > 0 && !block.external) this.#bad.delete(block);
+  /** The host writes to a block while `batch` is recorded, or it is another tensor's now. */
+  renewed(block: Block, batch: number): void {
+    block.renewedIn = batch;
+    this.#bad.delete(block);
   }
 
-  /** The failure of a batch, once. */
-  take(): InputError | undefined {
+  /** The failure of a batch that nobody has been told of. */
+  take(): Error | undefined {
     const reason = this.#untold;
     this.#untold = undefined;
     return reason;
@@ -129,50 +145,4 @@ function* written({ plan, blocks }: Run): Generator<Block> {
     const block = blocks[plan.inPlace[i] >= 0 ? plan.inPlace[i] : plan.inputs + i];
     if (block) yield block;
   }
-}
-
-/** Errors: dimensions that are no counts. */
-export function checkShape(shape: Shape): void {
-  if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
-}
-
-/**
- * The bytes of a tensor in a buffer of somebody else's.
- * @throws InputError for a buffer that no kernel could read, or where it does not fit
- */
-export function checkFit(buffer: GPUBuffer, shape: Shape, offset: number, caps: Caps): number {
-  checkShape(shape);
-  const bytes = 4 * sizeOf(shape);
-  const alignment = caps.minStorageBufferOffsetAlignment;
-  if (!(buffer.usage & STORAGE)) throw new InputError('wrap: the usage of the buffer must include STORAGE');
-  if (!Number.isInteger(offset) || offset < 0 || offset % alignment !== 0)
-    throw new InputError(`wrap: the offset must be a multiple of ${alignment} bytes, got ${offset}`);
-  if (buffer.size < offset + bytes)
-    throw new InputError(
-      `wrap: a buffer of ${buffer.size} bytes cannot hold the shape [${shape}] (${bytes} bytes)` +
-        (offset > 0 ? ` from byte ${offset} on` : ''),
-    );
-  return bytes;
-}
-
-/** Errors: a tensor of another runtime, or over a wrapped buffer that the host cannot get at. */
-export function checkAccess(what: 'read' | 'write', tensor: Tensor, runtime: TensorRuntime): void {
-  if (tensor.runtime !== runtime)
-    throw new InputError(`${what}: the tensor [${tensor.shape}] is of another runtime`);
-  const { external, buffer } = tensor.block;
-  if (external && !(buffer.usage & (what === 'read' ? COPY_SRC : COPY_DST)))
-    throw new InputError(
-      `${what}: the usage of the wrapped buffer must include ${what === 'read' ? 'COPY_SRC' : 'COPY_DST'}`,
-    );
-}
-
-/** Errors: InputError for values of another type or number than a tensor's. */
-export function checkData({ dtype, size, shape }: Tensor, data: Float32Array | Int32Array): void {
-  const Kind = dtype === 'i32' ? Int32Array : Float32Array;
-  if (!(data instanceof Kind)) {
-    const given = Object(data).constructor?.name ?? typeof data;
-    throw new InputError(`write: a tensor of ${dtype} is written from ${Kind.name}, got ${given}`);
-  }
-  if (data.length !== size)
-    throw new InputError(`write: ${data.length} values do not fill the shape [${shape}]`);
 }

@@ -6,23 +6,27 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
-import { BatchEncoder, type Batch } from './batch.ts';
+import { BatchEncoder, type Batch, type Reading } from './batch.ts';
+import { checkAccess, checkData, checkFit, checkOut, checkShape } from './checks.ts';
+import { compileRuns } from './compile.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { Encodings } from './encodings.ts';
+import { Guard } from './guard.ts';
 import { HostTables, TableLayout } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
-import { Pipelines, type Pipeline } from './pipelines.ts';
+import { Pipelines } from './pipelines.ts';
 import type { Asked, Given, KernelPlan } from './kernel-plan.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
-import { ReadBacks } from './read-backs.ts';
-import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
+import { ReadBacks, TensorRead } from './read-backs.ts';
+import { byName, readyPlan, type Operands, type ReadyPlan } from './ready-plan.ts';
 import { Recording } from './recording.ts';
-import { checkAccess, checkData, checkFit, checkShape, Refusals } from './refusals.ts';
+import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
-import type { GPUBuffer, GPUDevice } from './webgpu.ts';
+import type { GPUBuffer, GPUCommandEncoder, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
 /** Most bytes that are uploaded without an error scope. */
@@ -33,8 +37,6 @@ export interface RuntimeOptions {
   wait?: <T>(promise: Promise<T>) => Promise<T>;
   /** Fills every new tensor with NaN first, so that an element that a kernel does not write shows. For tests. */
   poison?: boolean;
-  /** Called by `close` after the device is destroyed (Node drops the instance here). */
-  onClose?: () => void;
   /** Told of the runs (`Run`) of every batch before it is submitted: for export, no part of the public interface. */
   observe?: (runs: readonly unknown[]) => void;
 }
@@ -49,9 +51,11 @@ export class Runtime implements TensorRuntime {
   tape: Recorder | undefined;
   writes = 0;
   readonly #options: RuntimeOptions;
-  readonly #ownsDevice: boolean;
+  readonly #opened: OpenedDevice;
+  readonly #guard: Guard;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
+  readonly #encodings: Encodings;
   readonly #plans: PlanCache;
   readonly #readBacks: ReadBacks;
   readonly #scopes = new Scopes();
@@ -61,14 +65,9 @@ export class Runtime implements TensorRuntime {
   #batch = 1;
   readonly #layout: TableLayout;
   #tables: HostTables;
-  /** Settles when every error scope so far has been popped. */
-  #checked: Promise<unknown> = Promise.resolve();
-  #failure: Error | undefined;
   #profiler: Profiler | undefined;
   #closed = false;
   #destroyed = false;
-  /** The last batch that the device is known to have done. */
-  #done = 0;
   /** Waits for the device that have not ended: it outlives them. */
   #waits = 0;
 
@@ -77,9 +76,10 @@ export class Runtime implements TensorRuntime {
     this.caps = opened.caps;
     this.info = opened.info;
     this.#options = options;
+    this.#guard = new Guard(opened.device);
     this.memory = new Memory(
       (size, label) =>
-        this.#guard(
+        this.#guard.run(
           () => `${label} buffer of ${size} bytes`,
           () => this.device.createBuffer({ size, usage: bufferUsage, label }),
         ),
@@ -90,27 +90,23 @@ export class Runtime implements TensorRuntime {
     this.#plans = new PlanCache(this.#pipelines, this.memory, opened.caps);
     this.#readBacks = new ReadBacks(
       (size) =>
-        this.#guard(
+        this.#guard.run(
           () => `read-back buffer of ${size} bytes`,
           () => this.device.createBuffer({ size, usage: READ_USAGE, label: 'read-back' }),
         ),
       this.memory,
     );
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
+    this.#encodings = new Encodings(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
-        this.#failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
+        this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
     });
-    // On an injected device others make mistakes too; all that is done here runs under error scopes.
-    this.#ownsDevice = opened.owned;
+    // Others on the device make mistakes too: all that is done here runs under error scopes, and no other error counts.
+    this.#opened = opened;
     this.#layout = new TableLayout(opened.caps);
     this.#tables = new HostTables(opened.caps, this.#layout);
-    if (opened.owned) opened.device.addEventListener('uncapturederror', this.#onUncaptured);
   }
-
-  readonly #onUncaptured = (event: Event): void => {
-    this.#failure ??= new GpuValidationError((event as GPUUncapturedErrorEvent).error.message);
-  };
 
   // ---- tensors -------------------------------------------------------------------------------------------------
 
@@ -135,7 +131,7 @@ export class Runtime implements TensorRuntime {
     // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
     if (data.length > 0)
       if (data.byteLength <= SMALL_WRITE) write();
-      else this.#guard(() => `upload of [${shape}]`, write);
+      else this.#guard.run(() => `upload of [${shape}]`, write);
     return tensor;
   }
 
@@ -168,14 +164,14 @@ export class Runtime implements TensorRuntime {
     checkData(tensor, data);
     tensor.writtenAt = ++this.writes;
     await this.flush();
-    this.#guard(
+    this.#guard.run(
       () => `write of [${tensor.shape}]`,
       () => this.#writeBuffer(tensor, data),
     );
   }
 
   #writeBuffer({ buffer, offset, block }: Tensor, data: Float32Array | Int32Array): void {
-    this.#refusals.renewed(block);
+    this.#refusals.renewed(block, this.#batch);
     const { byteOffset, byteLength } = data;
     this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, byteOffset, byteLength);
   }
@@ -234,7 +230,7 @@ export class Runtime implements TensorRuntime {
     this.#throwFailure();
     checkShape(shape);
     const block = this.memory.take(4 * sizeOf(shape), label, idle);
-    this.#refusals.renewed(block);
+    this.#refusals.renewed(block, this.#batch);
     return this.#tensor(shape, dtype, block);
   }
 
@@ -247,7 +243,8 @@ export class Runtime implements TensorRuntime {
   /**
    * Plans a kernel and records it. `inputs` are device tensors by port name, `host` the integer inputs.
    * @returns the outputs by port name; saved ones included.
-   * @throws InputError for a tensor of another dtype than its port's, and all that the plan refuses
+   * @throws InputError for a tensor of another dtype than its port's, an `out` that cannot be that output's, and all that the
+   *   plan refuses
    */
   kernel(
     kernel: Kernel,
@@ -270,8 +267,9 @@ export class Runtime implements TensorRuntime {
       wanted: options.wanted,
       add: options.add,
     });
-    const { into } = options;
-    const places = into && ready.outputs.map(({ name }) => into[name]);
+    const { out } = options;
+    if (out) checkOut(kernel.name, ready, given, out);
+    const places = out && ready.outputs.map(({ name }) => out[name]);
     return byName(ready, this.execute(ready, given, options.label ?? 'activations', places));
   }
 
@@ -380,93 +378,117 @@ export class Runtime implements TensorRuntime {
     await this.#flush();
   }
 
-  /** `copies` are encoded behind the commands, in the same submit. */
-  #flush(copies?: (encoder: GPUCommandEncoder) => void, read?: readonly Block[]): Promise<void> {
+  /** `reading` is encoded behind the commands, in the same submit. */
+  #flush(reading?: Reading): Promise<void> {
     this.#throwFailure();
-    if (this.#recording.length === 0 && !copies) return this.#flushing;
+    if (this.#recording.length === 0 && !reading) return this.#flushing;
+    const batch = this.#endBatch(reading);
+    return this.#inTurn(() => this.#submit(batch));
+  }
+
+  /** What is recorded, as a batch; the next one begins. */
+  #endBatch(reading?: Reading): Batch {
     const runs = this.#recording.take();
-    const batch = { number: this.#batch++, runs, tables: this.#tables, copies, read };
+    const batch = { number: this.#batch++, runs, tables: this.#tables, reading };
     if (runs.length > 0) this.#plans.rewind(); // a read of what was submitted before ends no step
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
-    const submitted = this.#flushing.then(() => this.#submit(batch));
-    // Of somebody else's buffer: what comes next is not concerned.
-    this.#flushing = submitted.catch((error: unknown) => {
-      if (!(error instanceof InputError)) throw error;
-    });
-    this.#flushing.catch(() => undefined); // told by `submitted`
-    return submitted;
+    return batch;
+  }
+
+  /** Does something once all batches before have been submitted. */
+  #inTurn<T>(body: () => Promise<T>): Promise<T> {
+    const done = this.#flushing.then(body);
+    this.#flushing = done.then(
+      () => undefined,
+      () => undefined, // what comes next is not concerned
+    );
+    return done;
   }
 
   async #submit(batch: Batch): Promise<void> {
+    const { probed } = this.#refusals;
+    if (probed) await this.#wait(probed);
+    try {
+      if (!this.#closed) await this.#compiled(batch);
+      if (!this.#closed) this.#submitNow(batch); // closed: nobody could read what it would compute
+    } catch (error) {
+      this.#refusals.spoil(batch, error as Error);
+      throw error;
+    }
+  }
+
+  /**
+   * Appends what `body` computes to a command encoder of the caller's, in a compute pass of its own, and submits nothing of
+   * it. What was recorded before is submitted first. What `body` makes is released, but what it returns, which
+   * holds its values once the caller has submitted the encoder: nothing may read it before.
+   * @param body not asynchronous, without reads
+   * @returns what `body` returned, and `submitted`, which the caller calls once it has submitted the encoder's commands, or has
+   *   dropped them: until then the memory that they use is held back
+   * @throws InputError for a body that is asynchronous, and where the device refuses the encoder (finished, of another device,
+   *   inside a pass) or a wrapped buffer
+   */
+  async encode<T>(encoder: GPUCommandEncoder, body: () => T): Promise<{ result: T; submitted: () => void }> {
+    const before = this.#flush();
+    before.catch(() => undefined); // told below
+    const result = this.tidy(body);
+    const batch = this.#endBatch();
+    const blocks = batch.runs.flatMap((run) => run.blocks.filter((block) => block !== undefined));
+    const handOut = this.memory.withhold(new Set(blocks));
+    try {
+      const drop = await this.#inTurn(() => this.#append(encoder, batch));
+      await before;
+      if (result instanceof Promise) throw new InputError('encode: what it runs must not be asynchronous');
+      return {
+        result,
+        submitted: () => {
+          drop();
+          handOut();
+        },
+      };
+    } catch (error) {
+      this.#refusals.spoil(batch, error as Error);
+      handOut();
+      throw error;
+    }
+  }
+
+  async #append(encoder: GPUCommandEncoder, batch: Batch): Promise<() => void> {
+    await this.#wait(this.#refusals.probed ?? Promise.resolve());
+    await this.#compiled(batch);
+    this.#throwFailure();
+    this.#refusals.check(batch);
+    const drop = await this.#wait(this.#encodings.append(encoder, batch));
+    this.memory.submitted = batch.number;
+    return drop;
+  }
+
+  async #compiled({ runs }: Batch): Promise<void> {
+    const compiling = compileRuns(runs, this.#pipelines, this.meter);
+    if (compiling) await this.#wait(compiling);
+  }
+
+  #submitNow(batch: Batch): void {
     const { number, runs } = batch;
-    if (this.#refusals.active) await this.#wait(this.#refusals.check(batch));
-    if (!this.#closed) await this.#compile(runs);
-    if (this.#closed) return; // nobody could read what it would compute
     this.#options.observe?.(runs);
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
     };
+    this.#refusals.check(batch);
     const refuse = this.#refusals.watch(batch);
-    this.#guard(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
-    if (this.#refusals.active) void this.#checked.then(() => this.#refusals.landed(batch));
-  }
-
-  /**
-   * Runs `body` under error scopes. What they catch is thrown by the next wait, and names `what`; unless `refuse` is there
-   * to take it.
-   */
-  #guard<T>(what: () => string, body: () => T, refuse?: (why: string) => void): T {
-    const { device } = this;
-    device.pushErrorScope('out-of-memory');
-    device.pushErrorScope('validation');
-    try {
-      return body();
-    } finally {
-      const check = async (Kind: typeof GpuValidationError): Promise<void> => {
-        const error = await device.popErrorScope();
-        if (!error) return;
-        if (refuse && Kind === GpuValidationError) refuse(`${what()}: ${error.message}`);
-        else this.#failure ??= new Kind(`${what()}: ${error.message}`);
-      };
-      // A scope that cannot be popped belongs to a lost device, which is reported as such.
-      const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
-      this.#checked = this.#checked.then(() => popped);
-    }
-  }
-
-  async #compile(runs: readonly Run[]): Promise<void> {
-    const plans: ReadyPlan[] = [];
-    for (const { plan } of runs) if (!plan.compiled) plans.push(plan);
-    const missing = new Set<Pipeline>();
-    for (const { dispatches } of plans)
-      for (const { pipeline } of dispatches) if (!pipeline.compiled) missing.add(pipeline);
-    if (missing.size > 0) {
-      this.meter.pipelines += missing.size;
-      const compiling = [...missing].map((pipeline) => this.#pipelines.compile(pipeline));
-      // All of them, though one fails: a device must not be destroyed in mid-compilation (`close`).
-      for (const made of await this.#wait(Promise.allSettled(compiling)))
-        if (made.status === 'rejected') throw made.reason;
-    }
-    for (const plan of plans) plan.compiled = true;
+    this.#guard.run(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
+    void this.#guard.checked.then(() => this.#refusals.landed(batch));
   }
 
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
   async finish(): Promise<void> {
     await this.flush();
     this.#throwFailure();
-    await this.#untilDone();
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
     await this.#settle();
     const refused = this.#refusals.take();
     if (refused) throw refused;
-  }
-
-  /** Waits until the device has done all that was submitted. */
-  async #untilDone(): Promise<void> {
-    const { submitted } = this.memory;
-    await this.#wait(this.device.queue.onSubmittedWorkDone());
-    this.#done = submitted;
   }
 
   /** The elements of one tensor, on the host. Flushes and waits. */
@@ -478,57 +500,40 @@ export class Runtime implements TensorRuntime {
   async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
     this.#throwFailure();
     for (const tensor of tensors) checkAccess('read', tensor, this);
-    const blocks = tensors.map((tensor) => tensor.block);
+    const reading = new TensorRead(tensors);
+    const { blocks, bytes } = reading;
     // An upload must not take a block over before it has been copied.
     for (const block of blocks) block.lastUse = this.#batch;
-    const offsets: number[] = [];
-    let bytes = 0;
-    for (const tensor of tensors) {
-      offsets.push(bytes);
-      bytes += tensor.bytes;
-    }
     if (bytes > this.caps.maxBufferSize) {
-      const parts: (Float32Array | Int32Array)[] = [];
       if (tensors.length === 1) throw new OutOfMemoryError(`read: ${bytes} bytes exceed maxBufferSize`);
+      const parts: (Float32Array | Int32Array)[] = [];
       for (const tensor of tensors) parts.push(await this.read(tensor));
       return parts;
     }
     if (bytes === 0) {
       await this.flush();
       await this.#settle();
-      return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
+      return reading.values(new ArrayBuffer(0));
     }
     const staging = this.#readBacks.take(bytes);
     let usable = false;
     try {
-      await this.#flush((encoder) => {
-        tensors.forEach((tensor, i) => {
-          if (tensor.bytes)
-            encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
-        });
-      }, blocks);
+      reading.staging = staging;
+      await this.#flush(reading);
       this.#throwFailure();
-      const { submitted } = this.memory;
       try {
         await this.#wait(staging.mapAsync(0x1, 0, bytes));
-        this.#done = Math.max(this.#done, submitted);
       } catch (error) {
         await this.#settle(); // throws the reason, where one is known
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
       this.#throwFailure(); // closed meanwhile: nothing is mapped any more
-      const mapped = staging.getMappedRange(0, bytes);
-      const values = tensors.map((tensor, i) => {
-        const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
-        return tensor.dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
-      });
+      const values = reading.values(staging.getMappedRange(0, bytes));
       staging.unmap();
       usable = true;
       await this.#settle();
-      for (const block of blocks) {
-        const refused = this.#refusals.of(block);
-        if (refused) throw refused;
-      }
+      const refused = blocks.map((block) => this.#refusals.of(block)).find(Boolean) ?? reading.failed;
+      if (refused) throw refused;
       return values;
     } finally {
       if (usable) this.#readBacks.give(staging);
@@ -553,13 +558,13 @@ export class Runtime implements TensorRuntime {
   }
 
   async #settle(): Promise<void> {
-    await this.#wait(this.#checked);
+    await this.#wait(this.#guard.checked);
     this.#throwFailure();
   }
 
   #throwFailure(): void {
     if (this.#closed) throw new GpuValidationError('the runtime is closed');
-    if (this.#failure) throw this.#failure;
+    if (this.#guard.failure) throw this.#guard.failure;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {
@@ -578,10 +583,8 @@ export class Runtime implements TensorRuntime {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.device.removeEventListener('uncapturederror', this.#onUncaptured);
-    // Destroyed while it compiles or computes, Dawn on a software driver hangs, aborts or crashes the process.
-    if (this.memory.submitted > this.#done) this.#untilDone().catch(() => undefined);
-    else if (this.#waits === 0) this.#destroy();
+    // Destroyed while it compiles, computes or writes, Dawn on a software driver hangs, aborts or crashes the process.
+    this.#wait(this.device.queue.onSubmittedWorkDone()).catch(() => undefined);
   }
 
   #destroy(): void {
@@ -589,12 +592,9 @@ export class Runtime implements TensorRuntime {
     this.#destroyed = true;
     this.memory.destroy();
     this.#encoder.destroy();
+    this.#encodings.destroy();
     this.#readBacks.destroy();
-    if (this.#ownsDevice) this.device.destroy();
-    this.#options.onClose?.();
+    if (this.#opened.owned) this.device.destroy();
+    delete this.#opened.gpu;
   }
 }
-
-/** The outputs of a plan by their names. */
-const byName = ({ outputs }: ReadyPlan, tensors: readonly Tensor[]): Record<string, Tensor> =>
-  Object.fromEntries(outputs.map(({ name }, i) => [name, tensors[i]]));

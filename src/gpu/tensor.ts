@@ -30,8 +30,11 @@ export interface KernelOptions {
   wanted?: readonly string[];
   /** What the outputs' bytes are for. */
   label?: Label;
-  /** Tensors of their shapes that outputs are written to in place of new ones, where the plan reads none of them. */
-  into?: Readonly<Record<string, Tensor | undefined>>;
+  /**
+   * Tensors of their shapes that outputs are written to in place of new ones, by output: over a buffer of the caller's, say
+   * (`wrap`). In no buffer that an input lies in: WebGPU cannot read and write one in a dispatch.
+   */
+  out?: Readonly<Record<string, Tensor | undefined>>;
   /** Those of them that are added to: outputs that the kernel `adds`. */
   add?: readonly string[];
 }
@@ -185,7 +188,9 @@ export class Tensor {
     if (this.#part === null) {
       const { block, offset, bytes } = this;
       const whole = offset === 0 && block.charged === bytes;
-      this.#part = whole ? undefined : { offset, size: Math.min(boundBytes(bytes), block.size - offset) };
+      const size = Math.min(boundBytes(bytes), 4 * Math.floor((block.size - offset) / 4));
+      // Of a buffer of others it is what was wrapped: more may lie behind it.
+      this.#part = whole && (!block.external || size === block.boundSize) ? undefined : { offset, size };
     }
     return this.#part;
   }

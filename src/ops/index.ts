@@ -4,8 +4,8 @@
  */
 import { MAX_PARTS } from '../../kernels/concat.ts';
 import { InputError } from '../../kernels/errors.ts';
-import { kernelNamed } from '../../kernels/index.ts';
-import type { Params, Shape } from '../../kernels/plan.ts';
+import * as kernels from '../../kernels/all.ts';
+import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import { MAX_TERMS } from '../../kernels/weighted-sum.ts';
 import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
@@ -22,23 +22,23 @@ export function hostInts(data: Int32Array, shape: Shape = [data.length]): HostIn
   return { data, shape };
 }
 
-const one = (name: string, anchor: Tensor, inputs: Inputs, params: Params = {}, output = 'out'): Tensor =>
-  apply(anchor.runtime, kernelNamed(name), inputs, params)[output];
+const one = (kernel: Kernel, anchor: Tensor, inputs: Inputs, params: Params = {}, output = 'out'): Tensor =>
+  apply(anchor.runtime, kernel, inputs, params)[output];
 
 /** x [..., K] · weight [N, K]ᵀ + bias [N], then the activation → [..., N]. */
 export const linear = (x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor =>
-  one('linear', x, { x, weight, bias }, { activation });
+  one(kernels.linear, x, { x, weight, bias }, { activation });
 
 /** LayerNorm over the last axis of x (+ residual) → same shape. */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number, residual?: Tensor): Tensor =>
-  one('layer-norm', x, { x, weight, bias, residual }, { eps });
+  one(kernels.layerNorm, x, { x, weight, bias, residual }, { eps });
 
 /** Softmax over the last axis. */
-export const softmax = (x: Tensor): Tensor => one('softmax', x, { x });
+export const softmax = (x: Tensor): Tensor => one(kernels.softmax, x, { x });
 
 /** Rows of table [V, d] at ids [...] → [..., d]; with `padding` an id of −1 is a row of zeros. */
 export const embedding = (ids: HostInts, table: Tensor, padding = false): Tensor =>
-  one('embedding', table, { ids, table }, { padding });
+  one(kernels.embedding, table, { ids, table }, { padding });
 
 /** Multi-head attention of q [B, Lq, D] over k, v [B, Lk, D]; `lengths` [B] masks keys, `mask` [B, Lq, Lk] pairs. */
 export const attention = (
@@ -47,7 +47,12 @@ export const attention = (
   v: Tensor,
   options: { heads: number; lengths?: HostInts; mask?: HostInts },
 ): Tensor =>
-  one('attention', q, { q, k, v, mask: options.mask, lengths: options.lengths }, { heads: options.heads });
+  one(
+    kernels.attention,
+    q,
+    { q, k, v, mask: options.mask, lengths: options.lengths },
+    { heads: options.heads },
+  );
 
 /**
  * For each span (b, start, end) of spans [S, 3] the attention of row b within lengths [B] over the keys outside the span,
@@ -60,7 +65,7 @@ export const contextAttention = (
   maskQuery: Tensor,
   spans: HostInts,
   { heads, lengths }: { heads: number; lengths: HostInts },
-): Tensor => one('context-attention', q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
+): Tensor => one(kernels.contextAttention, q, { q, k, v, mask_query: maskQuery, spans, lengths }, { heads });
 
 /**
  * Token-to-segment attention within lengths [B], segments of every length of `scales` (docs/spec.md#segment-attention).
@@ -75,7 +80,7 @@ export const segmentAttention = (
 ): Tensor => {
   const { heads, scales, lengths, weights } = options;
   const projections = weights ? 'shared' : 'per-scale';
-  return one('segment-attention', q, { q, k, v, weights, lengths }, { heads, scales, projections });
+  return one(kernels.segmentAttention, q, { q, k, v, weights, lengths }, { heads, scales, projections });
 };
 
 /**
@@ -89,7 +94,7 @@ export const visibilityAttention = (
   options: { heads: number; sees: readonly number[]; kinds: HostInts; groups: HostInts; lengths: HostInts },
 ): Tensor => {
   const { heads, sees, ...tables } = options;
-  return one('visibility-attention', q, { q, k, v, ...tables }, { heads, sees });
+  return one(kernels.visibilityAttention, q, { q, k, v, ...tables }, { heads, sees });
 };
 
 /**
@@ -100,19 +105,19 @@ export const gaussianKl = (
   mu: Tensor,
   sigma: Tensor,
   options: { views: number; lengths?: HostInts },
-): Tensor => one('gaussian-kl', mu, { mu, sigma, lengths: options.lengths }, { views: options.views });
+): Tensor => one(kernels.gaussianKl, mu, { mu, sigma, lengths: options.lengths }, { views: options.views });
 
 /** (weights + I) / (1 + row sums of weights) over the first lengths [B] nodes: [B, views, N, N] → the same, 0 in padding. */
 export const graphAdjacency = (weights: Tensor, lengths: HostInts): Tensor =>
-  one('graph-adjacency', weights, { weights, lengths });
+  one(kernels.graphAdjacency, weights, { weights, lengths });
 
 /** ReLU of adjacency [B, views, N, N] by view times its share of the columns of x [B, N, g], within lengths [B] → [B, N, g]. */
 export const graphConvolution = (adjacency: Tensor, x: Tensor, lengths: HostInts): Tensor =>
-  one('graph-convolution', x, { adjacency, x, lengths });
+  one(kernels.graphConvolution, x, { adjacency, x, lengths });
 
 /** [x_start ; x_(end−1) ; width row] of every span → [S, 2d + dw]. */
 export const spanRepresentation = (x: Tensor, widthEmbedding: Tensor, spans: HostInts): Tensor =>
-  one('span-representation', x, { x, width_embedding: widthEmbedding, spans });
+  one(kernels.spanRepresentation, x, { x, width_embedding: widthEmbedding, spans });
 
 /** spanRepresentation · weightᵀ + bias → [S, N], without forming the representation. */
 export const spanScore = (
@@ -121,31 +126,32 @@ export const spanScore = (
   spans: HostInts,
   weight: Tensor,
   bias: Tensor,
-): Tensor => one('span-score', x, { x, width_embedding: widthEmbedding, spans, weight, bias });
+): Tensor => one(kernels.spanScore, x, { x, width_embedding: widthEmbedding, spans, weight, bias });
 
 /** Maximum over the rows of every range → [R, d]; an empty range gives 0. */
-export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor => one('range-max-pool', x, { x, ranges });
+export const rangeMaxPool = (x: Tensor, ranges: HostInts): Tensor =>
+  one(kernels.rangeMaxPool, x, { x, ranges });
 
 /**
  * Means of r neighbouring rows of x [B, L, d] within lengths [B], for every r of `scales` in their order →
  * [B, max(0, L−r+1), d] each.
  */
 export function slidingAveragePool(x: Tensor, lengths: HostInts, scales: readonly number[]): Tensor[] {
-  const pooled = apply(x.runtime, kernelNamed('sliding-average-pool'), { x, lengths }, { scales });
+  const pooled = apply(x.runtime, kernels.slidingAveragePool, { x, lengths }, { scales });
   return scales.map((r) => pooled[`out.${r}`]);
 }
 
 /** x [B, L, d] through a bidirectional LSTM with PyTorch's eight weights, within lengths [B] → [B, L, 2h]. */
 export const lstm = (x: Tensor, weights: Readonly<Record<string, Tensor>>, lengths: HostInts): Tensor =>
-  one('lstm', x, { x, ...weights, lengths }, { bidirectional: true });
+  one(kernels.lstm, x, { x, ...weights, lengths }, { bidirectional: true });
 
 /** The same through a GRU. */
 export const gru = (x: Tensor, weights: Readonly<Record<string, Tensor>>, lengths: HostInts): Tensor =>
-  one('gru', x, { x, ...weights, lengths }, { bidirectional: true });
+  one(kernels.gru, x, { x, ...weights, lengths }, { bidirectional: true });
 
 /** Inverted dropout with Philox bits of (seed, offset); the identity at p = 0. */
 export const dropout = (x: Tensor, p: number, seed: number, offset: number): Tensor =>
-  p === 0 ? x : one('dropout', x, { x }, { p, seed, offset });
+  p === 0 ? x : one(kernels.dropout, x, { x }, { p, seed, offset });
 
 /** Concatenation along the last axis. */
 export function concat(...tensors: Tensor[]): Tensor {
@@ -153,7 +159,7 @@ export function concat(...tensors: Tensor[]): Tensor {
     const first = MAX_PARTS - 1;
     return concat(...tensors.slice(0, first), concat(...tensors.slice(first)));
   }
-  return one('concat', tensors[0], Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])));
+  return one(kernels.concat, tensors[0], Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])));
 }
 
 /** The columns of x [..., N] in order, `widths[i]` of them each; the widths add up to N. */
@@ -164,7 +170,7 @@ export function split(x: Tensor, widths: readonly number[]): Tensor[] {
     const parts = split(x, [...widths.slice(0, first), rest.reduce((a, b) => a + b)]);
     return [...parts.slice(0, first), ...split(parts[first], rest)];
   }
-  const parts = apply(x.runtime, kernelNamed('split'), { x }, { widths });
+  const parts = apply(x.runtime, kernels.split, { x }, { widths });
   return widths.map((_, i) => parts[`out${i}`]);
 }
 
@@ -175,29 +181,29 @@ export function weightedSum(weights: Tensor, tensors: readonly Tensor[]): Tensor
     return add(weightedSum(first, tensors.slice(0, MAX_TERMS)), weightedSum(rest, tensors.slice(MAX_TERMS)));
   }
   const terms = Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor]));
-  return one('weighted-sum', weights, { weights, ...terms });
+  return one(kernels.weightedSum, weights, { weights, ...terms });
 }
 
 /** Mean cross-entropy of logits [N, C] over the rows whose target counts → []. */
 export const crossEntropy = (logits: Tensor, targets: HostInts, ignoreIndex = -100): Tensor =>
-  one('cross-entropy', logits, { logits, targets }, { ignoreIndex }, 'loss');
+  one(kernels.crossEntropy, logits, { logits, targets }, { ignoreIndex }, 'loss');
 
 /** Mean binary cross-entropy from logits over what the mask counts → []. */
 export const binaryCrossEntropy = (logits: Tensor, targets: HostInts, mask?: HostInts): Tensor =>
-  one('binary-cross-entropy', logits, { logits, targets, mask }, {}, 'loss');
+  one(kernels.binaryCrossEntropy, logits, { logits, targets, mask }, {}, 'loss');
 
 /** a + b, same shapes. */
-export const add = (a: Tensor, b: Tensor): Tensor => one('add', a, { a, b });
+export const add = (a: Tensor, b: Tensor): Tensor => one(kernels.add, a, { a, b });
 
 /** a · b elementwise, same shapes. */
-export const mul = (a: Tensor, b: Tensor): Tensor => one('mul', a, { a, b });
+export const mul = (a: Tensor, b: Tensor): Tensor => one(kernels.mul, a, { a, b });
 
 /** factor · x + offset. */
 export const scale = (x: Tensor, factor: number, offset = 0): Tensor =>
-  one('scale', x, { x }, { factor, ...(offset !== 0 && { offset }) });
+  one(kernels.scale, x, { x }, { factor, ...(offset !== 0 && { offset }) });
 
 /** Sum of all elements → []. */
-export const sum = (x: Tensor): Tensor => one('sum', x, { x });
+export const sum = (x: Tensor): Tensor => one(kernels.sum, x, { x });
 
 /** The same elements under another shape, without a copy. */
 export function reshape(x: Tensor, shape: Shape): Tensor {

@@ -1,7 +1,6 @@
 /** AdamW (Loshchilov and Hutter 2019), as PyTorch computes it, on the device. */
 import { InputError } from '../../kernels/errors.ts';
-import type { AdamWRun } from '../../kernels/adamw.ts';
-import { kernelNamed } from '../../kernels/index.ts';
+import { adamw, type AdamWRun } from '../../kernels/adamw.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import { aligned, type Chunk, type Slot } from '../nn/arena.ts';
@@ -54,7 +53,7 @@ export class AdamW {
     const { weightDecay, ...rates } = this.#options;
     const update = (inputs: Record<string, Tensor>, runs: readonly AdamWRun[]): void => {
       const params = { ...rates, lr, runs };
-      this.#parameters.runtime.kernel(kernelNamed('adamw'), { ...inputs, grad_scale: gradScale }, { params });
+      this.#parameters.runtime.kernel(adamw, { ...inputs, grad_scale: gradScale }, { params });
     };
     const runs: AdamWRun[] = [];
     for (const slot of chunk.slots) {

@@ -1,4 +1,4 @@
-import { kernelNamed } from '../../kernels/index.ts';
+import { clipGradNorm as kernel } from '../../kernels/clip-grad-norm.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { hostInts } from '../ops/index.ts';
@@ -31,7 +31,7 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
   const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
-    const { scale, norm } = runtime.kernel(kernelNamed('clip-grad-norm'), inputs, {
+    const { scale, norm } = runtime.kernel(kernel, inputs, {
       params: { maxNorm },
       host: { runs: hostInts(runs.subarray(0, count), [count / 3, 3]) },
       label: 'scratch',

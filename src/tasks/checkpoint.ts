@@ -130,6 +130,7 @@ function checkCount(build: (parameters: Parameters) => unknown): void {
 /**
  * A new model: random weights, or an encoder's where there is one and random ones beside it.
  * @param recipe says what else a new model starts from; its seed is that of the weights
+ * @param random gives the random ones
  */
 export function newModel<T extends Types>(
   runtime: Runtime,
@@ -137,8 +138,8 @@ export function newModel<T extends Types>(
   config: T['model']['config'],
   recipe: T['recipe'],
   encoder?: PretrainedEncoder,
+  random: ValueSource = randomSource(recipe.seed),
 ): T['model'] {
-  const random = randomSource(recipe.seed);
   const file = encoder && new FileSource(encoder.tensors, encoder.path);
   const source: ValueSource = {
     values: (name, shape, init, index) =>

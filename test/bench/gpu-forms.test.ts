@@ -15,6 +15,7 @@ import {
 } from '../../bench/gpu-forms.rows.ts';
 import { kernels, wgslOf } from '../../kernels/index.ts';
 import { defaultCaps, type Dispatch } from '../../kernels/plan.ts';
+import matmulWgsl from '../../shaders/matmul.wgsl';
 
 const statistics = {
   ...{ subgroup: 64, VGPRs: 96, SGPRs: 128, 'Spilled VGPRs': 3, 'Spilled SGPRs': 2, 'Scratch size': 48 },
@@ -71,7 +72,7 @@ test('lanes of a workgroup', (t) => {
 });
 
 const dispatch = (flops: number, constants: Dispatch['constants']): Dispatch => ({
-  ...{ label: '', shader: 'matmul', entryPoint: 'main', constants, bindings: [], uniforms: [] },
+  ...{ label: '', shader: matmulWgsl, entryPoint: 'main', constants, bindings: [], uniforms: [] },
   ...{ workgroups: [flops, 1, 1], macs: 0, flops, bytesRead: 0, bytesWritten: 0 },
 });
 

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { serializeSafetensors, type HostTensor } from '../../src/io/safetensors.ts';
-import { expectFailure, file, fixture, folder, modelWith, spanwise } from './run.ts';
+import { expectFailure, file, fixture, folder, launched, modelWith, spanwise } from './run.ts';
 
 const model = `${fixture}/both`;
 const config = JSON.parse(readFileSync(`${model}/config.json`, 'utf8')) as Record<string, unknown>;
@@ -259,7 +259,7 @@ test('spanwise: no device is status 1', async (t) => {
   const file = join(folder, 'no-folder');
   writeFileSync(file, '');
   const env = { SPANWISE_DEVICE: 'software', XDG_CACHE_HOME: file, TMPDIR: file };
-  const { status, stdout, stderr } = await spanwise(['doctor'], { env });
+  const { status, stdout, stderr } = await launched(['doctor'], { env });
   t.equal(status, 1);
   t.equal(stdout, '');
   t.match(stderr, /^spanwise: (the software device|no WebGPU adapter)[^\n]*\n$/);

@@ -1,6 +1,7 @@
 /** What people's data do to the commands: rows that one model cannot take, labels that it lacks, formats of other tools. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import test from 'tape';
 import { file, fixture, folder, spanwise } from './run.ts';
 
@@ -191,4 +192,25 @@ test('convert: to a folder and back, losses on standard error', async (t) => {
   const again = await spanwise(['convert', '--to', 'brat', '--in', source, '--out', brat]);
   t.equal(again.status, 2);
   t.match(again.stderr, /holds \.ann files already/);
+});
+
+const kernels = '../shared/field/g17-kernels/kernels.mjs';
+const absent = existsSync(kernels) ? {} : { skip: 'no ../shared/field' };
+test('odd and large shapes at the default limits: right, NaN spreads, too large is told', absent, (t) => {
+  const args = [kernels, resolve('dist/spanwise-node.js')];
+  const lines = execFileSync(process.execPath, args, { encoding: 'utf8' }).trimEnd().split('\n');
+  const said = Object.fromEntries(lines.map((line) => line.split(' | ') as [string, string]));
+  const wrong = Object.entries(said).filter(
+    ([what, how]) => /^(linear|softmax \[70)/.test(what) && !/^OK/.test(how),
+  );
+  t.deepEqual(wrong, []);
+  t.equal(said['softmax rows: NaN first; +inf first'], Array(6).fill('NaN').join(' '));
+  for (const rows of [60000, 119547])
+    t.match(
+      said[`embedding table [${rows},768]`],
+      /^THROWS OutOfMemoryError .*over|exceeds the device's max/,
+    );
+  for (const what of ['and after that softmax [1,3]', 'close, open again'])
+    t.equal(said[what], '0.09 0.24 0.67', what);
+  t.end();
 });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import type { Manifest } from '../../kernels/index.ts';
@@ -64,6 +64,17 @@ test('several shapes make several manifests, vectors can be left out', async (t)
   t.ok(existsSync(join(out, 'softmax', '1', 'softmax.wgsl')));
   t.deepEqual(json<Manifest>('buckets', 'softmax', '2', 'manifest.json').parts[0].inputs[0].shape, [2, 16]);
   t.notOk(existsSync(join(out, 'softmax', '1', 'vectors.safetensors')));
+});
+
+test('an export over an earlier one leaves nothing of it', async (t) => {
+  const out = join(folder, 'again');
+  const args = ['kernel', 'export', 'softmax', '--shapes', '{"x":[2,8]}', '--out', out];
+  t.equal((await spanwise([...args, '--grad'])).status, 0);
+  const own = join(out, 'softmax');
+  writeFileSync(join(own, 'notes.txt'), 'of somebody else');
+  t.ok(readdirSync(own).includes('vectors.safetensors'));
+  t.equal((await spanwise([...args, '--no-vectors'])).status, 0);
+  t.deepEqual(readdirSync(own).sort(), ['manifest.json', 'notes.txt', 'softmax.wgsl']);
 });
 
 test('what cannot be exported is told in one line', async (t) => {

@@ -1,9 +1,12 @@
-/** Runs the built command line in child processes, as a user's script does. */
+/** Runs the built command line: in this process, where all runs share a device, or as a user's script does. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
 import test from 'tape';
+import type { Runtime } from '../../src/gpu/runtime.ts';
 
 export interface Outcome {
   status: number | null;
@@ -21,8 +24,49 @@ export function start(
   return spawn(process.execPath, ['bin/spanwise.mjs', ...args], { env: { ...process.env, ...env } });
 }
 
-/** Runs `spanwise` to its end with `input` on standard input. */
+/** What a build left in dist/: commands and benchmarks, which are loaded from there, have its classes in common. */
+const built = (name: string): Promise<unknown> => import(pathToFileURL(`dist/${name}.js`).href);
+
+let opened: Promise<Runtime> | undefined;
+test.onFinish(() => void opened?.then((runtime) => runtime.close()));
+
+async function openOnce(): Promise<Runtime> {
+  const { openRuntime } = (await built('spanwise-node')) as typeof import('../../src/node.ts');
+  return (opened ??= openRuntime());
+}
+
+async function runHere(args: readonly string[], input: string | Uint8Array): Promise<Outcome> {
+  const { lendRuntime, spanwise } = (await built('cli')) as typeof import('../../src/cli/bin.ts');
+  lendRuntime(openOnce);
+  const outcome = { stdout: '', stderr: '' };
+  const into = (name: 'stdout' | 'stderr') => ({
+    write(text: string, done?: () => void) {
+      outcome[name] += text;
+      done?.();
+    },
+  });
+  const stdin = Readable.from([Buffer.from(input)]);
+  const status = await spanwise(args, { stdin, stdout: into('stdout'), stderr: into('stderr') });
+  return { status, ...outcome };
+}
+
+let last: Promise<unknown> = Promise.resolve();
+
+/**
+ * Runs `spanwise` to its end with `input` on standard input, in this process, one run after another. All share one runtime:
+ * what is about a process, its environment, signals or memory is `launched`.
+ */
 export function spanwise(
+  args: readonly string[],
+  { input = '' }: { input?: string | Uint8Array } = {},
+): Promise<Outcome> {
+  const outcome = last.then(() => runHere(args, input));
+  last = outcome.catch(() => undefined);
+  return outcome;
+}
+
+/** The same in a child process, in which `env` is set as well. */
+export function launched(
   args: readonly string[],
   { input = '', env = {} }: { input?: string | Uint8Array; env?: Record<string, string> } = {},
 ): Promise<Outcome> {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import type { Tuning } from '../../src/gpu/tuning.ts';
-import { expectFailure, file, folder, spanwise } from './run.ts';
+import { expectFailure, file, folder, launched, spanwise } from './run.ts';
 
 test('tune: measures once, keeps the answers, and commands use them', async (t) => {
   const path = join(folder, 'tuning.json');
@@ -15,19 +15,21 @@ test('tune: measures once, keeps the answers, and commands use them', async (t) 
   for (const { form, ms } of tuning.products) t.ok((ms[form] as number) > 0, `${form}: ${ms[form]} ms`);
 
   // Answers that no measurement would give, to see that they stay.
-  const marked = { ...tuning, products: tuning.products.map((p) => ({ ...p, ms: { default: 12345 } })) };
+  const wider = { ...tuning.products[0], m: 16 };
+  const products = [...tuning.products, wider].map((p) => ({ ...p, ms: { default: 12345 } }));
+  const marked = { ...tuning, products };
   file('tuning.json', JSON.stringify(marked));
-  const again = await spanwise(['tune', '--shapes', '8x8x4,7x8x3', '--out', path]);
+  const again = await spanwise(['tune', '--shapes', '8x8x4,16x8x4', '--out', path]);
   t.equal(again.status, 0, again.stderr);
-  const { products } = JSON.parse(readFileSync(path, 'utf8')) as Tuning;
-  t.deepEqual(products.slice(0, 3), marked.products, 'not measured again');
-  t.equal(products.length, 5, 'new classes are added, one of 7x8x3 is known');
+  const kept = (JSON.parse(readFileSync(path, 'utf8')) as Tuning).products;
+  t.deepEqual(kept.slice(0, 4), products, 'not measured again');
+  t.equal(kept.length, 6, 'new classes are added, one of 16x8x4 is known');
   t.match(again.stdout, /12345|1\.23e\+4/, 'all in the table');
 
-  const used = await spanwise(['doctor'], { env: { SPANWISE_TUNING: path } });
+  const used = await launched(['doctor'], { env: { SPANWISE_TUNING: path } });
   t.deepEqual([used.status, used.stderr], [0, ''], 'a command takes it');
   file('tuning.json', JSON.stringify({ ...marked, device: { ...marked.device, driver: 'another' } }));
-  const aside = await spanwise(['doctor'], { env: { SPANWISE_TUNING: path } });
+  const aside = await launched(['doctor'], { env: { SPANWISE_TUNING: path } });
   t.equal(aside.status, 0);
   t.match(
     aside.stderr,
@@ -52,7 +54,7 @@ test('tune: bad input is status 2 and one line', async (t) => {
     /broken\.json: line 1: not JSON/,
   );
   const env = { SPANWISE_TUNING: broken };
-  expectFailure(t, await spanwise(['doctor'], { env }), 2, /broken\.json: line 1: not JSON/);
+  expectFailure(t, await launched(['doctor'], { env }), 2, /broken\.json: line 1: not JSON/);
   const missing = { SPANWISE_TUNING: join(folder, 'missing.json') };
-  expectFailure(t, await spanwise(['doctor'], { env: missing }), 2, /tuning .*missing\.json: no such file/);
+  expectFailure(t, await launched(['doctor'], { env: missing }), 2, /tuning .*missing\.json: no such file/);
 });

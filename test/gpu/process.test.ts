@@ -23,8 +23,24 @@ import { brotliDecompressSync } from 'node:zlib';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import test from 'tape';
-import { DeviceUnavailableError, layerNorm, linear, openRuntime, scale, softmax } from '../../src/node.ts';
-import { mayHaveVulkan, tarFiles, unpackSoftwareDevice } from '../../src/gpu/software.ts';
+import {
+  DeviceUnavailableError,
+  layerNorm,
+  linear,
+  openDevice,
+  openRuntime,
+  Runtime,
+  scale,
+  softmax,
+} from '../../src/node.ts';
+import { pacedWait } from '../../src/gpu/pump.ts';
+import {
+  mayHaveVulkan,
+  softwareForced,
+  tarFiles,
+  unpackSoftwareDevice,
+  useSoftwareDevice,
+} from '../../src/gpu/software.ts';
 
 const CASE = 'SPANWISE_TEST_CASE';
 
@@ -83,6 +99,22 @@ const children: Record<string, () => Promise<void>> = {
         ended.push(await settled);
       }
     console.log([...new Set(ended)].sort().join());
+  },
+  /** A device of one's own, whose instance nothing else references. */
+  async 'instance collected'() {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    if (softwareForced() || !mayHaveVulkan()) useSoftwareDevice('forced');
+    const { create } = await import('webgpu');
+    const runtime = new Runtime(await openDevice(create([])), { wait: pacedWait });
+    const computed = new Set<string>();
+    for (let i = 0; i < 5; i++) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      computed.add(await compute(runtime));
+    }
+    console.log([...computed].join());
+    runtime.close();
   },
   /** Threads of the process after ten devices and after thirty, with what was closed collected. */
   async 'opened and closed'() {
@@ -178,6 +210,10 @@ function tests(): void {
     const lost = await child('rejected read');
     t.equal(lost.code, 1, 'with a device lost in mid-read');
     t.match(lost.err, /DeviceLostError/);
+  });
+
+  test('a device keeps the instance that it came from', async (t) => {
+    t.deepEqual(await child('instance collected'), { code: 0, out: '3,6', err: '' });
   });
 
   test('a runtime is closed while it is waited for', async (t) => {

@@ -46,7 +46,7 @@ test('tuning: an answer changes the choice for its class alone', (t) => {
   const untuned = chooseMatmul(shape, defaultCaps);
   const variants = matmulForms.map((form) => chooseMatmul(shape, tuneDevice(opened, answers(form)).caps));
   t.deepEqual(
-    variants.map(({ shader, rows, columns }) => `${shader} ${rows}x${columns}`),
+    variants.map(({ shader, rows, columns }) => `${shader.name} ${rows}x${columns}`),
     [
       'matmul 32x32',
       'matmul 32x32',
@@ -62,7 +62,7 @@ test('tuning: an answer changes the choice for its class alone', (t) => {
   );
   t.deepEqual(variants[0], untuned, 'default');
   const subgroups = { ...tuneDevice(opened, answers('quads-32')).caps, subgroupMinSize: 4 };
-  t.equal(chooseMatmul(shape, subgroups).shader, 'matmul-quads', 'with subgroups');
+  t.equal(chooseMatmul(shape, subgroups).shader.name, 'matmul-quads', 'with subgroups');
   const { caps } = tuneDevice(opened, answers('tiled-64'));
   const other = { ...shape, m: 65 };
   t.deepEqual(chooseMatmul(other, caps), chooseMatmul(other, defaultCaps), 'another class');

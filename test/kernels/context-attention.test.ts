@@ -127,7 +127,7 @@ test('context-attention: a merge of over 65,535 workgroups folds its grid', (t) 
   const spans = Array.from({ length: 4100 }, () => [0, 1, 2]);
   const plan = contextAttention.plan(request([[64], 64, 64, 1], spans));
   t.ok(
-    plan.dispatches.some((d) => d.shader === 'context-attention' && d.workgroups[1] > 1),
+    plan.dispatches.some((d) => d.shader.name === 'context-attention' && d.workgroups[1] > 1),
     'two dimensions',
   );
   t.deepEqual(limitProblems(plan), []);
@@ -210,7 +210,7 @@ test('context-attention: in strips over batch rows, heads and queries the result
     const { plan, backward: back } = capped(bytes);
     const sized = request([lengths, 22, 16, 4], spans);
     return [plan(sized), back?.plan(sized)].map(
-      (planned) => planned?.dispatches.filter(({ shader }) => /scan|sums/.test(shader)).length ?? 0,
+      (planned) => planned?.dispatches.filter(({ shader }) => /scan|sums/.test(shader.name)).length ?? 0,
     );
   };
   for (const [what, bytes, strips] of [
@@ -272,7 +272,7 @@ test('context-attention: the backward makes only what is wanted', (t) => {
   const shaders = (wanted: string[]): string[] =>
     backward
       .plan({ ...request([[5, 4], 5, 8, 2], allSpans([5, 4], 2)), wanted })
-      .dispatches.map((d) => d.shader);
+      .dispatches.map((d) => d.shader.name);
   t.notOk(shaders(['grad_v']).includes('context-attention-backward'), 'grad_v needs no gradient of scores');
   t.notOk(shaders(['grad_q']).includes('context-attention-values'), 'grad_q needs no grad_v');
   const plan = backward.plan({ ...request([[5], 5, 8, 2], [[0, 1, 2]]), wanted: ['grad_mask_query'] });

@@ -201,7 +201,7 @@ test('gaussian-kl: one product a view forward, two backward, no tensor of N x N 
   const request = { shapes: { mu: [N, D], sigma: [N, D] }, params: { views }, caps: defaultCaps, host: {} };
   const forward = planGaussianKl(request, 2 ** 20);
   t.deepEqual(
-    forward.dispatches.map(({ shader }) => shader.replace('-tiled', '')),
+    forward.dispatches.map(({ shader }) => shader.name.replace('-tiled', '')),
     ['gaussian-kl-moments', 'gaussian-kl', 'matmul', 'gaussian-kl-diagonal'],
   );
   // Two elements a dimension, and four for the terms of row and column.

@@ -16,14 +16,14 @@ import {
   type Plan,
   type Shape,
 } from '../../kernels/plan.ts';
-import { kernelNamed, openRuntime, type Runtime, type Tensor } from '../../src/node.ts';
+import { kernelNamed, type Runtime, type Tensor } from '../../src/node.ts';
 import { apply, type HostInts } from '../../src/ops/apply.ts';
 import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { toHost } from '../../src/ops/verify-kernel.ts';
 import { record } from '../../src/ops/tape.ts';
 import { relativeError } from '../relative-error.ts';
-import { expand } from '../../shaders/expand.ts';
-import { sources } from '../../shaders/index.ts';
+import { sharedRuntime } from '../runtime.ts';
+import { wgslOf } from '../../kernels/wgsl.ts';
 import { mul, scale } from '../../kernels/elementwise.ts';
 import { sum } from '../../kernels/column-sum.ts';
 
@@ -57,8 +57,7 @@ export const ints = (shape: Shape, values: ArrayLike<number>): RefTensor => ({
   data: Int32Array.from(values),
 });
 
-export const runtime: Runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+export const runtime: Runtime = sharedRuntime();
 /** `npm test -- --gpu-forms`: everything in the forms of a GPU, on whatever device there is. */
 const gpuForms = process.env.SPANWISE_TEST_FORMS === 'gpu';
 if (gpuForms) {
@@ -86,7 +85,7 @@ export function limitProblems(plan: Plan): string[] {
       problems.push(`${d.label}: ${storage} storage buffers`);
     if (d.workgroups.some((n) => n > defaultCaps.maxComputeWorkgroupsPerDimension))
       problems.push(`${d.label}: grid ${d.workgroups}`);
-    const code = expand(d.shader, d.constants, sources);
+    const code = wgslOf(d);
     const declared = [...code.matchAll(/@binding\((\d+)\)\s*var<[^>]*>\s*(\w+)/g)].map((m) => m[2]);
     const wanted = [...d.bindings.map((b) => b.name), ...(d.uniforms.length ? ['params'] : [])];
     if (declared.join() !== wanted.join())
@@ -110,7 +109,7 @@ const sameBits = (a: Float32Array | Int32Array, b: Float32Array | Int32Array): b
   ) === 0;
 
 /** Runs forward and backward on the device; returns outputs and gradients by name. */
-async function forwardBackward(
+export async function forwardBackward(
   kernel: Kernel,
   c: Case,
   grads: RefTensors | undefined,
@@ -122,7 +121,7 @@ async function forwardBackward(
 }
 
 /** Runs `body` with other capabilities shown to the plans: a small grid limit, or the variants of a real GPU. */
-async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Promise<T> {
+export async function withCaps<T>(changes: Partial<Caps>, body: () => Promise<T>): Promise<T> {
   const caps = runtime.caps;
   Object.defineProperty(runtime, 'caps', { value: { ...caps, ...changes }, configurable: true });
   try {
@@ -224,15 +223,15 @@ async function addition(
       names.map((name) => name.replace(/^grad_/, '')),
     );
     const all = runtime.upload(Float32Array.from(held.data), held.shape);
-    const into = Object.fromEntries(
+    const out = Object.fromEntries(
       names.map((name, i) => [name, all.slice(firsts[i], expected[name].shape)]),
     );
-    const made = runtime.kernel(request.kernel, request.inputs, { ...request, into, add: names });
+    const made = runtime.kernel(request.kernel, request.inputs, { ...request, out, add: names });
     t.ok(
-      names.every((name) => made[name] === into[name]),
+      names.every((name) => made[name] === out[name]),
       'the places given are used',
     );
-    return runtime.readAll(names.map((name) => into[name]));
+    return runtime.readAll(names.map((name) => out[name]));
   });
   names.forEach((name, i) => {
     if (c.skipGradients?.includes(name.replace(/^grad_/, ''))) return;

@@ -196,7 +196,7 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
     );
     const macs = plans.map(({ dispatches }) => dispatches.reduce((sum, dispatch) => sum + dispatch.macs, 0));
     t.equal(macs[0], macs[1]);
-    const cells = plans[0].dispatches.filter(({ shader }) => shader === name);
+    const cells = plans[0].dispatches.filter(({ shader }) => shader.name === name);
     t.deepEqual(
       cells.map(({ uniforms }) => uniforms[0]),
       [11, 11, 10, 10].map((rows) => 2 * rows * h),
@@ -218,7 +218,7 @@ export function testRecurrent(name: 'lstm' | 'gru', gates: number): void {
     });
     t.deepEqual(Object.keys(plan?.outputs ?? {}), ['grad_x']);
     t.deepEqual(
-      plan?.dispatches.map((dispatch) => dispatch.shader),
+      plan?.dispatches.map((dispatch) => dispatch.shader.name),
       ['recurrent-pack', `${name}-backward`, 'matmul'],
     );
     // Five valid tokens, of which three have one before them.

@@ -112,10 +112,10 @@ for (const kernel of Object.values(kernels))
     t.ok(plans.length > 0, 'has reference cases');
     for (const { plan, given } of plans)
       for (const dispatch of plan.dispatches) {
-        used.add(dispatch.shader);
+        used.add(dispatch.shader.name);
         const { shader, entryPoint, constants, bindings, uniforms } = dispatch;
         const fields = uniforms.map((field) => (typeof field === 'number' ? 'u32' : 'f32'));
-        const what = `${shader}.${entryPoint} ${JSON.stringify(constants)} ${fields}`;
+        const what = `${shader.name}.${entryPoint} ${JSON.stringify(constants)} ${fields}`;
         if (seen.has(what)) continue;
         seen.add(what);
         const { invocations, ...interface_ } = declared(dispatch);

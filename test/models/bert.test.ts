@@ -6,7 +6,6 @@ import {
   FileSource,
   InputError,
   mapBertNames,
-  openRuntime,
   Parameters,
   parseBertConfig,
   parseSafetensors,
@@ -16,9 +15,9 @@ import {
   type HostTensor,
   type PieceBatch,
 } from '../../src/node.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const json = {
   vocab_size: 11,

@@ -6,7 +6,7 @@ import { ceremBase, countParameters, parseCeremConfig } from '../../src/models/c
 import { configJson, type Json } from '../../src/models/config.ts';
 import { SegmentInformationAttention } from '../../src/models/segment-information-attention.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
-import { loadModel, openRuntime } from '../../src/node.ts';
+import { loadModel } from '../../src/node.ts';
 import { encodeText, makePromptBatch, parsePromptedJson } from '../../src/tasks/prompts/batch.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import { newModel } from '../../src/tasks/checkpoint.ts';
@@ -14,9 +14,9 @@ import { defaultRecipe } from '../../src/tasks/training/recipe.ts';
 import { relativeError } from '../relative-error.ts';
 import { inputError } from '../tasks/runs.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const folder = 'test/fixtures/cerem';
 const batchFile = `${folder}/batch.json`;

@@ -5,7 +5,6 @@ import { readSafetensorsFile } from '../../src/io/files.ts';
 import { configJson, type Json } from '../../src/models/config.ts';
 import { Iser, parseIserConfig } from '../../src/models/iser.ts';
 import { inGroups } from '../../src/models/span-rows.ts';
-import { openRuntime } from '../../src/node.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { folderSource } from '../../src/tasks/folder.ts';
 import { loadModel } from '../../src/tasks/model.ts';
@@ -14,9 +13,9 @@ import { enumerateSpans } from '../../src/tasks/spans/enumerate.ts';
 import { iser } from '../../src/tasks/spans/iser.ts';
 import { relativeError } from '../relative-error.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const folder = 'test/fixtures/iser';
 const batchFile = `${folder}/batch.json`;

@@ -2,7 +2,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
-import { openRuntime } from '../../src/node.ts';
 import { folderSource } from '../../src/tasks/folder.ts';
 import { lai } from '../../src/tasks/lai/definition.ts';
 import { Packer } from '../../src/tasks/lai/packing.ts';
@@ -10,9 +9,9 @@ import { loadModel } from '../../src/tasks/model.ts';
 import { rowsWithin } from '../../src/tasks/padding.ts';
 import { relativeError } from '../relative-error.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const fixtures = 'test/fixtures/lai';
 const batchFile = `${fixtures}/batch.json`;

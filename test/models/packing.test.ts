@@ -3,13 +3,13 @@ import test from 'tape';
 import { defaultCaps } from '../../kernels/plan.ts';
 import { Packing } from '../../src/models/packing.ts';
 import { parseStsnConfig, Stsn } from '../../src/models/stsn.ts';
-import { Parameters, openRuntime, randomSource, type Tensor } from '../../src/node.ts';
+import { Parameters, randomSource, type Tensor } from '../../src/node.ts';
 import { concat, embedding, hostInts, mul, record, reshape, sum } from '../../src/ops/index.ts';
 import { makeWordBatch, type EncodedSentence } from '../../src/tasks/spans/batch.ts';
 import { relativeError } from '../relative-error.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const software = { ...defaultCaps, software: true };
 

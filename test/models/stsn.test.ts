@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../src/io/files.ts';
-import { loadModel, openRuntime } from '../../src/node.ts';
+import { loadModel } from '../../src/node.ts';
 import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { checkParity, fixtureSteps } from './parity.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const fixtures = 'test/fixtures';
 const folder = `${fixtures}/stsn`;

@@ -8,16 +8,15 @@ import {
   clipGradNorm,
   linear,
   mul,
-  openRuntime,
   Parameters,
   randomSource,
   record,
   sum,
   type Tensor,
 } from '../../src/node.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 /** Σ t² of tensors, backward; gradients are 2t. */
 async function squares(...tensors: Tensor[]): Promise<void> {

@@ -7,7 +7,6 @@ import {
   kernelNamed,
   linear,
   mul,
-  openRuntime,
   Parameters,
   randomSource,
   record,
@@ -15,9 +14,9 @@ import {
   sum,
   type Tensor,
 } from '../../src/node.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime({ poison: false });
 
 const leaf = (values: number[], shape = [values.length]): Tensor => {
   const tensor = runtime.upload(new Float32Array(values), shape);

@@ -11,14 +11,13 @@ import {
   LayerNorm,
   Linear,
   linearWarmupDecay,
-  openRuntime,
   Parameters,
   randomSource,
   type HostTensor,
 } from '../../src/node.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 /** A linear layer, a norm and a table: one of every kind of parameter. */
 function model(seed = 1): Parameters {

@@ -21,9 +21,13 @@ runtime.close();
 export const sample = `
 import { openDevice, type Runtime, Tensor, wrapDevice, type OpenedDevice } from 'spanwise';
 import { kernelNamed, type Kernel, type Plan } from 'spanwise/kernels';
+import { softmax } from 'spanwise/kernels/softmax';
 import { linear, openRuntime, record, sum } from 'spanwise/node';
 
 export const kernel: Kernel = kernelNamed('softmax');
+export const same: boolean = kernel === softmax;
+// @ts-expect-error: a kernel is no number
+export const number: number = softmax;
 export type Planned = Plan;
 export async function gradient(): Promise<ArrayLike<number> | undefined> {
   const runtime: Runtime = await openRuntime({ fallback: false });

@@ -8,14 +8,14 @@ import type { HostTensor } from '../../src/io/safetensors.ts';
 import { parseBertConfig } from '../../src/models/bert.ts';
 import { parseCeremConfig, type Cerem } from '../../src/models/cerem.ts';
 import type { Json } from '../../src/models/config.ts';
-import { folderSource, loadModel, openRuntime } from '../../src/node.ts';
+import { folderSource, loadModel } from '../../src/node.ts';
 import { checkpointFiles, newModel, readEncoder } from '../../src/tasks/checkpoint.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import { defaultRecipe } from '../../src/tasks/training/recipe.ts';
 import { inputError } from './runs.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 const root = mkdtempSync(join(tmpdir(), 'spanwise-encoder-'));
 process.on('exit', () => rmSync(root, { recursive: true, force: true }));
 

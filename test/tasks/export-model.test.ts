@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import Ajv from 'ajv';
 import test from 'tape';
 import { defaultCaps, type Caps, type Manifest } from '../../kernels/index.ts';
-import { openFolder, openRuntime, serializeSafetensors } from '../../src/node.ts';
+import { openFolder, serializeSafetensors } from '../../src/node.ts';
 import { exportModel, EXPORTED_WEIGHTS, logitsOf, madeBatch } from '../../src/tasks/export-model.ts';
 import { relativeError } from '../relative-error.ts';
+import { sharedRuntime } from '../runtime.ts';
 
 type Read = (file: string) => Promise<ArrayBuffer>;
 type Results = Record<string, { values: Float32Array }>;
@@ -20,8 +21,7 @@ interface Runner {
 // It is plain JavaScript.
 const { runManifest } = (await import('../../examples/runner/manifest.mjs' as string)) as Runner;
 
-const runtime = await openRuntime({ defaultLimits: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime({ poison: false });
 const validate = new Ajv().compile(JSON.parse(readFileSync('docs/manifest.schema.json', 'utf8')) as object);
 const [ROWS, COLUMNS] = [2, 12];
 const TOLERANCE = 1e-5;

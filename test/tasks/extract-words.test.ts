@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import type { Json } from '../../src/io/json.ts';
 import { Lines } from '../../src/io/lines.ts';
-import { loadModel, openRuntime } from '../../src/node.ts';
+import { loadModel } from '../../src/node.ts';
 import type { OnBad } from '../../src/tasks/bad-rows.ts';
 import { WordRows } from '../../src/tasks/corpus/words.ts';
 import { extraction, inWords, type Words } from '../../src/tasks/extraction.ts';
@@ -12,9 +12,9 @@ import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import type { Row } from '../../src/tasks/streaming.ts';
 import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { inputError, temporaryFolder } from './runs.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 /** The model of the STSN fixture with another key `words`. */
 function modelWith(words: unknown): string {

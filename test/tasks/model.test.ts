@@ -5,7 +5,7 @@ import test from 'tape';
 import type { FileContent } from '../../src/io/files.ts';
 import type { Source } from '../../src/io/source.ts';
 import type { Json } from '../../src/models/config.ts';
-import { loadModel, openRuntime } from '../../src/node.ts';
+import { loadModel } from '../../src/node.ts';
 import type { Definition } from '../../src/tasks/definition.ts';
 import { folderStorage } from '../../src/tasks/folder.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
@@ -18,9 +18,9 @@ import { train } from '../../src/tasks/training/train.ts';
 import { documentsOf } from './prompts/tiny.ts';
 import { inputError, temporaryFolder } from './runs.ts';
 import { sentencesOf, tinyEncoder } from './spans/tiny.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 /** The files of a folder in memory. */
 const filesOf = (dir: string): Map<string, Uint8Array> =>

@@ -2,7 +2,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { loadModel, openRuntime } from '../../src/node.ts';
+import { loadModel } from '../../src/node.ts';
 import type { Json } from '../../src/io/json.ts';
 import type { WordRule } from '../../src/models/word-rule.ts';
 import { parseSentences } from '../../src/tasks/corpus/sentences.ts';
@@ -13,9 +13,9 @@ import { stsn } from '../../src/tasks/spans/stsn.ts';
 import { planResume, planTraining, train } from '../../src/tasks/training/train.ts';
 import { memoryStorage } from '../../src/tasks/training/storage.ts';
 import { temporaryFolder } from './runs.ts';
+import { sharedRuntime } from '../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime({ poison: false });
 
 const text = "Mr. Ivo Holt's pump-house, U.S., leaks.";
 const pennWords = ['Mr.', 'Ivo', 'Holt', "'s", 'pump-house', ',', 'U.S.', ',', 'leaks', '.'];

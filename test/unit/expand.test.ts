@@ -1,10 +1,17 @@
 /** The WGSL preprocessor. */
 import test from 'tape';
-import { evaluate, expand, ExpandError, type Constants } from '../../shaders/expand.ts';
+import { evaluate, expand, ExpandError, type Constants, type Shader } from '../../shaders/expand.ts';
+
+/** A shader of that text, where every file of `others` includes all of them. */
+function shaderOf(text: string, others: Record<string, string>): Shader {
+  const includes: Shader[] = [];
+  for (const [name, part] of Object.entries(others)) includes.push({ name, text: part, includes });
+  return { name: 'main', text, includes };
+}
 
 /** Expands a text; lines are joined by `|`. */
 const run = (text: string, constants: Constants = {}, others: Record<string, string> = {}): string =>
-  expand('main', constants, { main: text, ...others })
+  expand(shaderOf(text, others), constants)
     .split('\n')
     .map((line) => line.trim())
     .join('|');
@@ -161,8 +168,7 @@ test('includes', (t) => {
   );
   t.equal(run('#include "common/self.wgsl"', {}, others), 'self', 'a file that includes itself');
   t.equal(run(lines('#include "main.wgsl"', 'x')), 'x', 'also the first one');
-  t.throws(() => run('#include "common/none.wgsl"'), /no shader named "common\/none"/);
-  t.throws(() => expand('none', {}, {}), /no shader named "none"/);
+  t.throws(() => run('#include "common/none.wgsl"'), /main: no shader named "common\/none"/);
   t.end();
 });
 

@@ -21,20 +21,41 @@ test('the example of one kernel runs', (t) => {
   t.end();
 });
 
-const use = readFileSync('docs/use.md', 'utf8');
+/** Runs the blocks of a page that are to be run; what each prints. */
+function outputs(page: string, replaced: readonly [string, string], args: readonly string[] = []): string[] {
+  const blocks = [...readFileSync(page, 'utf8').matchAll(/```js run\n([\s\S]*?)```/g)].map(
+    ([, code]) => code,
+  );
+  mkdirSync('dist', { recursive: true });
+  const folder = mkdtempSync(join('dist', 'page-'));
+  try {
+    return blocks.map((code, i) => {
+      const file = join(folder, `example${i}.mjs`);
+      writeFileSync(file, code.replaceAll(...replaced));
+      return execFileSync(process.execPath, [file, ...args], { encoding: 'utf8', timeout: 120_000 });
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 test('the examples of docs/use.md run', (t) => {
-  const blocks = [...use.matchAll(/```js run\n([\s\S]*?)```/g)].map(([, code]) => code);
-  t.ok(blocks.length >= 4, `${blocks.length} examples`);
-  mkdirSync('dist', { recursive: true });
-  const folder = mkdtempSync(join('dist', 'use-'));
+  const found = outputs('docs/use.md', ['runs/expeditions', 'test/fixtures/stsn/both']);
+  t.ok(found.length >= 4, `${found.length} examples`);
+  for (const out of found) t.ok(out.trim().length > 0, `prints ${out.trim().slice(0, 60)}`);
+  t.end();
+});
+
+test('the example of docs/gate.md runs, and its baseline holds', (t) => {
+  const folder = mkdtempSync(join('dist', 'gate-'));
   try {
-    blocks.forEach((code, i) => {
-      const file = join(folder, `example${i}.mjs`);
-      writeFileSync(file, code.replaceAll('runs/expeditions', 'test/fixtures/stsn/both'));
-      const out = execFileSync(process.execPath, [file], { encoding: 'utf8', timeout: 120_000 });
-      t.ok(out.trim().length > 0, `example ${i + 1} prints ${out.trim().slice(0, 60)}`);
-    });
+    const run = (from: string, to: string, ...args: string[]): string => {
+      const [out] = outputs('docs/gate.md', [from, to], args);
+      return out;
+    };
+    const baseline = join(folder, 'gate.json');
+    t.match(run('gate.json', baseline, '--update'), /^not in the baseline: tagger, default limits\n$/);
+    t.equal(run('gate.json', baseline), 'nothing moved\n');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -23,6 +23,10 @@ import {
 } from '../fused-attention.ts';
 import { lanesFor } from '../lanes.ts';
 import type { AttentionProblem } from './problem.ts';
+import attentionDeltaWgsl from '../../../shaders/attention-delta.wgsl';
+import attentionFusedWgsl from '../../../shaders/attention-fused.wgsl';
+import attentionFusedKeysWgsl from '../../../shaders/attention-fused-keys.wgsl';
+import attentionFusedQueriesWgsl from '../../../shaders/attention-fused-queries.wgsl';
 
 const FORWARD: FusedPass = { keysOwn: false, products: 1, sums: 1, tiles: 1, rows: true };
 const QUERIES: FusedPass = { keysOwn: false, products: 2, sums: 1, tiles: 1 };
@@ -87,7 +91,7 @@ export function attentionFused(problem: AttentionProblem, { caps }: PlanRequest)
   const dispatch = {
     ...fusedDispatch(FORWARD, problem, caps, {
       label: 'attention',
-      shader: 'attention-fused',
+      shader: attentionFusedWgsl,
       bindings: [...reads('q', 'k', 'v'), ...writes('out', 'lse'), ...tableOf(problem)],
       mask: problem.mask !== undefined,
     }),
@@ -119,7 +123,7 @@ export function attentionBackwardFused(
     dispatches.push({
       ...fusedDispatch(QUERIES, problem, caps, {
         label,
-        shader: 'attention-fused-queries',
+        shader: attentionFusedQueriesWgsl,
         bindings: [...reads('q', 'k', 'v', 'grad_out', 'stats'), ...writes('grad_q'), ...tableOf(problem)],
         mask,
       }),
@@ -139,7 +143,7 @@ export function attentionBackwardFused(
     dispatches.push({
       ...fusedDispatch(pass, problem, caps, {
         label,
-        shader: 'attention-fused-keys',
+        shader: attentionFusedKeysWgsl,
         bindings: [
           ...reads('q', 'k', 'v', 'grad_out', 'stats'),
           ...writes(...gradients.map((input) => `grad_${input}`)),
@@ -164,7 +168,7 @@ function statistics(problem: AttentionProblem, caps: Caps): Dispatch {
   const macs = rows * headSize;
   return {
     label: 'attention-backward',
-    shader: 'attention-delta',
+    shader: attentionDeltaWgsl,
     entryPoint: 'main',
     constants: { LANES: lanesFor(headSize) },
     bindings: [...reads('out', 'grad_out', 'lse'), ...writes('stats')],

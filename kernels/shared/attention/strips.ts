@@ -10,9 +10,12 @@ import {
   type Dispatch,
   type Plan,
   type PlanRequest,
+  type Shader,
 } from '../../plan.ts';
 import { KEY_STEPS, planStrips, scoreScale, ScoreStrip } from '../attention-strips.ts';
 import type { AttentionProblem } from './problem.ts';
+import attentionWgsl from '../../../shaders/attention.wgsl';
+import attentionBackwardWgsl from '../../../shaders/attention-backward.wgsl';
 
 const LANES = 64;
 
@@ -49,7 +52,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
 
   /** A scan shader's dispatch without its cost: bindings in order, then lengths and mask where present. */
   #scan(
-    shader: string,
+    shader: Shader,
     bindings: readonly Binding[],
     uniforms: readonly number[],
   ): Omit<Dispatch, 'macs' | 'flops' | 'bytesRead' | 'bytesWritten'> {
@@ -82,7 +85,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
     const [visited, attended, rows] = [this.#visited, this.#attended, this.#queries];
     return {
       ...this.#scan(
-        'attention',
+        attentionWgsl,
         [
           { name: 'scores', access: 'read_write', tensor: 'scores' },
           { name: 'lse', access: 'read_write', tensor: 'lse' },
@@ -103,7 +106,7 @@ class AttentionScan extends ScoreStrip<AttentionProblem> {
     const macs = rows * sizes.headSize;
     return {
       ...this.#scan(
-        'attention-backward',
+        attentionBackwardWgsl,
         [
           { name: 'scores', access: 'read_write', tensor: 'scores' },
           { name: 'grads', access: 'read_write', tensor: 'grad_scores' },

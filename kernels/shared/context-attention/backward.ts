@@ -2,11 +2,16 @@
  * A strip of the backward. The gradients of a key are sums over the spans that leave it in, behind it and before it, of
  * grad_out/sum and its product with out: made once for all spans, after which one pass over [L, L] a head is left.
  */
-import { spec, type Dispatch } from '../../plan.ts';
+import { spec, type Dispatch, type Shader } from '../../plan.ts';
 import { scoreScale, type ScoreStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
 import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
 import type { BackwardTables } from './tables.ts';
+import contextAttentionDeltaWgsl from '../../../shaders/context-attention-delta.wgsl';
+import contextAttentionInsideWgsl from '../../../shaders/context-attention-inside.wgsl';
+import contextAttentionSumsWgsl from '../../../shaders/context-attention-sums.wgsl';
+import contextAttentionBackwardWgsl from '../../../shaders/context-attention-backward.wgsl';
+import contextAttentionValuesWgsl from '../../../shaders/context-attention-values.wgsl';
 
 /** Floats of scratch for a query of a head: its scores, delta for every span, and sums with two numbers for every slot. */
 export const backwardElements = ({ keys, headSize }: ContextProblem, slots: number, spans: number): number =>
@@ -73,7 +78,7 @@ export class BackwardStrip extends ContextStrip {
     const column = (head * headSize) / this.columns.LANES;
     const lanes = this.spans.length * heads * this.columns.GROUP;
     return this.scan({
-      shader: 'context-attention-inside',
+      shader: contextAttentionInsideWgsl,
       bindings: [...this.bind({ spans }), reads('grad_out'), writes('inside')],
       uniforms: [lanes, heads, tokens, this.rowColumns, column],
       lanes,
@@ -97,7 +102,7 @@ export class BackwardStrip extends ContextStrip {
     const rows = this.#deltaRows();
     const macs = rows * headSize;
     return this.scan({
-      shader: 'context-attention-delta',
+      shader: contextAttentionDeltaWgsl,
       constants: { MASK: Number(this.#mask) },
       bindings: [
         ...this.bind({ spans }),
@@ -123,7 +128,7 @@ export class BackwardStrip extends ContextStrip {
     const rows = 2 * this.#deltaRows();
     const lanes = 2 * batches * heads * this.#rows * this.columns.GROUP;
     return this.scan({
-      shader: 'context-attention-sums',
+      shader: contextAttentionSumsWgsl,
       constants: { MASK: Number(this.#mask) },
       bindings: [
         ...this.bind({ chains: starts, items }),
@@ -158,7 +163,7 @@ export class BackwardStrip extends ContextStrip {
   }
 
   #pass(
-    shader: string,
+    shader: Shader,
     inputs: readonly string[],
     output: string,
     lanes: number,
@@ -197,14 +202,14 @@ export class BackwardStrip extends ContextStrip {
     const { batches, heads, query } = this.strip;
     const lanes = batches * heads * this.sizes.keys * this.columns.GROUP;
     const constants = { ACCUMULATE: Number(query > 0) };
-    return this.#pass('context-attention-values', ['scores', 'sums', 'stats'], 'grad_v', lanes, constants);
+    return this.#pass(contextAttentionValuesWgsl, ['scores', 'sums', 'stats'], 'grad_v', lanes, constants);
   }
 
   /** S → dS in place; by pair: add, exp, subtract, multiply and add. */
   #gradScores(): Dispatch {
     const { batches, heads } = this.strip;
     const lanes = batches * heads * this.sizes.keys * this.#rows;
-    return this.#pass('context-attention-backward', ['sums', 'stats', 'v'], 'scores', lanes, {});
+    return this.#pass(contextAttentionBackwardWgsl, ['sums', 'stats', 'v'], 'scores', lanes, {});
   }
 
   /** dS Q/√dh, then mask_query's part. */

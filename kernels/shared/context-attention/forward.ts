@@ -4,6 +4,8 @@ import type { ScoreStrip } from '../attention-strips.ts';
 import type { ContextProblem } from './problem.ts';
 import { ContextStrip, reads, writes, type Scratch } from './strip.ts';
 import type { ForwardTables } from './tables.ts';
+import contextAttentionWgsl from '../../../shaders/context-attention.wgsl';
+import contextAttentionScanWgsl from '../../../shaders/context-attention-scan.wgsl';
 
 /** Floats of scratch for a query of a head: its scores, and a state with its lse for every slot. */
 export const forwardElements = ({ keys, headSize }: ContextProblem, slots: number): number =>
@@ -45,7 +47,7 @@ export class ForwardStrip extends ContextStrip {
     const lanes = 2 * batches * heads * (queries + 1) * this.columns.GROUP;
     const macs = visited * headSize;
     return this.scan({
-      shader: 'context-attention-scan',
+      shader: contextAttentionScanWgsl,
       bindings: [
         ...this.bind({ chains, ranges }),
         this.lengthsTable(),
@@ -75,7 +77,7 @@ export class ForwardStrip extends ContextStrip {
     const rows = heads * (outside + inside);
     const lanes = this.spans.length * queries * heads * this.columns.GROUP;
     return this.scan({
-      shader: 'context-attention',
+      shader: contextAttentionWgsl,
       bindings: [...this.bind({ spans }), reads('states'), reads('state_lse'), writes('out'), writes('lse')],
       uniforms: [lanes, queries, heads, tokens, allHeads, query, head, this.rowColumns],
       lanes,

@@ -13,11 +13,15 @@ import {
   type Dispatch,
   type Plan,
   type PlanRequest,
+  type Shader,
 } from '../../plan.ts';
 import { scoreScale } from '../attention-strips.ts';
 import { canFuse, fusedDispatch, reads, rowsShare, writes, type FusedPass } from '../fused-attention.ts';
 import type { SegmentProblem } from './problem.ts';
 import { windowOf } from './scan.ts';
+import segmentAttentionFusedKeysWgsl from '../../../shaders/segment-attention-fused-keys.wgsl';
+import segmentAttentionFusedQueriesWgsl from '../../../shaders/segment-attention-fused-queries.wgsl';
+import segmentAttentionStatsWgsl from '../../../shaders/segment-attention-stats.wgsl';
 
 /** The widest scale that is fused: half of the scores that a block of keys makes are then its neighbours'. */
 const FUSED_TOKENS = 9;
@@ -77,7 +81,7 @@ class FusedSegments {
   /** A pass without its cost. */
   #pass(
     pass: FusedPass,
-    shader: string,
+    shader: Shader,
     bindings: readonly Binding[],
     factor: number,
     constants: Record<string, number>,
@@ -138,7 +142,7 @@ class FusedSegments {
     return {
       ...this.#pass(
         statsPass(this.backward),
-        'segment-attention-stats',
+        segmentAttentionStatsWgsl,
         [
           ...reads('q', 'k', 'lengths'),
           ...(B ? reads('v', 'grad_out') : []),
@@ -182,7 +186,7 @@ class FusedSegments {
     return {
       ...this.#pass(
         queriesPass(this.#halo, this.backward),
-        'segment-attention-fused-queries',
+        segmentAttentionFusedQueriesWgsl,
         [
           ...reads('q', 'k', 'v', 'stats'),
           ...(B ? reads('grad_out') : []),
@@ -219,7 +223,7 @@ class FusedSegments {
     return {
       ...this.#pass(
         keysPass(this.#halo, (V + K) as 1 | 2, K === 1, blockRows),
-        'segment-attention-fused-keys',
+        segmentAttentionFusedKeysWgsl,
         [
           ...reads('q', 'k', 'v', 'stats', 'grad_out'),
           ...(weights ? reads('weights') : []),

@@ -2,6 +2,15 @@
 import { ceilDiv, foldGrid, type Binding, type Dispatch } from '../../plan.ts';
 import { KEY_STEPS, ScoreStrip } from '../attention-strips.ts';
 import { rowStrides, type SegmentProblem, type WeightStrides } from './problem.ts';
+import segmentAttentionWgsl from '../../../shaders/segment-attention.wgsl';
+import segmentAttentionBackwardWgsl from '../../../shaders/segment-attention-backward.wgsl';
+import segmentAttentionWideWgsl from '../../../shaders/segment-attention-wide.wgsl';
+import segmentAttentionWideBackwardWgsl from '../../../shaders/segment-attention-wide-backward.wgsl';
+
+const wgsl = {
+  narrow: { forward: segmentAttentionWgsl, backward: segmentAttentionBackwardWgsl },
+  wide: { forward: segmentAttentionWideWgsl, backward: segmentAttentionWideBackwardWgsl },
+};
 
 const WORKGROUP = 64;
 
@@ -160,7 +169,7 @@ export class SegmentScan extends ScoreStrip<SegmentProblem> {
     const gradients = rowGrads === undefined ? 0 : part.slots.length * rows;
     return {
       label: this.label,
-      shader: `segment-attention${wide ? '-wide' : ''}${backward ? '-backward' : ''}`,
+      shader: wgsl[wide ? 'wide' : 'narrow'][backward ? 'backward' : 'forward'],
       entryPoint: 'main',
       constants: {
         SCALES: part.scales,

@@ -1,8 +1,13 @@
 /** The passes of `visibility-attention` over strips of blocks: dispatches with their costs. */
-import { ceilDiv, f32, foldGrid, type Binding, type Caps, type Dispatch } from '../../plan.ts';
+import { ceilDiv, f32, foldGrid, type Binding, type Caps, type Dispatch, type Shader } from '../../plan.ts';
 import { lanesFor } from '../lanes.ts';
 import type { VisibilityProblem } from './problem.ts';
 import { BLOCK } from './tables.ts';
+import visibilityAttentionStatsWgsl from '../../../shaders/visibility-attention-stats.wgsl';
+import visibilityAttentionWgsl from '../../../shaders/visibility-attention.wgsl';
+import visibilityAttentionKeysWgsl from '../../../shaders/visibility-attention-keys.wgsl';
+import visibilityAttentionMembersWgsl from '../../../shaders/visibility-attention-members.wgsl';
+import visibilityAttentionQueriesWgsl from '../../../shaders/visibility-attention-queries.wgsl';
 
 const workgroup = (caps: Caps): number => (caps.software ? 8 : 64);
 
@@ -66,7 +71,7 @@ export class VisibilityPasses {
    * @param constants those that not every pass has
    */
   #pass(
-    shader: string,
+    shader: Shader,
     [first, end]: readonly [number, number],
     strip: Strip,
     bindings: readonly Binding[],
@@ -114,7 +119,7 @@ export class VisibilityPasses {
     const { headSize } = this.problem;
     const { byKind, byGroup, rows, scores } = this.#count(strip.first, strip.end);
     return this.#pass(
-      'visibility-attention',
+      visibilityAttentionWgsl,
       [strip.first, strip.end],
       strip,
       [...read('q', 'k', 'v', 'tables'), ...write('weights', 'out', 'lse')],
@@ -136,7 +141,7 @@ export class VisibilityPasses {
     const elements = batches * tokens * hidden;
     return {
       label: this.label,
-      shader: 'visibility-attention-stats',
+      shader: visibilityAttentionStatsWgsl,
       entryPoint: 'main',
       constants: { LANES: this.#lanes },
       bindings: [...read('lse', 'out', 'grad_out'), ...write('stats')],
@@ -155,7 +160,7 @@ export class VisibilityPasses {
     const { byKind, byGroup, rows, scores } = this.#count(strip.first, strip.end);
     const members = gradQ ? byGroup : 0;
     return this.#pass(
-      'visibility-attention-queries',
+      visibilityAttentionQueriesWgsl,
       [strip.first, strip.end],
       strip,
       [
@@ -181,7 +186,7 @@ export class VisibilityPasses {
     const later = strip.first > strip.rowsFirst;
     const isK = gradient === 'grad_k';
     return this.#pass(
-      'visibility-attention-keys',
+      visibilityAttentionKeysWgsl,
       [strip.rowsFirst, strip.rowsEnd],
       strip,
       [
@@ -208,7 +213,7 @@ export class VisibilityPasses {
     const { byGroup } = this.#count(0, blocks);
     const wanted = Number(gradK) + Number(gradV);
     return this.#pass(
-      'visibility-attention-members',
+      visibilityAttentionMembersWgsl,
       [0, blocks],
       { first: 0, end: blocks, rowsFirst: 0, rowsEnd: blocks },
       [

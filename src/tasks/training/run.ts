@@ -54,7 +54,7 @@ export interface RunOptions<T extends Types = Types> {
   saveSeconds?: number;
   /**
    * Receives every log line, and what is not written: `{ event: 'resume' }` where a run goes on, `{ event: 'step' }` for
-   * each step, `{ event: 'evaluate' }` while the dev corpus is scored.
+   * each step, `{ event: 'evaluate' }` while the dev corpus is scored, `{ event: 'recover', note }` where a device was lost.
    */
   onEvent?: (event: LogEvent) => void;
   /**
@@ -97,7 +97,7 @@ function addTo<K extends string>(total: Record<K, number>, part: Readonly<Record
   for (const key of Object.keys(part) as K[]) total[key] += part[key];
 }
 
-/** The micro F1 scores that an evaluation has, by the definition's names. */
+/** The micro F1 scores that an evaluation has, by the definition's names: none of what the data have nothing of. */
 export const f1Scores = (
   { scores }: Pick<Definition, 'scores'>,
   evaluation: object,
@@ -105,7 +105,8 @@ export const f1Scores = (
   Object.fromEntries(
     Object.keys(scores).flatMap((name) => {
       const found = (evaluation as Record<string, TypedScores | undefined>)[name];
-      return found ? [[name, found.micro.f1] as const] : [];
+      if (!found || found.micro.support === 0) return [];
+      return [[name, found.micro.f1] as const];
     }),
   );
 

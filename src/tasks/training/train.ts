@@ -1,10 +1,12 @@
 /** A training from data to model, from anywhere: what is new is planned, what was begun is continued. */
 import { InputError } from '../../../kernels/errors.ts';
+import { DeviceLostError } from '../../gpu/errors.ts';
 import type { Runtime } from '../../gpu/runtime.ts';
 import type { Select } from '../../io/safetensors.ts';
 import type { Source } from '../../io/source.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseWordRule, type WordRule } from '../../models/word-rule.ts';
+import type { Source as ValueSource } from '../../nn/parameters.ts';
 import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
@@ -52,8 +54,8 @@ export interface Planned<T extends Types = Types> {
   resume: boolean;
   /** No weight of the model has learnt anything yet. */
   random: boolean;
-  /** Makes or loads the model. */
-  model(runtime: Runtime): Promise<Loaded<T>>;
+  /** Makes or loads the model; `random` gives what is random of a new one, in place of the recipe's seed. */
+  model(runtime: Runtime, random?: ValueSource): Promise<Loaded<T>>;
 }
 
 /** Plans the training of a new model. Errors: InputError naming what does not fit: configuration, data, recipe. */
@@ -92,9 +94,9 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
         : []),
       ...notes,
     ],
-    model: (runtime) =>
+    model: (runtime, random) =>
       Promise.resolve({
-        model: newModel(runtime, definition, config, recipe, encoder),
+        model: newModel(runtime, definition, config, recipe, encoder, random),
         ...{ tokenizer, extra, what },
       }),
   };
@@ -140,17 +142,61 @@ export async function refuseModel(storage: Storage, advice: string): Promise<voi
     throw new InputError(`${storage.name}: already holds a model; ${advice}`);
 }
 
-/** Trains what was planned. The model as it is after the last epoch is released; the best is in the storage. */
+/** A training that may survive the loss of its device. */
+export interface RecoveryOptions<T extends Types = Types> extends RunOptions<T> {
+  /**
+   * Opens another runtime where the device is lost: the run goes on there from what was saved last, or from the start, to
+   * the same bytes; once, a second loss ends it. Whoever opened a runtime closes it. Without it the first loss ends the run.
+   */
+  reopen?: () => Promise<Runtime>;
+}
+
+interface Trained<T extends Types> {
+  report: TrainingReport<T['evaluation']>;
+  /** How many the model has. */
+  parameters: number;
+}
+
+/**
+ * Trains what was planned. The model as it is after the last epoch is released; the best is in the storage.
+ * @throws as `trainModel`; DeviceLostError where the device is lost and `reopen` is missing or has been called before
+ */
 export async function runTraining<T extends Types>(
   runtime: Runtime,
   planned: Planned<T>,
-  options: RunOptions<T>,
-): Promise<{ report: TrainingReport<T['evaluation']>; parameters: number }> {
+  options: RecoveryOptions<T>,
+): Promise<Trained<T>> {
   const unlock = options.storage.lock?.();
   try {
-    return await runUnlocked(runtime, planned, options);
+    return await runUnlocked(runtime, planned, options).catch((error: unknown) => {
+      if (error instanceof DeviceLostError && options.reopen)
+        return recover(error, options.reopen, planned, options);
+      throw error;
+    });
   } finally {
     unlock?.();
+  }
+}
+
+/** Goes on with a run whose device was lost. */
+async function recover<T extends Types>(
+  lost: DeviceLostError,
+  reopen: () => Promise<Runtime>,
+  planned: Planned<T>,
+  options: RunOptions<T>,
+): Promise<Trained<T>> {
+  const { storage, onEvent } = options;
+  const isSaved = await canResume(storage);
+  const again = isSaved ? await planResume(planned.definition, storage, planned) : planned;
+  const note = `${lost.message}; the run went on from ${isSaved ? 'what was saved last' : 'the start'} on a new device`;
+  onEvent?.({ event: 'recover', note });
+  try {
+    const { report, parameters } = await runUnlocked(await reopen(), again, { ...options, forecast: false });
+    return { report: { ...report, notes: [...report.notes, note] }, parameters };
+  } catch (error) {
+    if (!(error instanceof DeviceLostError)) throw error;
+    const message = `${error.message}, for the second time; ${storage.name} keeps what was saved, and the run can be resumed`;
+    throw new DeviceLostError(message, { cause: error });
   }
 }
 
@@ -158,7 +204,7 @@ async function runUnlocked<T extends Types>(
   runtime: Runtime,
   planned: Planned<T>,
   options: RunOptions<T>,
-): Promise<{ report: TrainingReport<T['evaluation']>; parameters: number }> {
+): Promise<Trained<T>> {
   const { definition, train, dev, recipe } = planned;
   const loaded = await planned.model(runtime);
   const parameters = loaded.model.parameters.count();
@@ -198,7 +244,7 @@ const unknownWords = <T extends Types>(
 
 /** Options of `train`. */
 export interface TrainOptions<T extends Types = Types>
-  extends Omit<Start<T>, 'train' | 'dev'>, RunOptions<T> {
+  extends Omit<Start<T>, 'train' | 'dev'>, RecoveryOptions<T> {
   runtime: Runtime;
   /** A corpus, or the text of one: the epoch that scores best on it is kept. */
   dev?: Start<T>['dev'] | string;
@@ -211,7 +257,8 @@ export interface TrainOptions<T extends Types = Types>
  * @param data a corpus, or the text of one
  * @returns the report; the best model is in the storage, for `loadModel(runtime, storage.source)`
  * @throws InputError, before the first step, for a recipe out of range, data that does not fit the model, a storage that
- *   holds another model, cannot be written or resumed; SpanwiseError when the loss stops being finite
+ *   holds another model, cannot be written or resumed; SpanwiseError when the loss stops being finite; DeviceLostError
+ *   where the device is lost, a second time with `reopen`
  */
 export async function train<T extends Types>(
   definition: Definition<T>,

@@ -1,6 +1,5 @@
 /** LAI-Net trained, saved, resumed, scored and asked, stage by stage and both together. */
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
@@ -11,9 +10,9 @@ import { loadModel, type LoadedModel } from '../../../src/tasks/model.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { planResume, planTraining, runTraining } from '../../../src/tasks/training/train.ts';
 import { differences, finalFiles, inputError, logOf, temporaryFolder } from '../runs.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const { sentences } = readCorpus(lai, 'corpora/expeditions/train.json');
 const related = sentences.filter(({ relations, tokens }) => relations.length > 0 && tokens.length < 20);

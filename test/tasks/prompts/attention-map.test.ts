@@ -1,7 +1,7 @@
 /** The attention map: a row of three tokens worked by hand, the tiny checkpoints, the SVG. */
 import test from 'tape';
 import { references } from '../../../kernels/reference/index.ts';
-import { loadModel, openRuntime } from '../../../src/node.ts';
+import { loadModel } from '../../../src/node.ts';
 import {
   attentionMap,
   clusterDistance,
@@ -14,9 +14,9 @@ import { attentionEntropy } from '../../../src/tasks/attention.ts';
 import { attentionSvg } from '../../../src/tasks/prompts/attention-svg.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { relativeError } from '../../relative-error.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const fixtures = 'test/fixtures/cerem';
 const input = { prompt: '地点', text: '小林昨天从青岛港出发，去北岸看海。' };

@@ -1,6 +1,5 @@
 /** Scores of documents by hand, their intervals, and an evaluation from end to end. */
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
 import { evaluateCerem } from '../../../src/tasks/prompts/evaluate.ts';
 import type { PredictedEntity } from '../../../src/tasks/prompts/extract.ts';
 import { parseSchema } from '../../../src/tasks/prompts/schema.ts';
@@ -9,9 +8,9 @@ import { parseDocuments } from '../../../src/tasks/corpus/parse.ts';
 import { documentsJson } from '../../../src/tasks/corpus/tokens.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 type EntityRow = [type: string, start: number, end: number, objectOnly?: true];
 type RelationRow = [type: string, head: number, tail: number];

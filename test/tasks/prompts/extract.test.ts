@@ -1,6 +1,5 @@
 /** Two-stage extraction by a model that follows a rule: subjects, objects, events, what is not asked. */
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
 import {
   effortText,
   extractDocuments,
@@ -13,9 +12,9 @@ import { scoreDocuments } from '../../../src/tasks/prompts/scores.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf, type Rule } from './oracle.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const texts = ['小林在北岸修船，公司在青岛港。小林去看海。', '', '地震后小林救了她。'];
 const tokenizer = tokenizerOf([...texts, '人物地点公司的住处伤者事件时间原因x又来；边']);

@@ -1,15 +1,15 @@
 /** Prediction by a tiny model with random weights, and by one that follows a rule: order, batches, windows, offsets. */
 import test from 'tape';
-import { loadModel, openRuntime } from '../../../src/node.ts';
+import { loadModel } from '../../../src/node.ts';
 import { readSafetensorsFile, readTextFile } from '../../../src/io/files.ts';
 import { cachedPieces, encodeText, parsePromptedJson } from '../../../src/tasks/prompts/batch.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
 import { predictAnswers, type PredictOptions, type Question } from '../../../src/tasks/prompts/predict.ts';
 import type { Tokenizer } from '../../../src/tasks/text/tokenizer.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const texts = [
   '小林昨天从青岛港出发，去北岸看海。',

@@ -1,7 +1,7 @@
 /** Training a CEREM: accumulation, freezing, resuming bit for bit, batches of like length, what is refused. */
 import { join } from 'node:path';
 import test from 'tape';
-import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel } from '../../../src/node.ts';
 import { readSafetensorsFile, readTextFile } from '../../../src/io/files.ts';
 import { bucketBatches } from '../../../src/tasks/prompts/batches.ts';
 import { cerem } from '../../../src/tasks/prompts/cerem.ts';
@@ -13,8 +13,9 @@ import { readState } from '../../../src/tasks/training/state.ts';
 import { relativeError } from '../../relative-error.ts';
 import { differences, finalFiles, inputError, logOf, temporaryFolder, trainRun } from '../runs.ts';
 import { corpusOf, documentsOf, schema, tinyRecipe, tinyRun, type CeremRun } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true });
+const runtime = sharedRuntime({ poison: false });
 /** Trains and frees the model; ends at the first event that `stop` picks. */
 async function train(options: CeremRun, stop?: (event: LogEvent) => boolean): Promise<string> {
   const onEvent = (event: LogEvent): void => {
@@ -57,8 +58,6 @@ function runOfEverything(out: string, change: Partial<CeremRun> = {}): CeremRun 
 const whole = temporaryFolder();
 await train(runOfEverything(whole));
 const epochs = logOf(whole).slice(1);
-
-test.onFinish(() => runtime.close());
 
 test('a run: the loss falls, the best model and the schema are in the folder', async (t) => {
   t.ok(Number(epochs[3].loss) < 0.7 * Number(epochs[0].loss), `${epochs[0].loss} to ${epochs[3].loss}`);

@@ -4,6 +4,7 @@ import { readCorpus } from '../../../src/tasks/corpus-file.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import type { Prf, Score } from '../../../src/tasks/metrics.ts';
 import { evaluate } from '../../../src/tasks/spans/evaluate.ts';
+import { f1Scores } from '../../../src/tasks/training/run.ts';
 import { own, published } from '../data.ts';
 
 /** Entities [type, start, end] and relations [type, head, tail]. */
@@ -219,6 +220,14 @@ test('nothing at all scores 0, and a missing prediction is an error', (t) => {
   t.deepEqual(empty.rePlus.macro, { p: 0, r: 0, f1: 0 });
   t.deepEqual(empty.ner.perType, {});
   t.throws(() => evaluate(gold, predicted.slice(1)), /2 predictions for 3 sentences/);
+  t.end();
+});
+
+test('training shows no score of what the data have nothing of', (t) => {
+  const entities = [sentence(2, [['PER', 0, 1]])];
+  t.deepEqual(f1Scores(stsn, evaluate(entities, entities)), { ner: 1 });
+  t.deepEqual(f1Scores(stsn, evaluate(entities, [annotation([])])), { ner: 0 }, 'nothing found scores 0');
+  t.ok('rePlus' in f1Scores(stsn, evaluate(gold, predicted)));
   t.end();
 });
 

@@ -2,16 +2,15 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { readSafetensorsFile } from '../../../src/io/files.ts';
-import { openRuntime } from '../../../src/node.ts';
 import { folderSource } from '../../../src/tasks/folder.ts';
 import { loadModel } from '../../../src/tasks/model.ts';
 import { encodeSentence, makeWordBatch } from '../../../src/tasks/spans/batch.ts';
 import { fusionAttention, fusionMaps } from '../../../src/tasks/spans/iser-attention.ts';
 import { iser } from '../../../src/tasks/spans/iser.ts';
 import { relativeError } from '../../relative-error.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const fixtures = 'test/fixtures/iser';
 const load = (name: string) => loadModel(runtime, folderSource(`${fixtures}/${name}`), iser, name);

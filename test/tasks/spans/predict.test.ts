@@ -2,14 +2,14 @@
 import test from 'tape';
 import type { Json } from '../../../src/models/config.ts';
 import type { Stsn } from '../../../src/models/stsn.ts';
-import { openRuntime } from '../../../src/node.ts';
 import type { SpanOptions } from '../../../src/tasks/spans/model.ts';
 import type { Prediction } from '../../../src/tasks/spans/decode.ts';
 import { predict } from '../../../src/tasks/spans/predict.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import { inputError, randomModel, sentencesOf, tinyConfig, tinyEncoder, tokenizerOf } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
+const runtime = sharedRuntime();
 
 const annotated = sentencesOf(0, 15);
 const tokenizer = tokenizerOf(annotated);
@@ -48,8 +48,6 @@ function worstScore(a: readonly Prediction[], b: readonly Prediction[]): number 
   const other = scores(b);
   return Math.max(...scores(a).map((score, i) => Math.abs(score - other[i])));
 }
-
-test.onFinish(() => runtime.close());
 
 test('predictions are well-formed', (t) => {
   const entities = expected.flatMap((p) => p.entities);

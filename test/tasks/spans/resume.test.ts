@@ -2,7 +2,7 @@
 import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { DeviceLostError, folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel } from '../../../src/node.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../../src/io/files.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
@@ -21,8 +21,9 @@ import {
   trainRun,
   type StsnRun,
 } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true });
+const runtime = sharedRuntime({ poison: false });
 
 /** Trains and frees the model; `stop` sees every event and ends the run by throwing. */
 async function train(options: StsnRun, stop?: (event: LogEvent) => void): Promise<void> {
@@ -50,8 +51,6 @@ const expected = finalFiles(whole);
 /** `out` stopped after the first epoch, for tests that must not be able to resume it. */
 const half = temporaryFolder();
 await stopped(tinyRun(runtime, half), (e) => e.event === 'epoch');
-
-test.onFinish(() => runtime.close());
 
 test('the run that others are compared with', (t) => {
   const log = logOf(whole);
@@ -116,20 +115,6 @@ for (const [name, when] of Object.entries<(e: LogEvent) => boolean>({
     await train({ ...tinyRun(runtime, out), resume: true });
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
-
-test('a device that is lost in mid-epoch: its own error, and the run goes on elsewhere', async (t) => {
-  const out = temporaryFolder();
-  const lost = await openRuntime({ defaultLimits: true });
-  const end = await trainRun(stsn, {
-    ...tinyRun(lost, out),
-    saveSeconds: 1e-9,
-    onEvent: (e) => void (e.event === 'step' && e.step === 9 && lost.device.destroy()),
-  }).catch((error: unknown) => error);
-  t.ok(end instanceof DeviceLostError, String(end));
-  lost.close();
-  await train({ ...tinyRun(runtime, out), resume: true });
-  t.deepEqual(differences(finalFiles(out), expected), []);
-});
 
 for (const [name, tear] of Object.entries<(log: Buffer) => Buffer>({
   'ends in zeros': (log) => log.fill(0, log.length - 40),

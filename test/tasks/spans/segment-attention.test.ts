@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import { configJson, type Json } from '../../../src/models/config.ts';
 import { parseStsnConfig } from '../../../src/models/stsn.ts';
-import { loadModel, openRuntime } from '../../../src/node.ts';
+import { loadModel } from '../../../src/node.ts';
 import { checkpointFiles } from '../../../src/tasks/checkpoint.ts';
 import { predict } from '../../../src/tasks/spans/predict.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
@@ -18,9 +18,9 @@ import {
   tokenizerOf,
   trainRun,
 } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const segmentAttention = { scales: [2, 4], heads: 2, headSize: 8 };
 

@@ -6,7 +6,7 @@ import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { Json } from '../../../src/models/config.ts';
 import { interactions, Stsn } from '../../../src/models/stsn.ts';
 import { Parameters, randomSource } from '../../../src/nn/parameters.ts';
-import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
+import { folderStorage, loadModel } from '../../../src/node.ts';
 import type { Sentence } from '../../../src/tasks/dataset.ts';
 import { sampleSentence, type SampleCounts } from '../../../src/tasks/spans/sampling.ts';
 import type { SpanRecipe } from '../../../src/tasks/spans/model.ts';
@@ -27,9 +27,9 @@ import {
   trainRun,
   type StsnRun,
 } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 /** Options that train one epoch on `sentences` alone, with a tiny model made for them. */
 function runOn(

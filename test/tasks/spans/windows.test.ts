@@ -4,16 +4,15 @@ import { parseBertConfig } from '../../../src/models/bert.ts';
 import type { WordBatch } from '../../../src/models/words.ts';
 import { Parameters, randomSource } from '../../../src/nn/parameters.ts';
 import { stream, type Random } from '../../../src/nn/random.ts';
-import { openRuntime } from '../../../src/node.ts';
 import type { Prediction } from '../../../src/tasks/spans/decode.ts';
 import type { SpanModel } from '../../../src/tasks/spans/model.ts';
 import { predict } from '../../../src/tasks/spans/predict.ts';
 import { mergeWindows, wordWindows, type WordWindow } from '../../../src/tasks/spans/windows.ts';
 import { createWordPieceTokenizer } from '../../../src/tasks/text/wordpiece.ts';
 import { tinyEncoder } from './tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime();
 
 const ranges = (windows: readonly WordWindow[]) => windows.map(({ from, to }) => [from, to]);
 const owned = (windows: readonly WordWindow[]) => windows.map(({ ownFrom, ownTo }) => [ownFrom, ownTo]);

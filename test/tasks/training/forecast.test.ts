@@ -1,12 +1,11 @@
 /** What a step will take is what it takes. */
 import test from 'tape';
-import { openRuntime } from '../../../src/node.ts';
 import { stsn } from '../../../src/tasks/spans/stsn.ts';
 import type { LogEvent } from '../../../src/tasks/training/curve.ts';
 import { temporaryFolder, tinyRun, trainRun } from '../spans/tiny.ts';
+import { sharedRuntime } from '../../runtime.ts';
 
-const runtime = await openRuntime({ defaultLimits: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime({ poison: false });
 
 test('a forecast tells the FLOPs and the peak memory of the step', async (t) => {
   // One batch an epoch: the longest is the one there is. Without dev data nothing else takes memory.

@@ -1,0 +1,1 @@
+export { mul } from './elementwise.ts';
