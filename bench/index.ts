@@ -4,6 +4,7 @@ import { contextAttentionBench } from './context-attention.bench.ts';
 import { enginesBench } from './engines.bench.ts';
 import type { Bench } from './harness.ts';
 import { gateBench } from './gate.bench.ts';
+import { fuzzBench } from './fuzz.bench.ts';
 import { gpuFormsBench } from './gpu-forms.bench.ts';
 import { hostBench } from './host.bench.ts';
 import { kernelsBench } from './kernels.bench.ts';
@@ -35,6 +36,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   peers: peersBench,
   report: reportBench,
   soak: soakBench,
+  fuzz: fuzzBench,
   stsn: stsnBench,
   cerem: ceremBench,
   models: modelsBench,

@@ -219,6 +219,18 @@ const engineBars = ({ rows }: BenchDocument): BarPlot[] =>
     series: [column('all of it', 'seconds')],
   });
 
+const fuzzBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'What became of the inputs',
+    caption: 'Of those that a reader was tried on; the rest shows a fault.',
+    x: { label: 'percent', scale: 'linear' },
+    by: (row) => String(row.reader),
+    series: (['read', 'refused'] as const).map((name) => ({
+      name,
+      value: (row) => (100 * numeric(row, name)) / numeric(row, 'inputs'),
+    })),
+  });
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -232,4 +244,5 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   models: modelBars,
   host: hostBars,
   engines: engineBars,
+  fuzz: fuzzBars,
 };

@@ -146,9 +146,19 @@ function engines({ rows }: BenchDocument): string | undefined {
   );
 }
 
+function fuzz({ rows }: BenchDocument): string {
+  const sum = (key: string): number => rows.reduce((all, row) => all + number(row, key), 0);
+  const [inputs, faults] = [sum('inputs'), sum('faults')];
+  const slow = most(rows, 'slowestMs');
+  return (
+    `Of ${numberText(inputs)} inputs of ${plural(rows.length, 'reader')}, ${numberText((100 * sum('read')) / inputs)} % are read and the others refused; ` +
+    `${faults === 0 ? 'none shows a fault' : `${numberText(faults)} show a fault`}, and the slowest, of ${String(slow.reader)}, takes ${numberText(number(slow, 'slowestMs'))} ms.`
+  );
+}
+
 /** By benchmark. */
 const findings: Readonly<Record<string, (document: BenchDocument) => string | undefined>> = {
-  ...{ sia, kernels, peers, linear: peers, table6, table7, soak, stsn, cerem, models, host, engines },
+  ...{ sia, kernels, peers, linear: peers, table6, table7, soak, stsn, cerem, models, host, engines, fuzz },
   ...{ 'context-attention': contextAttention, 'span-score': spanScore, 'gpu-forms': gpuForms },
 };
 

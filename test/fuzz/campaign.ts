@@ -41,6 +41,7 @@ export interface Fault {
   reader: string;
   seed: number;
   index: number;
+  kind: 'error' | 'time' | 'memory';
   why: string;
   input: string;
 }
@@ -138,13 +139,13 @@ class Run<I> {
     return this.target.make(diceOf(this.target.name, this.seed, index));
   }
 
-  fault(index: number, why: string, input: unknown): void {
+  fault(index: number, kind: Fault['kind'], why: string, input: unknown): void {
     const { faults } = this.outcome;
-    faults.push({ reader: this.target.name, seed: this.seed, index, why, input: shown(input) });
+    faults.push({ reader: this.target.name, seed: this.seed, index, kind, why, input: shown(input) });
   }
 
   hangs(index: number, ms: number): void {
-    this.fault(index, `hangs: no end after ${ms} ms`, this.inputAt(index));
+    this.fault(index, 'time', `hangs: no end after ${ms} ms`, this.inputAt(index));
   }
 
   /** Reads input `index`; a promise where the reader gives one. */
@@ -163,15 +164,15 @@ class Run<I> {
       outcome.largest = Math.max(outcome.largest, size);
       outcome.ms += ms;
       outcome.slowestMs = Math.max(outcome.slowestMs, ms);
-      if (ms > LIMIT_MS) this.fault(index, `takes ${Math.round(ms)} ms`, input);
+      if (ms > LIMIT_MS) this.fault(index, 'time', `takes ${Math.round(ms)} ms`, input);
       const grown = usedBytes() - bytes;
       const allowed = LIMIT_RATIO * size + FLOOR_BYTES;
       outcome.mostBytes = Math.max(outcome.mostBytes, grown);
-      if (grown > allowed) this.fault(index, `takes ${grown} bytes of memory for ${size}`, input);
+      if (grown > allowed) this.fault(index, 'memory', `takes ${grown} bytes of memory for ${size}`, input);
     };
     const refused = (error: unknown): void => {
       const why = complaintAbout(error);
-      if (why !== undefined) return this.fault(index, why, input);
+      if (why !== undefined) return this.fault(index, 'error', why, input);
       const { message } = error as InputError;
       outcome.refused++;
       outcome.longestMessage = Math.max(outcome.longestMessage, message.length);
