@@ -134,6 +134,8 @@ const own: Command['options'] = {
   windows: { value: 'N,…', doc: 'cerem: a training for each longest scale (6)' },
   relations: { value: 'NAME,…', doc: 'cerem: only rows with these relations and no others' },
   longest: { value: 'N', doc: 'cerem: only texts of up to N characters' },
+  count: { value: 'N', doc: 'kills, soak-cycles, soak-lines: so many kills, cycles, lines' },
+  minutes: { value: 'N', doc: 'soak-hour: how long (60)' },
   rows: { value: 'N', doc: 'cerem: only the first N training rows, and N/2 of each other split' },
   ...shared,
 };
