@@ -14,6 +14,9 @@ import { peersBench } from './peers.bench.ts';
 import { reportBench } from './report.bench.ts';
 import { siaBench } from './sia.bench.ts';
 import { soakBench } from './soak.bench.ts';
+import { soakCyclesBench } from './soak-cycles.bench.ts';
+import { soakHourBench } from './soak-hour.bench.ts';
+import { soakLinesBench } from './soak-lines.bench.ts';
 import { spanScoreBench } from './span-score.bench.ts';
 import { stsnBench } from './stsn.bench.ts';
 import { table6Bench } from './table6.bench.ts';
@@ -37,6 +40,9 @@ export const benches: Readonly<Record<string, Bench>> = {
   report: reportBench,
   soak: soakBench,
   fuzz: fuzzBench,
+  'soak-cycles': soakCyclesBench,
+  'soak-hour': soakHourBench,
+  'soak-lines': soakLinesBench,
   stsn: stsnBench,
   cerem: ceremBench,
   models: modelsBench,

@@ -141,6 +141,8 @@ const own: Command['options'] = {
     value: 'N',
     doc: 'cerem: only the first N training rows, and N/2 of each other split; fuzz: inputs a reader',
   },
+  count: { value: 'N', doc: 'kills, soak-cycles, soak-lines: so many kills, cycles, lines' },
+  minutes: { value: 'N', doc: 'soak-hour: how long (60)' },
   ...shared,
 };
 
