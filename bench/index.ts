@@ -1,6 +1,7 @@
 /** The benchmarks by name, as `spanwise bench` loads them (built to dist/bench.js). */
 import { ceremBench } from './cerem.bench.ts';
 import { contextAttentionBench } from './context-attention.bench.ts';
+import { enginesBench } from './engines.bench.ts';
 import type { Bench } from './harness.ts';
 import { gateBench } from './gate.bench.ts';
 import { gpuFormsBench } from './gpu-forms.bench.ts';
@@ -25,6 +26,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   host: hostBench,
   'gpu-forms': gpuFormsBench,
   gate: gateBench,
+  engines: enginesBench,
   'span-score': spanScoreBench,
   'context-attention': contextAttentionBench,
   sia: siaBench,

@@ -210,6 +210,15 @@ const hostBars = ({ rows }: BenchDocument): BarPlot[] =>
     series: [column('step', 'hostMs'), column('floor', 'floorMs')],
   });
 
+const engineBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'The suite',
+    caption: 'Compiling included, each engine once. Lower is better.',
+    x: { label: 'seconds', scale: 'linear' },
+    by: (row) => `${String(row.engine)}, ${String(row.adapter)}`,
+    series: [column('all of it', 'seconds')],
+  });
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -222,4 +231,5 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   cerem: ceremBars,
   models: modelBars,
   host: hostBars,
+  engines: engineBars,
 };

@@ -134,9 +134,21 @@ const host = ({ rows }: BenchDocument): string =>
     .map((row) => `${String(row.case)} ${numberText(number(row, 'ratio'))}`)
     .join(', ')}.`;
 
+function engines({ rows }: BenchDocument): string | undefined {
+  const ran = rows.filter((row) => has(row, 'kernels'));
+  if (ran.length === 0) return undefined;
+  const alike = ran.filter((row) => row.agreeing === row.kernels && row.sameExtractions === true);
+  const names = distinct(ran, 'engine').join(', ');
+  const loss = number(most(ran, 'lossError'), 'lossError');
+  return (
+    `${alike.length} of ${plural(ran.length, 'run')} in ${names} agree on ` +
+    `${plural(number(ran[0], 'kernels'), 'kernel')} and extract the same; a loss differs from Node's by at most ${loss.toExponential(1)} of it.`
+  );
+}
+
 /** By benchmark. */
 const findings: Readonly<Record<string, (document: BenchDocument) => string | undefined>> = {
-  ...{ sia, kernels, peers, linear: peers, table6, table7, soak, stsn, cerem, models, host },
+  ...{ sia, kernels, peers, linear: peers, table6, table7, soak, stsn, cerem, models, host, engines },
   ...{ 'context-attention': contextAttention, 'span-score': spanScore, 'gpu-forms': gpuForms },
 };
 

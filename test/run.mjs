@@ -41,7 +41,7 @@ function processes(files) {
   const shared = new Map();
   for (const file of files) {
     const name = nameOf(file);
-    const shares = readFileSync(join('test', `${name}.ts`), 'utf8').includes(' = sharedRuntime(');
+    const shares = /'\.[./]*\/(runtime|harness)\.ts'/.test(readFileSync(join('test', `${name}.ts`), 'utf8'));
     const [part] = name.split('/');
     if (shares) shared.set(part, [...(shared.get(part) ?? []), file]);
     else alone.push([file]);

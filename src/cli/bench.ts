@@ -123,7 +123,7 @@ const own: Command['options'] = {
     value: 'REV|DIR',
     doc: 'gate: the old checkout, a revision or a folder (the last change of the baseline)',
   },
-  update: { doc: 'gate: takes over what is measured as the baseline' },
+  update: { doc: 'gate: takes over what is measured as the baseline; engines: into the README' },
   cases: { value: 'NAME,…', doc: 'peers, host, gate: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
   seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
