@@ -219,6 +219,18 @@ const engineBars = ({ rows }: BenchDocument): BarPlot[] =>
     series: [column('all of it', 'seconds')],
   });
 
+const accuracyBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'The worst element of each kernel',
+    caption: "In units in the last place of its tensor's largest number. Lower is better.",
+    x: { label: 'ULP', scale: 'linear' },
+    by: (row) => String(row.kernel),
+    series: distinct(rows, 'device').map((device) => ({
+      name: device,
+      value: (row) => (row.device === device ? row.ulps : undefined),
+    })),
+  });
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -232,4 +244,5 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   models: modelBars,
   host: hostBars,
   engines: engineBars,
+  accuracy: accuracyBars,
 };
