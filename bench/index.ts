@@ -1,4 +1,5 @@
 /** The benchmarks by name, as `spanwise bench` loads them (built to dist/bench.js). */
+import { accuracyBench } from './accuracy.bench.ts';
 import { ceremBench } from './cerem.bench.ts';
 import { contextAttentionBench } from './context-attention.bench.ts';
 import { enginesBench } from './engines.bench.ts';
@@ -29,6 +30,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   kernels: kernelsBench,
   host: hostBench,
   'gpu-forms': gpuFormsBench,
+  accuracy: accuracyBench,
   gate: gateBench,
   engines: enginesBench,
   'span-score': spanScoreBench,

@@ -231,6 +231,21 @@ const fuzzBars = ({ rows }: BenchDocument): BarPlot[] =>
     })),
   });
 
+/** By kernel, the device that is farthest off, with the least and the most. */
+function accuracyBars({ rows }: BenchDocument): BarPlot[] {
+  const kernels = distinct(rows, 'kernel').map((kernel) => {
+    const ulps = rows.filter((row) => row.kernel === kernel).map((row) => numeric(row, 'ulps'));
+    return { kernel, least: Math.min(...ulps), most: Math.max(...ulps) };
+  });
+  return barPlot(kernels, {
+    title: 'The worst element of each kernel',
+    caption: 'On the device where it is farthest off, and the least and most of all. Lower is better.',
+    x: { label: "ULP of its tensor's largest number", scale: 'linear' },
+    by: (row) => String(row.kernel),
+    series: [column('worst element', 'most', 'least', 'most')],
+  });
+}
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -245,4 +260,5 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   host: hostBars,
   engines: engineBars,
   fuzz: fuzzBars,
+  accuracy: accuracyBars,
 };

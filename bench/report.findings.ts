@@ -156,9 +156,36 @@ function fuzz({ rows }: BenchDocument): string {
   );
 }
 
+function accuracy({ rows }: BenchDocument): string | undefined {
+  const found = rows.filter((row) => has(row, 'ulps'));
+  if (found.length === 0) return undefined;
+  const worst = most(found, 'ulps');
+  const wrong = rows.filter(({ ok }) => ok !== true).length;
+  return (
+    `On ${plural(distinct(rows, 'device').length, 'device')} the farthest element is ${numberText(number(worst, 'ulps'))} ULP off, ` +
+    `${String(worst.element)} of ${String(worst.kernel)} on ${String(worst.device)}; ` +
+    `${wrong === 0 ? 'every kernel is' : `all but ${plural(wrong, 'row')} are`} within tolerance and bound.`
+  );
+}
+
 /** By benchmark. */
 const findings: Readonly<Record<string, (document: BenchDocument) => string | undefined>> = {
-  ...{ sia, kernels, peers, linear: peers, table6, table7, soak, stsn, cerem, models, host, engines, fuzz },
+  ...{
+    sia,
+    kernels,
+    peers,
+    linear: peers,
+    table6,
+    table7,
+    soak,
+    stsn,
+    cerem,
+    models,
+    host,
+    engines,
+    fuzz,
+    accuracy,
+  },
   ...{ 'context-attention': contextAttention, 'span-score': spanScore, 'gpu-forms': gpuForms },
 };
 

@@ -93,8 +93,8 @@ export async function runSuite(gpu: GPU, asked: Asked, files: Files): Promise<An
     return {
       device: runtime.info,
       kernels: verified,
-      losses: await trainingLosses(runtime, files.corpus, asked.steps),
-      extractions: await extractions(runtime, files.checkpoint, asked.texts),
+      losses: asked.steps > 0 ? await trainingLosses(runtime, files.corpus, asked.steps) : [],
+      extractions: asked.texts.length > 0 ? await extractions(runtime, files.checkpoint, asked.texts) : [],
       seconds: (performance.now() - started) / 1000,
     };
   } finally {

@@ -41,7 +41,8 @@ interface Sizes {
 function probabilityUlps(scores: number, { headSize, keys, window }: Sizes): number {
   const score = scores * (headSize + window + 4);
   const lse = scores + Math.log(keys);
-  return 2 * (score + exponentialOfDifference(scores + lse)) + 10 * keys + logarithm(lse) + lse + DIVISION;
+  const range = Math.LOG2E * (scores + lse); // some forms take exp2
+  return 2 * (score + exponentialOfDifference(range)) + 10 * keys + logarithm(lse) + lse + DIVISION;
 }
 
 const bounds = (sizesOf: (c: Checked) => Sizes, why: string): KernelBounds => {

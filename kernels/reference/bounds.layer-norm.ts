@@ -16,7 +16,7 @@ function rowsOf({ inputs, params }: Checked) {
     steepest = Math.max(steepest, scale);
   }
   // A deviation: s, s - mean and what the mean lacks, a sum of d. Its square is summed, so 1 / sigma has half as many.
-  const deviation = 4 * far + d + 3;
+  const deviation = 5 * far + d + 3;
   const ulps = deviation + z * (deviation + (d + 4) / 2 + 2 + ROUNDED);
   return { z, steepest, ulps, d, rows: sizeOf(x!.shape) / d };
 }

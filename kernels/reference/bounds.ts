@@ -4,6 +4,7 @@
  * cancels another (magnitudes for inputs), or times a number that no element exceeds.
  */
 import { attentionBounds, contextAttentionBounds, segmentAttentionBounds } from './bounds.attention.ts';
+import { gaussianKlBounds } from './bounds.gaussian-kl.ts';
 import { layerNormBounds } from './bounds.layer-norm.ts';
 import {
   allMagnitudes,
@@ -66,7 +67,7 @@ const linearIn = (why: string, forward: Count, backward?: Count, chosen?: string
   backward: backward && ((c) => roundings(gradientMagnitudes(c, chosen), backward(c))),
 });
 
-/** An activation has slopes up to 1.13 (gelu) that change by at most 1 a unit, and is computed to within 100 ULP of 1 + |x|. */
+/** gelu, which the cases have, is at most so steep, its slope changes by at most 1 a unit, and both are so near of 1 + |x|. */
 const [STEEPEST, ACTIVATION] = [1.13, 100];
 
 const linear: KernelBounds = {
@@ -105,7 +106,7 @@ const softmax: KernelBounds = {
   },
 };
 const softmaxUlps = (c: Checked): number =>
-  2 * exponentialOfDifference(2 * largestOf(c.inputs.x)) + axis(c, 'x', -1) + DIVISION;
+  2 * exponentialOfDifference(2 * largestOf(c.inputs.x)) + axis(c, 'x', -1) + DIVISION + ROUNDED;
 
 /** log1p as a series in x / (2 + x), with positive terms alone, or as the logarithm of 1 + x. */
 const LOG1P = 25;
@@ -139,7 +140,7 @@ const adamw: KernelBounds = {
   forward({ reference, inputs, params }) {
     const param = { ...inputs.param, data: inputs.param.data.map((x) => -Math.abs(x)) };
     const sizes = reference.forward({ ...allMagnitudes(inputs), param }, params);
-    return roundings(allMagnitudes(sizes), 8 * ROUNDED + DIVISION + SQUARE_ROOT + 5 / 2);
+    return roundings(allMagnitudes(sizes), 12 * ROUNDED + DIVISION + SQUARE_ROOT + 5 / 2);
   },
 };
 
@@ -148,7 +149,7 @@ const clipGradNorm: KernelBounds = {
   forward: (c) => {
     const terms = Object.entries(c.inputs).filter(([name]) => name !== 'runs');
     const all = terms.reduce((sum, [, { shape }]) => sum + sizeOf(shape), 0);
-    return relative(c.expected, all / 2 + SQUARE_ROOT + ROUNDED + DIVISION);
+    return relative(c.expected, all / 2 + SQUARE_ROOT + 3 * ROUNDED + DIVISION);
   },
 };
 
@@ -159,6 +160,11 @@ const graphAdjacency: KernelBounds = {
     const ulps = 2 * axis(c, 'weights', -1) + 2 * DIVISION + 6 * ROUNDED;
     return { grad_weights: { ulps, of: 2 * largestOf(c.grads.grad_out) * largestOf(c.expected.out) } };
   },
+};
+
+/** With weights as here, tanh's 1e-5 and a row's sum of |W_hh| of 4, four steps already allow an error of 1 in 20. */
+const recurrent: KernelBounds = {
+  why: 'none: what a step may lose grows by the norm of W_hh with each step after it, soon beyond the tolerance',
 };
 
 const spanTerms: Count = (c) => axis(c, 'spans', 0) + sizeOf(c.inputs.x.shape.slice(0, -1));
@@ -182,14 +188,17 @@ export const errorBounds: Readonly<Record<string, KernelBounds>> = {
   embedding: linearIn('copies; backward a sum of as many as there are ids', none, (c) =>
     sizeOf(c.inputs.ids.shape),
   ),
+  'gaussian-kl': gaussianKlBounds,
   'graph-adjacency': graphAdjacency,
   'graph-convolution': linearIn(
     'a sum of nodes; backward of nodes or of columns',
     (c) => axis(c, 'x', 1),
     (c) => axis(c, 'x', 1) + axis(c, 'x', 2),
   ),
+  gru: recurrent,
   'layer-norm': layerNormBounds,
   linear,
+  lstm: recurrent,
   mul: linearIn(
     'one product',
     () => ROUNDED,

@@ -42,9 +42,9 @@ export interface Checked {
 }
 
 export interface KernelBounds {
-  /** Where the roundings come from, in a line. */
+  /** Where the roundings come from, or why there is no bound, in a line. */
   why: string;
-  forward(checked: Checked): Bounds;
+  forward?(checked: Checked): Bounds;
   backward?(checked: Checked): Bounds;
 }
 

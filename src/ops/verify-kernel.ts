@@ -38,7 +38,7 @@ export interface Verification {
   /** The same of a gradient; undefined for a kernel without gradients. */
   backward?: number | null;
   backwardBound?: number;
-  /** Where the bounds come from. */
+  /** Where the bounds come from, or why there are none. */
   bound?: string;
   worst?: WorstElement;
   /** Whether every tensor's relative error is within `TOLERANCE` and within its bound. */
@@ -143,7 +143,7 @@ export async function verifyKernel(runtime: Runtime, name: string): Promise<Veri
   if (!Object.hasOwn(references, name)) return undefined;
   const kernel = kernelNamed(name);
   const reference = references[name];
-  const bounds = Object.hasOwn(errorBounds, name) ? errorBounds[name] : undefined;
+  const bounds = errorBounds[name];
   const cases = referenceCases(name);
   const random = randomTensors(2);
   const [forward, backward] = [new Pass(), new Pass()];
@@ -162,8 +162,8 @@ export async function verifyKernel(runtime: Runtime, name: string): Promise<Veri
       const actual = await runKernel(runtime, run);
       const gradients = differentiable ? (reference.backward?.(inputs, params, grads) ?? {}) : {};
       const checked = { reference, inputs, params, expected, grads, gradients };
-      forward.compare(at, actual, expected, bounds?.forward(checked));
-      if (differentiable) backward.compare(at, actual, gradients, bounds?.backward?.(checked));
+      forward.compare(at, actual, expected, bounds.forward?.(checked));
+      if (differentiable) backward.compare(at, actual, gradients, bounds.backward?.(checked));
     }
   } catch (error) {
     if (!(error instanceof SpanwiseError)) throw error;
@@ -176,7 +176,7 @@ export async function verifyKernel(runtime: Runtime, name: string): Promise<Veri
     forward: orNull(largest(forward.errors)),
     forwardBound: forward.bound,
     ...(differentiable ? { backward: orNull(largest(backward.errors)), backwardBound: backward.bound } : {}),
-    bound: bounds?.why,
+    bound: bounds.why,
     worst: farther(forward.worst, backward.worst),
     ok: cases.length > 0 && forward.ok && backward.ok,
   };
