@@ -66,14 +66,10 @@ const memory = {
 function run(together) {
   return new Promise((done) => {
     const started = Date.now();
-    const child = spawn(
-      process.execPath,
-      together.length > 1 ? ['test/together.mjs', ...together] : together,
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...memory, ...process.env, ...forms },
-      },
-    );
+    const child = spawn(process.execPath, ['test/together.mjs', ...together], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...memory, ...process.env, ...forms },
+    });
     let out = '';
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (out += chunk));

@@ -241,6 +241,12 @@ test('a run ends once its patience does', async (t) => {
   const rest = await trainRun(stsn, without);
   without.model.parameters.release();
   t.deepEqual([rest.stopped, rest.steps > 0], [undefined, true], 'without patience it goes on');
+
+  const path = join(out, 'last/trainer.json');
+  const { risenEpoch, ...older } = JSON.parse(readFileSync(path, 'utf8')) as Json;
+  writeFileSync(path, JSON.stringify(older));
+  const { risenEpoch: read } = await readState(stsn, folderStorage(out));
+  t.deepEqual([read, risenEpoch], [6, 4], 'a run from before it was kept counts from its best epoch');
 });
 
 test('only the same run is resumed', async (t) => {
@@ -308,8 +314,10 @@ test('a damaged trainer.json', async (t) => {
     texts.push([name, JSON.stringify(state)]);
   };
   for (const key of Object.keys(JSON.parse(original) as Tree)) {
-    edit(`no ${key}`, (s) => delete s[key]);
     edit(`${key} "x"`, (s) => (s[key] = 'x'));
+    // Runs from before it was kept have none.
+    if (key === 'risenEpoch') continue;
+    edit(`no ${key}`, (s) => delete s[key]);
     edit(`${key} null`, (s) => (s[key] = null));
   }
   edit('a surplus key', (s) => (s.surplus = 1));
