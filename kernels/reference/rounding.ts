@@ -17,6 +17,7 @@ export const exponential = (range: number): number => 3 + 2 * range;
 export const exponentialOfDifference = (range: number): number => exponential(range) + range;
 /** Absolute, of log(x): 3 ULP of it, or 2^-21 where x is in [1/2, 2]. */
 export const logarithm = (largest: number): number => Math.max(3 * largest, 4);
+
 /** An error of at most `ulps` roundings of a number as large as `of`: of each element, or of all alike. */
 export interface ErrorBound {
   ulps: number;
