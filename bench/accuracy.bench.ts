@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { kernels } from '../kernels/index.ts';
 import { updateAccuracyPage } from './accuracy.page.ts';
 import { buildSuite } from './engines/build.ts';
 import { engines, type Engine, type Ran } from './engines/engines.ts';
@@ -40,7 +41,7 @@ export const accuracyBench: Bench = {
         }
         log(what);
         try {
-          const ran = await engine.run(suite, { steps: 0, texts: [] });
+          const ran = await engine.run(suite, { kernels: Object.keys(kernels), steps: 0, texts: [] });
           first ??= ran;
           rows.push(...rowsOf(engine, ran));
         } catch (error) {

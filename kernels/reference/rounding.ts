@@ -17,8 +17,7 @@ export const exponential = (range: number): number => 3 + 2 * range;
 export const exponentialOfDifference = (range: number): number => exponential(range) + range;
 /** Absolute, of log(x): 3 ULP of it, or 2^-21 where x is in [1/2, 2]. */
 export const logarithm = (largest: number): number => Math.max(3 * largest, 4);
-/** Absolute: 1e-5, which is more than sinh / cosh for the |x| ≤ 15 that shaders let through. */
-export const HYPERBOLIC_TANGENT = 1e-5 / ULP;
+
 /** An error of at most `ulps` roundings of a number as large as `of`: of each element, or of all alike. */
 export interface ErrorBound {
   ulps: number;
