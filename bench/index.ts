@@ -9,6 +9,7 @@ import { fuzzBench } from './fuzz.bench.ts';
 import { gpuFormsBench } from './gpu-forms.bench.ts';
 import { hostBench } from './host.bench.ts';
 import { kernelsBench } from './kernels.bench.ts';
+import { killsBench } from './kills.bench.ts';
 import { linearBench } from './linear.bench.ts';
 import { modelsBench } from './models.bench.ts';
 import { peersBench } from './peers.bench.ts';
@@ -45,6 +46,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   'soak-cycles': soakCyclesBench,
   'soak-hour': soakHourBench,
   'soak-lines': soakLinesBench,
+  kills: killsBench,
   stsn: stsnBench,
   cerem: ceremBench,
   models: modelsBench,
