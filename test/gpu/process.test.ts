@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
 import { setFlagsFromString } from 'node:v8';
@@ -171,7 +172,9 @@ const bare = Object.fromEntries(
 /** Runs a case; fails where it has not ended by itself within 20 s (about half a second is usual). */
 function child(name: string, env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const started = spawn(process.execPath, [process.argv[1]], { env: { ...bare, ...env, [CASE]: name } });
+    const started = spawn(process.execPath, [fileURLToPath(import.meta.url)], {
+      env: { ...bare, ...env, [CASE]: name },
+    });
     const timer = setTimeout(() => {
       started.kill('SIGKILL');
       reject(new Error(`"${name}" does not end`));

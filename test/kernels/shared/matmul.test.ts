@@ -272,7 +272,7 @@ test('matmul: every variant costs the same, and has workgroups enough', (t) => {
     const variant = choose(shapeOfProduct(given));
     const { macs, flops, bytesRead, bytesWritten, workgroups } = matmul(given, gpu, variant);
     t.deepEqual([macs, flops], [65 * 33 * 23, 2 * 65 * 33 * 23 + 2 * 65 * 33]);
-    t.deepEqual([bytesRead, bytesWritten], [4 * ((65 + 33) * 23 + 33), 4 * 2 * 65 * 33]);
+    t.deepEqual([bytesRead, bytesWritten], [4 * ((65 + 33) * 23 + 33 + 2), 4 * 2 * 65 * 33]);
     t.equal(workgroups[0], 2 * Math.ceil(65 / variant.rows) * Math.ceil(33 / variant.columns));
   }
   t.end();
