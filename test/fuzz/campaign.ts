@@ -22,6 +22,8 @@ export interface Target<I = unknown> {
   name: string;
   /** An input; the same for the same dice. */
   make(this: void, dice: Dice): I;
+  /** Bytes that it stands for, where these are not its own. */
+  size?(this: void, input: I): number;
   /**
    * Reads it as the product does, without a device, and uses what was read as far as that needs none.
    * @throws InputError where it is refused; anything else is a fault, and so is what the reader gave that cannot be
@@ -149,7 +151,7 @@ class Run<I> {
   one(index: number): Promise<void> | void {
     const input = this.inputAt(index);
     const { outcome } = this;
-    const size = sizeOfInput(input);
+    const size = this.target.size?.(input) ?? sizeOfInput(input);
     const [bytes, from] = [usedBytes(), performance.now()];
     this.busy = true;
     const done = (): void => {
@@ -227,6 +229,9 @@ export async function runCampaign<I>(
 ): Promise<Outcome> {
   const run = new Run(target, seed);
   collectGarbage();
+  // Half the time goes into stacks of errors that are as they should be; of the others the top is enough.
+  const frames = Error.stackTraceLimit;
+  Error.stackTraceLimit = 3;
   let next = 0;
   let waiting: Promise<void> | undefined;
   while (next < count) {
@@ -245,5 +250,6 @@ export async function runCampaign<I>(
     run.outcome.inputs = next;
     progress?.(next);
   }
+  Error.stackTraceLimit = frames;
   return run.outcome;
 }

@@ -195,13 +195,14 @@ function change(root: Container, dice: Dice): void {
 /** Makes a list or a text of a value as long as it is in files that are large. */
 function swell(root: Container, dice: Dice): void {
   const at = dice.pick(containersOf(root));
+  const times = dice.pick([100, 100, 100, 5000]);
   if (Array.isArray(at)) {
-    const items = at.slice(0, 10);
-    for (let n = 0; n < 1000; n++) at.push(...items);
+    const items = at.slice(0, 4);
+    for (let n = 0; n < times; n++) at.push(...items);
     return;
   }
   for (const [key, value] of Object.entries(at))
-    if (typeof value === 'string') put(at, key, value.repeat(5000));
+    if (typeof value === 'string') put(at, key, value.repeat(times));
 }
 
 /** A JSON value with one to four changes, or none at all; one in five hundred is large. */

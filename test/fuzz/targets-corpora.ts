@@ -18,8 +18,8 @@ import { madeRows } from '../tasks/documents-made.ts';
 import { complaintAbout, expectThat, type Target } from './campaign.ts';
 import { jsonText, mutateBytes, mutateJson, mutateLines, mutateText, utf8, type Dice } from './mutations.ts';
 
-/** Three documents at a time, of many. */
-const documents = madeRows(5, 60);
+/** Of every kind that `madeRows` has. */
+const documents = madeRows(5, 45);
 
 /** Fields that a tool writes beside what our writers do: their readers look at them. */
 const beside: Readonly<Record<string, readonly object[]>> = {
@@ -88,20 +88,24 @@ const recordsOf = (text: string): unknown[] =>
     ? (JSON.parse(text) as unknown[])
     : text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as unknown]));
 
-/** Some documents as a tool of that format has them, with changes. */
+/** By format, what it makes of each of the documents, written once. */
+const written = new Map<Format, (string | Files)[]>();
+
+/** One or two documents as a tool of that format has them, with changes. */
 function made(format: Format, dice: Dice): string | Files {
-  const from = dice.integer(documents.length - 3);
-  const written = write(format, documents.slice(from, from + 1 + dice.integer(3)));
-  if (typeof written !== 'string') {
-    const files = Object.entries(written).map(([name, text]): [string, string] => [
+  const all = written.get(format) ?? documents.map((_, i) => write(format, documents.slice(i, i + 2)));
+  written.set(format, all);
+  const some = dice.pick(all);
+  if (typeof some !== 'string') {
+    const files = Object.entries(some).map(([name, text]): [string, string] => [
       dice.chance(0.02) ? mutateText(name, dice) : name,
       dice.chance(0.5) ? mutateLines(text, dice) : text,
     ]);
     if (dice.chance(0.05)) files.splice(dice.integer(files.length), 1);
     return Object.fromEntries(files);
   }
-  if (format.kind === 'lines') return mutateLines(written, dice);
-  const records = recordsOf(written);
+  if (format.kind === 'lines') return mutateLines(some, dice);
+  const records = recordsOf(some);
   const more = beside[format.name];
   if (more && dice.chance(0.5)) records.push(dice.pick(more));
   const whole =
@@ -112,9 +116,8 @@ function made(format: Format, dice: Dice): string | Files {
 interface Asked {
   content: string | Files;
   options: ReadOptions;
-  /** The format that it is converted into; undefined: a model reads it. */
-  to: Format | undefined;
-  model: number;
+  /** What is then done with it: nothing, it is written in another format, or a model's own reader takes it. */
+  use?: { to: Format } | { model: number };
 }
 
 function options(format: Format, dice: Dice): ReadOptions {
@@ -151,7 +154,7 @@ function checkRow({ place, text, tokens, entities, relations }: Row): void {
 }
 
 /** As `convert`, which writes what a reader of its format then reads. */
-function convert({ content, options: asked, to }: Asked): void {
+function convert({ content, options: asked }: Asked, to?: Format): void {
   const { items, notes } = readRows(content, 'corpus', asked, 'document', (row) => row);
   items.forEach(checkRow);
   expectThat(
@@ -170,14 +173,18 @@ function convert({ content, options: asked, to }: Asked): void {
 const corpora = formats.map((format): Target<Asked> => ({
   name: `corpus-${format.name}`,
   make: (dice) => ({
-    content: made(format, dice),
-    options: options(format, dice),
-    to: dice.chance(0.6) ? dice.pick(formats) : undefined,
-    model: dice.integer(definitions.length),
+    ...{ content: made(format, dice), options: options(format, dice) },
+    then: dice.pick([
+      undefined,
+      undefined,
+      { to: dice.pick(formats) },
+      { model: dice.integer(definitions.length) },
+    ]),
   }),
   read(asked) {
-    if (asked.to) convert(asked);
-    else definitions[asked.model].read(asked.content, 'corpus', asked.options);
+    const { use } = asked;
+    if (use && 'model' in use) definitions[use.model].read(asked.content, 'corpus', asked.options);
+    else convert(asked, use?.to);
   },
 }));
 
