@@ -3,10 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { agreementOf, disagreements } from '../../bench/engines/agreement.ts';
+import { agreementOf, disagreements, type Agreement } from '../../bench/engines/agreement.ts';
 import { buildSuite } from '../../bench/engines/build.ts';
 import { engines, type Ran } from '../../bench/engines/engines.ts';
+import { engineBlock, engineTable } from '../../bench/engines/readme.ts';
 import type { Answer } from '../../bench/engines/suite.ts';
+import { InputError } from '../../kernels/errors.ts';
+import { kernels } from '../../kernels/index.ts';
+import type { BenchDocument } from '../../src/cli/bench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'spanwise-engines-'));
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
@@ -72,5 +76,23 @@ test('what does not agree is said', (t) => {
   t.deepEqual(wrong(answerOf(1e-7, true, 2, 1, 0.5)), ['extractions differ']);
   t.deepEqual(wrong(answerOf(1e-7, true, 2, 0, 0.5002)), ['scores differ by 2.0e-4']);
   t.deepEqual(wrong({ ...expected, extractions: [] }), ['extractions differ']);
+  t.end();
+});
+
+test("the README's table is that of the committed document", (t) => {
+  const document = JSON.parse(readFileSync('bench/results/engines.json', 'utf8')) as BenchDocument;
+  const { table } = engineBlock(readFileSync('README.md', 'utf8'));
+  t.equal(table, engineTable(document));
+  const ran = document.rows.filter(({ version }) => version !== undefined);
+  t.deepEqual([...new Set(ran.map(({ engine }) => engine))], ['Node', 'Deno', 'Bun', 'Chromium']);
+  const whole = { kernels: Object.keys(kernels), steps: 20 };
+  for (const row of ran)
+    t.deepEqual(
+      disagreements(row as unknown as Agreement, whole),
+      [],
+      `${String(row.engine)}, ${String(row.adapter)}`,
+    );
+  t.notOk(/undefined|NaN|not a number|\b\d{4,}\b *\|/.test(table), 'every name is one');
+  t.throws(() => engineBlock('# Spanwise'), InputError, 'a page without the marks');
   t.end();
 });
