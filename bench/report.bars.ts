@@ -210,6 +210,15 @@ const hostBars = ({ rows }: BenchDocument): BarPlot[] =>
     series: [column('step', 'hostMs'), column('floor', 'floorMs')],
   });
 
+const killBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'Kills',
+    caption: 'By what the training was at.',
+    x: { label: 'kills', scale: 'linear' },
+    by: (row) => String(row.phase),
+    series: [column('kills', 'kills')],
+  });
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -222,4 +231,5 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   cerem: ceremBars,
   models: modelBars,
   host: hostBars,
+  kills: killBars,
 };
