@@ -246,6 +246,15 @@ function accuracyBars({ rows }: BenchDocument): BarPlot[] {
   });
 }
 
+const killBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'Kills',
+    caption: 'By what the training was at.',
+    x: { label: 'kills', scale: 'linear' },
+    by: (row) => String(row.phase),
+    series: [column('kills', 'kills')],
+  });
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -261,4 +270,5 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   engines: engineBars,
   fuzz: fuzzBars,
   accuracy: accuracyBars,
+  kills: killBars,
 };

@@ -90,6 +90,34 @@ function soak({ rows }: BenchDocument): string {
     : `Live bytes move between ${numberText(Math.min(...bytes))} and ${numberText(Math.max(...bytes))} ${steps}.`;
 }
 
+/** The last row of a long run, and what it held beside the row before which everything was there. */
+function longRun({ rows }: BenchDocument, done: (last: BenchRow) => string): string {
+  const last = rows[rows.length - 1];
+  const settled = rows[Math.ceil(0.1 * (rows.length - 1))];
+  const held = (row: BenchRow) =>
+    `${numberText(number(row, 'residentBytes') / 1e6)} MB and ${String(row.threads)} threads`;
+  return `After ${done(last)} the process holds ${held(last)}, after a tenth of them ${held(settled)}.`;
+}
+
+const soakCycles = (document: BenchDocument): string =>
+  longRun(document, ({ cycle }) => `${String(cycle)} devices opened, used and closed`);
+
+const soakHour = (document: BenchDocument): string =>
+  longRun(
+    document,
+    ({ round, minutes, steps, lines }) =>
+      `${numberText(Number(minutes))} minutes, ${String(round)} rounds with ${String(steps)} training steps and ${String(lines)} lines read,`,
+  );
+
+const soakLines = (document: BenchDocument): string =>
+  longRun(document, ({ line }) => `${String(line)} lines through extract`);
+
+function kills({ rows, runs }: BenchDocument): string {
+  const count = rows.reduce((sum, row) => sum + number(row, 'kills'), 0);
+  const fell = rows.map(({ phase, kills }) => `${String(phase)} ${String(kills)}`).join(', ');
+  return `${plural(count, 'kill')} in ${plural(Number(runs), 'run')} fell into ${fell}.`;
+}
+
 function stsn({ rows }: BenchDocument): string {
   const best = most(rows, 'rePlus');
   const scores = (row: BenchRow) =>
@@ -186,6 +214,7 @@ const findings: Readonly<Record<string, (document: BenchDocument) => string | un
     fuzz,
     accuracy,
   },
+  ...{ 'soak-cycles': soakCycles, 'soak-hour': soakHour, 'soak-lines': soakLines, kills },
   ...{ 'context-attention': contextAttention, 'span-score': spanScore, 'gpu-forms': gpuForms },
 };
 
