@@ -1,7 +1,7 @@
 // Builds dist/: the library (browser-safe), its Node entry, the kernels, all and one by one, the command line, and with
 // `--tests` every test file. WGSL travels as text.
 import { build } from 'esbuild';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
 const at = process.argv.indexOf('--tests');
@@ -57,6 +57,18 @@ const fileByFile = {
   },
 };
 
+/** `all-kernels`: every file of kernels/ as a whole, by a number: a Node script of each in a few chunks that all share. */
+const allKernels = (files) => ({
+  name: 'all-kernels',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^all-kernels$/ }, ({ path }) => ({ path, namespace: path }));
+    plugin.onLoad({ filter: /.*/, namespace: 'all-kernels' }, () => ({
+      contents: files.map((file, i) => `export * as k${i} from ${JSON.stringify(`./${file}`)};`).join('\n'),
+      resolveDir: resolve('.'),
+    }));
+  },
+});
+
 /** The files that some lead to by what they import. `inputs`: esbuild's account of all of them. */
 function reachedFrom(files, inputs) {
   const reached = new Set(files);
@@ -111,7 +123,6 @@ if (tests) {
     'spanwise-node': 'src/node.ts',
     cli: 'src/cli/bin.ts',
     bench: 'bench/index.ts',
-    ...Object.fromEntries(kernelFiles.map((file) => [file.slice(0, -'.ts'.length), file])),
   };
   const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file)));
   const started = Date.now();
@@ -123,7 +134,8 @@ if (tests) {
   };
   const scripts = await build({
     ...options,
-    entryPoints: present,
+    entryPoints: { ...present, 'all-kernels': 'all-kernels' },
+    plugins: [wgsl, allKernels(kernelFiles)],
     outdir: 'dist',
     chunkNames: 'chunks/[name]-[hash]',
   });
@@ -138,5 +150,13 @@ if (tests) {
     outdir: 'dist/modules',
   });
   const made = [scripts, modules].flatMap(({ metafile }) => Object.keys(metafile.outputs));
+  mkdirSync('dist/kernels', { recursive: true });
+  kernelFiles.forEach((file, i) => {
+    const script = file.replaceAll('\\', '/').replace(/\.ts$/, '.js');
+    const names = modules.metafile.outputs[`dist/modules/${script}`].exports;
+    const text = `import { k${i} } from '../all-kernels.js';\nexport const { ${names.join(', ')} } = k${i};\n`;
+    writeFileSync(`dist/${script}`, text);
+    made.push(`dist/${script}`);
+  });
   removeStale(new Set(made), started - GRACE_MS);
 }

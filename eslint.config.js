@@ -21,12 +21,19 @@ export default tseslint.config(
     },
   },
   {
-    files: ['examples/web/*.js'],
+    files: ['examples/{web,sharing}/*.js'],
     languageOptions: {
       globals: Object.fromEntries(
-        ['document', 'navigator', 'performance', 'addEventListener', 'postMessage', 'Blob', 'Worker'].map(
-          (name) => [name, 'readonly'],
-        ),
+        [
+          'document',
+          'location',
+          'navigator',
+          'performance',
+          'addEventListener',
+          'postMessage',
+          'Blob',
+          'Worker',
+        ].map((name) => [name, 'readonly']),
       ),
     },
   },

@@ -210,6 +210,51 @@ const hostBars = ({ rows }: BenchDocument): BarPlot[] =>
     series: [column('step', 'hostMs'), column('floor', 'floorMs')],
   });
 
+const engineBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'The suite',
+    caption: 'Compiling included, each engine once. Lower is better.',
+    x: { label: 'seconds', scale: 'linear' },
+    by: (row) => `${String(row.engine)}, ${String(row.adapter)}`,
+    series: [column('all of it', 'seconds')],
+  });
+
+const fuzzBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'What became of the inputs',
+    caption: 'Of those that a reader was tried on; the rest shows a fault.',
+    x: { label: 'percent', scale: 'linear' },
+    by: (row) => String(row.reader),
+    series: (['read', 'refused'] as const).map((name) => ({
+      name,
+      value: (row) => (100 * numeric(row, name)) / numeric(row, 'inputs'),
+    })),
+  });
+
+/** By kernel, the device that is farthest off, with the least and the most. */
+function accuracyBars({ rows }: BenchDocument): BarPlot[] {
+  const kernels = distinct(rows, 'kernel').map((kernel) => {
+    const ulps = rows.filter((row) => row.kernel === kernel).map((row) => numeric(row, 'ulps'));
+    return { kernel, least: Math.min(...ulps), most: Math.max(...ulps) };
+  });
+  return barPlot(kernels, {
+    title: 'The worst element of each kernel',
+    caption: 'On the device where it is farthest off, and the least and most of all. Lower is better.',
+    x: { label: "ULP of its tensor's largest number", scale: 'linear' },
+    by: (row) => String(row.kernel),
+    series: [column('worst element', 'most', 'least', 'most')],
+  });
+}
+
+const killBars = ({ rows }: BenchDocument): BarPlot[] =>
+  barPlot(rows, {
+    title: 'Kills',
+    caption: 'By what the training was at.',
+    x: { label: 'kills', scale: 'linear' },
+    by: (row) => String(row.phase),
+    series: [column('kills', 'kills')],
+  });
+
 /** By benchmark. */
 export const barPlotters: Readonly<Record<string, (document: BenchDocument) => BarPlot[]>> = {
   linear: peerBars,
@@ -222,4 +267,8 @@ export const barPlotters: Readonly<Record<string, (document: BenchDocument) => B
   cerem: ceremBars,
   models: modelBars,
   host: hostBars,
+  engines: engineBars,
+  fuzz: fuzzBars,
+  accuracy: accuracyBars,
+  kills: killBars,
 };

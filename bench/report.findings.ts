@@ -90,6 +90,34 @@ function soak({ rows }: BenchDocument): string {
     : `Live bytes move between ${numberText(Math.min(...bytes))} and ${numberText(Math.max(...bytes))} ${steps}.`;
 }
 
+/** The last row of a long run, and what it held beside the row before which everything was there. */
+function longRun({ rows }: BenchDocument, done: (last: BenchRow) => string): string {
+  const last = rows[rows.length - 1];
+  const settled = rows[Math.ceil(0.1 * (rows.length - 1))];
+  const held = (row: BenchRow) =>
+    `${numberText(number(row, 'residentBytes') / 1e6)} MB and ${String(row.threads)} threads`;
+  return `After ${done(last)} the process holds ${held(last)}, after a tenth of them ${held(settled)}.`;
+}
+
+const soakCycles = (document: BenchDocument): string =>
+  longRun(document, ({ cycle }) => `${String(cycle)} devices opened, used and closed`);
+
+const soakHour = (document: BenchDocument): string =>
+  longRun(
+    document,
+    ({ round, minutes, steps, lines }) =>
+      `${numberText(Number(minutes))} minutes, ${String(round)} rounds with ${String(steps)} training steps and ${String(lines)} lines read,`,
+  );
+
+const soakLines = (document: BenchDocument): string =>
+  longRun(document, ({ line }) => `${String(line)} lines through extract`);
+
+function kills({ rows, runs }: BenchDocument): string {
+  const count = rows.reduce((sum, row) => sum + number(row, 'kills'), 0);
+  const fell = rows.map(({ phase, kills }) => `${String(phase)} ${String(kills)}`).join(', ');
+  return `${plural(count, 'kill')} in ${plural(Number(runs), 'run')} fell into ${fell}.`;
+}
+
 function stsn({ rows }: BenchDocument): string {
   const best = most(rows, 'rePlus');
   const scores = (row: BenchRow) =>
@@ -134,9 +162,59 @@ const host = ({ rows }: BenchDocument): string =>
     .map((row) => `${String(row.case)} ${numberText(number(row, 'ratio'))}`)
     .join(', ')}.`;
 
+function engines({ rows }: BenchDocument): string | undefined {
+  const ran = rows.filter((row) => has(row, 'kernels'));
+  if (ran.length === 0) return undefined;
+  const alike = ran.filter((row) => row.agreeing === row.kernels && row.sameExtractions === true);
+  const names = distinct(ran, 'engine').join(', ');
+  const loss = number(most(ran, 'lossError'), 'lossError');
+  return (
+    `${alike.length} of ${plural(ran.length, 'run')} in ${names} agree on ` +
+    `${plural(number(ran[0], 'kernels'), 'kernel')} and extract the same; a loss differs from Node's by at most ${loss.toExponential(1)} of it.`
+  );
+}
+
+function fuzz({ rows }: BenchDocument): string {
+  const sum = (key: string): number => rows.reduce((all, row) => all + number(row, key), 0);
+  const [inputs, faults] = [sum('inputs'), sum('faults')];
+  const slow = most(rows, 'slowestMs');
+  return (
+    `Of ${numberText(inputs)} inputs of ${plural(rows.length, 'reader')}, ${numberText((100 * sum('read')) / inputs)} % are read and the others refused; ` +
+    `${faults === 0 ? 'none shows a fault' : `${numberText(faults)} show a fault`}, and the slowest, of ${String(slow.reader)}, takes ${numberText(number(slow, 'slowestMs'))} ms.`
+  );
+}
+
+function accuracy({ rows }: BenchDocument): string | undefined {
+  const found = rows.filter((row) => has(row, 'ulps'));
+  if (found.length === 0) return undefined;
+  const worst = most(found, 'ulps');
+  const wrong = rows.filter(({ ok }) => ok !== true).length;
+  return (
+    `On ${plural(distinct(rows, 'device').length, 'device')} the farthest element is ${numberText(number(worst, 'ulps'))} ULP off, ` +
+    `${String(worst.element)} of ${String(worst.kernel)} on ${String(worst.device)}; ` +
+    `${wrong === 0 ? 'every kernel is' : `all but ${plural(wrong, 'row')} are`} within tolerance and bound.`
+  );
+}
+
 /** By benchmark. */
 const findings: Readonly<Record<string, (document: BenchDocument) => string | undefined>> = {
-  ...{ sia, kernels, peers, linear: peers, table6, table7, soak, stsn, cerem, models, host },
+  ...{
+    sia,
+    kernels,
+    peers,
+    linear: peers,
+    table6,
+    table7,
+    soak,
+    stsn,
+    cerem,
+    models,
+    host,
+    engines,
+    fuzz,
+    accuracy,
+  },
+  ...{ 'soak-cycles': soakCycles, 'soak-hour': soakHour, 'soak-lines': soakLines, kills },
   ...{ 'context-attention': contextAttention, 'span-score': spanScore, 'gpu-forms': gpuForms },
 };
 

@@ -139,6 +139,28 @@ function soakPlots({ rows }: BenchDocument): Plot[] {
   ];
 }
 
+/** What a process holds while it does `what` again and again. */
+const residentPlots =
+  (what: string, key: string) =>
+  ({ rows }: BenchDocument): Plot[] =>
+    rows.length < 2
+      ? []
+      : [
+          {
+            title: `Memory over ${what}`,
+            caption: 'Resident memory of the process. Flat is what it should be.',
+            x: { label: what, scale: 'linear' },
+            y: { label: 'memory', scale: 'linear', unit: 'bytes' },
+            series: [
+              {
+                name: 'resident',
+                points: rows.map((row) => ({ x: number(row, key), y: number(row, 'residentBytes') })),
+              },
+            ],
+            kind: 'lines',
+          },
+        ];
+
 /** Lanes and multiply-adds of the products, by compiler. */
 function formPlots({ rows }: BenchDocument): Plot[] {
   const share = ({ loop }: BenchRow): number => {
@@ -171,6 +193,9 @@ const plotters: Readonly<Record<string, (document: BenchDocument) => (Plot | Bar
   sia: siaPlots,
   kernels: roofline,
   soak: soakPlots,
+  'soak-cycles': residentPlots('cycles', 'cycle'),
+  'soak-hour': residentPlots('minutes', 'minutes'),
+  'soak-lines': residentPlots('lines', 'line'),
   'gpu-forms': formPlots,
   ...barPlotters,
 };

@@ -1,37 +1,18 @@
 /** `bench soak`: a thousand training steps; memory must not grow, and every step must be one submit. */
-import { InputError } from '../kernels/errors.ts';
-import type { Json } from '../src/models/config.ts';
 import type { Runtime } from '../src/node.ts';
 import type { SpanCorpus } from '../src/tasks/spans/model.ts';
-import { stsn } from '../src/tasks/spans/stsn.ts';
 import { memoryStorage } from '../src/tasks/training/storage.ts';
-import { planTraining, runTraining } from '../src/tasks/training/train.ts';
-import { readSplits } from './corpus.ts';
+import { runTraining } from '../src/tasks/training/train.ts';
 import { makeDocument, onDevice, ownOptions } from './harness.ts';
 import type { Bench, BenchCheck, BenchRow } from './harness.ts';
+import { firstSentences, planTiny } from './soak.model.ts';
 
 /** 200 sentences in batches of 4: twenty epochs are a thousand steps, on batches of every shape the corpus has. */
 const SENTENCES = 200;
-const BATCH = 4;
 const EPOCHS = 20;
 /** By then every buffer that lives between steps is there: weights, gradients, moments. */
 const SETTLED = 10;
 const SHOWN = [1, SETTLED, 100, 250, 500, 750, 1000];
-
-/** All of STSN, as small as it can be: what is soaked is the bookkeeping, not the arithmetic. */
-const tinyStsn: Json = {
-  layers: 1,
-  heads: 2,
-  widthEmbeddingSize: 4,
-  maxSpanWidth: 6,
-  encoder: {
-    model_type: 'bert',
-    hidden_size: 16,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    intermediate_size: 16,
-  },
-};
 
 interface StepRecord {
   step: number;
@@ -44,12 +25,7 @@ interface StepRecord {
 
 async function soak(runtime: Runtime, train: SpanCorpus, log: (line: string) => void): Promise<StepRecord[]> {
   const steps: StepRecord[] = [];
-  const planned = planTraining(stsn, {
-    train,
-    config: tinyStsn,
-    recipe: { epochs: EPOCHS, batch: BATCH, lr: 1e-3, seed: 1, negativeSpans: 20 },
-  });
-  await runTraining(runtime, planned, {
+  await runTraining(runtime, planTiny(train, EPOCHS), {
     storage: memoryStorage(),
     onEvent: (event) => {
       if (event.event !== 'step') return;
@@ -87,10 +63,7 @@ export const soakBench: Bench = {
   readsData: true,
   run: ({ args, data, log }) => {
     ownOptions('soak', args);
-    const { sentences, file } = readSplits(data).train;
-    if (sentences.length < SENTENCES)
-      throw new InputError(`${file}: has ${sentences.length} sentences; bench soak needs ${SENTENCES}`);
-    const train = { sentences: sentences.slice(0, SENTENCES), file, notes: [] };
+    const train = firstSentences('soak', SENTENCES, data);
     return onDevice(async (runtime) => {
       const started = performance.now();
       const steps = await soak(runtime, train, log);

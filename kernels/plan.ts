@@ -166,6 +166,21 @@ export function sizeOf(shape: Shape): number {
   return size;
 }
 
+/** Most elements of a tensor, 4 GiB: no device binds more, and shaders count them with 32 bits. */
+export const MOST_ELEMENTS = 2 ** 30;
+
+/**
+ * Fails where a tensor that somebody names would have more elements than `most`: plans of it take as much time and memory.
+ * A length counts where another is 0 too.
+ */
+export function expectSize(what: string, name: string, shape: Shape, most: number = MOST_ELEMENTS): void {
+  const size = shape.reduce((product, length) => product * Math.max(1, length), 1);
+  if (size > most)
+    throw new InputError(
+      `${what}: "${name}" of shape [${shape}] has over ${most} elements, more than can be bound`,
+    );
+}
+
 /** Bytes of a buffer or binding for so many of data: storage bindings are whole vec4s, and none is empty. */
 export const boundBytes = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
 

@@ -1,5 +1,15 @@
 /** `span-enumerate`: every span of at most maxWidth tokens of every sentence. */
-import { ceilDiv, foldGrid, hostOf, integerParam, spec, type Dispatch, type Kernel } from './plan.ts';
+import { InputError } from './errors.ts';
+import {
+  ceilDiv,
+  foldGrid,
+  hostOf,
+  integerParam,
+  MOST_ELEMENTS,
+  spec,
+  type Dispatch,
+  type Kernel,
+} from './plan.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import spanEnumerateWgsl from '../shaders/span-enumerate.wgsl';
 
@@ -12,7 +22,7 @@ function spanCount(length: number, maxWidth: number): number {
 /**
  * spans i32[S, 3] = (b, start, end), end exclusive, of at most `maxWidth` of the lengths[b] tokens of each sentence,
  * ordered by b, start, end (docs/spec.md#span-enumerate). It has no gradient; integer operations are no FLOPs.
- * Errors: a negative length, with its row; maxWidth below 1.
+ * Errors: a negative length, with its row; maxWidth below 1; more spans than can be bound.
  */
 export const spanEnumerate: Kernel = {
   name: 'span-enumerate',
@@ -38,6 +48,8 @@ export const spanEnumerate: Kernel = {
     });
     const widest = Math.min(maxWidth, longest);
     const size = lengths.length * longest * widest;
+    if (Math.max(size, 3 * count) > MOST_ELEMENTS)
+      throw new InputError(`span-enumerate: ${count} spans of "lengths" are more than can be bound`);
     const dispatch: Dispatch = {
       label: 'span-enumerate',
       shader: spanEnumerateWgsl,

@@ -19,7 +19,12 @@ export { distinctClasses, productsOfLinear, tuneProduct } from './gpu/autotune.t
 export { parseTuning, tuneDevice, tuningMismatch, tuningOf } from './gpu/tuning.ts';
 export type { Product, TunedProduct, Tuning } from './gpu/tuning.ts';
 export * from './ops/index.ts';
-export { TOLERANCE as VERIFY_TOLERANCE, verifyKernel, type Verification } from './ops/verify-kernel.ts';
+export {
+  TOLERANCE as VERIFY_TOLERANCE,
+  verifyKernel,
+  type Verification,
+  type WorstElement,
+} from './ops/verify-kernel.ts';
 export { Embedding, LayerNorm, Linear, MultiHeadAttention, type Visibility } from './nn/modules.ts';
 export {
   FileSource,

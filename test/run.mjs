@@ -41,7 +41,7 @@ function processes(files) {
   const shared = new Map();
   for (const file of files) {
     const name = nameOf(file);
-    const shares = readFileSync(join('test', `${name}.ts`), 'utf8').includes(' = sharedRuntime(');
+    const shares = /'\.[./]*\/(runtime|harness)\.ts'/.test(readFileSync(join('test', `${name}.ts`), 'utf8'));
     const [part] = name.split('/');
     if (shares) shared.set(part, [...(shared.get(part) ?? []), file]);
     else alone.push([file]);
@@ -66,14 +66,10 @@ const memory = {
 function run(together) {
   return new Promise((done) => {
     const started = Date.now();
-    const child = spawn(
-      process.execPath,
-      together.length > 1 ? ['test/together.mjs', ...together] : together,
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...memory, ...process.env, ...forms },
-      },
-    );
+    const child = spawn(process.execPath, ['test/together.mjs', ...together], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...memory, ...process.env, ...forms },
+    });
     let out = '';
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (out += chunk));

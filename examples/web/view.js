@@ -90,9 +90,14 @@ export const relationTable = ({ entities, relations }) =>
 
 const digits = (error) => (error === undefined ? '' : error === null ? 'NaN' : error.toExponential(1));
 
-export const verifyHeads = ['kernel', 'cases', 'forward', 'backward', ''];
-export const verifyRow = ({ kernel, cases, forward, backward, ok, error }) => {
-  const row = [kernel, String(cases), digits(forward), digits(backward), ok ? 'ok' : `WRONG ${error ?? ''}`];
+export const verifyHeads = ['kernel', 'cases', 'forward', 'bound', 'backward', 'bound', 'ULP', ''];
+export const verifyRow = ({ ok, error, worst, ...result }) => {
+  const row = [
+    ...[result.kernel, String(result.cases)],
+    ...[result.forward, result.forwardBound, result.backward, result.backwardBound].map(digits),
+    worst ? (worst.ulps?.toFixed(1) ?? 'NaN') : '',
+    ok ? 'ok' : `WRONG ${error ?? ''}`,
+  ];
   const made = tableRow(row, 1);
   made.classList.toggle('wrong', !ok);
   return made;

@@ -43,7 +43,7 @@ export const activationBackwardFlops = (activation: Activation): number => backw
 /** Checks a value from outside. */
 export function parseActivation(kernel: string, value: unknown): Activation {
   if (value === undefined) return 'none';
-  if (typeof value === 'string' && value in codes) return value as Activation;
+  if (typeof value === 'string' && Object.hasOwn(codes, value)) return value as Activation;
   throw new InputError(
     `${kernel}: parameter "activation" must be one of ${Object.keys(codes).join(', ')}, got ${JSON.stringify(value)}`,
   );

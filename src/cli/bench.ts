@@ -114,7 +114,10 @@ const shared = Object.fromEntries(
 );
 /** Options that only some benchmarks have; each checks those it is given. */
 const own: Command['options'] = {
-  only: { value: 'NAME,…', doc: 'kernels, stsn: these rows alone; models: these systems' },
+  only: {
+    value: 'NAME,…',
+    doc: 'kernels, stsn: these rows alone; models: these systems; fuzz: these readers',
+  },
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   baseline: { value: 'F', doc: 'gate: what is compared with' },
@@ -123,10 +126,10 @@ const own: Command['options'] = {
     value: 'REV|DIR',
     doc: 'gate: the old checkout, a revision or a folder (the last change of the baseline)',
   },
-  update: { doc: 'gate: takes over what is measured as the baseline' },
+  update: { doc: 'gate: takes over what is measured as the baseline; engines: into the README' },
   cases: { value: 'NAME,…', doc: 'peers, host, gate: these cases alone' },
   in: { value: 'F', doc: 'report: a document of another benchmark; more of them, F, may follow' },
-  seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed' },
+  seeds: { value: 'N,…', doc: 'stsn, cerem, models: one training for each seed; fuzz: that of the inputs' },
   encoder: { value: 'DIR', doc: 'stsn, models: a pretrained encoder' },
   vocab: { value: 'F', doc: 'stsn: a vocabulary, for random weights' },
   config: { value: 'F', doc: 'stsn, table6, table7: model configuration, possibly partial' },
@@ -134,7 +137,12 @@ const own: Command['options'] = {
   windows: { value: 'N,…', doc: 'cerem: a training for each longest scale (6)' },
   relations: { value: 'NAME,…', doc: 'cerem: only rows with these relations and no others' },
   longest: { value: 'N', doc: 'cerem: only texts of up to N characters' },
-  rows: { value: 'N', doc: 'cerem: only the first N training rows, and N/2 of each other split' },
+  rows: {
+    value: 'N',
+    doc: 'cerem: only the first N training rows, and N/2 of each other split; fuzz: inputs a reader',
+  },
+  count: { value: 'N', doc: 'kills, soak-cycles, soak-lines: so many kills, cycles, lines' },
+  minutes: { value: 'N', doc: 'soak-hour: how long (60)' },
   ...shared,
 };
 

@@ -13,11 +13,11 @@ import { capsOption, readable, readCaps, writeManifest, writeSchema } from './ma
 import { print, table } from './print.ts';
 
 /** The cases of a kernel that are exported: those of its reference, or what `--shapes` says. */
-function casesOf(args: Arguments, kernel: Kernel, params: Params): ReferenceCase[] {
+function casesOf(args: Arguments, kernel: Kernel, params: Params, caps: Caps): ReferenceCase[] {
   const given = args.jsonList('shapes');
   if (given.length === 0) return referenceCases(kernel.name);
   return given.map((each) => {
-    const { shapes, host } = parseShapes(kernel, each);
+    const { shapes, host } = parseShapes(kernel, each, caps);
     return sampleCase(kernel.name, shapes, host, params);
   });
 }
@@ -73,7 +73,7 @@ export const kernelExport: Command = {
     const params = args.json('params');
     const out = args.text('out');
     const index = chosen.flatMap((kernel) => {
-      const cases = casesOf(args, kernel, params);
+      const cases = casesOf(args, kernel, params, caps);
       return cases.map((each, i) => {
         const folder = cases.length > 1 ? `${kernel.name}/${i + 1}` : kernel.name;
         const written = write(

@@ -1,6 +1,6 @@
 /** `--shapes` of the commands that plan a kernel: shapes of float inputs, values of integer inputs. */
 import { InputError } from '../../kernels/errors.ts';
-import type { Kernel, Shape } from '../../kernels/plan.ts';
+import { defaultCaps, expectSize, type Caps, type Kernel, type Shape } from '../../kernels/plan.ts';
 import { inputPort } from '../ops/run-kernel.ts';
 
 export interface GivenInputs {
@@ -21,8 +21,15 @@ function nestedIntegers(value: unknown): { shape: number[]; data: number[] } | u
   return { shape: [items.length, ...inner], data: items.flatMap((item) => item?.data ?? []) };
 }
 
-/** `--shapes`: the shape of each float input, the values of each integer input. Errors: InputError naming the input. */
-export function parseShapes(kernel: Kernel, given: Record<string, unknown>): GivenInputs {
+/**
+ * `--shapes`: the shape of each float input, the values of each integer input.
+ * @throws InputError naming the input, also one that is larger than a device of these capabilities binds
+ */
+export function parseShapes(
+  kernel: Kernel,
+  given: Record<string, unknown>,
+  caps: Caps = defaultCaps,
+): GivenInputs {
   const shapes: Record<string, Shape> = {};
   const host: Record<string, Int32Array> = {};
   for (const [name, value] of Object.entries(given)) {
@@ -37,5 +44,7 @@ export function parseShapes(kernel: Kernel, given: Record<string, unknown>): Giv
     } else if (isCounts(value)) shapes[name] = value;
     else throw new InputError(`--shapes: "${name}" takes a shape, e.g. [2,8], got ${JSON.stringify(value)}`);
   }
+  for (const [name, shape] of Object.entries(shapes))
+    expectSize('--shapes', name, shape, caps.maxStorageBufferBindingSize / 4);
   return { shapes, host };
 }

@@ -12,6 +12,7 @@ import {
   writeFileAtomic,
   type FileContent,
 } from '../io/files.ts';
+import { isObject, parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type NamedTensors } from '../io/safetensors.ts';
 import type { Option } from './command.ts';
 import { packageRoot } from './package-root.ts';
@@ -21,26 +22,15 @@ export const capsOption: Option = {
   doc: "what the device can do, as `doctor --json` says it (default: WebGPU's default limits)",
 };
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /**
- * Capabilities from a JSON file: fields of Caps, those that are absent as every device has them, or the report of
- * `spanwise doctor --json`; WebGPU's default limits without a file. Errors: InputError, one line with file and field.
+ * Capabilities from a JSON text: fields of Caps, those that are absent as every device has them, or the report of
+ * `spanwise doctor --json`. Errors: InputError, one line with `path` and the line or the field.
  */
-export function readCaps(path: string | undefined): Caps {
-  if (path === undefined) return defaultCaps;
-  let document: unknown;
-  try {
-    document = JSON.parse(readTextFile(path, 'capabilities'));
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${path}: is not JSON: ${(error as Error).message}`, { cause: error });
-  }
-  const given = isObject(document) && isObject(document.caps) ? document.caps : document;
-  if (!isObject(given)) throw new InputError(`${path}: must hold a JSON object`);
+export function parseCaps(text: string, path: string): Caps {
+  const document = parseObject(text, path);
+  const given = isObject(document.caps) ? document.caps : document;
   for (const [name, value] of Object.entries(given)) {
-    const usual: unknown = (defaultCaps as unknown as Record<string, unknown>)[name];
+    const usual: unknown = Object.hasOwn(defaultCaps, name) ? defaultCaps[name as keyof Caps] : undefined;
     if (usual === undefined)
       throw new InputError(
         `${path}: "${name}" is no capability (they are: ${Object.keys(defaultCaps).join(', ')})`,
@@ -53,6 +43,10 @@ export function readCaps(path: string | undefined): Caps {
   }
   return Object.freeze({ ...defaultCaps, ...given });
 }
+
+/** Capabilities from a file, see `parseCaps`; WebGPU's default limits without one. */
+export const readCaps = (path: string | undefined): Caps =>
+  path === undefined ? defaultCaps : parseCaps(readTextFile(path, 'capabilities'), path);
 
 /** JSON with a property a line, and lists of numbers on one. */
 export const readable = (value: unknown): string =>

@@ -1,6 +1,7 @@
 /** Acquiring, wrapping and describing a WebGPU device. Browser-safe: Node's part is in src/node.ts. */
 import { defaultCaps, type Caps } from '../../kernels/plan.ts';
 import { DeviceUnavailableError } from './errors.ts';
+import { namesOf } from './vendors.ts';
 import type { GPU, GPUAdapterInfo, GPUDevice } from './webgpu.ts';
 
 /** What `doctor`, reports and benchmarks say about a device. */
@@ -54,11 +55,12 @@ const isNullBackend = (info: GPUAdapterInfo): boolean =>
   /null[ -]backend/i.test(`${info.description} ${info.device}`);
 
 export function describeAdapter(info: GPUAdapterInfo, features: Iterable<string>): DeviceInfo {
+  const { vendor, architecture, device, description } = namesOf(info);
   return {
-    name: info.device || info.description || info.architecture || 'unknown',
-    vendor: info.vendor,
-    architecture: info.architecture,
-    driver: info.description,
+    name: device || description || architecture || 'unknown',
+    vendor,
+    architecture,
+    driver: description,
     software: isSoftware(info),
     features: [...features].sort(),
   };
@@ -80,7 +82,7 @@ export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
     f16: device.features.has('shader-f16'),
     timestamps: device.features.has('timestamp-query'),
     software: isSoftware(info),
-    vendor: info.vendor,
+    vendor: namesOf(info).vendor,
     architecture: info.architecture,
   });
 }

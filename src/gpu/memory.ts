@@ -105,6 +105,8 @@ export class Memory {
   readonly #free = new Map<number, Block[]>();
   readonly #accounts = new Map<Label, Account>();
   readonly #blocks = new Set<Block>();
+  /** Blocks that are held back, and those of them that were given back. */
+  readonly #withheld = new Set<{ blocks: ReadonlySet<Block>; given: Block[] }>();
   #nextId = 1;
   #liveBytes = 0;
   #peakBytes = 0;
@@ -181,12 +183,38 @@ export class Memory {
     this.#liveBytes -= charged;
     account.live -= charged;
     if (block.external || this.#destroyed) return;
+    this.#pool(block);
+  }
+
+  /** To those that are free, unless it is held back. */
+  #pool(block: Block): void {
+    for (const { blocks, given } of this.#withheld) if (blocks.has(block)) return void given.push(block);
     this.#pooledBytes += block.size;
     const bucket = this.#free.get(block.size);
     if (!bucket) return void this.#free.set(block.size, [block]);
     let at = bucket.length;
     for (; at > 0 && bucket[at - 1].id < block.id; at--) bucket[at] = bucket[at - 1];
     bucket[at] = block;
+  }
+
+  /**
+   * Holds blocks back: whichever of them is given back, or has been, is handed out again only after the call of what is
+   * returned.
+   */
+  withhold(blocks: ReadonlySet<Block>): () => void {
+    const given = [...this.#free.values()].flat().filter((block) => blocks.has(block));
+    for (const block of given) this.#unpool(block);
+    const one = { blocks, given };
+    this.#withheld.add(one);
+    return () => {
+      if (this.#withheld.delete(one) && !this.#destroyed) for (const block of given) this.#pool(block);
+    };
+  }
+
+  #unpool(block: Block): void {
+    const bucket = this.#free.get(block.size) as Block[];
+    bucket.splice(bucket.indexOf(block), 1);
+    this.#pooledBytes -= block.size;
   }
 
   /** Counts a buffer of the runtime's own: its bytes when it is made, minus them when it is destroyed. */
@@ -203,10 +231,8 @@ export class Memory {
     const idle = [...this.#free.values()].flat().filter((block) => block.lastUse <= this.submitted);
     for (const block of idle.sort((a, b) => a.lastUse - b.lastUse)) {
       if (this.#heldBytes <= bytes) return;
-      const bucket = this.#free.get(block.size) as Block[];
-      bucket.splice(bucket.indexOf(block), 1);
+      this.#unpool(block);
       this.#blocks.delete(block);
-      this.#pooledBytes -= block.size;
       this.#heldBytes -= block.size;
       block.buffer.destroy();
     }

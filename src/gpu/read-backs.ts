@@ -1,5 +1,7 @@
 /** The buffers that elements are read through: small ones, as the losses of a step take, are kept and used again. */
-import type { Memory } from './memory.ts';
+import type { Reading } from './batch.ts';
+import type { Block, Memory } from './memory.ts';
+import type { Tensor } from './tensor.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 /** Bytes of those that are kept. */
@@ -39,5 +41,42 @@ export class ReadBacks {
 
   destroy(): void {
     for (const buffer of this.#idle.splice(0)) this.drop(buffer);
+  }
+}
+
+/** The copies of tensors, side by side, into one of these buffers. */
+export class TensorRead implements Reading {
+  readonly #tensors: readonly Tensor[];
+  readonly #offsets: number[] = [];
+  readonly blocks: readonly Block[];
+  readonly bytes: number;
+  /** The buffer; set before the copies are encoded. */
+  staging: GPUBuffer | undefined;
+  failed?: Error;
+
+  constructor(tensors: readonly Tensor[]) {
+    this.#tensors = tensors;
+    this.blocks = tensors.map((tensor) => tensor.block);
+    let bytes = 0;
+    for (const tensor of tensors) {
+      this.#offsets.push(bytes);
+      bytes += tensor.bytes;
+    }
+    this.bytes = bytes;
+  }
+
+  copy(encoder: GPUCommandEncoder): void {
+    const staging = this.staging as GPUBuffer;
+    this.#tensors.forEach(({ offset, bytes }, i) => {
+      if (bytes) encoder.copyBufferToBuffer(this.blocks[i].buffer, offset, staging, this.#offsets[i], bytes);
+    });
+  }
+
+  /** The elements of each tensor, from what the buffer holds. */
+  values(mapped: ArrayBuffer): (Float32Array | Int32Array)[] {
+    return this.#tensors.map(({ bytes, dtype }, i) => {
+      const copy = mapped.slice(this.#offsets[i], this.#offsets[i] + bytes);
+      return dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
+    });
   }
 }

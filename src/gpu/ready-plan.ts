@@ -182,6 +182,10 @@ export function readyPlan(
   };
 }
 
+/** What there is of each output of a plan, by its name. */
+export const byName = <T>({ outputs }: ReadyPlan, all: readonly T[]): Record<string, T> =>
+  Object.fromEntries(outputs.map(({ name }, i) => [name, all[i]]));
+
 /**
  * Puts a plan in the place of one whose runs have all been submitted, where its uniforms and the values of its tables are
  * all that differs.

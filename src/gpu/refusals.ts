@@ -58,16 +58,15 @@ export class Refusals {
     return this.#probes.size > 0 ? Promise.all(this.#probes) : undefined;
   }
 
-  /**
-   * Told of each batch just before it is submitted.
-   * @returns what takes the reason, should the device refuse the batch
-   * @throws the reason where it uses what cannot be trusted: it must not be submitted
-   */
-  watch(batch: Batch): (why: string) => void {
-    const { runs, reading } = batch;
+  /** Errors: the reason, where a batch uses what cannot be trusted: it must not be submitted. */
+  check({ runs, reading }: Batch): void {
     let reason = this.#follow(runs, Infinity);
     for (const block of reading?.blocks ?? []) reason ??= this.of(block);
     if (reason) throw reason;
+  }
+
+  /** Told of each batch that is submitted. @returns what takes the reason, should the device refuse it */
+  watch(batch: Batch): (why: string) => void {
     this.#flying.add(batch);
     return (why) => this.#refused(batch, why);
   }

@@ -8,23 +8,25 @@ import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } fro
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
 import { checkAccess, checkData, checkFit, checkOut, checkShape } from './checks.ts';
+import { compileRuns } from './compile.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { Encodings } from './encodings.ts';
 import { Guard } from './guard.ts';
 import { HostTables, TableLayout } from './host-tables.ts';
 import { bufferUsage, Memory, type Block, type Label } from './memory.ts';
 import { Meter } from './meter.ts';
-import { Pipelines, type Pipeline } from './pipelines.ts';
+import { Pipelines } from './pipelines.ts';
 import type { Asked, Given, KernelPlan } from './kernel-plan.ts';
 import { PlanCache } from './plan-cache.ts';
 import { Profiler } from './profiler.ts';
-import { ReadBacks } from './read-backs.ts';
-import { readyPlan, type Operands, type ReadyPlan, type Run } from './ready-plan.ts';
+import { ReadBacks, TensorRead } from './read-backs.ts';
+import { byName, readyPlan, type Operands, type ReadyPlan } from './ready-plan.ts';
 import { Recording } from './recording.ts';
 import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
-import type { GPUBuffer, GPUDevice } from './webgpu.ts';
+import type { GPUBuffer, GPUCommandEncoder, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
 /** Most bytes that are uploaded without an error scope. */
@@ -53,6 +55,7 @@ export class Runtime implements TensorRuntime {
   readonly #guard: Guard;
   readonly #pipelines: Pipelines;
   readonly #encoder: BatchEncoder;
+  readonly #encodings: Encodings;
   readonly #plans: PlanCache;
   readonly #readBacks: ReadBacks;
   readonly #scopes = new Scopes();
@@ -94,6 +97,7 @@ export class Runtime implements TensorRuntime {
       this.memory,
     );
     this.#encoder = new BatchEncoder(opened.device, opened.caps, this.memory, this.meter);
+    this.#encodings = new Encodings(opened.device, opened.caps, this.memory, this.meter);
     void opened.device.lost.then((lost) => {
       if (!this.#closed)
         this.#guard.failure ??= new DeviceLostError(`the device was lost (${lost.reason}): ${lost.message}`);
@@ -378,54 +382,103 @@ export class Runtime implements TensorRuntime {
   #flush(reading?: Reading): Promise<void> {
     this.#throwFailure();
     if (this.#recording.length === 0 && !reading) return this.#flushing;
+    const batch = this.#endBatch(reading);
+    return this.#inTurn(() => this.#submit(batch));
+  }
+
+  /** What is recorded, as a batch; the next one begins. */
+  #endBatch(reading?: Reading): Batch {
     const runs = this.#recording.take();
     const batch = { number: this.#batch++, runs, tables: this.#tables, reading };
     if (runs.length > 0) this.#plans.rewind(); // a read of what was submitted before ends no step
     this.#tables.close();
     this.#tables = new HostTables(this.caps, this.#layout);
-    const submitted = this.#flushing.then(() => this.#submit(batch));
-    this.#flushing = submitted.catch(() => undefined); // what comes next is not concerned
-    return submitted;
+    return batch;
+  }
+
+  /** Does something once all batches before have been submitted. */
+  #inTurn<T>(body: () => Promise<T>): Promise<T> {
+    const done = this.#flushing.then(body);
+    this.#flushing = done.then(
+      () => undefined,
+      () => undefined, // what comes next is not concerned
+    );
+    return done;
   }
 
   async #submit(batch: Batch): Promise<void> {
     const { probed } = this.#refusals;
     if (probed) await this.#wait(probed);
     try {
-      if (!this.#closed) await this.#compile(batch.runs);
-      if (!this.#closed) this.#encode(batch); // closed: nobody could read what it would compute
+      if (!this.#closed) await this.#compiled(batch);
+      if (!this.#closed) this.#submitNow(batch); // closed: nobody could read what it would compute
     } catch (error) {
       this.#refusals.spoil(batch, error as Error);
       throw error;
     }
   }
 
-  #encode(batch: Batch): void {
+  /**
+   * Appends what `body` computes to a command encoder of the caller's, in a compute pass of its own, and submits nothing of
+   * it. What was recorded before is submitted first. What `body` makes is released, but what it returns, which
+   * holds its values once the caller has submitted the encoder: nothing may read it before.
+   * @param body not asynchronous, without reads
+   * @returns what `body` returned, and `submitted`, which the caller calls once it has submitted the encoder's commands, or has
+   *   dropped them: until then the memory that they use is held back
+   * @throws InputError for a body that is asynchronous, and where the device refuses the encoder (finished, of another device,
+   *   inside a pass) or a wrapped buffer
+   */
+  async encode<T>(encoder: GPUCommandEncoder, body: () => T): Promise<{ result: T; submitted: () => void }> {
+    const before = this.#flush();
+    before.catch(() => undefined); // told below
+    const result = this.tidy(body);
+    const batch = this.#endBatch();
+    const blocks = batch.runs.flatMap((run) => run.blocks.filter((block) => block !== undefined));
+    const handOut = this.memory.withhold(new Set(blocks));
+    try {
+      const drop = await this.#inTurn(() => this.#append(encoder, batch));
+      await before;
+      if (result instanceof Promise) throw new InputError('encode: what it runs must not be asynchronous');
+      return {
+        result,
+        submitted: () => {
+          drop();
+          handOut();
+        },
+      };
+    } catch (error) {
+      this.#refusals.spoil(batch, error as Error);
+      handOut();
+      throw error;
+    }
+  }
+
+  async #append(encoder: GPUCommandEncoder, batch: Batch): Promise<() => void> {
+    await this.#wait(this.#refusals.probed ?? Promise.resolve());
+    await this.#compiled(batch);
+    this.#throwFailure();
+    this.#refusals.check(batch);
+    const drop = await this.#wait(this.#encodings.append(encoder, batch));
+    this.memory.submitted = batch.number;
+    return drop;
+  }
+
+  async #compiled({ runs }: Batch): Promise<void> {
+    const compiling = compileRuns(runs, this.#pipelines, this.meter);
+    if (compiling) await this.#wait(compiling);
+  }
+
+  #submitNow(batch: Batch): void {
     const { number, runs } = batch;
     this.#options.observe?.(runs);
     const what = (): string => {
       const labels = runs.flatMap(({ plan }) => plan.dispatches.map(({ dispatch }) => dispatch.label));
       return `batch ${number} (${[...new Set(labels)].slice(0, 6).join(', ')})`;
     };
+    this.#refusals.check(batch);
     const refuse = this.#refusals.watch(batch);
     this.#guard.run(what, () => this.#encoder.submit(batch, this.#profiler), refuse);
     void this.#guard.checked.then(() => this.#refusals.landed(batch));
-  }
-
-  async #compile(runs: readonly Run[]): Promise<void> {
-    const plans: ReadyPlan[] = [];
-    for (const { plan } of runs) if (!plan.compiled) plans.push(plan);
-    const missing = new Set<Pipeline>();
-    for (const { dispatches } of plans)
-      for (const { pipeline } of dispatches) if (!pipeline.compiled) missing.add(pipeline);
-    if (missing.size > 0) {
-      this.meter.pipelines += missing.size;
-      const compiling = [...missing].map((pipeline) => this.#pipelines.compile(pipeline));
-      // All of them, though one fails: a device must not be destroyed in mid-compilation (`close`).
-      for (const made of await this.#wait(Promise.allSettled(compiling)))
-        if (made.status === 'rejected') throw made.reason;
-    }
-    for (const plan of plans) plan.compiled = true;
   }
 
   /** Submits what is recorded and waits until the device has done it. Errors: any failure since the last wait. */
@@ -447,37 +500,25 @@ export class Runtime implements TensorRuntime {
   async readAll(tensors: readonly Tensor[]): Promise<(Float32Array | Int32Array)[]> {
     this.#throwFailure();
     for (const tensor of tensors) checkAccess('read', tensor, this);
-    const blocks = tensors.map((tensor) => tensor.block);
+    const reading = new TensorRead(tensors);
+    const { blocks, bytes } = reading;
     // An upload must not take a block over before it has been copied.
     for (const block of blocks) block.lastUse = this.#batch;
-    const offsets: number[] = [];
-    let bytes = 0;
-    for (const tensor of tensors) {
-      offsets.push(bytes);
-      bytes += tensor.bytes;
-    }
     if (bytes > this.caps.maxBufferSize) {
-      const parts: (Float32Array | Int32Array)[] = [];
       if (tensors.length === 1) throw new OutOfMemoryError(`read: ${bytes} bytes exceed maxBufferSize`);
+      const parts: (Float32Array | Int32Array)[] = [];
       for (const tensor of tensors) parts.push(await this.read(tensor));
       return parts;
     }
     if (bytes === 0) {
       await this.flush();
       await this.#settle();
-      return tensors.map((t) => (t.dtype === 'i32' ? new Int32Array(0) : new Float32Array(0)));
+      return reading.values(new ArrayBuffer(0));
     }
     const staging = this.#readBacks.take(bytes);
     let usable = false;
     try {
-      const reading: Reading = {
-        blocks,
-        copy: (encoder) =>
-          tensors.forEach((tensor, i) => {
-            if (tensor.bytes)
-              encoder.copyBufferToBuffer(blocks[i].buffer, tensor.offset, staging, offsets[i], tensor.bytes);
-          }),
-      };
+      reading.staging = staging;
       await this.#flush(reading);
       this.#throwFailure();
       try {
@@ -487,11 +528,7 @@ export class Runtime implements TensorRuntime {
         throw new GpuValidationError(`read-back failed: ${(error as Error).message}`, { cause: error });
       }
       this.#throwFailure(); // closed meanwhile: nothing is mapped any more
-      const mapped = staging.getMappedRange(0, bytes);
-      const values = tensors.map((tensor, i) => {
-        const copy = mapped.slice(offsets[i], offsets[i] + tensor.bytes);
-        return tensor.dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
-      });
+      const values = reading.values(staging.getMappedRange(0, bytes));
       staging.unmap();
       usable = true;
       await this.#settle();
@@ -555,12 +592,9 @@ export class Runtime implements TensorRuntime {
     this.#destroyed = true;
     this.memory.destroy();
     this.#encoder.destroy();
+    this.#encodings.destroy();
     this.#readBacks.destroy();
     if (this.#opened.owned) this.device.destroy();
     delete this.#opened.gpu;
   }
 }
-
-/** The outputs of a plan by their names. */
-const byName = ({ outputs }: ReadyPlan, tensors: readonly Tensor[]): Record<string, Tensor> =>
-  Object.fromEntries(outputs.map(({ name }, i) => [name, tensors[i]]));

@@ -11,6 +11,19 @@ const USAGE = 0x40 | 0x8; // UNIFORM | COPY_DST
 /** Slots of the last two batches that are passed over in search of an older one: they may be needed again. */
 const SPARED = 16;
 
+/** Writes fields from a word of a buffer on, which is seen in two ways. */
+export function putFields(
+  fields: readonly Uniform[],
+  word: number,
+  integers: Uint32Array,
+  floats: Float32Array,
+): void {
+  for (const field of fields) {
+    if (typeof field === 'number') integers[word++] = field;
+    else floats[word++] = field.f32;
+  }
+}
+
 export class Uniforms {
   readonly #device: GPUDevice;
   readonly #memory: Memory;
@@ -89,11 +102,7 @@ export class Uniforms {
   }
 
   #fill(at: number, fields: readonly Uniform[]): void {
-    let word = (at * this.#slot) / 4;
-    for (const field of fields) {
-      if (typeof field === 'number') this.#integers[word++] = field;
-      else this.#floats[word++] = field.f32;
-    }
+    putFields(fields, (at * this.#slot) / 4, this.#integers, this.#floats);
     const last = this.#unwritten[this.#unwritten.length - 1];
     // What lies between is as it was. A batch may go round the ring more than once.
     if (last && at >= last.from) last.to = Math.max(last.to, at + 1);

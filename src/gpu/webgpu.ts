@@ -9,6 +9,9 @@ export type GPUAdapterInfo = typeof globalThis extends { GPUAdapterInfo: { proto
   ? Type
   : object;
 export type GPUBuffer = typeof globalThis extends { GPUBuffer: { prototype: infer Type } } ? Type : object;
+export type GPUCommandEncoder = typeof globalThis extends { GPUCommandEncoder: { prototype: infer Type } }
+  ? Type
+  : object;
 export type GPUComputePipeline = typeof globalThis extends { GPUComputePipeline: { prototype: infer Type } }
   ? Type
   : object;

@@ -1,7 +1,15 @@
 /** One kernel and its gradients from host tensors to host tensors: the command line and `verify` run it this way. */
 import { backwardRequest, visibleOutputs } from '../../kernels/backward-request.ts';
 import { InputError } from '../../kernels/errors.ts';
-import { checkParams, defaultCaps, portOf, type Kernel, type Params, type Port } from '../../kernels/plan.ts';
+import {
+  checkParams,
+  defaultCaps,
+  expectSize,
+  portOf,
+  type Kernel,
+  type Params,
+  type Port,
+} from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
@@ -77,6 +85,7 @@ export function prepareKernelRun(
     if (!optional && !tensors.has(name))
       throw new InputError(`${what}: tensor "${name}" is missing (${takes(kernel)})`);
 
+  for (const [name, { shape }] of tensors) expectSize(what, name, shape);
   const shapes = Object.fromEntries(
     Object.entries({ ...device, ...host }).map(([name, { shape }]) => [name, shape]),
   );

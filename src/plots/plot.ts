@@ -175,9 +175,8 @@ export function spread(wanted: readonly number[], gap: number, most: number): nu
   return placed;
 }
 
-function lines(plot: Plot, x: Mapping, y: Mapping): string {
-  const ends = plot.series.map(({ points }) => y.to(points[points.length - 1].y));
-  const labels = spread(ends, LINE, BOTTOM);
+/** @param labels where the name of each series goes, in pixels downwards */
+function lines(plot: Plot, x: Mapping, y: Mapping, labels: readonly number[]): string {
   return plot.series
     .map(({ name, points }, i) => {
       const path = points.map((p) => `${px(x.to(p.x))},${px(y.to(p.y))}`).join(' ');
@@ -301,10 +300,13 @@ function drawing(plot: Plot): string {
   const values = (of: 'x' | 'y') => points.flatMap((p) => [p[of], ...(of === 'y' ? (p.range ?? []) : [])]);
   const x = mapping(plot.x, values('x'), MARGIN.left, RIGHT, false);
   const y = mapping(plot.y, values('y'), BOTTOM, MARGIN.top, true);
-  const guides = (plot.guides ?? []).map((guide) => {
+  const named = [...(plot.kind === 'lines' ? plot.series : []), ...(plot.guides ?? [])];
+  const ends = named.map(({ points: own }) => y.to(own[own.length - 1].y));
+  const labels = spread(ends, LINE, BOTTOM);
+  const guides = (plot.guides ?? []).map((guide, i, { length }) => {
     const path = guide.points.map((p) => `${px(x.to(p.x))},${px(y.to(p.y))}`).join(' ');
-    const end = guide.points[guide.points.length - 1];
-    return `<polyline class="guide" points="${path}"/>${text(RIGHT + 6, y.to(end.y) + 4, guide.name, 'class="tick"')}`;
+    return `<polyline class="guide" points="${path}"/>${text(RIGHT + 6, labels[named.length - length + i] + 4, guide.name, 'class="tick"')}`;
   });
-  return [axes(plot, x, y), ...guides, (plot.kind === 'lines' ? lines : scatter)(plot, x, y)].join('\n');
+  const data = plot.kind === 'lines' ? lines(plot, x, y, labels) : scatter(plot, x, y);
+  return [axes(plot, x, y), ...guides, data].join('\n');
 }

@@ -18,6 +18,7 @@ const LABELLED_CELL = 7;
 const LABEL_CHARACTERS = 12;
 const GAP = 24;
 const TITLE = 42;
+const TITLE_SIZE = 14;
 const LEGEND = 64;
 /** Pixels of a line above the panels, and of its letters. */
 const ABOUT_LINE = 20;
@@ -100,7 +101,8 @@ export function heatmapsSvg(
   const longest = labels.reduce((most, name) => Math.max(most, widthOf(name)), 0);
   const margin = labelled ? Math.ceil(font * longest) + 8 : 4;
   // A panel is never narrower than its title.
-  const size = Math.max(L * cell, 300);
+  const titles = rows.flat().map(({ title }) => TITLE_SIZE * widthOf(title));
+  const size = Math.max(L * cell, 300, ...titles);
   const head = about.length * ABOUT_LINE;
   const [stepX, stepY] = [margin + size + GAP, TITLE + margin + L * cell + GAP];
 
@@ -120,7 +122,7 @@ export function heatmapsSvg(
     });
     return [
       `<g transform="translate(${x} ${y})">`,
-      `<text x="0" y="${-margin - 22}" font-size="14" font-weight="bold">${title}</text>`,
+      `<text x="0" y="${-margin - 22}" font-size="${TITLE_SIZE}" font-weight="bold">${title}</text>`,
       `<text x="0" y="${-margin - 6}" font-size="12">${figures}</text>`,
       labelled ? `<g font-size="${font.toFixed(2)}">${names.join('')}</g>` : '',
       `<g transform="scale(${cell})" shape-rendering="crispEdges">${cells(weights, L, largest)}</g>`,

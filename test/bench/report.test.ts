@@ -8,6 +8,7 @@ import { findingOf } from '../../bench/report.findings.ts';
 import { plotsOf } from '../../bench/report.plots.ts';
 import { barsOf, type BarPlot } from '../../src/plots/bars.ts';
 import { spread, svgOf, ticksOf, type Plot } from '../../src/plots/plot.ts';
+import { heatmapsSvg } from '../../src/tasks/heatmap.ts';
 import type { BenchDocument } from '../../src/cli/bench.ts';
 import { packageRoot } from '../../src/cli/package-root.ts';
 import { spanwise } from '../cli/run.ts';
@@ -201,4 +202,26 @@ test('spanwise bench report', async (t) => {
   t.match(refused.stderr, /bad\.json is not the document of a benchmark/);
   t.match((await spanwise(['bench', 'report'])).stderr, /--in F is missing/);
   t.equal((await spanwise(['bench', 'sia', 'surplus'])).status, 2, 'no other benchmark takes files');
+});
+
+test('names at the right of a plot do not lie upon each other, nor beyond its edge', (t) => {
+  const points = [
+    { x: 0, y: 0 },
+    { x: 1, y: 1 },
+  ];
+  const axis = { label: '', scale: 'linear' } as const;
+  const common = { title: '', caption: '', x: axis, y: axis };
+  const plot = svgOf({
+    ...{ ...common, kind: 'lines', series: [{ name: 'data', points }] },
+    guides: [{ name: 'guide', points }],
+  });
+  const [data, guide] = ['data', 'guide'].map((name) =>
+    Number(new RegExp(`y="([\\d.]+)"[^>]*>${name}<`).exec(plot)![1]),
+  );
+  t.ok(Math.abs(data - guide) >= 12, `lines ${data} and ${guide}`);
+
+  const map = { title: 'relation words attending to entity words', figures: '', weights: Float64Array.of(1) };
+  const width = Number(/width="(\d+)"/.exec(heatmapsSvg(['a'], [[map]], ''))![1]);
+  t.ok(width > 8 * map.title.length + 24, `a picture of ${width} pixels holds its title`);
+  t.end();
 });

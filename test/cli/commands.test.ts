@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import { kernels } from '../../kernels/index.ts';
 import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
+import { errorBounds } from '../../kernels/reference/bounds.ts';
 import { references } from '../../kernels/reference/index.ts';
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
@@ -71,14 +72,25 @@ test('spanwise doctor', async (t) => {
 });
 
 test('spanwise verify', async (t) => {
-  const missing = Object.keys(kernels).filter((name) => references[name] && !referenceCases(name).length);
-  t.deepEqual(missing, [], 'every kernel with a reference has a case');
+  const missing = Object.keys(references).filter(
+    (name) => !referenceCases(name).length || !errorBounds[name],
+  );
+  t.deepEqual(missing, [], 'every kernel with a reference has a case and an error bound');
   const report = JSON.parse(await succeed(t, ['verify', '--json']));
   t.deepEqual(
     report.kernels.map(({ kernel }: { kernel: string }) => kernel),
     Object.keys(kernels).filter((name) => references[name]),
   );
   t.ok(report.ok && report.kernels.every(({ ok }: { ok: boolean }) => ok));
+  for (const { kernel, forward, forwardBound, backward, backwardBound, worst } of report.kernels) {
+    const bounds =
+      kernel === 'gru' || kernel === 'lstm' ? [Infinity, Infinity] : [forwardBound, backwardBound];
+    t.ok(
+      forward <= bounds[0] && (backward === undefined || backward <= bounds[1]),
+      `${kernel} is within its bound`,
+    );
+    t.ok(worst.ulps <= 8, `${kernel}: ${worst.tensor}[${worst.index}] is ${worst.ulps} ULP off`);
+  }
 });
 
 test('spanwise kernel list and show', async (t) => {

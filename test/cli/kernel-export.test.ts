@@ -93,7 +93,7 @@ test('what cannot be exported is told in one line', async (t) => {
       /a\.json: "maxBufferSize" must be a number such as/,
     ],
     [['softmax', '--caps', file('b.json', '{"maxBufers":1}')], /b\.json: "maxBufers" is no capability/],
-    [['softmax', '--caps', file('c.json', '{')], /c\.json: is not JSON/],
+    [['softmax', '--caps', file('c.json', '{')], /c\.json: line 1: not JSON/],
   ];
   for (const [args, says] of bad) {
     const { status, stderr } = await spanwise(['kernel', 'export', ...args, '--out', out]);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
-import { unpackSoftwareDevice } from '../../src/gpu/software.ts';
+import { softwareDriver } from '../../bench/engines/drivers.ts';
 import { file, folder, spanwise } from './run.ts';
 
 const KERNELS =
@@ -21,16 +21,6 @@ function strict(): string {
   const path = join(copy, 'manifest.json');
   writeFileSync(path, readFileSync(path, 'utf8').replace(/"tolerance": [^,]+/, '"tolerance": 0'));
   return copy;
-}
-
-/** Where Linux finds the software driver as it would a system's; undefined where there is none. */
-function driver(): Record<string, string> | undefined {
-  try {
-    const path = unpackSoftwareDevice();
-    return { LD_LIBRARY_PATH: path, VK_ICD_FILENAMES: join(path, 'icd.json') };
-  } catch {
-    return undefined;
-  }
 }
 
 interface Engine {
@@ -80,12 +70,12 @@ test('kernels are exported for the software driver', async (t) => {
 });
 
 for (const { name, command, env, missing } of engines) {
-  const found = driver();
-  const skip = missing ?? (found ? undefined : 'there is no software driver for this system');
+  const driver = softwareDriver();
+  const skip = missing ?? driver.missing;
   test(name, { skip: skip && `${name}: ${skip}` }, (t) => {
     const [program, ...args] = [...command, ...first()];
     const options = {
-      env: { ...process.env, ...found, ...env },
+      env: { ...process.env, ...driver.env, ...env },
       encoding: 'utf8',
       timeout: 300_000,
     } as const;

@@ -192,12 +192,26 @@ function change(root: Container, dice: Dice): void {
   dice.pick(changes)();
 }
 
-/** A JSON value with one to four changes, or none at all. */
+/** Makes a list or a text of a value as long as it is in files that are large. */
+function swell(root: Container, dice: Dice): void {
+  const at = dice.pick(containersOf(root));
+  const times = dice.pick([100, 100, 100, 5000]);
+  if (Array.isArray(at)) {
+    const items = at.slice(0, 4);
+    for (let n = 0; n < times; n++) at.push(...items);
+    return;
+  }
+  for (const [key, value] of Object.entries(at))
+    if (typeof value === 'string') put(at, key, value.repeat(times));
+}
+
+/** A JSON value with one to four changes, or none at all; one in five hundred is large. */
 export function mutateJson(value: unknown, dice: Dice): unknown {
   if (dice.chance(0.01)) return strange(dice);
   const root = copyOf(value);
   if (!isContainer(root)) return strange(dice);
   for (let n = dice.pick([0, 1, 1, 1, 2, 2, 4]); n > 0; n--) change(root, dice);
+  if (dice.chance(0.002)) swell(root, dice);
   return root;
 }
 

@@ -2,11 +2,15 @@
 import test from 'tape';
 import {
   add,
+  hostInts,
   InputError,
   kernelNamed,
+  linear,
   openRuntime,
+  reshape,
   Runtime,
   scale,
+  slidingAveragePool,
   wrapDevice,
   type Tensor,
 } from '../../src/node.ts';
@@ -186,5 +190,80 @@ test('a guest on a shared device and its owner do not harm each other', async (t
   await rejects(t, scale(bad, 2).read(), /^wrap: /);
   t.deepEqual([...(await scale(upload([1], guest), 2).read())], [2]);
   guest.close();
+  await goesOn(t);
+});
+
+test("what is appended to the caller's encoder runs when the caller submits it", async (t) => {
+  const { device, meter, memory } = runtime;
+  const live = memory.report().liveBytes;
+  await runtime.scope(async () => {
+    const x = upload([1, 2, 3]);
+    const weight = runtime.upload(new Float32Array([1, 0, 0, 0, 1, 1]), [2, 3]);
+    await runtime.finish();
+    const { submits } = meter;
+    const encoder = device.createCommandEncoder();
+    const { result, submitted } = await runtime.encode(encoder, () => ({
+      sum: add(scale(scale(x, 2), 0.5), x),
+      product: linear(reshape(x, [1, 3]), weight),
+      means: slidingAveragePool(reshape(x, [1, 3, 1]), hostInts(Int32Array.of(3)), [2])[0],
+    }));
+    t.equal(meter.submits, submits, 'nothing is submitted');
+
+    // Other work in between, with other uniforms and tables: it gets no memory that the encoding uses.
+    x.release();
+    const others = Array.from({ length: 8 }, (_, i) => scale(upload([i, i, i]), 10));
+    const values = (await runtime.readAll(others)).map(([value]) => value);
+    t.deepEqual(values, [0, 10, 20, 30, 40, 50, 60, 70]);
+    const short = slidingAveragePool(upload([5, 5, 5]).view([1, 3, 1]), hostInts(Int32Array.of(1)), [2]);
+    t.deepEqual([...(await short[0].read())], [0, 0]);
+
+    const theirs = bufferOf(STORAGE | COPY_SRC | COPY_DST, 16);
+    encoder.copyBufferToBuffer(result.sum.buffer, result.sum.offset, theirs, 0, 12);
+    device.queue.submit([encoder.finish()]);
+    submitted();
+    t.deepEqual([...(await runtime.wrap(theirs, [3]).read())], [2, 4, 6], 'one submit with what is theirs');
+    t.deepEqual([...(await result.product.read())], [1, 5]);
+    t.deepEqual([...(await result.means.read())], [1.5, 2.5]);
+    submitted();
+    t.deepEqual(
+      [...(await runtime.readAll(others))].map(([value]) => value),
+      values,
+      'nothing was written over',
+    );
+  });
+  t.equal(memory.report().liveBytes, live);
+  await goesOn(t);
+});
+
+test('an encoding that fails is dropped, and the runtime goes on', async (t) => {
+  const { device } = runtime;
+  const x = upload([1, 2, 3]);
+  const encoderOf = (on = device) => on.createCommandEncoder();
+  const finished = encoderOf();
+  finished.finish();
+  const body = () => scale(x, 2);
+  await rejects(t, runtime.encode(finished, body), /^encode: the device refuses it: /);
+  await rejects(
+    t,
+    runtime.encode(encoderOf(), async () => body()),
+    /^encode: what it runs must not be asynchronous$/,
+  );
+  const bad = runtime.wrap(bufferOf(STORAGE, 64, other), [3]);
+  await rejects(
+    t,
+    runtime.encode(encoderOf(), () => scale(bad, 2)),
+    /^wrap: the device refuses the buffer: /,
+  );
+  bad.release();
+  await runtime
+    .encode(encoderOf(), () => add(x, upload([1, 2, 3], other)))
+    .then(
+      () => t.fail('must reject'),
+      (error: Error) => t.match(error.message, /is of another runtime$/, 'what the body throws'),
+    );
+  await goesOn(t);
+  const { result, submitted } = await runtime.encode(encoderOf(), body);
+  submitted(); // the encoder is dropped
+  result.release();
   await goesOn(t);
 });

@@ -17,12 +17,13 @@ import {
   type Plan,
   type Shape,
 } from '../../kernels/plan.ts';
-import { kernelNamed, openRuntime, type Runtime, type Tensor } from '../../src/node.ts';
+import { kernelNamed, type Runtime, type Tensor } from '../../src/node.ts';
 import { apply, type HostInts } from '../../src/ops/apply.ts';
 import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { toHost } from '../../src/ops/verify-kernel.ts';
 import { record } from '../../src/ops/tape.ts';
 import { relativeError } from '../relative-error.ts';
+import { sharedRuntime } from '../runtime.ts';
 import { inputsOf, planProblems } from './plan-problems.ts';
 import { mul, scale } from '../../kernels/elementwise.ts';
 import { sum } from '../../kernels/column-sum.ts';
@@ -57,8 +58,7 @@ export const ints = (shape: Shape, values: ArrayLike<number>): RefTensor => ({
   data: Int32Array.from(values),
 });
 
-export const runtime: Runtime = await openRuntime({ defaultLimits: true, poison: true });
-test.onFinish(() => runtime.close());
+export const runtime: Runtime = sharedRuntime();
 /** `npm test -- --gpu-forms`: everything in the forms of a GPU, on whatever device there is. */
 const gpuForms = process.env.SPANWISE_TEST_FORMS === 'gpu';
 if (gpuForms) {

@@ -3,7 +3,8 @@ import test from 'tape';
 import { exportKernel, kernels, type Kernel, type Manifest } from '../../kernels/index.ts';
 import { referenceCases, type ReferenceCase } from '../../kernels/reference/cases.ts';
 import { addVectors } from '../../kernels/reference/vectors.ts';
-import { openRuntime, serializeSafetensors } from '../../src/node.ts';
+import { serializeSafetensors } from '../../src/node.ts';
+import { sharedRuntime } from '../runtime.ts';
 
 type Results = Record<string, { values: Float32Array | Int32Array; error?: number }>;
 interface Runner {
@@ -17,8 +18,7 @@ interface Runner {
 // It is plain JavaScript.
 const { runManifest } = (await import('../../examples/runner/manifest.mjs' as string)) as Runner;
 
-const runtime = await openRuntime({ defaultLimits: true });
-test.onFinish(() => runtime.close());
+const runtime = sharedRuntime({ poison: false });
 
 /** The device, whose storage buffers begin with NaN: what they hold at first must not matter. */
 const poisoned = new Proxy(runtime.device, {

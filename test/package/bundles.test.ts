@@ -9,13 +9,13 @@ import { defaultCaps, kernels, wgslOf, type Kernel, type Plan } from '../../kern
 type Exports = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Exports };
 
-/** The file that a bundler for browsers finds under a name of the package. */
-function fileOf(name: string): string {
+/** The file that a bundler for browsers, or Node, finds under a name of the package. */
+function fileOf(name: string, condition = 'default'): string {
   const subpath = name.replace(/^spanwise/, '.');
   const [key, rest] = subpath.startsWith('./kernels/')
     ? ['./kernels/*', subpath.slice('./kernels/'.length)]
     : [subpath, ''];
-  return resolve((exports[key] as Readonly<Record<string, string>>).default.replace('*', rest));
+  return resolve((exports[key] as Readonly<Record<string, string>>)[condition].replace('*', rest));
 }
 
 /** A program that imports from the package, bundled and minified for a browser. */
@@ -112,12 +112,12 @@ test('one kernel brings its own WGSL and no other', async (t) => {
 });
 
 test('every subpath gives the kernel of its name', async (t) => {
-  for (const name of Object.keys(kernels)) {
-    const given = (await import(fileOf(`spanwise/kernels/${name}`))) as Readonly<Record<string, Kernel>>;
-    t.ok(
-      Object.values(given).some((value) => value.name === name && typeof value.plan === 'function'),
-      name,
-    );
+  for (const condition of ['default', 'node']) {
+    const registry = (await import(fileOf('spanwise/kernels', condition))) as { kernels: typeof kernels };
+    for (const [name, kernel] of Object.entries(registry.kernels)) {
+      const given: object = await import(fileOf(`spanwise/kernels/${name}`, condition));
+      t.ok(Object.values(given).includes(kernel), `${name}, ${condition}`);
+    }
   }
 });
 

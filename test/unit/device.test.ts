@@ -59,6 +59,38 @@ test('software adapters are told by their names, or by their own word', async (t
     t.notOk(await software({ device }), device);
 });
 
+test('adapters that give numbers have names all the same', async (t) => {
+  const named = async (info: Partial<GPUAdapterInfo>) => {
+    const opened = await openDevice(fakeGpu({ info }));
+    t.equal(opened.caps.vendor, opened.info.vendor);
+    return opened.info;
+  };
+  // As Deno 2.9 has them.
+  const swiftshader = await named({
+    vendor: '6880',
+    device: '49374',
+    description: 'SwiftShader Device (Subzero)',
+  });
+  t.deepEqual(
+    [swiftshader.name, swiftshader.vendor, swiftshader.driver, swiftshader.software],
+    ['SwiftShader Device (Subzero)', 'google', '', true],
+  );
+  const lavapipe = await named({
+    vendor: '65541',
+    device: '0',
+    description: 'llvmpipe (LLVM 15.0.6, 256 bits)',
+  });
+  t.deepEqual([lavapipe.vendor, lavapipe.software], ['mesa', true]);
+  const unknown = await named({ vendor: '6900', device: '1', description: '' });
+  t.deepEqual([unknown.vendor, unknown.name], ['pci-1af4', 'unknown']);
+  const dawn = await named({ vendor: 'nvidia', device: 'NVIDIA H200', description: '570.86' });
+  t.deepEqual(
+    [dawn.vendor, dawn.name, dawn.driver],
+    ['nvidia', 'NVIDIA H200', '570.86'],
+    'words stay as they are',
+  );
+});
+
 test('what a device is asked for, and what its capabilities say', async (t) => {
   const asked: GPUDeviceDescriptor[] = [];
   const adapter: Fake = {

@@ -35,6 +35,17 @@ const isHigh = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 export const splitsPair = (text: string, at: number): boolean =>
   at > 0 && at < text.length && isHigh(text.charCodeAt(at - 1)) && isLow(text.charCodeAt(at));
 
+/** By offset in UTF-16 code units, that in code points. */
+export function codePointsOf(text: string): (at: number) => number {
+  if (!SURROGATE.test(text)) return (at) => at;
+  const points = new Uint32Array(text.length + 1);
+  for (let i = 0; i < text.length; i++) {
+    const ends = isLow(text.charCodeAt(i)) && i > 0 && isHigh(text.charCodeAt(i - 1));
+    points[i + 1] = points[i] + (ends ? 0 : 1);
+  }
+  return (at) => points[at];
+}
+
 /** The offsets of a text by either counting, in UTF-16 code units. */
 class Positions {
   /** Where each code point begins, and the end; undefined where every one is a code unit. */

@@ -48,7 +48,7 @@ export interface RunOptions<T extends Types = Types> {
   resume?: boolean;
   /** Tell before the first step what one on the longest batch takes: `{ event: 'forecast' }`, see `forecastStep`. */
   forecast?: boolean;
-  /** Stop after so many epochs without a better one by dev score. */
+  /** Stop after so many epochs without a better one by dev score; epochs at the start that score 0 do not count. */
   patience?: number;
   /** Save `last/` within an epoch too, when this many seconds have passed since the last save. */
   saveSeconds?: number;
@@ -203,7 +203,7 @@ class Run<T extends Types> {
 
   #isPatienceOver(): boolean {
     const { patience = Infinity } = this.#options;
-    return this.#state.epoch - this.#state.bestEpoch >= patience;
+    return this.#state.epoch - this.#state.risenEpoch >= patience;
   }
 
   /** A new run: usable and resumable once this is done, and resumable whenever `last/` is there. */
@@ -356,6 +356,8 @@ class Run<T extends Types> {
     const score = dev ? dev.score : state.epoch;
     // Of equal scores the later epoch, which has learnt more: early ones may all score 0.
     const best = score >= state.best;
+    // A score of 0 does not count against the patience: early epochs find nothing.
+    if (score > state.best || (score === 0 && state.best <= 0)) state.risenEpoch = state.epoch;
     if (best) {
       Object.assign(state, { best: score, bestEpoch: state.epoch });
       this.#bestDev = dev;

@@ -40,6 +40,8 @@ export interface TrainingState<R extends TrainingRecipe = TrainingRecipe> {
   /** Score and number of the best epoch so far: −1 and 0 before the first. */
   best: number;
   bestEpoch: number;
+  /** The first epoch of that score, or the last one so far where it is 0: `patience` counts from it. */
+  risenEpoch: number;
   /** Length of the log at that moment. */
   logBytes: number;
   /** Sums over the batches done of the unfinished epoch. */
@@ -89,6 +91,7 @@ export const freshState = <T extends Types>(
   batch: 0,
   best: -1,
   bestEpoch: 0,
+  risenEpoch: 0,
   logBytes: 0,
   sums: noLosses(parts),
   counts: noCounts(counted),
@@ -130,6 +133,8 @@ function parseState<T extends Types>(
     batch: fields.integer('batch', undefined, 0, Infinity),
     best: fields.number('best', undefined, -1),
     bestEpoch: fields.integer('bestEpoch', undefined, 0, Infinity),
+    // Runs from before it was kept count from their best epoch.
+    risenEpoch: fields.integer('risenEpoch', Number(json.bestEpoch), 0, Infinity),
     logBytes: fields.integer('logBytes', undefined, 0, Infinity),
     sums: parseNumbers(fields.object('sums'), `${what}: sums`, lossNames(parts), (sums, key) =>
       sums.number(key),
@@ -143,6 +148,8 @@ function parseState<T extends Types>(
     throw fields.error('epoch', `must be at most the recipe's ${state.recipe.epochs}`, state.epoch);
   if (state.bestEpoch > state.epoch)
     throw fields.error('bestEpoch', `must be at most "epoch", ${state.epoch}`, state.bestEpoch);
+  if (state.risenEpoch > state.bestEpoch)
+    throw fields.error('risenEpoch', `must be at most "bestEpoch", ${state.bestEpoch}`, state.risenEpoch);
   return state;
 }
 

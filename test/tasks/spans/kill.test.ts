@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test from 'tape';
 import { recoverFolder } from '../../../src/io/files.ts';
 import { folderStorage, loadModel, openRuntime } from '../../../src/node.ts';
@@ -118,7 +119,7 @@ const kills = [
 /** Trains in a child process until `event` was told and `after` ms have passed, then kills it. */
 function trainAndKill(out: string, { event, after }: (typeof kills)[number]): Promise<NodeJS.Signals | null> {
   return new Promise((done) => {
-    const child = spawn(process.execPath, [process.argv[1], 'child', out], {
+    const child = spawn(process.execPath, [fileURLToPath(import.meta.url), 'child', out], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let told = '';

@@ -219,9 +219,9 @@ test('a run is made longer, and not shorter', async (t) => {
 
 test('a run ends once its patience does', async (t) => {
   const out = temporaryFolder();
-  const scores = [0.1, 0.3, 0.3, 0.2, 0.1, 0.9];
+  const scores = [0, 0, 0, 0.3, 0.3, 0.3, 0.9];
   const asked = () => {
-    const options = tinyRun(runtime, out, { epochs: 6 });
+    const options = tinyRun(runtime, out, { epochs: 7 });
     const left = [...scores];
     const evaluate = () => Promise.resolve({ score: left.shift()!, f1: {}, evaluation: undefined as never });
     return { ...options, evaluate };
@@ -231,8 +231,8 @@ test('a run ends once its patience does', async (t) => {
   patient.model.parameters.release();
   t.deepEqual(
     [report.stopped, report.best.epoch, report.best.score],
-    [5, 3, 0.3],
-    'of equal scores the later',
+    [6, 6, 0.3],
+    'not while nothing is found; of equal scores the later is kept, and does not count as better',
   );
   const again = { ...asked(), patience: 2, resume: true };
   t.equal((await trainRun(stsn, again)).steps, 0, 'resumed, it is over too');
@@ -241,6 +241,12 @@ test('a run ends once its patience does', async (t) => {
   const rest = await trainRun(stsn, without);
   without.model.parameters.release();
   t.deepEqual([rest.stopped, rest.steps > 0], [undefined, true], 'without patience it goes on');
+
+  const path = join(out, 'last/trainer.json');
+  const { risenEpoch, ...older } = JSON.parse(readFileSync(path, 'utf8')) as Json;
+  writeFileSync(path, JSON.stringify(older));
+  const { risenEpoch: read } = await readState(stsn, folderStorage(out));
+  t.deepEqual([read, risenEpoch], [6, 4], 'a run from before it was kept counts from its best epoch');
 });
 
 test('only the same run is resumed', async (t) => {
@@ -308,8 +314,10 @@ test('a damaged trainer.json', async (t) => {
     texts.push([name, JSON.stringify(state)]);
   };
   for (const key of Object.keys(JSON.parse(original) as Tree)) {
-    edit(`no ${key}`, (s) => delete s[key]);
     edit(`${key} "x"`, (s) => (s[key] = 'x'));
+    // Runs from before it was kept have none.
+    if (key === 'risenEpoch') continue;
+    edit(`no ${key}`, (s) => delete s[key]);
     edit(`${key} null`, (s) => (s[key] = null));
   }
   edit('a surplus key', (s) => (s.surplus = 1));
@@ -318,6 +326,7 @@ test('a damaged trainer.json', async (t) => {
   edit('epoch past the recipe', (s) => (s.epoch = 4));
   edit('batch past the epoch', (s) => (s.batch = 6));
   edit('best epoch in the future', (s) => (s.bestEpoch = 2));
+  edit('risen after the best', (s) => (s.risenEpoch = 2));
   edit('recipe without lr', (s) => delete s.recipe.lr);
   edit('recipe with batch 0', (s) => (s.recipe.batch = 0));
   edit('recipe with dropout 1', (s) => (s.recipe.dropout = 1));

@@ -24,7 +24,18 @@ test('the keys of saved runs, in the order of version 0.1.0', (t) => {
     [freshState(cerem, defaultRecipe(cerem.recipe), data), ['start', 'end'], ['positives', 'negatives']],
   ] as const) {
     t.deepEqual(Object.keys(state), [
-      ...['recipe', 'data', 'epoch', 'batch', 'best', 'bestEpoch', 'logBytes', 'sums', 'counts'],
+      ...[
+        'recipe',
+        'data',
+        'epoch',
+        'batch',
+        'best',
+        'bestEpoch',
+        'risenEpoch',
+        'logBytes',
+        'sums',
+        'counts',
+      ],
     ]);
     t.deepEqual(Object.keys(state.sums), ['loss', ...parts, 'gradNorm']);
     t.deepEqual(Object.keys(state.counts), counted);

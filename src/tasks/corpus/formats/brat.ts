@@ -3,7 +3,7 @@
  * lines, relations R lines; events (E lines) become relations from their triggers. Offsets are code points.
  */
 import { RowReader, type Relation } from '../../dataset.ts';
-import { CODE_POINTS } from '../offsets.ts';
+import { CODE_POINTS, codePointsOf } from '../offsets.ts';
 import type { Reading } from '../reading.ts';
 import type { Files, FoundEntity, FoundRow, Row } from '../row.ts';
 import { countNumbers, keyOf, type FolderFormat } from './format.ts';
@@ -144,7 +144,7 @@ export const brat: FolderFormat = {
       return type.replace(/\s/g, '_');
     };
     const files = rows.flatMap(({ text = '', entities, relations }, i): [string, string][] => {
-      const points = (at: number): number => [...text.slice(0, at)].length;
+      const points = codePointsOf(text);
       const said = (start: number, end: number): string => text.slice(start, end).replace(/[\n\r\t]/g, ' ');
       const lines = [
         ...entities.map(

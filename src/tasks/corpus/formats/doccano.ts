@@ -3,8 +3,8 @@
  * relations, `entities` and `relations` by id (github.com/doccano/doccano, pull request 1703). Offsets are Python's.
  */
 import { isObject, type Json } from '../../../io/json.ts';
-import type { Relation, RowReader } from '../../dataset.ts';
-import { CODE_POINTS } from '../offsets.ts';
+import { quote, type Relation, type RowReader } from '../../dataset.ts';
+import { CODE_POINTS, codePointsOf } from '../offsets.ts';
 import type { FoundEntity } from '../row.ts';
 import { idOf, jsonLines, type JsonFormat } from './format.ts';
 import { listEntity } from './list-entity.ts';
@@ -33,7 +33,7 @@ function byId(fields: Json, row: RowReader): { entities: FoundEntity[]; relation
       const index = ids.indexOf(relation[key]);
       return index >= 0
         ? index
-        : row.fail(`${where}.${key}`, `is ${String(relation[key])}, the id of no entity`);
+        : row.fail(`${where}.${key}`, `is ${quote(relation[key])}, the id of no entity`);
     });
     return row.pair(row.type(relation, where), [head, tail], where, entities.length);
   });
@@ -67,7 +67,7 @@ export const doccano: JsonFormat = {
     let next = 0;
     return jsonLines(
       rows.map((row) => {
-        const codePoints = (at: number): number => [...row.text!.slice(0, at)].length;
+        const codePoints = codePointsOf(row.text!);
         const first = next + 1;
         const entities = row.entities.map(({ type, start, end }) => ({
           id: ++next,

@@ -24,19 +24,37 @@ function occurrences(text: string, part: string): Span[] {
   return found;
 }
 
-/** The characters between two spans; Infinity where they overlap, so that any other pair is nearer. */
-function distance(a: Span, b: Span): number {
-  if (a.end <= b.start) return b.start - a.end;
-  return b.end <= a.start ? a.start - b.end : Infinity;
-}
-
-/** The nearest pair of spans, overlapping ones last; of equal ones the first. */
+/**
+ * The nearest pair of spans that do not overlap; of equal ones the first, and the first spans where all overlap. Each list
+ * holds one string's occurrences in their order, so that only the neighbours of a subject come into question.
+ */
 function nearestPair(subjects: readonly Span[], objects: readonly Span[]): [Span, Span] {
   let nearest: [Span, Span] = [subjects[0], objects[0]];
-  for (const subject of subjects)
-    for (const object of objects)
-      if (distance(subject, object) < distance(...nearest)) nearest = [subject, object];
+  let least = Infinity;
+  let [before, after] = [-1, 0];
+  for (const subject of subjects) {
+    while (before + 1 < objects.length && objects[before + 1].end <= subject.start) before++;
+    while (after < objects.length && objects[after].start < subject.end) after++;
+    if (before >= 0 && subject.start - objects[before].end < least) {
+      least = subject.start - objects[before].end;
+      nearest = [subject, objects[before]];
+    }
+    if (after < objects.length && objects[after].start - subject.end < least) {
+      least = objects[after].start - subject.end;
+      nearest = [subject, objects[after]];
+    }
+  }
   return nearest;
+}
+
+/** What `find` gives, found once for each string: one row may say the same of it very often. */
+function onceEach<T>(find: (part: string) => T): (part: string) => T {
+  const known = new Map<string, T>();
+  return (part) => {
+    const found = known.get(part) ?? find(part);
+    known.set(part, found);
+    return found;
+  };
 }
 
 /** A relation between two strings, as one slot of a triple says it. */
@@ -95,15 +113,19 @@ function fromTriples(fields: Json, row: RowReader, counts: TripleCounts): FoundR
     return known;
   };
   const relations = new Map<string, { type: string; subject: Entity; object: Entity }>();
+  const placesOf = onceEach((part: string) => occurrences(text, part));
+  const pairsOf = onceEach((subject: string) =>
+    onceEach((object: string) => nearestPair(placesOf(subject), placesOf(object))),
+  );
   for (const { type, subject, subjectType, object, objectType } of triples) {
-    const [subjects, objects] = [occurrences(text, subject), occurrences(text, object)];
+    const [subjects, objects] = [placesOf(subject), placesOf(object)];
     counts.triples++;
     if (subjects.length > 1 || objects.length > 1) counts.ambiguous++;
     if (subjects.length === 0 || objects.length === 0) {
       counts.missing++;
       continue;
     }
-    const [head, tail] = nearestPair(subjects, objects);
+    const [head, tail] = pairsOf(subject)(object);
     if (head.start === tail.start && subject === object && subjectType === objectType) {
       counts.missing++;
       continue;
@@ -113,14 +135,15 @@ function fromTriples(fields: Json, row: RowReader, counts: TripleCounts): FoundR
   }
 
   const sorted = [...entities.values()].sort((a, b) => a.start - b.start || a.end - b.end);
+  const index = new Map(sorted.map((one, i) => [one, i]));
   return {
     place: row.place,
     text,
     entities: sorted,
     relations: [...relations.values()].map(({ type, subject, object }) => ({
       type,
-      head: sorted.indexOf(subject),
-      tail: sorted.indexOf(object),
+      head: index.get(subject)!,
+      tail: index.get(object)!,
     })),
     ...row.id(fields),
   };

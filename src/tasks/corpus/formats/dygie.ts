@@ -87,7 +87,8 @@ function documentJson({ key, rows }: Numbered, losses: Counts): Json {
     ner.push(entities.map((entity) => [...span(entity), entity.type]));
     const kept = own.filter(({ head, tail }) => spanKey(head) !== spanKey(tail));
     losses.add('relations whose ends are one span', own.length - kept.length);
-    const first = (i: number): boolean => entities.findIndex((_, j) => spanKey(j) === spanKey(i)) === i;
+    const firsts = new Map(entities.map((_, i): [string, number] => [spanKey(i), i]).reverse());
+    const first = (i: number): boolean => firsts.get(spanKey(i)) === i;
     losses.add(
       'relations of the second type on a span, which become relations of the first',
       kept.filter(({ head, tail }) => !first(head) || !first(tail)).length,

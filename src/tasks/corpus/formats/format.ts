@@ -1,4 +1,5 @@
 /** What a format of annotated texts brings: how it is recognised, read and written. */
+import { InputError } from '../../../../kernels/errors.ts';
 import type { RowReader } from '../../dataset.ts';
 import type { Counting } from '../offsets.ts';
 import type { Reading } from '../reading.ts';
@@ -72,13 +73,34 @@ export interface FolderFormat extends Described {
 
 export type Format = JsonFormat | LineFormat | FolderFormat;
 
-/** A JSON array with a row a line. */
-export const jsonArray = (records: readonly unknown[]): string =>
-  `[${records.map((record) => `\n${JSON.stringify(record)}`).join(',')}\n]\n`;
+/** Most characters of what is written: no string is longer. */
+const MOST = 2 ** 29 - 2 ** 10;
 
-/** An object a line. */
+/** The JSON of records. Errors: InputError where they are more than a text holds, of a format that repeats a row's words. */
+function jsonOf(records: readonly unknown[]): string[] {
+  let length = 0;
+  return records.map((record) => {
+    const text = JSON.stringify(record);
+    length += text.length + 2;
+    if (length > MOST)
+      throw new InputError(
+        `what is written is over ${MOST} characters long: the format repeats a text with each annotation; part long texts first`,
+      );
+    return text;
+  });
+}
+
+/** A JSON array with a row a line. Errors: as `jsonLines`. */
+export const jsonArray = (records: readonly unknown[]): string =>
+  `[${jsonOf(records)
+    .map((text) => `\n${text}`)
+    .join(',')}\n]\n`;
+
+/** An object a line. Errors: InputError where that is more than a text holds. */
 export const jsonLines = (records: readonly unknown[]): string =>
-  records.map((record) => `${JSON.stringify(record)}\n`).join('');
+  jsonOf(records)
+    .map((text) => `${text}\n`)
+    .join('');
 
 /** A row's id where there is one, for an object that is written. */
 export const idOf = ({ id }: Row): { id?: string | number } => (id === undefined ? {} : { id });

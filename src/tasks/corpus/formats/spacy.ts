@@ -4,7 +4,7 @@
  */
 import { isObject, type Json } from '../../../io/json.ts';
 import type { RowReader } from '../../dataset.ts';
-import { CODE_POINTS } from '../offsets.ts';
+import { CODE_POINTS, codePointsOf } from '../offsets.ts';
 import type { FoundEntity } from '../row.ts';
 import { jsonArray, type JsonFormat } from './format.ts';
 import { listEntity } from './list-entity.ts';
@@ -49,7 +49,7 @@ export const spacy: JsonFormat = {
   write: (rows) =>
     jsonArray(
       rows.map(({ text, entities }) => {
-        const codePoints = (at: number): number => [...text!.slice(0, at)].length;
+        const codePoints = codePointsOf(text!);
         return [
           text,
           { entities: entities.map(({ type, start, end }) => [codePoints(start), codePoints(end), type]) },

@@ -5,7 +5,7 @@
  */
 import { isObject, type Json } from '../../../io/json.ts';
 import { RowReader, type Entity, type Relation } from '../../dataset.ts';
-import { CODE_POINTS } from '../offsets.ts';
+import { CODE_POINTS, codePointsOf } from '../offsets.ts';
 import { Reading } from '../reading.ts';
 import type { Counts, FoundEntity, FoundRow, Row } from '../row.ts';
 import { jsonLines, type JsonFormat } from './format.ts';
@@ -19,35 +19,48 @@ type Asked = FoundRow & { prompt: string };
 
 const gap = (a: Entity, b: Entity): number => Math.max(0, a.start - b.end, b.start - a.end);
 
+const spanOf = ({ start, end }: Entity): string => `${start} ${end}`;
+
 /** The prompts of one text as a row. */
 class TextPrompts {
   readonly entities: FoundEntity[] = [];
   readonly relations: Relation[] = [];
+  /** By span the first entity there: of a type that was asked for, if any is. */
+  readonly #at = new Map<string, number>();
+  /** By what they say, the entities. */
+  readonly #saying = new Map<string, number[]>();
 
-  /** The index of an entity on the span of an answer: of a type that was asked for, if any is. */
-  private at({ start, end }: FoundEntity): number {
-    return this.entities.findIndex((e) => e.start === start && e.end === end);
+  /** Adds an entity; returns its index. */
+  #add(entity: FoundEntity): number {
+    const index = this.entities.push(entity) - 1;
+    const span = spanOf(entity);
+    if (!this.#at.has(span)) this.#at.set(span, index);
+    const same = this.#saying.get(entity.said!);
+    if (same) same.push(index);
+    else this.#saying.set(entity.said!, [index]);
+    return index;
   }
 
   addEntities({ prompt, entities }: Asked): void {
-    for (const answer of entities) this.entities.push({ ...answer, type: prompt });
+    for (const answer of entities) this.#add({ ...answer, type: prompt });
   }
 
   /** The subject and the relation of a prompt: an entity's text before one of the 的 in it, the longest first. */
   subject(prompt: string): { name: string; relation: string } | undefined {
     for (let at = prompt.lastIndexOf(OF); at > 0; at = prompt.lastIndexOf(OF, at - 1)) {
       const [name, relation] = [prompt.slice(0, at), prompt.slice(at + OF.length)];
-      if (relation !== '' && this.entities.some(({ said }) => said === name)) return { name, relation };
+      if (relation !== '' && this.#saying.has(name)) return { name, relation };
     }
     return undefined;
   }
 
   addRelations(subject: { name: string; relation: string }, { entities }: Asked, { counts }: Reading): void {
-    const heads = this.entities.flatMap(({ said }, i) => (said === subject.name ? [i] : []));
+    const heads = [...this.#saying.get(subject.name)!];
     for (const answer of entities) {
-      const found = this.at(answer);
-      if (found < 0) counts.add(`objects of relations that no prompt finds, now of type "${OBJECT}"`);
-      const tail = found >= 0 ? found : this.entities.push({ ...answer, type: OBJECT }) - 1;
+      const found = this.#at.get(spanOf(answer));
+      if (found === undefined)
+        counts.add(`objects of relations that no prompt finds, now of type "${OBJECT}"`);
+      const tail = found ?? this.#add({ ...answer, type: OBJECT });
       const [first, ...others] = heads.filter((head) => head !== tail);
       if (first === undefined) {
         counts.add('relations of an entity to itself, left out');
@@ -73,9 +86,9 @@ function joined(rows: readonly Asked[], reading: Reading): FoundRow[] {
   return texts.map((asked) => {
     const text = new TextPrompts();
     // Types first: a prompt is known for a relation's by its subject. Prompts about what relations find come after them.
-    const later = asked.filter((row) => row.prompt.includes(OF));
-    asked.filter((row) => !later.includes(row)).forEach((row) => text.addEntities(row));
-    for (const row of later) {
+    const isLater = (row: Asked): boolean => row.prompt.includes(OF);
+    for (const row of asked) if (!isLater(row)) text.addEntities(row);
+    for (const row of asked.filter(isLater)) {
       const subject = text.subject(row.prompt);
       if (subject) text.addRelations(subject, row, reading);
       else text.addEntities(row);
@@ -100,19 +113,20 @@ function read(record: unknown, row: RowReader): Asked {
 
 /** A row's prompts, types first. */
 function promptsOf({ text = '', entities, relations }: Row): Json[] {
-  const points = (at: number): number => [...text.slice(0, at)].length;
+  const points = codePointsOf(text);
   const said = ({ start, end }: Entity): string => text.slice(start, end);
   const answers = (list: readonly Entity[]) =>
     [...list]
       .sort((a, b) => a.start - b.start || a.end - b.end)
       .map((entity) => ({ text: said(entity), start: points(entity.start), end: points(entity.end) }));
-  const prompts = new Map<string, Entity[]>(
-    entities.map(({ type }) => [type, entities.filter((e) => e.type === type)]),
-  );
-  for (const { type, head, tail } of relations) {
-    const prompt = `${said(entities[head])}${OF}${type}`;
-    prompts.set(prompt, [...(prompts.get(prompt) ?? []), entities[tail]]);
-  }
+  const prompts = new Map<string, Entity[]>();
+  const ask = (prompt: string, answer: Entity): void => {
+    const known = prompts.get(prompt);
+    if (known) known.push(answer);
+    else prompts.set(prompt, [answer]);
+  };
+  for (const entity of entities) ask(entity.type, entity);
+  for (const { type, head, tail } of relations) ask(`${said(entities[head])}${OF}${type}`, entities[tail]);
   return [...prompts].map(([prompt, list]) => ({ content: text, result_list: answers(list), prompt }));
 }
 
@@ -128,7 +142,7 @@ const facts = ({ entities, relations }: FoundRow): string[] => {
 function countLost(row: Row, records: readonly Json[], losses: Counts): void {
   const reading = new Reading('', {});
   const asked = records.map((record) => read(record, new RowReader('', row.place)));
-  const points = (at: number): number => [...row.text!.slice(0, at)].length;
+  const points = codePointsOf(row.text!);
   const own = {
     ...row,
     entities: row.entities.map((e) => ({ ...e, start: points(e.start), end: points(e.end) })),
