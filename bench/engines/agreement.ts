@@ -1,5 +1,5 @@
 /** An engine's answer beside Node's. */
-import type { Answer } from './suite.ts';
+import type { Answer, Asked } from './suite.ts';
 
 /** A loss of an engine may differ from Node's by this much of itself: sums of float32 in another order. */
 export const LOSS_TOLERANCE = 1e-5;
@@ -19,7 +19,7 @@ export interface Agreement {
   relations: number;
   /** Whether entities and relations are Node's: types, offsets, texts. */
   sameExtractions: boolean;
-  /** The largest difference of a score to Node's; NaN where extractions differ. */
+  /** The largest difference of a score to Node's; NaN where extractions differ, whose scores are not of the same. */
   scoreError: number;
 }
 
@@ -39,9 +39,7 @@ function parted({ extractions }: Answer): { found: string; scores: number[] } {
 /** Compares an answer with the one that is right, of the same questions. */
 export function agreementOf(answer: Answer, expected: Answer): Agreement {
   const errors = answer.kernels.flatMap(({ forward, backward = 0 }) => [forward, backward]);
-  const losses = expected.losses.map(
-    (loss, i) => Math.abs((answer.losses[i] ?? NaN) - loss) / Math.abs(loss),
-  );
+  const losses = answer.losses.map((loss, i) => Math.abs(loss / expected.losses[i] - 1));
   const [own, wanted] = [parted(answer), parted(expected)];
   const sameExtractions = own.found === wanted.found;
   const count = (what: 'entities' | 'relations'): number =>
@@ -61,18 +59,15 @@ export function agreementOf(answer: Answer, expected: Answer): Agreement {
   };
 }
 
-/** What does not agree, in words; empty where all does. */
-export function disagreements(agreement: Agreement, { kernels, losses }: Answer): string[] {
+/** What does not agree, or was not done, in words; empty where all is as it was asked. */
+export function disagreements(agreement: Agreement, asked: Pick<Asked, 'kernels' | 'steps'>): string[] {
   const { agreeing, steps, lossError, sameExtractions, scoreError } = agreement;
-  return [
-    ...(agreement.kernels === kernels.length && agreeing === kernels.length
-      ? []
-      : [`${agreeing} of ${kernels.length} kernels`]),
-    ...(steps === losses.length && lossError <= LOSS_TOLERANCE
-      ? []
-      : [`losses differ by ${lossError.toExponential(1)}`]),
-    ...(sameExtractions && scoreError <= SCORE_TOLERANCE
-      ? []
-      : [sameExtractions ? `scores differ by ${scoreError}` : 'extractions differ']),
+  const said: [boolean, string][] = [
+    [agreeing === asked.kernels.length, `${agreeing} of ${asked.kernels.length} kernels`],
+    [steps === asked.steps, `${steps} of ${asked.steps} steps`],
+    [lossError <= LOSS_TOLERANCE, `losses differ by ${lossError.toExponential(1)}`],
+    [sameExtractions, 'extractions differ'],
+    [!(scoreError > SCORE_TOLERANCE), `scores differ by ${scoreError.toExponential(1)}`],
   ];
+  return said.filter(([holds]) => !holds).map(([, words]) => words);
 }

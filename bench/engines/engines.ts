@@ -25,7 +25,8 @@ export interface Engine {
   run(suite: string, asked: Asked): Promise<Ran>;
 }
 
-const TIMEOUT_MS = 20 * 60_000;
+/** A hang; lavapipe takes minutes to compile all kernels. */
+const TIMEOUT_MS = 60 * 60_000;
 
 /** The first line of an error that an engine printed, without colours. */
 function reasonOf(stderr: string): string {

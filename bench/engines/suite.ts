@@ -1,6 +1,5 @@
 /** What every engine is asked, the same module everywhere: kernels against float64, a training, an extraction. Browser-safe. */
 import {
-  kernels,
   loadModel,
   memoryStorage,
   openDevice,
@@ -16,8 +15,7 @@ import {
 
 /** What is asked. */
 export interface Asked {
-  /** All when absent. */
-  kernels?: readonly string[];
+  kernels: readonly string[];
   /** Steps of the training. */
   steps: number;
   /** Extracted from by the checkpoint. */
@@ -88,7 +86,7 @@ export async function runSuite(gpu: GPU, asked: Asked, files: Files): Promise<An
   const runtime = new Runtime(await openDevice(gpu));
   try {
     const verified: Verification[] = [];
-    for (const name of asked.kernels ?? Object.keys(kernels)) {
+    for (const name of asked.kernels) {
       const result = await verifyKernel(runtime, name);
       if (result) verified.push(result);
     }

@@ -1,4 +1,4 @@
-/** Names for adapters that give numbers: wgpu (Deno, Firefox) has the driver's PCI ids, in decimals, for vendor and device. */
+/** Names for adapters that give numbers: wgpu in Deno has the driver's PCI ids, in decimals, for vendor and device. */
 import type { GPUAdapterInfo } from './webgpu.ts';
 
 /** By the ids of the PCI-SIG and, from 0x10000 on, of Khronos; called as Dawn calls them. */

@@ -1,36 +1,39 @@
-/** The suite over engines: Node and Deno, on a part of it; `npm run engines` runs all of it in all. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/** The suite over engines: Node and Deno on a part of it; `npm run engines` runs all of it in all. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
 import { agreementOf, disagreements } from '../../bench/engines/agreement.ts';
 import { buildSuite } from '../../bench/engines/build.ts';
 import { engines, type Ran } from '../../bench/engines/engines.ts';
+import type { Answer } from '../../bench/engines/suite.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'spanwise-engines-'));
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
 const suite = join(folder, 'suite.js');
 const asked = {
-  kernels: ['layer-norm', 'linear', 'segment-attention', 'softmax', 'span-score', 'weighted-sum'],
+  kernels: ['cross-entropy', 'embedding', 'layer-norm', 'softmax', 'span-score', 'weighted-sum'],
   steps: 3,
   texts: ['Lena Falk of the Corvin Institute measured the depth with an echo sounder.'],
 };
-let node: Ran;
+let node: Ran | undefined;
 
-test('the suite is one module', async (t) => {
+test('the suite is one module that imports nothing', async (t) => {
   await buildSuite(suite);
-  t.pass();
+  t.notOk(/^import\b|\bfrom ["']node:/m.test(readFileSync(suite, 'utf8')));
 });
 
-for (const { name, driver, missing, run } of engines().filter(({ driver }) => driver === 'software device'))
+for (const { name, driver, missing, run } of engines().filter(
+  ({ name, driver }) => driver === 'software device' && ['Node', 'Deno'].includes(name),
+))
   test(`${name} on the ${driver}`, { skip: missing && `${name}: ${missing}` }, async (t) => {
     const ran = await run(suite, asked);
     node ??= ran;
-    const { answer } = ran;
-    t.match(`${name} ${ran.version}, ${ran.webgpu}`, /^\w+ \d+(\.\d+)+, (Dawn|wgpu)/);
+    const { answer, version, webgpu } = ran;
+    t.match(`${name} ${version}, ${webgpu}`, /^(Node \d+\.\d+\.\d+, Dawn|Deno \d+\.\d+\.\d+, wgpu)/);
     t.match(`${answer.device.name} ${answer.device.vendor}`, /^swiftshader.* google$/i);
     const agreement = agreementOf(answer, node.answer);
-    t.deepEqual(disagreements(agreement, node.answer), []);
+    t.deepEqual(disagreements(agreement, asked), [], JSON.stringify(agreement));
     t.deepEqual(
       answer.kernels.map(({ kernel }) => kernel),
       asked.kernels,
@@ -38,3 +41,36 @@ for (const { name, driver, missing, run } of engines().filter(({ driver }) => dr
     t.equal(new Set(answer.losses).size, asked.steps, `losses ${answer.losses.join(', ')}`);
     t.ok(agreement.entities >= 3 && agreement.relations >= 2);
   });
+
+test('an engine that fails says why', async (t) => {
+  const [engine] = engines();
+  const failed = await engine.run(join(folder, 'none.js'), asked).catch((error: Error) => error.message);
+  t.match(String(failed), /^Error .*none\.js/);
+});
+
+/** An answer with one kernel, one step and one entity. */
+function answerOf(error: number, ok: boolean, loss: number, start: number, score: number): Answer {
+  const entity = { type: 'Person', text: 'Ada', start, end: 3, score };
+  return {
+    device: { name: '', vendor: '', architecture: '', driver: '', software: true, features: [] },
+    kernels: [{ kernel: 'softmax', cases: 1, forward: error, ok }],
+    losses: [loss],
+    extractions: [{ text: 'Ada', entities: [entity], relations: [] }],
+    seconds: 1,
+  };
+}
+
+test('what does not agree is said', (t) => {
+  const expected = answerOf(1e-7, true, 2, 0, 0.5);
+  const wrong = (answer: Answer, steps = 1): string[] =>
+    disagreements(agreementOf(answer, expected), { kernels: ['softmax'], steps });
+  t.deepEqual(wrong(answerOf(2e-7, true, 2.00001, 0, 0.5001)), []);
+  t.deepEqual(wrong(answerOf(1e-3, false, 2, 0, 0.5)), ['0 of 1 kernels']);
+  t.deepEqual(wrong(answerOf(1e-7, true, 2.0001, 0, 0.5)), ['losses differ by 5.0e-5']);
+  t.deepEqual(wrong({ ...expected, losses: [] }), ['0 of 1 steps']);
+  t.deepEqual(wrong({ ...expected, losses: [NaN] }), ['losses differ by NaN']);
+  t.deepEqual(wrong(answerOf(1e-7, true, 2, 1, 0.5)), ['extractions differ']);
+  t.deepEqual(wrong(answerOf(1e-7, true, 2, 0, 0.5002)), ['scores differ by 2.0e-4']);
+  t.deepEqual(wrong({ ...expected, extractions: [] }), ['extractions differ']);
+  t.end();
+});

@@ -116,20 +116,16 @@ const children: Record<string, () => Promise<void>> = {
     console.log([...computed].join());
     runtime.close();
   },
-  /** Threads of the process after ten devices and after thirty, with what was closed collected. */
+  /** Threads of the process while devices are opened and closed: with the second, and at most. */
   async 'opened and closed'() {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
     const threads: number[] = [];
     for (let i = 1; i <= 30; i++) {
       const runtime = await openRuntime({ defaultLimits: true });
       await compute(runtime);
+      threads.push(readdirSync('/proc/self/task').length);
       runtime.close();
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      collect();
-      if (i % 10 === 0) threads.push(readdirSync('/proc/self/task').length);
     }
-    console.log(threads.join());
+    console.log([threads[1], Math.max(...threads)].join());
   },
   async where() {
     const runtime = await openRuntime();
@@ -222,11 +218,14 @@ function tests(): void {
     t.match(out, /^closed(,done)?$/, 'what was pending rejects, or had ended');
   });
 
-  test('what a closed runtime leaves goes when it is collected', { skip: noSoftware }, async (t) => {
+  test('what closed runtimes leave is collected before long', { skip: noSoftware }, async (t) => {
     const { code, out, err } = await child('opened and closed');
     t.deepEqual([code, err], [0, '']);
-    const [first, , last] = out.split(',').map(Number);
-    t.ok(last - first <= 3, `threads after 10, 20 and 30 cycles: ${out}`);
+    const [second, most] = out.split(',').map(Number);
+    t.ok(
+      most < second + 24,
+      `threads with the second of 30 devices and at most, 50 more if none went: ${out}`,
+    );
   });
 
   test('SPANWISE_DEVICE=software forces the software device', { skip: noSoftware }, async (t) => {
