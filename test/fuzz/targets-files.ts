@@ -1,5 +1,5 @@
 /** Readers of a model's files: tensors, configurations, vocabularies, schemas, tunings, the state of a training. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseCaps } from '../../src/cli/manifests.ts';
@@ -95,7 +95,11 @@ const safetensors: Target<Uint8Array> = {
 };
 
 /** A file of this process's own, which each input replaces. */
-const scratch = lazy(() => join(tmpdir(), `spanwise-fuzz-${process.pid}`));
+const scratch = lazy(() => {
+  const path = join(tmpdir(), `spanwise-fuzz-${process.pid}`);
+  process.on('exit', () => rmSync(path, { force: true }));
+  return path;
+});
 
 const safetensorsFile: Target<Uint8Array> = {
   name: 'safetensors-file',
