@@ -65,7 +65,10 @@ function train(out: string, options: string, moment?: Moment): Promise<{ told: T
 const lengths = (told: Told, phase: Phase): number[] =>
   told.flatMap((one, i) => (one.phase === phase && told[i + 1] ? [told[i + 1].ms - one.ms] : []));
 
-/** The hash of what a finished run leaves: names and bytes, but for the seconds of epochs, and temporary files of a kill. */
+/** What of a finished run is of its times: seconds of epochs, which are in the log, and with their digits its length. */
+const timed = /"seconds":[^,}]+|"logBytes":\d+/g;
+
+/** The hash of what a finished run leaves: names and bytes, but for what is of its times, and temporary files of a kill. */
 function hashOf(folder: string): string {
   const hash = createHash('sha256');
   const files = (
@@ -80,7 +83,7 @@ function hashOf(folder: string): string {
   for (const file of files.sort()) {
     const bytes = readFileSync(file);
     hash.update(file.slice(folder.length)).update('\0');
-    hash.update(/\.jsonl?$/.test(file) ? bytes.toString().replace(/"seconds":[^,}]+/g, '') : bytes);
+    hash.update(/\.jsonl?$/.test(file) ? bytes.toString().replace(timed, '') : bytes);
   }
   return hash.digest('hex');
 }
