@@ -264,6 +264,12 @@ export interface Definition<T extends Types = Types> {
    * @throws InputError naming file and row, where a corpus does not fit the model
    */
   check(corpus: T['corpus'], config: T['model']['config'], use?: 'trained' | 'scored'): void;
+  /** Errors: InputError naming the file, where nothing is annotated that the model could learn, or be scored by. */
+  checkGold(
+    corpus: T['corpus'],
+    model: { config: T['model']['config']; extra: T['extra'] },
+    use: 'trained' | 'scored',
+  ): void;
 
   readonly recipe: RecipeTable<T['recipe']>;
   /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */

@@ -4,23 +4,30 @@ import type { Json } from '../../models/config.ts';
 import { parseLaiConfig, stageLabels, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
-import { checkLabels, withoutRelations, type Sentence } from '../dataset.ts';
+import { checkLabels, withoutRelations } from '../dataset.ts';
 import type { Definition, Loaded } from '../definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { extractWords } from '../spans/extract.ts';
+import { checkGold } from '../spans/gold.ts';
 import type { SpanCorpus } from '../spans/model.ts';
 import { ofSentences, scoreSentences, sentenceEpochs, vocabularyOf } from '../spans/sentences.ts';
 import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict, systemOf } from './predict.ts';
-import { goldNotes } from './rows.ts';
+import { goldNotes, widestOf } from './rows.ts';
 import { laiLosses, pack, type LaiOptions, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
 
-/** A configuration with the labels of the training sentences. Errors: InputError for an annotation of no label, too. */
-function complete(given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig {
+/**
+ * A configuration with the labels of the training sentences. Errors: InputError for a corpus that has none of the stage's
+ * gold and for an annotation of no label, too.
+ */
+function complete(given: Json, what: string, corpus: SpanCorpus, vocabSize: number): LaiConfig {
+  const stage = stages.find((name) => name === given.stage);
+  if (stage) checkGold(corpus, stage, 'trained');
+  const { sentences } = corpus;
   const config = parseLaiConfig(withSentences(given, what, { model: 'lai', sentences }, vocabSize), what);
   const labels = [...config.entityTypes, ...config.relationTypes];
   const stray = Object.keys(config.annotations).find((label) => !labels.includes(label));
@@ -35,6 +42,7 @@ async function evaluateLai(
 ): Promise<LaiTypes['evaluation']> {
   const { sentences } = corpus;
   const { config } = loaded.model;
+  checkGold(corpus, config.stage, 'scored');
   const other = options.relations?.model.config;
   const gold =
     config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
@@ -69,14 +77,18 @@ export const lai: Definition<LaiTypes> = {
       doc: 'what the model finds: a system has one of each',
     },
   },
-  vocabulary({ sentences }, _extra, given, what) {
-    const { entityTypes, relationTypes, annotations, markers } = complete(given, what, sentences, 1);
+  vocabulary(corpus, _extra, given, what) {
+    const { entityTypes, relationTypes, annotations, markers } = complete(given, what, corpus, 1);
     const phrases = [...entityTypes, ...relationTypes, ...Object.values(annotations)];
     // Twice, which makes their words entries.
-    return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
+    return vocabularyOf(corpus.sentences, {
+      words: [...phrases, ...phrases],
+      reserved: Object.values(markers),
+    });
   },
-  complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
+  complete: (given, what, corpus, { vocabSize }) => complete(given, what, corpus, vocabSize),
   check: (corpus, config, use) => checkLabels(corpus, stageLabels(config), use),
+  checkGold: (corpus, { config }, use) => checkGold(corpus, config.stage, use, widestOf(config)),
 
   recipe: {
     ...commonRecipe({ epochs: 60, lr: 5e-4, batch: 8 }),

@@ -10,7 +10,7 @@ import {
   type ExtractOptions,
   type PredictedDocument,
 } from './extract.ts';
-import { sampleNotes } from './samples.ts';
+import { relationNotes, sampleNotes } from './samples.ts';
 import type { Schema } from './schema.ts';
 import { scoreDocuments, type CeremScores } from './scores.ts';
 
@@ -53,6 +53,6 @@ export async function evaluateCerem(
   return {
     ...scoreDocuments(documents, predicted, schema, options.bootstrap),
     effort: report,
-    notes: [...sampleNotes(documents, schema), ...effortNotes(report)],
+    notes: [...sampleNotes(documents, schema), ...relationNotes(documents, schema), ...effortNotes(report)],
   };
 }

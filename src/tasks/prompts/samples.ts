@@ -173,3 +173,14 @@ export function sampleNotes(documents: readonly Document[], schema: Schema): str
     ...line('relations that the schema does not ask of their subject type', relations),
   ];
 }
+
+/** A note where the schema asks for relations and none of them is annotated. */
+export function relationNotes(documents: readonly Document[], schema: Schema): string[] {
+  const asked = new Map(
+    schema.entities.map(({ type, relations }) => [type, new Set(relations.map((r) => r.type))]),
+  );
+  const isAsked = ({ entities, relations }: Document): boolean =>
+    relations.some(({ type, head }) => asked.get(entities[head].type)?.has(type));
+  if ([...asked.values()].every(({ size }) => size === 0) || documents.some(isAsked)) return [];
+  return ['none of the relations that the schema asks for is annotated'];
+}

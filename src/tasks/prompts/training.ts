@@ -26,7 +26,7 @@ import {
 import { bucketBatches, inputName, inputsOf, type Input } from './batches.ts';
 import type { CeremEvaluation, EvaluateOptions } from './evaluate.ts';
 import { MAX_SUBJECTS } from './extract.ts';
-import { sampleNotes, sampleTexts } from './samples.ts';
+import { relationNotes, sampleNotes, sampleTexts } from './samples.ts';
 import { relationPrompt, schemaJson, type Schema } from './schema.ts';
 import { textRoom, textWindows } from './windows.ts';
 
@@ -213,6 +213,7 @@ export function epochs(input: TrainingInput<CeremTypes>): Epochs<PromptBatch> {
         documentNotes(documents).map((note) => `${file}: ${note}`),
       ),
       ...sampleNotes(train.documents, schema),
+      ...relationNotes(train.documents, schema),
       ...(first.lost > 0
         ? [`${first.lost} answers are in white space or longer than a window: they are not learnt`]
         : []),

@@ -82,7 +82,11 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(chosen as object) }, 'recipe');
   const notes = definition.checkStart?.(recipe, state) ?? [];
   definition.check(train, config);
-  if (dev) definition.check(dev, config, 'scored');
+  definition.checkGold(train, { config, extra }, 'trained');
+  if (dev) {
+    definition.check(dev, config, 'scored');
+    definition.checkGold(dev, { config, extra }, 'scored');
+  }
   return {
     ...{ definition, train, dev, config, recipe, resume: false, random: !encoder },
     notes: [

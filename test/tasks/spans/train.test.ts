@@ -163,7 +163,9 @@ test('batches that have nothing for one of the losses', async (t) => {
     ['a model without labels and tags', related.slice(0, 4), {}, { label: false, tags: [] }, /tag/],
   ];
   for (const [name, sentences, overrides, given, zero] of cases) {
-    const [, epoch] = await logged(runOn(sentences, overrides, given));
+    const [start, epoch] = await logged(runOn(sentences, overrides, given));
+    const none = 'no relation is annotated: the model learns entities alone';
+    t.equal((start.notes as string[]).includes(none), zero.test('relation'), `${name}: that is noted`);
     for (const part of ['tag', 'span', 'relation']) {
       const value = Number(epoch[part]);
       t.ok(zero.test(part) ? value === 0 : value > 0, `${name}: ${part} ${value}`);
@@ -221,7 +223,8 @@ test('long rows that are left out, long dev rows, labels that dev alone has', as
   const long = plain(...new Array<string>(200).fill('word'));
   const ship: Sentence = { ...onePlace, entities: [{ type: 'Ship', start: 0, end: 1 }] };
   const train = { ...corpusOf([long, ...sentences], 'a.json'), onBad: 'skip' as const };
-  const dev = corpusOf([long, ship, ...sentences], 'b.json');
+  const wide: Sentence = { ...long, entities: [{ type: 'Place', start: 0, end: 150 }] };
+  const dev = corpusOf([wide, ship, ...sentences], 'b.json');
   const [start, epoch] = await logged({ ...runOn(sentences), train, dev });
   t.equal(start.sentences, 4);
   const notes = start.notes as string[];
@@ -229,6 +232,10 @@ test('long rows that are left out, long dev rows, labels that dev alone has', as
   t.ok(
     notes.includes('b.json: entities of types that the model does not have (Ship): 1; counted as missed'),
     notes.join('; '),
+  );
+  t.ok(
+    notes.some((note) => /^b\.json: entities wider than \d+ tokens: 1;/.test(note)),
+    'and what is too wide',
   );
   t.equal(typeof (epoch.dev as { ner: number }).ner, 'number', 'dev is scored, the long sentence in windows');
 });
