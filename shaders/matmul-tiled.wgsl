@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endfor
 #endfor
 #if SUMS
-  var row_sum = vec4f(0.0); // of four rows, over the steps that this lane stages
+  var row_sum = vec4f(0.0); // of four rows, over the steps that this lane stages, added from the registers that it stages
 #endif
 #if TAIL
   // The last steps of k go first, so that the loop need not mask any. A part has as many buffers as the others: all lanes meet
@@ -43,7 +43,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let b_lines_$i = lines_of_b(slot_$i, second + step_of_b(slot_$i), tile);
   let a_first_$i = first + step_of_a(slot_$i);
   let b_first_$i = first + step_of_b(slot_$i);
-  stage_a(slot_$i, part, 0u, first_of_a(lines_of_a(slot_$i, a_first_$i, tile), a_first_$i, tile.k_end));
+  let a_$i = first_of_a(lines_of_a(slot_$i, a_first_$i, tile), a_first_$i, tile.k_end);
+  stage_a(slot_$i, part, 0u, a_$i);
+#if SUMS
+  row_sum += a_$i;
+#endif
   stage_b(slot_$i, part, 0u, first_of_b(lines_of_b(slot_$i, b_first_$i, tile), b_first_$i, tile.k_end));
 #endfor
   workgroupBarrier();
@@ -55,14 +59,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   // step of k is never read; leaving before it is staged, compilers would load only afterwards.
   let end = steps / 4u;
   var quads = 0u; // of steps
-  loop {
+  // Counted up to a constant, which is never reached, since Dawn guards other loops by a counter of 64 bits.
+  for (var round = 0u; round < 0xffffffffu; round += 1u) {
 #for turn in 0..TURNS
 #for i in 0..BLOCK*BLOCK*BK/TILE/4
     let a_$(turn)_$i = quad_of_a(a_lines_$i, quads);
     let b_$(turn)_$i = quad_of_b(b_lines_$i, quads);
-#if SUMS
-    row_sum += staged_a(slot_$i, part, $(turn % 2)u);
-#endif
 #endfor
 #for h in 0..BK/4
     { // The first needed last, so that one wait is for most.
@@ -100,6 +102,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     workgroupBarrier();
     quads += $(BK / 4)u;
     if (quads >= end) { break; }
+#if SUMS
+#for i in 0..BLOCK*BLOCK*BK/TILE/4
+    row_sum += a_$(turn)_$i; // Past the last step of k nothing is, hence after the break.
+#endfor
+#endif
 #endfor
   }
 

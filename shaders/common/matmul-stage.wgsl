@@ -82,7 +82,7 @@ fn stage_a(slot: u32, part: u32, buffer: u32, quad: vec4f) {
 #endif
 }
 
-#if SPLIT > 1 || SUMS
+#if SPLIT > 1
 fn staged_a(slot: u32, part: u32, buffer: u32) -> vec4f {
 #if TRANS_A
   return a_tile[part][buffer][slot / $(TILE / 4)u][slot % $(TILE / 4)u / LANES][slot % LANES];
