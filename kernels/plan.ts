@@ -210,7 +210,8 @@ export function shapeOf(kernel: string, request: PlanRequest, name: string, rank
 /** The values of a required host input. */
 export function hostOf(kernel: string, request: PlanRequest, name: string): Int32Array {
   const values = request.host[name];
-  if (!values) throw new InputError(`${kernel}: input "${name}" is missing or not an i32 host tensor`);
+  if (!(values instanceof Int32Array))
+    throw new InputError(`${kernel}: input "${name}" is missing or not an i32 host tensor`);
   return values;
 }
 
@@ -235,13 +236,21 @@ export function expectShape(kernel: string, name: string, actual: Shape, expecte
     throw new InputError(`${kernel}: input "${name}" must have shape [${expected}], got [${actual}]`);
 }
 
-/** A numeric parameter, checked; `fallback` undefined means it is required. */
-export function numberParam(kernel: string, params: Params, name: string, fallback?: number): number {
+/** A numeric parameter that an f32 holds, of at least `min`; `fallback` undefined means it is required. */
+export function numberParam(
+  kernel: string,
+  params: Params,
+  name: string,
+  fallback?: number,
+  min = -Infinity,
+): number {
   const value = params[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value))
+  if (typeof value !== 'number' || !Number.isFinite(Math.fround(value)))
     throw new InputError(
-      `${kernel}: parameter "${name}" must be a finite number, got ${JSON.stringify(value)}`,
+      `${kernel}: parameter "${name}" must be a finite number of f32, got ${JSON.stringify(value)}`,
     );
+  if (value < min)
+    throw new InputError(`${kernel}: parameter "${name}" must be at least ${min}, got ${value}`);
   return value;
 }
 

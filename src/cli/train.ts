@@ -210,13 +210,17 @@ export const trainCommand: Command = {
         const [asJson, quiet] = [args.flag('json'), args.flag('quiet')];
         const write = (line: string) => void (!quiet && tell(line));
         const stop = stopOnSignals();
+        const told = new Set<string>();
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {
           const isFirst = event.event === 'start' || event.event === 'resume';
           if (event.event === 'recover') tell(`spanwise: ${String(event.note)}`);
           if (isFirst && !asJson)
-            for (const note of event.notes as string[])
+            for (const note of event.notes as string[]) {
+              if (told.has(note)) continue; // a run that lost its device begins again
+              told.add(note);
               void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop
+            }
           if (event.event === 'forecast') write(forecastText(event as unknown as Forecast, runtime.info));
           shown.onEvent(event);
         };

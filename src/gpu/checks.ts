@@ -3,14 +3,10 @@ import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { Tensor, TensorRuntime } from './tensor.ts';
+import { checkShape, refuseShared } from './values.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
-
-/** Errors: dimensions that are no counts. */
-export function checkShape(shape: Shape): void {
-  if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
-}
 
 /**
  * The bytes of a tensor in a buffer of somebody else's.
@@ -51,6 +47,7 @@ export function checkData({ dtype, size, shape }: Tensor, data: Float32Array | I
   }
   if (data.length !== size)
     throw new InputError(`write: ${data.length} values do not fill the shape [${shape}]`);
+  refuseShared('write', data);
 }
 
 /**

@@ -7,7 +7,7 @@ import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
-import { checkAccess, checkData, checkFit, checkOut, checkShape } from './checks.ts';
+import { checkAccess, checkData, checkFit, checkOut } from './checks.ts';
 import { compileRuns } from './compile.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
@@ -26,6 +26,7 @@ import { Recording } from './recording.ts';
 import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
+import { checkShape, checkType, checkUpload } from './values.ts';
 import type { GPUBuffer, GPUCommandEncoder, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -119,12 +120,7 @@ export class Runtime implements TensorRuntime {
 
   /** A tensor with the host's values. Errors: element count that does not match the shape. */
   upload(data: Float32Array | Int32Array, shape: Shape, label: Label = 'inputs'): Tensor {
-    if (!(data instanceof Float32Array || data instanceof Int32Array))
-      throw new InputError('upload: the values must be a Float32Array or an Int32Array');
-    if (data.length !== sizeOf(shape))
-      throw new InputError(
-        `upload: ${data.length} values do not fill the shape [${shape}] (${sizeOf(shape)})`,
-      );
+    checkUpload(data, shape);
     const dtype = data instanceof Int32Array ? 'i32' : 'f32';
     const tensor = this.#allocate(shape, dtype, label, true);
     const write = (): void => this.#writeBuffer(tensor, data);
@@ -229,6 +225,7 @@ export class Runtime implements TensorRuntime {
   #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {
     this.#throwFailure();
     checkShape(shape);
+    checkType(dtype);
     const block = this.memory.take(4 * sizeOf(shape), label, idle);
     this.#refusals.renewed(block, this.#batch);
     return this.#tensor(shape, dtype, block);

@@ -8,7 +8,8 @@ import {
   type Params,
   type Shape,
 } from '../../kernels/plan.ts';
-import { SpanwiseError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
+import { checkShape } from './values.ts';
 import type { Place } from './host-tables.ts';
 import type { Block, Label, Memory, Storage } from './memory.ts';
 import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
@@ -197,6 +198,7 @@ export class Tensor {
 
   /** The same elements under another shape, sharing memory. Not recorded on the tape: see ops `reshape`. */
   view(shape: Shape): Tensor {
+    checkShape(shape, 'view: ');
     if (sizeOf(shape) !== this.size)
       throw new SpanwiseError(`view: [${this.shape}] has ${this.size} elements, [${shape}] ${sizeOf(shape)}`);
     return this.slice(0, shape);
@@ -207,6 +209,9 @@ export class Tensor {
    * of the device's `minStorageBufferOffsetAlignment`.
    */
   slice(first: number, shape: Shape): Tensor {
+    checkShape(shape, 'slice: ');
+    if (!(Number.isInteger(first) && first >= 0))
+      throw new InputError(`slice: ${first} is no element of [${this.shape}]`);
     if (first + sizeOf(shape) > this.size)
       throw new SpanwiseError(`slice: [${this.shape}] has no [${shape}] from element ${first} on`);
     void this.block;

@@ -5,8 +5,8 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { Source } from '../io/source.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
-import type { Definition, Loaded, Opened, Types } from './definition.ts';
-import type { Asked, Extraction } from './extraction.ts';
+import type { Corpus, Definition, Loaded, Opened, Types } from './definition.ts';
+import { checkTexts, type Asked, type Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { checkValues } from './options.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
@@ -66,10 +66,10 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   async extract(given: Asked | readonly Asked[], options?: T['options']): Promise<Extraction | Extraction[]> {
     const one = !Array.isArray(given);
     const asked = one ? [given as Asked] : (given as readonly Asked[]);
+    const what = (i: number): string => `text ${i + 1}`;
+    checkTexts(asked, what);
     this.#check(options, 'extract');
-    const { results } = await this.#inTurn(() =>
-      this.definition.extract(this, asked, (i) => `text ${i + 1}`, options),
-    );
+    const { results } = await this.#inTurn(() => this.definition.extract(this, asked, what, options));
     return one ? results[0] : results;
   }
 
@@ -78,10 +78,12 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    * @throws InputError naming row and field where it cannot be read, or holds labels that the model does not have
    */
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
+    this.#check(options, 'eval');
     const { words } = this.model.config;
+    if (typeof data !== 'string' && typeof (data as Partial<Corpus> | null)?.file !== 'string')
+      throw new InputError('evaluate: takes the text of a corpus, or a corpus as `readCorpus` gives it');
     const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data', { words }) : data;
     this.definition.check(corpus, this.model.config, 'scored');
-    this.#check(options, 'eval');
     return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
   }
 
