@@ -10,20 +10,34 @@ import { isTag, TagReader, tagsOf, type Scheme } from '../tags.ts';
 import { joinedText } from '../tokens.ts';
 import { countNumbers, type LineFormat } from './format.ts';
 
-/** A token (white space may be one), a blank or tab, and its tag. */
-const TWO_COLUMNS = /^(\s|\S+)[ \t]+(O|[BMIELSU]-\S+)$/u;
-const COMMENT = /^#\s*(sent_id|text)\s*=\s?(.*)$/u;
+const COMMENT = /^#\s*(sent_id|text)\s*=\s?(.*)$/;
 const DOCUMENT = '-DOCSTART-';
 const isDocumentStart = (line: string): boolean => /^-DOCSTART-(\s|$)/.test(line);
 /** Of Unix, of Windows, of old Macs. */
 const LINE_END = /\r\n|\n|\r/;
 
+/** Without those characters at its end: a pattern would try every run of them, and one on a long line exhaust the stack. */
+function cutEnd(line: string, characters: string): string {
+  let end = line.length;
+  while (end > 0 && characters.includes(line[end - 1])) end--;
+  return line.slice(0, end);
+}
+
+/** A token and its tag, with blanks and tabs between; the token may be white space. */
+function twoColumns(whole: string): [token: string, tag: string] | undefined {
+  const last = Math.max(whole.lastIndexOf(' '), whole.lastIndexOf('\t'));
+  const tag = whole.slice(last + 1);
+  if (last < 1 || !isTag(tag)) return undefined;
+  const token = cutEnd(whole.slice(0, last), ' \t') || whole[0];
+  return token.length === 1 || !/\s/u.test(token) ? [token, tag] : undefined;
+}
+
 /** The columns of a line, whose last is a tag; undefined for any other line. */
 function columnsOf(line: string): string[] | undefined {
   // White space may be the first token, so that only the end is cut.
-  const whole = line.replace(/[ \t\r]+$/, '');
-  const two = TWO_COLUMNS.exec(whole);
-  if (two) return two.slice(1);
+  const whole = cutEnd(line, ' \t\r');
+  const two = twoColumns(whole);
+  if (two) return two;
   const columns = whole.split(whole.includes('\t') ? '\t' : / +/);
   return columns.length > 1 && isTag(columns[columns.length - 1]) ? columns : undefined;
 }
