@@ -1,8 +1,9 @@
 /** `spanwise tune`: times the forms of matrix products on this device and keeps the answers in a file. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { distinctClasses, productsOfLinear, tuneProduct } from '../gpu/autotune.ts';
 import { cacheFolder } from '../gpu/software.ts';
+import { makeFolders } from '../io/make-folders.ts';
 import { matmulForms } from '../../kernels/shared/matmul-form.ts';
 import { shapeClass } from '../../kernels/shared/matmul-variant.ts';
 import {
@@ -83,7 +84,7 @@ export const tune: Command = {
         }
         progress.clear();
         const tuning = tuningOf(info, [...found.values()]);
-        if (out === undefined) mkdirSync(cacheFolder(), { recursive: true, mode: 0o700 });
+        if (out === undefined) makeFolders(cacheFolder(), 0o700);
         writeFileAtomic(path, `${JSON.stringify(tuning, null, 2)}\n`);
         if (args.flag('json')) return printJson({ file: path, ...tuning });
         const rows = tuning.products.map((product) => [

@@ -22,6 +22,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { LOOKED_AT, refusePointer } from './look-alikes.ts';
+import { makeFolders } from './make-folders.ts';
 import {
   decodeTensor,
   headerLength,
@@ -104,7 +105,7 @@ export function namesIn(folder: string): string[] {
 /** Makes a folder where there is none, and those above it. Errors: InputError where a file is in the way, or it is not allowed. */
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolders(path);
   } catch (error) {
     throw explain(error, path);
   }
@@ -367,7 +368,7 @@ export function writeCheckpointFolder(dir: string, files: Record<string, FileCon
       throw new InputError(`${dir}: ${JSON.stringify(name)} cannot name a file of a checkpoint`);
   const staged = join(dir, staging);
   try {
-    mkdirSync(dir, { recursive: true });
+    makeFolders(dir);
     recoverFolder(dir);
     rmSync(staged, { recursive: true, force: true });
     mkdirSync(staged);

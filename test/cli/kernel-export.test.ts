@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import type { Manifest } from '../../kernels/index.ts';
 import { unpackSoftwareDevice } from '../../src/gpu/software.ts';
-import { expectFailure, file, folder, spanwise } from './run.ts';
+import { expectFailure, file, folder, launched, spanwise } from './run.ts';
 
 const json = <T>(...path: string[]): T => JSON.parse(readFileSync(join(folder, ...path), 'utf8')) as T;
 
@@ -143,6 +143,13 @@ test('what cannot be exported is told in one line', async (t) => {
   ]);
   t.equal(inTheWay.status, 2);
   t.match(inTheWay.stderr, /^spanwise: [^\n]*in-the-way[^\n]* (is not a folder|is a file, not a folder)\n$/);
+});
+
+test('a folder where none can be made', { skip: !existsSync('/proc/self') }, async (t) => {
+  // In a process: Node's own way to make it never returns there.
+  const args = ['kernel', 'export', 'sum', '--shapes', '{"x":[2]}', '--out', '/proc/spanwise/out'];
+  const line = /\/proc\/spanwise\/out\/sum: (no such file or folder|permission denied)/;
+  expectFailure(t, await launched(args), 2, line);
 });
 
 test('a shown plan has its host tables and what is in place', async (t) => {
