@@ -2,7 +2,7 @@
  * The training loop of every model: AdamW, linear warm-up and decay, gradient clipping, a JSON lines log, the best
  * model by dev score, and in `last/` all that is needed to continue bit for bit.
  */
-import { InputError } from '../../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
@@ -30,6 +30,9 @@ import { LAST, storedFile, type Storage } from './storage.ts';
 
 const LOG = 'log.jsonl';
 const CURVE = 'curve.svg';
+/** No weight is as large: float32 cannot hold its square. */
+const LARGEST = 2 ** 64;
+
 const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
 
 /** A model's score on the dev corpus. */
@@ -113,7 +116,7 @@ export const f1Scores = (
 /**
  * Trains `input.model` in place.
  * @throws InputError, before the first step, for a recipe out of range, data that does not fit the model, a storage that
- *   cannot be written or resumed; SpanwiseError when the loss stops being finite (the last checkpoint stays)
+ *   cannot be written or resumed; SpanwiseError when the loss or a weight stops being finite (the last checkpoint stays)
  */
 export async function trainModel<T extends Types>(
   definition: Definition<T>,
@@ -298,6 +301,23 @@ class Run<T extends Types> {
     this.#savedAt = Date.now();
   }
 
+  async #saveFinite(): Promise<void> {
+    await this.#checkWeights();
+    await this.#save();
+  }
+
+  /** Errors: SpanwiseError where the last step has made weights of which only the loss of a next one would tell. */
+  async #checkWeights(): Promise<void> {
+    const { epoch, batch } = this.#state;
+    for (const [name, { data }] of await this.#input.model.parameters.read()) {
+      const odd = data.find((value) => !(Math.abs(value) < LARGEST));
+      if (odd !== undefined)
+        throw new SpanwiseError(
+          `training diverged at step ${epoch * this.#epochs.batches + batch} (${name} holds ${odd}); try a lower lr`,
+        );
+    }
+  }
+
   async #saveBest(): Promise<void> {
     await this.#options.storage.write('', await checkpointFiles(this.#definition, this.#input));
   }
@@ -334,12 +354,12 @@ class Run<T extends Types> {
     while (state.batch < batches) {
       if (signal?.aborted) {
         await this.#settle();
-        if (state.batch > 0) await this.#save();
+        if (state.batch > 0) await this.#saveFinite();
         throw signal.reason;
       }
       if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) {
         await this.#settle();
-        await this.#save();
+        await this.#saveFinite();
       }
       const step = state.epoch * batches + state.batch;
       const started = await this.#step(epoch.batch(state.batch, step), step);
@@ -348,6 +368,7 @@ class Run<T extends Types> {
       this.#started = { ...started, step };
     }
     const own = Object.keys((await this.#settle()) ?? {});
+    await this.#checkWeights();
     const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
     const { counts } = state;
     const dev = await this.#score();
