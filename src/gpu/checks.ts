@@ -1,11 +1,27 @@
 /** What a runtime asks of tensors and buffers that it is given, before anything is recorded. */
 import { InputError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
+import { bytesOf, type Caps, type DType, type Shape } from '../../kernels/plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
-import type { Tensor, TensorRuntime } from './tensor.ts';
+import type { Tensor, TensorRuntime, Values } from './tensor.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
+
+const ARRAYS = { f32: Float32Array, i32: Int32Array, f16: Uint16Array } as const;
+
+/** What a tensor of host values holds. Errors: InputError for values of another type. */
+export function dtypeOf(data: Values): DType {
+  for (const dtype of ['f32', 'i32', 'f16'] as const) if (data instanceof ARRAYS[dtype]) return dtype;
+  throw new InputError('upload: the values must be a Float32Array, an Int32Array or a Uint16Array (f16)');
+}
+
+/** The same bytes, with zeros up to a whole word: as a buffer is written. */
+export function wholeWords(data: Values): Values {
+  if (data.byteLength % 4 === 0) return data;
+  const whole = new Uint16Array(data.length + 1);
+  whole.set(data);
+  return whole;
+}
 
 /** Errors: dimensions that are no counts. */
 export function checkShape(shape: Shape): void {
@@ -16,9 +32,9 @@ export function checkShape(shape: Shape): void {
  * The bytes of a tensor in a buffer of somebody else's.
  * @throws InputError for a buffer that no kernel could read, or where it does not fit
  */
-export function checkFit(buffer: GPUBuffer, shape: Shape, offset: number, caps: Caps): number {
+export function checkFit(buffer: GPUBuffer, shape: Shape, dtype: DType, offset: number, caps: Caps): number {
   checkShape(shape);
-  const bytes = 4 * sizeOf(shape);
+  const bytes = bytesOf(shape, dtype);
   const alignment = caps.minStorageBufferOffsetAlignment;
   if (!(buffer.usage & STORAGE)) throw new InputError('wrap: the usage of the buffer must include STORAGE');
   if (!Number.isInteger(offset) || offset < 0 || offset % alignment !== 0)
@@ -43,8 +59,8 @@ export function checkAccess(what: 'read' | 'write', tensor: Tensor, runtime: Ten
 }
 
 /** Errors: InputError for values of another type or number than a tensor's. */
-export function checkData({ dtype, size, shape }: Tensor, data: Float32Array | Int32Array): void {
-  const Kind = dtype === 'i32' ? Int32Array : Float32Array;
+export function checkData({ dtype, size, shape }: Tensor, data: Values): void {
+  const Kind = ARRAYS[dtype];
   if (!(data instanceof Kind)) {
     const given = Object(data).constructor?.name ?? typeof data;
     throw new InputError(`write: a tensor of ${dtype} is written from ${Kind.name}, got ${given}`);

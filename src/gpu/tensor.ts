@@ -1,6 +1,7 @@
 /** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
 import {
   boundBytes,
+  bytesOf,
   sizeOf,
   type Caps,
   type DType,
@@ -14,6 +15,9 @@ import type { Block, Label, Memory, Storage } from './memory.ts';
 import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
+
+/** Values of a tensor on the host; f16 as their bits. */
+export type Values = Float32Array | Int32Array | Uint16Array;
 
 export interface WrapOptions {
   /** Byte of the buffer where the elements begin; 0 unless given. */
@@ -53,7 +57,7 @@ export interface TensorRuntime {
   /** Tensors written over so far, by the host or in place: what a backward needs must not be among the later ones. */
   readonly writes: number;
   empty(shape: Shape, dtype?: DType, label?: Label): Tensor;
-  upload(data: Float32Array | Int32Array, shape: Shape, label?: Label): Tensor;
+  upload(data: Values, shape: Shape, label?: Label): Tensor;
   read(tensor: Tensor): Promise<Float32Array | Int32Array>;
   track(tensor: Tensor): Tensor;
   keep(tensor: Tensor): Tensor;
@@ -148,7 +152,7 @@ export class Tensor {
   }
 
   get bytes(): number {
-    return 4 * this.size;
+    return bytesOf(this.shape, this.dtype);
   }
 
   get released(): boolean {
@@ -210,11 +214,11 @@ export class Tensor {
     if (first + sizeOf(shape) > this.size)
       throw new SpanwiseError(`slice: [${this.shape}] has no [${shape}] from element ${first} on`);
     void this.block;
-    const offset = this.#offset + 4 * first;
+    const offset = this.#offset + bytesOf([first], this.dtype);
     return this.runtime.track(new Tensor(this.runtime, shape, this.dtype, this.#storage, offset));
   }
 
-  /** Copies the elements to the host: flushes and waits. */
+  /** Copies the elements to the host, f16 widened: flushes and waits. */
   async read(): Promise<Float32Array> {
     return (await this.runtime.read(this)) as Float32Array;
   }
