@@ -56,10 +56,7 @@ function always(form: MatmulForm, [rows, k, n]: (typeof shapes)[number]): Record
         alignedC: aligned,
       }),
     );
-  const classes = [
-    ...product(rows, n, k, false, true),
-    ...product(rows, k, n, false, false),
-  ];
+  const classes = [...product(rows, n, k, false, true), ...product(rows, k, n, false, false)];
   return Object.fromEntries(classes.map((one) => [one, form]));
 }
 
