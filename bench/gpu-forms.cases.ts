@@ -27,6 +27,8 @@ export interface FormCase {
   shapes: Readonly<Record<string, Shape>>;
   params?: Readonly<Record<string, unknown>>;
   host?: Readonly<Record<string, Int32Array>>;
+  /** Inputs that are stored so. */
+  f16?: readonly string[];
 }
 
 /** Tokens of a row, features of a token, spans' widest, scales of segments. */
@@ -79,6 +81,7 @@ export function formCases(batch: number): FormCase[] {
   const matrix = [4 * D, D];
   const cases: (Omit<FormCase, 'name' | 'kernel'> & { kernel: string; as?: string })[] = [
     { kernel: 'linear', as: 'linear 768x768', shapes: linear(D, D) },
+    { kernel: 'linear', as: 'linear 768x768 f16', shapes: linear(D, D), f16: ['weight'] },
     {
       kernel: 'linear',
       as: 'linear 768x3072 gelu',
@@ -241,13 +244,13 @@ function formsOf(kernel: string, caps: Caps): Form[] {
 
 /** The plans of a case, forward and backward, each in the form that is chosen unless `form` has another. */
 export function passPlans(
-  { kernel: name, shapes, params = {}, host = {} }: FormCase,
+  { kernel: name, shapes, params = {}, host = {}, f16 }: FormCase,
   caps: Caps,
   form: Pick<Form, 'plan' | 'backward'> = {},
 ): { pass: 'forward' | 'backward'; plan: Plan }[] {
   const kernel = kernels[name];
   const plan = form.plan ?? ((request: PlanRequest) => kernel.plan(request));
-  const forward = plan({ shapes, params, caps, host });
+  const forward = plan({ shapes, params, caps, host, f16 });
   const made = [{ pass: 'forward' as const, plan: forward }];
   if (!kernel.backward) return made;
   const isHost = (input: string): boolean => host[input] !== undefined;
@@ -265,7 +268,7 @@ export function passPlans(
   const backward = form.backward ?? ((asked: PlanRequest) => request.kernel.plan(asked));
   const asked = {
     shapes: { ...request.inputs, ...hostShapes },
-    ...{ params: request.params, caps, host: request.host, wanted: request.wanted },
+    ...{ params: request.params, caps, host: request.host, wanted: request.wanted, f16 },
   };
   return [...made, { pass: 'backward' as const, plan: backward(asked) }];
 }

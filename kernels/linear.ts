@@ -3,6 +3,7 @@ import { InputError } from './errors.ts';
 import {
   expectShape,
   isAdded,
+  isF16,
   isWanted,
   shapeOf,
   spec,
@@ -65,7 +66,7 @@ export function activationBackward(
 }
 
 /**
- * out [..., N] = activate(x [..., K] · weight [N, K]ᵀ + bias [N]).
+ * out [..., N] = activate(x [..., K] · weight [N, K]ᵀ + bias [N]); `weight` may be stored as f16, products and sums are f32.
  * Saved for the backward: `pre` [..., N] with gelu, gelu_tanh and softplus only.
  * Errors: inner dimensions or bias that do not fit.
  */
@@ -74,7 +75,7 @@ export const linear: Kernel = {
   doc: 'out = activate(x · weightᵀ + bias)',
   inputs: [
     { name: 'x', dtype: 'f32', shape: '[..., K]' },
-    { name: 'weight', dtype: 'f32', shape: '[N, K]' },
+    { name: 'weight', dtype: 'f32', shape: '[N, K]', f16: true },
     { name: 'bias', dtype: 'f32', shape: '[N]', optional: true },
   ],
   outputs: [
@@ -98,7 +99,7 @@ export const linear: Kernel = {
         label: 'linear',
         ...{ m, n, k },
         a: { tensor: 'x', row: k },
-        b: { tensor: 'weight', row: k },
+        b: { tensor: 'weight', row: k, f16: isF16(request, 'weight') },
         c: { tensor: 'out', row: n },
         transB: true,
         ...(bias ? { bias: 'bias' } : {}),
@@ -119,7 +120,7 @@ export const linear: Kernel = {
     doc: 'g = grad_out · activate′; grad_x = g · weight, grad_weight = gᵀ · x, grad_bias = Σ g',
     inputs: [
       { name: 'x', dtype: 'f32', shape: '[..., K]' },
-      { name: 'weight', dtype: 'f32', shape: '[N, K]' },
+      { name: 'weight', dtype: 'f32', shape: '[N, K]', f16: true },
       { name: 'out', dtype: 'f32', shape: '[..., N]' },
       { name: 'pre', dtype: 'f32', shape: '[..., N]', optional: true },
       { name: 'grad_out', dtype: 'f32', shape: '[..., N]' },
@@ -162,7 +163,7 @@ export const linear: Kernel = {
                 label: 'linear-backward',
                 ...{ m, n: k, k: n },
                 a: { tensor: g, row: n },
-                b: { tensor: 'weight', row: k },
+                b: { tensor: 'weight', row: k, f16: isF16(request, 'weight') },
                 c: { tensor: 'grad_x', row: k },
                 accumulate: isAdded(request, 'grad_x'),
               },

@@ -8,7 +8,8 @@ import type { Shader } from '../shaders/expand.ts';
 
 export type { Shader } from '../shaders/expand.ts';
 
-export type DType = 'f32' | 'i32';
+/** Of an element in memory. f16 lie two to a 32-bit word, the first in its low half; kernels compute in f32. */
+export type DType = 'f32' | 'i32' | 'f16';
 export type Shape = readonly number[];
 export interface TensorSpec {
   shape: Shape;
@@ -112,6 +113,8 @@ export interface Port {
   host?: boolean;
   /** An output that is kept only for the backward kernel. */
   saved?: boolean;
+  /** A float input that may be stored as f16 too (`PlanRequest.f16`). */
+  f16?: boolean;
 }
 
 export interface ParamSpec {
@@ -135,6 +138,8 @@ export interface PlanRequest {
   wanted?: readonly string[];
   /** Of those of `Kernel.adds`, the outputs that are added to what they hold. */
   add?: readonly string[];
+  /** The inputs that are stored as f16, of those whose port allows it; all floats are f32 when absent. */
+  f16?: readonly string[];
 }
 
 export interface Kernel {
@@ -165,6 +170,10 @@ export function sizeOf(shape: Shape): number {
   for (let i = 0; i < shape.length; i++) size *= shape[i];
   return size;
 }
+
+/** Bytes of a tensor, in whole words. */
+export const bytesOf = (shape: Shape, dtype: DType = 'f32'): number =>
+  dtype === 'f16' ? 4 * Math.ceil(sizeOf(shape) / 2) : 4 * sizeOf(shape);
 
 /** Most elements of a tensor, 4 GiB: no device binds more, and shaders count them with 32 bits. */
 export const MOST_ELEMENTS = 2 ** 30;
@@ -281,6 +290,9 @@ export function checkParams(kernel: Kernel, params: Params): void {
 
 /** True when a backward kernel must add `name` to what that holds. */
 export const isAdded = (request: PlanRequest, name: string): boolean => request.add?.includes(name) ?? false;
+
+/** True when an input is stored as f16. */
+export const isF16 = (request: PlanRequest, name: string): boolean => request.f16?.includes(name) ?? false;
 
 export const f32 = (value: number): { f32: number } => ({ f32: value });
 

@@ -8,6 +8,7 @@ import {
   expectShape,
   foldGrid,
   isAdded,
+  isF16,
   isWanted,
   shapeOf,
   sizeOf,
@@ -31,7 +32,7 @@ import spanScoreWgsl from '../shaders/span-score.wgsl';
 
 const inputs: readonly Port[] = [
   ...spanInputs,
-  { name: 'weight', dtype: 'f32', shape: '[N, 2d+dw]' },
+  { name: 'weight', dtype: 'f32', shape: '[N, 2d+dw]', f16: true },
   { name: 'bias', dtype: 'f32', shape: '[N]' },
 ];
 
@@ -124,7 +125,7 @@ function gradX(label: string, { B, L, d, N, row }: Bound, request: PlanRequest):
         label,
         ...{ m: B * L, n: d, k: N },
         a: { tensor: 'sums', row: N, offset: side * B * L * N },
-        b: { tensor: 'weight', row, offset: side * d },
+        b: { tensor: 'weight', row, offset: side * d, f16: isF16(request, 'weight') },
         c: { tensor: 'grad_x', row: d },
         accumulate: side === 1,
       },
@@ -179,7 +180,7 @@ function gradWidthEmbedding(label: string, bound: Bound, request: PlanRequest): 
         label,
         ...{ m: maxWidth, n: dw, k: N },
         a: { tensor: 'sums', row: N, offset: 2 * B * L * N },
-        b: { tensor: 'weight', row, offset: 2 * d },
+        b: { tensor: 'weight', row, offset: 2 * d, f16: isF16(request, 'weight') },
         c: { tensor: 'grad_width_embedding', row: dw },
         accumulate: isAdded(request, 'grad_width_embedding'),
       },
@@ -245,7 +246,7 @@ export const spanScore: Kernel = {
         label: 'span-score',
         ...{ m: B * L, n: N, k: d, outer: 2 },
         a: { tensor: 'x', row: d },
-        b: { tensor: 'weight', row, outer: d },
+        b: { tensor: 'weight', row, outer: d, f16: isF16(request, 'weight') },
         c: { tensor: 'tokens', row: N, outer: B * L * N },
         transB: true,
       },
@@ -256,7 +257,7 @@ export const spanScore: Kernel = {
         label: 'span-score',
         ...{ m: maxWidth, n: N, k: dw },
         a: { tensor: 'width_embedding', row: dw },
-        b: { tensor: 'weight', row, offset: 2 * d },
+        b: { tensor: 'weight', row, offset: 2 * d, f16: isF16(request, 'weight') },
         c: { tensor: 'widths', row: N },
         transB: true,
         bias: 'bias',

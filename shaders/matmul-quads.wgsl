@@ -16,9 +16,9 @@ fn quad_of_a(base: u32, at: vec4u) -> vec4f {
 
 fn quad_of_b(base: u32, at: vec4u) -> vec4f {
 #if VEC_B
-  return b[(base + at.x) >> 2u];
+  return b_at((base + at.x) >> 2u);
 #else
-  return vec4f(b[base + at.x], b[base + at.y], b[base + at.z], b[base + at.w]);
+  return vec4f(b_at(base + at.x), b_at(base + at.y), b_at(base + at.z), b_at(base + at.w));
 #endif
 }
 

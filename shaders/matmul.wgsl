@@ -14,9 +14,9 @@ fn load_a(index: u32) -> f32 {
 
 fn load_b(index: u32) -> f32 {
 #if VEC_B
-  return b[index >> 2u][index & 3u];
+  return b_at(index >> 2u)[index & 3u];
 #else
-  return b[index];
+  return b_at(index);
 #endif
 }
 
@@ -76,10 +76,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     // A rows by B rows: dot products along k.
 #for q in 0..TN/4
     {
-      let b0 = b[(b_row_$(q * 4) + k) >> 2u];
-      let b1 = b[(b_row_$(q * 4 + 1) + k) >> 2u];
-      let b2 = b[(b_row_$(q * 4 + 2) + k) >> 2u];
-      let b3 = b[(b_row_$(q * 4 + 3) + k) >> 2u];
+      let b0 = b_at((b_row_$(q * 4) + k) >> 2u);
+      let b1 = b_at((b_row_$(q * 4 + 1) + k) >> 2u);
+      let b2 = b_at((b_row_$(q * 4 + 2) + k) >> 2u);
+      let b3 = b_at((b_row_$(q * 4 + 3) + k) >> 2u);
 #for r in 0..TM
       acc_$(r)_$(q) += vec4f(dot(a_$r, b0), dot(a_$r, b1), dot(a_$r, b2), dot(a_$r, b3));
 #endfor
@@ -88,9 +88,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #else
 #for s in 0..4
     {
-      let b_at = b_base + (k + $(s)u) * params.b_row;
+      let b_first = b_base + (k + $(s)u) * params.b_row;
 #for q in 0..TN/4
-      let b_$q = b[(b_at + col_quad_$q) >> 2u];
+      let b_$q = b_at((b_first + col_quad_$q) >> 2u);
 #endfor
 #if TRANS_A
       let a_at = a_base + (k + $(s)u) * params.a_row;
@@ -127,11 +127,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     let b_$q = vec4f(load_b(b_row_$(q * 4) + k), load_b(b_row_$(q * 4 + 1) + k),
                      load_b(b_row_$(q * 4 + 2) + k), load_b(b_row_$(q * 4 + 3) + k));
 #else
-    let b_at_$q = b_base + k * params.b_row;
-    let b_$q = vec4f(load_b(b_at_$q + min(col0 + $(q * 4)u, params.n - 1u)),
-                     load_b(b_at_$q + min(col0 + $(q * 4 + 1)u, params.n - 1u)),
-                     load_b(b_at_$q + min(col0 + $(q * 4 + 2)u, params.n - 1u)),
-                     load_b(b_at_$q + min(col0 + $(q * 4 + 3)u, params.n - 1u)));
+    let b_first_$q = b_base + k * params.b_row;
+    let b_$q = vec4f(load_b(b_first_$q + min(col0 + $(q * 4)u, params.n - 1u)),
+                     load_b(b_first_$q + min(col0 + $(q * 4 + 1)u, params.n - 1u)),
+                     load_b(b_first_$q + min(col0 + $(q * 4 + 2)u, params.n - 1u)),
+                     load_b(b_first_$q + min(col0 + $(q * 4 + 3)u, params.n - 1u)));
 #endif
 #endfor
 #for r in 0..TM

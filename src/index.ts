@@ -30,8 +30,10 @@ export {
   FileSource,
   Parameters,
   randomSource,
+  precisions,
   type Init,
   type Parameter,
+  type Precision,
   type Source as ValueSource,
 } from './nn/parameters.ts';
 export { Random, stream } from './nn/random.ts';
@@ -62,7 +64,8 @@ export type { Source } from './io/source.ts';
 export { loadModel, LoadedModel } from './tasks/model.ts';
 export { newModel, openCheckpoint, readEncoder, type PretrainedEncoder } from './tasks/checkpoint.ts';
 export { exportModel, type ExportedModel } from './tasks/export-model.ts';
-export type { Corpus, Definition, Extracted, Loaded, Opened, Types, UseOptions } from './tasks/definition.ts';
+export type { Corpus, Definition, Extracted, Loaded, LoadOptions, Opened } from './tasks/definition.ts';
+export type { Types, UseOptions } from './tasks/definition.ts';
 export { definitionNamed, definitions } from './tasks/registry.ts';
 export { lai } from './tasks/lai/definition.ts';
 export { iser } from './tasks/spans/iser.ts';

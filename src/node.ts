@@ -12,7 +12,7 @@ import { Runtime, type RuntimeOptions } from './gpu/runtime.ts';
 import { mayHaveVulkan, softwareForced, softwareReason, useSoftwareDevice } from './gpu/software.ts';
 import { readTextFile } from './io/files.ts';
 import type { Source } from './io/source.ts';
-import type { Definition, Types } from './tasks/definition.ts';
+import type { Definition, LoadOptions, Types } from './tasks/definition.ts';
 import { folderSource } from './tasks/folder.ts';
 import { loadModel as loadFrom, type LoadedModel } from './tasks/model.ts';
 
@@ -27,10 +27,11 @@ export const loadModel = async <T extends Types = Types>(
   runtime: Runtime,
   source: string | Source,
   definition?: Definition<T>,
+  options?: LoadOptions,
 ): Promise<LoadedModel<T>> =>
   typeof source === 'string'
-    ? loadFrom(runtime, folderSource(source), definition, source)
-    : loadFrom(runtime, source, definition);
+    ? loadFrom(runtime, folderSource(source), definition, source, options)
+    : loadFrom(runtime, source, definition, undefined, options);
 
 /**
  * `gate` of the browser-safe interface, and against a baseline's file.

@@ -6,7 +6,7 @@ import {
   checkParams,
   portOf,
   ruleOf,
-  sizeOf,
+  bytesOf,
   type Kernel,
   type Params,
   type Plan,
@@ -55,7 +55,7 @@ export function exportPlan(plan: Plan, options: PartOptions, shaders: ShaderFile
   const tensors = new Map<string, ManifestTensor>();
   const place = (name: string, { shape, dtype }: TensorSpec): ManifestTensor => {
     if (tensors.has(name)) throw new SpanwiseError(`${options.name}: there are two tensors "${name}"`);
-    const bytes = 4 * sizeOf(shape);
+    const bytes = bytesOf(shape, dtype);
     const tensor = { name, shape, dtype, buffer: name, offset: 0, bytes };
     buffers.push({ name, bytes: boundBytes(bytes) });
     tensors.set(name, tensor);

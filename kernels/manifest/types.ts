@@ -77,7 +77,7 @@ export interface ManifestBuffer {
   bytes: number;
 }
 
-/** Where a tensor lies: row-major elements of 4 bytes, little-endian. */
+/** Where a tensor lies: row-major elements of 4 bytes, of f16 two to a word, little-endian. */
 export interface ManifestTensor {
   name: string;
   shape: Shape;

@@ -25,6 +25,8 @@ export interface Matrix {
   inner?: number;
   /** Batches lie one after the other without padding: `outer` begins at a row of its own (`MatmulSpec.ragged`). */
   packed?: boolean;
+  /** Stored as f16: B alone. */
+  f16?: boolean;
 }
 
 /** Batches of sizes of their own, of which only tiles that have something to compute are. */
@@ -119,20 +121,21 @@ function raggedConstants({ a, b, c, ragged }: MatmulSpec): Dispatch['constants']
   return { RAGGED: 1, PACKED_A, PACKED_B, PACKED_C };
 }
 
-/** Multiply-adds, elements of A and B that they need, and elements of C stored, over all batches. */
-function countsOf({ m, n, k, outer = 1, inner = 1, limit, ragged }: MatmulSpec): {
+/** Multiply-adds, bytes of A and B that they need, and elements of C stored, over all batches. */
+function countsOf({ m, n, k, b, outer = 1, inner = 1, limit, ragged }: MatmulSpec): {
   macs: number;
   read: number;
   stored: number;
 } {
+  const ofB = b.f16 ? 2 : 4;
   if (!ragged) {
     const kTotal = limit ? limit.total * inner : k * outer * inner;
-    return { macs: m * n * kTotal, read: (m + n) * kTotal, stored: m * n * outer * inner };
+    return { macs: m * n * kTotal, read: (4 * m + ofB * n) * kTotal, stored: m * n * outer * inner };
   }
   const counts = { macs: 0, read: 0, stored: 0 };
   for (const [rows, columns, steps] of sizesOf({ m, n, k }, ragged.batches)) {
     counts.macs += inner * rows * columns * steps;
-    counts.read += inner * (rows + columns) * steps;
+    counts.read += inner * (4 * rows + ofB * columns) * steps;
     counts.stored += inner * rows * columns;
   }
   return counts;
@@ -175,6 +178,7 @@ export function matmul(
     entryPoint: 'main',
     constants: {
       ...variant.constants,
+      F16_B: Number(b.f16 ?? false),
       TRANS_A: Number(spec.transA ?? false),
       TRANS_B: Number(spec.transB ?? false),
       BIAS: Number(spec.bias !== undefined),
@@ -196,7 +200,8 @@ export function matmul(
     macs,
     flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? macs / n : 0),
     bytesRead:
-      4 * (read + (spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)) +
+      read +
+      4 * ((spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)) +
       (spec.ragged ? 32 * spec.ragged.tiles : spec.limit ? 4 * outer : 0),
     bytesWritten: 4 * (stored * (spec.pre !== undefined ? 2 : 1) + (spec.sums !== undefined ? m * outer : 0)),
   };

@@ -129,9 +129,9 @@ fn quad_of_b(lines: vec4u, quads: u32) -> vec4f {
   let at = lines + (quads << $(2 - 2 * VEC_B)u);
 #endif
 #if VEC_B
-  return b[at.x];
+  return b_at(at.x);
 #else
-  return vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
+  return vec4f(b_at(at.x), b_at(at.y), b_at(at.z), b_at(at.w));
 #endif
 }
 

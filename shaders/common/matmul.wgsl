@@ -15,7 +15,11 @@ struct Params {
 #else
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 #endif
-#if VEC_B
+#if F16_B && VEC_B
+@group(0) @binding(1) var<storage, read> b: array<vec2u>; // f16, two a word
+#elif F16_B
+@group(0) @binding(1) var<storage, read> b: array<u32>; // f16, two a word
+#elif VEC_B
 @group(0) @binding(1) var<storage, read> b: array<vec4f>;
 #else
 @group(0) @binding(1) var<storage, read> b: array<f32>;
@@ -42,6 +46,17 @@ struct Params {
 @group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT)) var<storage, read_write> sums: array<f32>; // [outer, m]: over k, of A
 #endif
 @group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT + SUMS)) var<uniform> params: Params;
+
+// Four elements of B side by side, the first at 4 i, or element i.
+#if F16_B && VEC_B
+fn b_at(i: u32) -> vec4f { let words = b[i]; return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
+#elif F16_B
+fn b_at(i: u32) -> f32 { return unpack2x16float(b[i >> 1u])[i & 1u]; }
+#elif VEC_B
+fn b_at(i: u32) -> vec4f { return b[i]; }
+#else
+fn b_at(i: u32) -> f32 { return b[i]; }
+#endif
 
 // A workgroup's tile of C by linear index: its place in units of tiles, the operands' first elements and that of its row
 // sums, and its batch's ends of m and k: of C nothing is stored from row m_end on.

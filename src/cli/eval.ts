@@ -8,7 +8,7 @@ import type { Score, TypedScores } from '../tasks/metrics.ts';
 import { json, type Command } from './command.ts';
 import { withDevice } from './device.ts';
 import { givenJudging, judgingOptions } from './errors.ts';
-import { askedModel, batchOption, modelOption } from './model.ts';
+import { askedModel, batchOption, modelOption, precisionOption } from './model.ts';
 import { percent, print, printJson, table } from './print.ts';
 import { Progress } from './progress.ts';
 import { givenReading, readingOptions } from './reading.ts';
@@ -64,6 +64,7 @@ export const evaluateCommand: Command = {
     },
     ...readingOptions,
     batch: batchOption,
+    precision: precisionOption,
     json,
   },
   notes:

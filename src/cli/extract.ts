@@ -10,7 +10,7 @@ import { UnknownWords } from '../tasks/text/unknown.ts';
 import type { Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
 import { openInput } from './input.ts';
-import { askedModel, batchOption, modelOption } from './model.ts';
+import { askedModel, batchOption, modelOption, precisionOption } from './model.ts';
 import { withOutput } from './output.ts';
 import { tell } from './printable.ts';
 import { Progress } from './progress.ts';
@@ -51,6 +51,7 @@ export const extractCommand: Command = {
       doc: 'lines that the model cannot take: an empty result with "error" (skip, default), or none from there on',
     },
     batch: batchOption,
+    precision: precisionOption,
   },
   notes:
     'Each line gives {"text", "entities": [{"type","text","start","end","score"}],\n' +

@@ -1,5 +1,6 @@
 /** What the commands that use a trained model share. */
 import type { Runtime } from '../gpu/runtime.ts';
+import { precisions } from '../nn/parameters.ts';
 import type { Opened } from '../tasks/definition.ts';
 import { openFolder } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
@@ -10,6 +11,11 @@ import { givenUse } from './tables.ts';
 export const modelOption: Option = { value: 'DIR', doc: 'checkpoint folder', required: true };
 
 export const batchOption: Option = { value: 'N', doc: 'inputs at once (default 16)' };
+
+export const precisionOption: Option = {
+  value: precisions.join('|'),
+  doc: 'how the weights of linear layers are stored: f16 takes half the memory, rounded (default f32)',
+};
 
 /** A model and how it is to be used, once everything that the arguments name is checked. */
 export interface Asked {
@@ -22,6 +28,7 @@ export interface Asked {
 export async function askedModel(args: Arguments, command: 'eval' | 'extract'): Promise<Asked> {
   const opened = await openFolder(args.text('model'));
   const { definition } = opened;
+  const precision = args.oneOf('precision', precisions, 'f32');
   const options = givenUse(args, definition, command);
   const others: [string, Opened][] = [];
   for (const [key, option] of Object.entries(definition.options)) {
@@ -35,9 +42,9 @@ export async function askedModel(args: Arguments, command: 'eval' | 'extract'): 
   return {
     opened,
     async load(runtime) {
-      const model = new LoadedModel(definition, await opened.load(runtime));
+      const model = new LoadedModel(definition, await opened.load(runtime, { precision }));
       for (const [key, other] of others)
-        options[key] = new LoadedModel(other.definition, await other.load(runtime));
+        options[key] = new LoadedModel(other.definition, await other.load(runtime, { precision }));
       return { model, options };
     },
   };

@@ -1,9 +1,9 @@
 /** What a runtime asks of tensors and buffers that it is given, before anything is recorded. */
 import { InputError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type Shape } from '../../kernels/plan.ts';
+import { bytesOf, type Caps, type DType, type Shape } from '../../kernels/plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { Tensor, TensorRuntime } from './tensor.ts';
-import { checkShape, refuseShared } from './values.ts';
+import { ARRAYS, checkShape, refuseShared, type Values } from './values.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
@@ -12,9 +12,9 @@ const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
  * The bytes of a tensor in a buffer of somebody else's.
  * @throws InputError for a buffer that no kernel could read, or where it does not fit
  */
-export function checkFit(buffer: GPUBuffer, shape: Shape, offset: number, caps: Caps): number {
+export function checkFit(buffer: GPUBuffer, shape: Shape, dtype: DType, offset: number, caps: Caps): number {
   checkShape(shape);
-  const bytes = 4 * sizeOf(shape);
+  const bytes = bytesOf(shape, dtype);
   const alignment = caps.minStorageBufferOffsetAlignment;
   if (!(buffer.usage & STORAGE)) throw new InputError('wrap: the usage of the buffer must include STORAGE');
   if (!Number.isInteger(offset) || offset < 0 || offset % alignment !== 0)
@@ -39,8 +39,8 @@ export function checkAccess(what: 'read' | 'write', tensor: Tensor, runtime: Ten
 }
 
 /** Errors: InputError for values of another type or number than a tensor's. */
-export function checkData({ dtype, size, shape }: Tensor, data: Float32Array | Int32Array): void {
-  const Kind = dtype === 'i32' ? Int32Array : Float32Array;
+export function checkData({ dtype, size, shape }: Tensor, data: Values): void {
+  const Kind = ARRAYS[dtype];
   if (!(data instanceof Kind)) {
     const given = Object(data).constructor?.name ?? typeof data;
     throw new InputError(`write: a tensor of ${dtype} is written from ${Kind.name}, got ${given}`);

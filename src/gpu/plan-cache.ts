@@ -136,17 +136,22 @@ export class PlanCache {
     const ownGiven = like?.given ?? given.map((input, i) => this.#own(kernel, names[i], input));
     const shapes: Record<string, Shape> = {};
     const host: Record<string, Int32Array> = {};
+    const f16: string[] = [];
     for (let i = 0; i < names.length; i++) {
       const input = ownGiven[i];
       shapes[names[i]] = input.shape;
       if (isHost(input)) host[names[i]] = input.data;
+      else if (input.dtype === 'f16') f16.push(names[i]);
     }
     const own = copyOf(params) as Params;
-    const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add });
+    const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add, f16 });
     const request = { kernel, names, given: ownGiven, params: own, wanted, add };
     if (like && like.ready.lastUse <= this.#memory.submitted)
       if (revise(like.ready, plan)) return new KernelPlan(this, request, like.ready, like);
-    const inputs = names.map((name, i) => ({ name, shape: isHost(given[i]) ? undefined : given[i].shape }));
+    const inputs = names.map((name, i) => {
+      const input = given[i];
+      return isHost(input) ? { name } : { name, shape: input.shape, dtype: input.dtype };
+    });
     const ready = readyPlan(plan, inputs, this.#pipelines, this.#caps);
     return new KernelPlan(this, request, ready, before);
   }
@@ -161,7 +166,7 @@ export class PlanCache {
     const shape = [...input.shape];
     if (isHost(input)) return { data: this.#copy(input.data), shape };
     const { dtype } = input;
-    if (dtype !== port.dtype)
+    if (dtype !== port.dtype && !(dtype === 'f16' && port.f16))
       throw new InputError(`${kernel.name}: input "${name}" must be ${port.dtype}, got ${dtype}`);
     return { shape, dtype };
   }

@@ -1,4 +1,5 @@
 /** The buffers that elements are read through: small ones, as the losses of a step take, are kept and used again. */
+import { widenHalves } from '../io/half.ts';
 import type { Reading } from './batch.ts';
 import type { Block, Memory } from './memory.ts';
 import type { Tensor } from './tensor.ts';
@@ -72,10 +73,11 @@ export class TensorRead implements Reading {
     });
   }
 
-  /** The elements of each tensor, from what the buffer holds. */
+  /** The elements of each tensor, from what the buffer holds; f16 widened to f32. */
   values(mapped: ArrayBuffer): (Float32Array | Int32Array)[] {
-    return this.#tensors.map(({ bytes, dtype }, i) => {
+    return this.#tensors.map(({ bytes, dtype, size }, i) => {
       const copy = mapped.slice(this.#offsets[i], this.#offsets[i] + bytes);
+      if (dtype === 'f16') return widenHalves(new Uint16Array(copy, 0, size));
       return dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
     });
   }

@@ -3,7 +3,7 @@
  * plan, so that running it again touches no name; one that differs in values alone can take its place (`revise`).
  */
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
+import { bytesOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
 import { GpuValidationError, OutOfMemoryError } from './errors.ts';
 import type { Place } from './host-tables.ts';
 import type { Block } from './memory.ts';
@@ -80,7 +80,7 @@ export interface Run extends Readonly<Operands> {
 
 const operandOf = (name: string, shape: Shape, dtype: DType): Operand => {
   for (const d of shape) if (!Number.isInteger(d) || d < 0) throw new InputError(`[${shape}] is not a shape`);
-  return { name, shape, dtype, bytes: 4 * sizeOf(shape) };
+  return { name, shape, dtype, bytes: bytesOf(shape, dtype) };
 };
 
 /** Adds the cost of a dispatch. Errors: one that is not a finite number of at least 0. */
@@ -96,14 +96,14 @@ function addCost(to: Work, { label, macs, flops, bytesRead, bytesWritten }: Disp
 }
 
 /**
- * @param inputs names and shapes of the tensors that are given, in the order in which they will be
+ * @param inputs names, shapes and dtypes (f32 when absent) of the tensors that are given, in the order in which they will be
  * @param plan its tables must not change any more
  * @throws InputError for a binding of nothing, OutOfMemoryError for a tensor over the device's binding size,
  *   SpanwiseError for a cost that is not exact
  */
 export function readyPlan(
   plan: Plan,
-  inputs: readonly { name: string; shape?: Shape }[],
+  inputs: readonly { name: string; shape?: Shape; dtype?: DType }[],
   pipelines: Pipelines,
   caps: Caps,
 ): ReadyPlan {
@@ -114,11 +114,13 @@ export function readyPlan(
   const names: string[] = [];
   const places: number[] = [];
   const shapes: (Shape | undefined)[] = [];
+  const dtypes: (DType | undefined)[] = [];
   for (const some of [inputs, outputs, scratch])
-    for (const { name, shape } of some) {
+    for (const { name, shape, dtype } of some) {
       names.push(name);
       places.push(shapes.length);
       shapes.push(shape);
+      dtypes.push(dtype);
     }
   const inPlace = outputs.map(({ name }) => {
     const over = plan.inPlace?.[name];
@@ -147,7 +149,7 @@ export function readyPlan(
         const shape = place === undefined || place < 0 ? undefined : shapes[place];
         if (place === undefined || (place >= 0 && !shape))
           throw new InputError(`${label}: nothing is bound to "${tensor}"`);
-        const bytes = shape ? 4 * sizeOf(shape) : tables[-1 - place].byteLength;
+        const bytes = shape ? bytesOf(shape, dtypes[place]) : tables[-1 - place].byteLength;
         if (bytes > limit)
           throw new OutOfMemoryError(
             `${label}: ${shape ? `"${tensor}" [${shape}] is ${bytes}` : `a host table of ${bytes}`} bytes` +

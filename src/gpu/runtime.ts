@@ -4,7 +4,8 @@
  * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
  */
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
-import { sizeOf, type Caps, type DType, type Kernel, type Plan, type Shape } from '../../kernels/plan.ts';
+import { bytesOf, type Caps, type DType, type Kernel } from '../../kernels/plan.ts';
+import type { Plan, Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
 import { checkAccess, checkData, checkFit, checkOut } from './checks.ts';
@@ -26,7 +27,7 @@ import { Recording } from './recording.ts';
 import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
 import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
-import { checkShape, checkType, checkUpload } from './values.ts';
+import { checkShape, checkType, checkUpload, wholeWords, type Values } from './values.ts';
 import type { GPUBuffer, GPUCommandEncoder, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -114,14 +115,13 @@ export class Runtime implements TensorRuntime {
   /** A tensor with undefined contents. `label` says what its bytes are for. */
   empty(shape: Shape, dtype: DType = 'f32', label: Label = 'activations'): Tensor {
     const tensor = this.#allocate(shape, dtype, label);
-    if (this.#options.poison) this.#poison(tensor.block, tensor.size);
+    if (this.#options.poison) this.#poison(tensor.block, tensor.bytes / 4);
     return tensor;
   }
 
-  /** A tensor with the host's values. Errors: element count that does not match the shape. */
-  upload(data: Float32Array | Int32Array, shape: Shape, label: Label = 'inputs'): Tensor {
-    checkUpload(data, shape);
-    const dtype = data instanceof Int32Array ? 'i32' : 'f32';
+  /** A tensor with the host's values, f16 as bits in a Uint16Array. Errors: values that do not fill the shape. */
+  upload(data: Values, shape: Shape, label: Label = 'inputs'): Tensor {
+    const dtype = checkUpload(data, shape);
     const tensor = this.#allocate(shape, dtype, label, true);
     const write = (): void => this.#writeBuffer(tensor, data);
     // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
@@ -144,7 +144,7 @@ export class Runtime implements TensorRuntime {
     { offset = 0, dtype = 'f32', label = 'inputs' }: WrapOptions = {},
   ): Tensor {
     this.#throwFailure();
-    const bytes = checkFit(buffer, shape, offset, this.caps);
+    const bytes = checkFit(buffer, shape, dtype, offset, this.caps);
     const block = this.memory.adopt(buffer, bytes, label);
     this.#refusals.probe(block);
     return this.track(new Tensor(this, shape, dtype, block, offset));
@@ -155,7 +155,7 @@ export class Runtime implements TensorRuntime {
    * @throws InputError for a count or an element type that is not the tensor's, a tensor of another runtime, and one over a
    *   wrapped buffer without COPY_DST
    */
-  async write(tensor: Tensor, data: Float32Array | Int32Array): Promise<void> {
+  async write(tensor: Tensor, data: Values): Promise<void> {
     checkAccess('write', tensor, this);
     checkData(tensor, data);
     tensor.writtenAt = ++this.writes;
@@ -166,10 +166,10 @@ export class Runtime implements TensorRuntime {
     );
   }
 
-  #writeBuffer({ buffer, offset, block }: Tensor, data: Float32Array | Int32Array): void {
+  #writeBuffer({ buffer, offset, block }: Tensor, data: Values): void {
     this.#refusals.renewed(block, this.#batch);
-    const { byteOffset, byteLength } = data;
-    this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, byteOffset, byteLength);
+    const { buffer: from, byteOffset, byteLength } = wholeWords(data);
+    this.device.queue.writeBuffer(buffer, offset, from as ArrayBuffer, byteOffset, byteLength);
   }
 
   /** Registers a new tensor with the innermost scope. Errors: the runtime is closed or has failed. */
@@ -226,7 +226,7 @@ export class Runtime implements TensorRuntime {
     this.#throwFailure();
     checkShape(shape);
     checkType(dtype);
-    const block = this.memory.take(4 * sizeOf(shape), label, idle);
+    const block = this.memory.take(bytesOf(shape, dtype), label, idle);
     this.#refusals.renewed(block, this.#batch);
     return this.#tensor(shape, dtype, block);
   }
@@ -284,7 +284,7 @@ export class Runtime implements TensorRuntime {
   ): Record<string, Tensor> {
     this.#throwFailure();
     const data = Object.fromEntries(Object.entries(plan.data).map(([name, table]) => [name, table.slice()]));
-    const given = Object.entries(inputs).map(([name, { shape }]) => ({ name, shape }));
+    const given = Object.entries(inputs).map(([name, { shape, dtype }]) => ({ name, shape, dtype }));
     const ready = readyPlan({ ...plan, data }, given, this.#pipelines, this.caps);
     return byName(ready, this.execute(ready, Object.values(inputs), label));
   }

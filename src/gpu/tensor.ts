@@ -1,6 +1,7 @@
 /** A tensor, and what tensors and operations know of the runtime and of the tape: the three name each other. */
 import {
   boundBytes,
+  bytesOf,
   sizeOf,
   type Caps,
   type DType,
@@ -9,7 +10,7 @@ import {
   type Shape,
 } from '../../kernels/plan.ts';
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
-import { checkShape } from './values.ts';
+import { checkShape, type Values } from './values.ts';
 import type { Place } from './host-tables.ts';
 import type { Block, Label, Memory, Storage } from './memory.ts';
 import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
@@ -54,7 +55,7 @@ export interface TensorRuntime {
   /** Tensors written over so far, by the host or in place: what a backward needs must not be among the later ones. */
   readonly writes: number;
   empty(shape: Shape, dtype?: DType, label?: Label): Tensor;
-  upload(data: Float32Array | Int32Array, shape: Shape, label?: Label): Tensor;
+  upload(data: Values, shape: Shape, label?: Label): Tensor;
   read(tensor: Tensor): Promise<Float32Array | Int32Array>;
   track(tensor: Tensor): Tensor;
   keep(tensor: Tensor): Tensor;
@@ -149,7 +150,7 @@ export class Tensor {
   }
 
   get bytes(): number {
-    return 4 * this.size;
+    return bytesOf(this.shape, this.dtype);
   }
 
   get released(): boolean {
@@ -215,11 +216,11 @@ export class Tensor {
     if (first + sizeOf(shape) > this.size)
       throw new SpanwiseError(`slice: [${this.shape}] has no [${shape}] from element ${first} on`);
     void this.block;
-    const offset = this.#offset + 4 * first;
+    const offset = this.#offset + bytesOf([first], this.dtype);
     return this.runtime.track(new Tensor(this.runtime, shape, this.dtype, this.#storage, offset));
   }
 
-  /** Copies the elements to the host: flushes and waits. */
+  /** Copies the elements to the host, f16 widened: flushes and waits. */
   async read(): Promise<Float32Array> {
     return (await this.runtime.read(this)) as Float32Array;
   }

@@ -2,6 +2,7 @@
 // Browser-safe; src/io/files.ts reads and writes files of any size with the same pieces. Typed-array views assume a
 // little-endian host, as every host of WebGPU is.
 import { InputError } from '../../kernels/errors.ts';
+import { widenHalves } from './half.ts';
 import { refuseLookAlikes } from './look-alikes.ts';
 
 /** A tensor in host memory, row-major; a scalar has shape []. `data` is a Float32Array exactly when dtype is 'f32'. */
@@ -10,6 +11,13 @@ export interface HostTensor {
   dtype: 'f32' | 'i32';
   data: Float32Array | Int32Array;
 }
+
+/** Values as a tensor. */
+export const hostTensor = (shape: readonly number[], data: Float32Array | Int32Array): HostTensor => ({
+  shape,
+  dtype: data instanceof Int32Array ? 'i32' : 'f32',
+  data,
+});
 
 /** What a safetensors file holds; the tensors in the order of their bytes. */
 export interface Safetensors {
@@ -237,7 +245,7 @@ export function decodeTensor(entry: TensorEntry, bytes: Uint8Array, what: string
         data: narrow(entry.name, new Int32Array(buffer, byteOffset, length / 4), what),
       };
     case 'F16':
-      return { shape, dtype: 'f32', data: widenHalf(new Uint16Array(buffer, byteOffset, length / 2)) };
+      return { shape, dtype: 'f32', data: widenHalves(new Uint16Array(buffer, byteOffset, length / 2)) };
     case 'BF16':
       return { shape, dtype: 'f32', data: widenBrain(new Uint16Array(buffer, byteOffset, length / 2)) };
   }
@@ -258,22 +266,6 @@ function narrow(name: string, words: Int32Array, what: string): Int32Array {
     out[i] = low;
   }
   return out;
-}
-
-/**
- * IEEE binary16 → binary32, exactly. The fraction moves up by 13 bits; read with binary32's exponent bias the value is
- * 2^(127-15) too small, for normal and subnormal numbers alike; Inf and NaN take the all-ones exponent instead.
- */
-function widenHalf(halves: Uint16Array): Float32Array {
-  const floats = new Float32Array(halves.length);
-  const bits = new Uint32Array(floats.buffer);
-  for (let i = 0; i < halves.length; i++) {
-    const half = halves[i];
-    bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
-    if ((half & 0x7c00) === 0x7c00) bits[i] |= 0x7f800000;
-    else floats[i] *= 2 ** 112;
-  }
-  return floats;
 }
 
 /** bfloat16 → binary32: bfloat16 is its upper half. */

@@ -1,21 +1,25 @@
 /**
  * The memory of parameters: side by side in few buffers, and their gradients likewise, so that AdamW and the norm of all
  * gradients take a dispatch a buffer and not one a parameter. Where a parameter lies is decided when the first of them
- * is used: all those taken until then are known.
+ * is used: all those taken until then are known. Those in f16 lie in buffers of their own, for inference: they have no
+ * gradients.
  */
 import { InputError } from '../../kernels/errors.ts';
-import { sizeOf, type Shape } from '../../kernels/plan.ts';
+import { bytesOf, sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
 import type { Block, Storage } from '../gpu/memory.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { Tensor, type GradientHome } from '../gpu/tensor.ts';
 
-/** Parameters begin at multiples of this many elements: a binding's offset may have to be one of 256 bytes. */
-const ALIGN = 64;
+/** Parameters begin at multiples of this many bytes: a binding's offset may have to be one. */
+const ALIGN = 256;
 /** Most bytes of a chunk, but for a larger parameter. Backward takes the memory of gradients a chunk at a time. */
 const CHUNK_BYTES = 64 * 2 ** 20;
 
 /** The first element behind `size` others where a parameter may begin. */
-export const aligned = (size: number): number => ALIGN * Math.ceil(size / ALIGN);
+export function aligned(size: number, dtype: DType = 'f32'): number {
+  const align = dtype === 'f16' ? ALIGN / 2 : ALIGN / 4;
+  return align * Math.ceil(size / align);
+}
 
 /** One buffer of parameters, the decaying ones first, and while there are any one of their gradients. */
 export class Chunk {
@@ -30,7 +34,7 @@ export class Chunk {
     this.slots = slots;
     this.length = length;
     this.#live = slots.length;
-    const values = new Float32Array(length);
+    const values = slots[0].tensor.dtype === 'f16' ? new Uint16Array(length) : new Float32Array(length);
     for (const slot of slots) values.set(slot.takeValues(), slot.first);
     this.weights = runtime.keep(runtime.upload(values, [length], 'weights'));
   }
@@ -74,16 +78,17 @@ export class Slot implements Storage, GradientHome {
   row: readonly Slot[];
   readonly #alone: readonly Slot[] = [this];
   readonly #arena: Arena;
-  #values: Float32Array | undefined;
+  #values: Float32Array | Uint16Array | undefined;
   #chunk: Chunk | undefined;
 
-  constructor(arena: Arena, values: Float32Array, shape: Shape, decay: boolean) {
+  constructor(arena: Arena, values: Float32Array | Uint16Array, shape: Shape, decay: boolean) {
     this.#arena = arena;
     this.#values = values;
     this.decay = decay;
     this.row = this.#alone;
-    this.tensor = new Tensor(arena.runtime, shape, 'f32', this);
-    this.tensor.requiresGrad = true;
+    const dtype = values instanceof Uint16Array ? 'f16' : 'f32';
+    this.tensor = new Tensor(arena.runtime, shape, dtype, this);
+    this.tensor.requiresGrad = dtype === 'f32';
     this.tensor.home = this;
   }
 
@@ -102,7 +107,7 @@ export class Slot implements Storage, GradientHome {
 
   get offset(): number {
     void this.chunk;
-    return 4 * this.first;
+    return bytesOf([this.first], this.tensor.dtype);
   }
 
   /** Alone, or with all of the chunk: the optimizer writes that as one. */
@@ -123,8 +128,8 @@ export class Slot implements Storage, GradientHome {
   }
 
   /** Its first values, which the host need not hold any longer. */
-  takeValues(): Float32Array {
-    const values = this.#values as Float32Array;
+  takeValues(): Float32Array | Uint16Array {
+    const values = this.#values as Float32Array | Uint16Array;
     this.#values = undefined;
     return values;
   }
@@ -153,8 +158,11 @@ export class Arena {
     this.runtime = runtime;
   }
 
-  /** A new parameter with these values, which are on the device once it is used. Errors: a count that does not fit. */
-  add(values: Float32Array, shape: Shape, decay: boolean): Slot {
+  /**
+   * A new parameter with these values (bits of f16 in a Uint16Array), which are on the device once it is used. Errors: a count
+   * that does not fit.
+   */
+  add(values: Float32Array | Uint16Array, shape: Shape, decay: boolean): Slot {
     if (values.length !== sizeOf(shape))
       throw new InputError(`${values.length} values do not fill a parameter of shape [${shape}]`);
     const slot = new Slot(this, values, shape, decay);
@@ -165,20 +173,25 @@ export class Arena {
   /**
    * Parameters [n, ...] that were taken and not used yet, below one another: [Σ n, ...], without a copy. Those that lie in
    * a row may be part of such a tensor again.
-   * @returns undefined where they cannot: one of them is no multiple of 64 elements, in use, or in another row
+   * @returns undefined where they cannot: one of them is no multiple of 256 bytes, in use, or in another row
    */
   join(slots: readonly Slot[]): Tensor | undefined {
+    const { decay, tensor } = slots[0];
+    const { dtype, requiresGrad } = tensor;
     const fit = (slot: Slot): boolean =>
-      slot.size % ALIGN === 0 && slot.decay === slots[0].decay && this.#waiting.includes(slot);
+      aligned(slot.size, dtype) === slot.size &&
+      slot.decay === decay &&
+      slot.tensor.dtype === dtype &&
+      this.#waiting.includes(slot);
     if (!slots.every(fit)) return undefined;
     const { row } = slots[0];
     const at = row.indexOf(slots[0]);
     if (slots.every((slot) => slot.row.length === 1)) for (const slot of slots) slot.row = slots;
     else if (slots.some((slot, i) => slot !== row[at + i])) return undefined;
     const rows = slots.reduce((sum, { tensor }) => sum + tensor.shape[0], 0);
-    const shape = [rows, ...slots[0].tensor.shape.slice(1)];
-    const joined = new Tensor(this.runtime, shape, 'f32', slots[0]);
-    joined.requiresGrad = true;
+    const shape = [rows, ...tensor.shape.slice(1)];
+    const joined = new Tensor(this.runtime, shape, dtype, slots[0]);
+    joined.requiresGrad = requiresGrad;
     joined.home = { parts: slots.map(({ tensor }) => tensor), claim: () => claimRow(slots, shape) };
     this.#joined.push(joined);
     return joined;
@@ -188,9 +201,19 @@ export class Arena {
   place(): void {
     if (this.#waiting.length === 0) return;
     const { caps } = this.runtime;
-    const most = Math.floor(Math.min(CHUNK_BYTES, caps.maxStorageBufferBindingSize, caps.maxBufferSize) / 4);
-    const waiting = this.#waiting;
+    const most = Math.min(CHUNK_BYTES, caps.maxStorageBufferBindingSize, caps.maxBufferSize);
+    const waiting = new Set(this.#waiting.map((slot) => slot.row));
     this.#waiting = [];
+    for (const dtype of ['f32', 'f16'] as const)
+      this.#placeRows(
+        [...waiting].filter(([slot]) => slot.tensor.dtype === dtype),
+        dtype,
+        most,
+      );
+  }
+
+  /** @param most bytes of a chunk */
+  #placeRows(all: readonly (readonly Slot[])[], dtype: DType, most: number): void {
     let rows: (readonly Slot[])[] = [];
     let length = 0;
     const close = (): void => {
@@ -198,7 +221,7 @@ export class Arena {
       let end = 0;
       for (const slot of slots) {
         slot.first = end;
-        end += aligned(slot.size);
+        end += aligned(slot.size, dtype);
       }
       if (slots.length > 0) {
         const chunk = new Chunk(this.runtime, slots, end);
@@ -208,9 +231,9 @@ export class Arena {
       rows = [];
       length = 0;
     };
-    for (const row of new Set(waiting.map((slot) => slot.row))) {
-      const size = row.reduce((sum, slot) => sum + aligned(slot.size), 0);
-      if (length + size > most) close();
+    for (const row of all) {
+      const size = row.reduce((sum, slot) => sum + aligned(slot.size, dtype), 0);
+      if (bytesOf([length + size], dtype) > most) close();
       rows.push(row);
       length += size;
     }

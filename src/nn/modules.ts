@@ -30,7 +30,7 @@ export class Linear {
     init: Init = { normal: 1 / Math.sqrt(inputs) },
   ) {
     const own = parameters.in(name);
-    this.weight = own.take('weight', [outputs, inputs], init);
+    this.weight = own.take('weight', [outputs, inputs], init, true, true);
     this.bias = own.take('bias', [outputs], 'zeros', false);
   }
 
@@ -55,6 +55,8 @@ export class Linears {
   /** y of all layers side by side, [..., Σ out]. */
   forwardSideBySide(x: Tensor): Tensor {
     return x.runtime.tidy(() => {
+      if (!this.#joined && this.#layers[0].weight.dtype === 'f16')
+        return concat(...this.#layers.map((layer) => layer.forward(x)));
       const { weight, bias } = this.#joined ?? {
         weight: stackRows(this.#layers.map((layer) => layer.weight)),
         bias: stackRows(this.#layers.map((layer) => layer.bias)),

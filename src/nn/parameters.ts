@@ -4,6 +4,7 @@
  */
 import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Shape } from '../../kernels/plan.ts';
+import { narrowToHalves } from '../io/half.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import { checkShape } from '../gpu/values.ts';
 import type { Runtime } from '../gpu/runtime.ts';
@@ -24,6 +25,13 @@ const MOST_PROBLEMS = 50;
 /** Most values of one parameter, 4 GiB: more than a buffer of any device. */
 const MOST_VALUES = 2 ** 30;
 
+/**
+ * How the weights of linear layers are stored, all that a model computes being f32: as f32, or as f16, to the nearest, in half
+ * the memory; for inference alone.
+ */
+export const precisions = ['f32', 'f16'] as const;
+export type Precision = (typeof precisions)[number];
+
 /** First id of the random streams used here. */
 const INIT_STREAM = 2;
 
@@ -36,6 +44,8 @@ export interface Parameter {
 }
 
 export interface Source {
+  /** Names it in errors, where there is something to name: a file. */
+  readonly what?: string;
   /** Values of a parameter, or an InputError. */
   values(name: string, shape: Shape, init: Init, index: number): Float32Array;
 }
@@ -76,7 +86,7 @@ function indexOfNonFinite(values: Float32Array): number {
  */
 export class FileSource implements Source {
   readonly #tensors: ReadonlyMap<string, HostTensor>;
-  readonly #what: string;
+  readonly what: string;
   readonly #used = new Set<string>();
   readonly #problems: string[] = [];
   #nothing = new Float32Array(0);
@@ -84,7 +94,7 @@ export class FileSource implements Source {
   /** @param what the file, for error messages */
   constructor(tensors: ReadonlyMap<string, HostTensor>, what: string) {
     this.#tensors = tensors;
-    this.#what = what;
+    this.what = what;
   }
 
   has(name: string): boolean {
@@ -127,14 +137,24 @@ export class FileSource implements Source {
   }
 
   #fail(): never {
-    throw new InputError(`${this.#what}: ${this.#problems.join('; ')}`);
+    throw new InputError(`${this.what}: ${this.#problems.join('; ')}`);
   }
+}
+
+/** Values as f16. Errors: InputError for one that f16 does not hold. */
+function halvesOf(what: string, values: Float32Array): Uint16Array {
+  const halves = narrowToHalves(values);
+  const at = halves.findIndex((half) => (half & 0x7c00) === 0x7c00);
+  if (at >= 0)
+    throw new InputError(`${what} holds ${values[at]}, beyond f16 (-65504 to 65504): load it as f32`);
+  return halves;
 }
 
 /** The parameters of a model, in the order the model asked for them. */
 export class Parameters {
   readonly all: Map<string, Parameter>;
   readonly runtime: Runtime;
+  readonly precision: Precision;
   readonly arena: Arena;
   readonly #source: Source;
   readonly #prefix: string;
@@ -142,11 +162,13 @@ export class Parameters {
   constructor(
     runtime: Runtime,
     source: Source,
+    precision: Precision = 'f32',
     all = new Map<string, Parameter>(),
     prefix = '',
     arena = new Arena(runtime),
   ) {
     this.runtime = runtime;
+    this.precision = precision;
     this.arena = arena;
     this.all = all;
     this.#source = source;
@@ -155,17 +177,26 @@ export class Parameters {
 
   /** The same parameters under a longer prefix: `in('layers.0')`. */
   in(name: string): Parameters {
-    return new Parameters(this.runtime, this.#source, this.all, `${this.#prefix}${name}.`, this.arena);
+    const prefix = `${this.#prefix}${name}.`;
+    return new Parameters(this.runtime, this.#source, this.precision, this.all, prefix, this.arena);
   }
 
-  /** One parameter, on the device once it is used; lives until `release`. Errors: a name asked for twice, what is no shape. */
-  take(name: string, shape: Shape, init: Init, decay = true): Tensor {
+  /**
+   * One parameter, on the device once it is used; lives until `release`.
+   * @param narrow it is f16 where that is the precision; it requires no gradient then, and only `linear` and `spanScore` take it
+   * @throws InputError for a name asked for twice, what is no shape, and a value that f16 does not hold
+   */
+  take(name: string, shape: Shape, init: Init, decay = true, narrow = false): Tensor {
     const full = this.#prefix + name;
     if (this.all.has(full)) throw new InputError(`parameter ${full} is defined twice`);
     checkShape(shape, `parameter ${full} `);
     if (sizeOf(shape) > MOST_VALUES)
       throw new InputError(`parameter ${full} [${shape}] of the configuration is over ${MOST_VALUES} values`);
-    const slot = this.arena.add(this.#source.values(full, shape, init, this.all.size), shape, decay);
+    const values = this.#source.values(full, shape, init, this.all.size);
+    const { what } = this.#source;
+    const named = what === undefined ? `parameter ${full}` : `${what}: ${full}`;
+    const stored = narrow && this.precision === 'f16' ? halvesOf(named, values) : values;
+    const slot = this.arena.add(stored, shape, decay);
     this.all.set(full, { tensor: slot.tensor, decay, slot });
     return slot.tensor;
   }
@@ -173,7 +204,7 @@ export class Parameters {
   /**
    * Parameters [n, ...] of this model that have not been used yet, below one another as one tensor [Σ n, ...] that shares
    * their memory. Its gradient is theirs.
-   * @returns undefined where they cannot lie in a row: one of them has no multiple of 64 elements
+   * @returns undefined where they cannot lie in a row: one of them has no multiple of 256 bytes
    */
   join(tensors: readonly Tensor[]): Tensor | undefined {
     const slots = new Map([...this.all.values()].map(({ tensor, slot }) => [tensor, slot]));
@@ -201,7 +232,7 @@ export class Parameters {
     return total;
   }
 
-  /** All values on the host, by name. */
+  /** All values on the host, by name; those in f16 as they were rounded. */
   async read(): Promise<Map<string, HostTensor>> {
     const names = [...this.all.keys()];
     const values = await this.runtime.readAll([...this.all.values()].map((p) => p.tensor));

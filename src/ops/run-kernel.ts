@@ -12,7 +12,7 @@ import {
 } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import type { HostTensor } from '../io/safetensors.ts';
+import { hostTensor, type HostTensor } from '../io/safetensors.ts';
 import type { HostInts } from './apply.ts';
 
 /** A kernel with all that it needs, checked. */
@@ -142,10 +142,7 @@ export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<s
     const entries = Object.entries(results);
     const values = await runtime.readAll(entries.map(([, tensor]) => tensor));
     return new Map(
-      entries.map(([name, { shape, dtype }], i): [string, HostTensor] => [
-        name,
-        { shape, dtype, data: values[i] },
-      ]),
+      entries.map(([name, { shape }], i): [string, HostTensor] => [name, hostTensor(shape, values[i])]),
     );
   });
 }

@@ -28,7 +28,12 @@ export class AdamW {
   /** Steps of each parameter that has had one. */
   readonly #steps = new Map<Slot, number>();
 
+  /** Errors: InputError for parameters that are stored as f16. */
   constructor(parameters: Parameters, options: AdamWOptions) {
+    if (parameters.precision !== 'f32')
+      throw new InputError(
+        `weights in ${parameters.precision} are for inference: load the model as f32 to train it`,
+      );
     this.#parameters = parameters;
     this.#options = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01, ...options };
   }

@@ -54,12 +54,12 @@ export async function openCheckpoint<T extends Types = Types>(
     file && bytes ? file.parse(parseObject(decodeUtf8(bytes, extraPath), extraPath), extraPath) : undefined;
   return {
     ...{ definition, config, extra, what },
-    async load(runtime) {
+    async load(runtime, { precision } = {}) {
       const tokenizer = await tokenizerFromSource(source, (file) => `${what}/${file}`);
       const { tensors, notes } = checkpointTensors(await tensorsOf(source, WEIGHTS, `${what}/${WEIGHTS}`));
       const values = new FileSource(tensors, `${what}/${WEIGHTS}`);
       const pooler = hasPooler(tensors, ENCODER);
-      const model = definition.build(new Parameters(runtime, values), config, { pooler });
+      const model = definition.build(new Parameters(runtime, values, precision), config, { pooler });
       place(model, values);
       return { model, tokenizer, extra, what, notes };
     },

@@ -10,7 +10,7 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig, PieceBatch } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
-import type { Parameters } from '../nn/parameters.ts';
+import type { Parameters, Precision } from '../nn/parameters.ts';
 import type { OnBad } from './bad-rows.ts';
 import type { ReadOptions } from './corpus/reading.ts';
 import type { Files } from './corpus/row.ts';
@@ -168,6 +168,11 @@ export interface Extracted {
   effort?: Readonly<Record<string, number>>;
 }
 
+export interface LoadOptions {
+  /** How the weights of linear layers are stored; `f32` when absent. */
+  precision?: Precision;
+}
+
 /** A checkpoint whose configuration is read and whose weights are not. */
 export interface Opened<T extends Types = Types> {
   definition: Definition<T>;
@@ -175,8 +180,8 @@ export interface Opened<T extends Types = Types> {
   extra: T['extra'];
   /** Names it in errors: its folder. */
   what: string;
-  /** Loads the weights. Errors: InputError naming the file and what is wrong with it. */
-  load(this: void, runtime: Runtime): Promise<Loaded<T> & { notes: string[] }>;
+  /** Loads the weights. Errors: InputError naming the file and what is wrong with it, or a value that f16 does not hold. */
+  load(this: void, runtime: Runtime, options?: LoadOptions): Promise<Loaded<T> & { notes: string[] }>;
 }
 
 /** The best threshold for a corpus. */

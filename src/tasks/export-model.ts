@@ -7,7 +7,7 @@ import type { HostValues } from '../gpu/kernel-plan.ts';
 import { recordPart, type Recorded } from '../gpu/record-part.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { sameValue } from '../gpu/same-value.ts';
-import type { HostTensor } from '../io/safetensors.ts';
+import { hostTensor, type HostTensor } from '../io/safetensors.ts';
 import type { PieceBatch } from '../models/bert.ts';
 import { stream } from '../nn/random.ts';
 import type { Definition, Model, Opened } from './definition.ts';
@@ -59,10 +59,7 @@ export async function logitsOf(
     const values = await runtime.readAll(logits.map(([, tensor]) => tensor));
     model.parameters.release();
     return new Map(
-      logits.map(([name, { shape, dtype }], i): [string, HostTensor] => [
-        name,
-        { shape, dtype, data: values[i] },
-      ]),
+      logits.map(([name, { shape }], i): [string, HostTensor] => [name, hostTensor(shape, values[i])]),
     );
   });
 }

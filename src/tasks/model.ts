@@ -5,7 +5,7 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { Source } from '../io/source.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
-import type { Corpus, Definition, Loaded, Opened, Types } from './definition.ts';
+import type { Corpus, Definition, Loaded, LoadOptions, Opened, Types } from './definition.ts';
 import { checkTexts, type Asked, type Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { checkValues } from './options.ts';
@@ -131,7 +131,8 @@ export async function loadModel<T extends Types = Types>(
   source: Source,
   definition?: Definition<T>,
   what = 'model',
+  options?: LoadOptions,
 ): Promise<LoadedModel<T>> {
   const opened = await openCheckpoint(source, what, definition);
-  return new LoadedModel(opened.definition, await opened.load(runtime));
+  return new LoadedModel(opened.definition, await opened.load(runtime, options));
 }

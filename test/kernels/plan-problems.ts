@@ -2,8 +2,8 @@
 import { declarationsOf, type Declarations } from '../../kernels/manifest/declarations.ts';
 import {
   boundBytes,
+  bytesOf,
   portOf,
-  sizeOf,
   type Caps,
   type Dispatch,
   type DType,
@@ -37,12 +37,12 @@ function declarations(dispatch: Dispatch): Declarations & { text: string } {
 type Held = readonly [DType, number];
 
 /** What a request gives to a kernel. */
-export const inputsOf = ({ inputs }: Kernel, { shapes }: PlanRequest): Record<string, Held> =>
+export const inputsOf = ({ inputs }: Kernel, { shapes, f16 = [] }: PlanRequest): Record<string, Held> =>
   Object.fromEntries(
-    Object.entries(shapes).map(([name, shape]) => [
-      name,
-      [portOf(inputs, name)?.dtype ?? 'f32', 4 * sizeOf(shape)],
-    ]),
+    Object.entries(shapes).map(([name, shape]) => {
+      const dtype = f16.includes(name) ? 'f16' : (portOf(inputs, name)?.dtype ?? 'f32');
+      return [name, [dtype, bytesOf(shape, dtype)]];
+    }),
   );
 
 /**
@@ -53,7 +53,7 @@ export function planProblems(plan: Plan, caps: Caps, inputs?: Readonly<Record<st
   const problems: string[] = [];
   const tensors = new Map<string, Held>(Object.entries(inputs ?? {}));
   for (const [name, { shape, dtype }] of Object.entries({ ...plan.outputs, ...plan.scratch }))
-    tensors.set(name, [dtype, 4 * sizeOf(shape)]);
+    tensors.set(name, [dtype, bytesOf(shape, dtype)]);
   for (const [name, { byteLength }] of Object.entries(plan.data)) tensors.set(name, ['i32', byteLength]);
   // How large inputs and outputs are is the caller's matter: a runtime refuses those that no buffer holds.
   const own = [...Object.keys(plan.scratch), ...Object.keys(plan.data)];
@@ -95,8 +95,11 @@ export function planProblems(plan: Plan, caps: Caps, inputs?: Readonly<Record<st
       const [dtype] = tensors.get(tensor) ?? [];
       const element = of.elementOf(variables[i].type);
       const isFloat = /^(f32|vec[24]f)$/.test(element);
-      // A structure is a table's row.
-      const fits = of.structOf(element) ? dtype === 'i32' : isFloat === (dtype === 'f32');
+      // A structure is a table's row; f16 come as words, as no extension is needed then.
+      const isHalves = /^(u32|vec2u)$/.test(element);
+      const fits = of.structOf(element)
+        ? dtype === 'i32'
+        : (dtype === 'f32') === isFloat && (dtype !== 'f16' || isHalves);
       if (dtype === undefined && inputs) say(`${name}: no tensor ${tensor}`);
       if (dtype && !fits) say(`${name}: ${element} bound as ${dtype}`);
     });

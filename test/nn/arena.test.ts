@@ -195,6 +195,14 @@ test('parameters in a row are one matrix, with one gradient', async (t) => {
 });
 
 test('aligned', (t) => {
-  t.deepEqual([0, 1, 63, 64, 65, sizeOf([64, 64])].map(aligned), [0, 64, 64, 64, 128, 4096]);
+  const sizes = [0, 1, 63, 64, 65, sizeOf([64, 64])];
+  t.deepEqual(
+    sizes.map((size) => aligned(size)),
+    [0, 64, 64, 64, 128, 4096],
+  );
+  t.deepEqual(
+    sizes.map((size) => aligned(size, 'f16')),
+    [0, 128, 128, 128, 128, 4096],
+  );
   t.end();
 });

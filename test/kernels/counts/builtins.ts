@@ -68,6 +68,9 @@ export function builtinCall(name: string, args: Value[], count: Count): Value | 
         type: result,
       };
     }
+    case 'unpack2x16float':
+      count('convert', scalar('f32', 2), ...args);
+      return { js: `math.unpack2x16float(${list()})`, type: scalar('f32', 2) };
     case 'any':
     case 'all':
       return {

@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import test from 'tape';
 import { defaultCaps, kernels, type Caps, type Dispatch, type Plan } from '../../../kernels/index.ts';
 import { references } from '../../../kernels/reference/index.ts';
-import type { RefTensors } from '../../../kernels/reference/types.ts';
+import type { RefTensor, RefTensors } from '../../../kernels/reference/types.ts';
+import { narrowToHalves, widenHalves } from '../../../src/io/half.ts';
 import { relativeError } from '../../relative-error.ts';
 import { wholeCases } from './cases.ts';
 import { conventions } from './conventions.ts';
@@ -42,13 +43,33 @@ function stated(d: Dispatch, data: Plan['data']) {
 
 const counted = new Set<string>();
 
-for (const [name, cases] of Object.entries(wholeCases))
+/** Values to the nearest f16. */
+const rounded = ({ shape, data }: RefTensor): RefTensor => ({
+  shape,
+  data: Float64Array.from(widenHalves(narrowToHalves(Float32Array.from(data)))),
+});
+
+const checks = Object.keys(wholeCases).flatMap((name) => {
+  const f16 = kernels[name].inputs.filter((port) => port.f16).map((port) => port.name);
+  return f16.length > 0
+    ? [
+        { name, f16: [] },
+        { name, f16 },
+      ]
+    : [{ name, f16 }];
+});
+
+for (const { name, f16 } of checks)
   for (const [device, caps] of Object.entries(devices))
-    test(`${name}, ${device}: executes what its plan says`, (t) => {
+    test(`${[name, ...f16].join(', f16 ')}, ${device}: executes what its plan says`, (t) => {
       const kernel = kernels[name];
       const { forward, backward } = references[name];
-      for (const { inputs, params } of cases()) {
-        const { dispatches, results, upstream } = countRun(kernel, { inputs, params }, caps);
+      for (const { inputs: given, params } of wholeCases[name]()) {
+        const inputs = {
+          ...given,
+          ...Object.fromEntries(f16.map((input) => [input, rounded(given[input])])),
+        };
+        const { dispatches, results, upstream } = countRun(kernel, { inputs, params }, caps, f16);
         const expected: RefTensors = forward(inputs, params);
         const gradients = Object.fromEntries(
           Object.entries(upstream).map(([port, data]) => [

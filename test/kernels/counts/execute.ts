@@ -2,6 +2,7 @@
 import { compileFunction } from 'node:vm';
 import { sizeOf, type Dispatch, type Plan } from '../../../kernels/plan.ts';
 import { wgslOf } from '../../../kernels/wgsl.ts';
+import { widenHalves } from '../../../src/io/half.ts';
 import { translate, type Operations, type Translation } from './translate.ts';
 
 /** What a dispatch did. Elements are words of 4 bytes in storage. */
@@ -87,6 +88,7 @@ const prelude = {
     ...{ max: Math.max, min: Math.min, floor: Math.floor, ceil: Math.ceil },
     exp2: (x: number) => 2 ** x,
     inverseSqrt: (x: number) => 1 / Math.sqrt(x),
+    unpack2x16float: (x: number) => [...widenHalves(Uint16Array.of(x & 0xffff, x >>> 16))],
     dot: (a: number[], b: number[]) => Math.fround(a.reduce((sum, x, i) => sum + x * b[i], 0)),
   },
   copy,

@@ -2,6 +2,7 @@
 import { backwardRequest, visibleOutputs } from '../../../kernels/backward-request.ts';
 import type { Caps, Dispatch, Kernel, Plan, PlanRequest, Shape } from '../../../kernels/plan.ts';
 import { randomTensors, type ReferenceCase } from '../../../kernels/reference/cases.ts';
+import { narrowToHalves } from '../../../src/io/half.ts';
 import { execute, placeTensors, type Counts } from './execute.ts';
 
 export interface Counted {
@@ -25,11 +26,23 @@ interface Given {
   shape: Shape;
 }
 
+/** Values as f16 in words. */
+const packed = (data: ArrayLike<number>): Int32Array =>
+  new Int32Array(narrowToHalves(Float32Array.from(data)).buffer);
+
 /** Lanes of a subgroup where `caps` name none. */
 const SUBGROUP = 4;
 
-/** Forward, then backward with all gradients, or with those of `wanted`. */
-export function countRun(kernel: Kernel, { inputs, params }: ReferenceCase, caps: Caps): CountedRun {
+/**
+ * Forward, then backward with all gradients.
+ * @param f16 the inputs that are stored so: their values are some that f16 holds
+ */
+export function countRun(
+  kernel: Kernel,
+  { inputs, params }: ReferenceCase,
+  caps: Caps,
+  f16: readonly string[] = [],
+): CountedRun {
   const dispatches: Counted[] = [];
   const run = (
     pass: Counted['pass'],
@@ -53,14 +66,15 @@ export function countRun(kernel: Kernel, { inputs, params }: ReferenceCase, caps
   const host: Record<string, Given> = {};
   for (const [name, { shape, data }] of Object.entries(inputs))
     if (data instanceof Int32Array) host[name] = { shape, data };
+    else if (f16.includes(name)) tensors[name] = { shape, data: packed(data) };
     else tensors[name] = { shape, data: Float32Array.from(data) };
   const request = (
     of: Readonly<Record<string, Given>>,
     hosts: Readonly<Record<string, Given>>,
-  ): Pick<PlanRequest, 'shapes' | 'host' | 'caps'> => ({
+  ): Pick<PlanRequest, 'shapes' | 'host' | 'caps' | 'f16'> => ({
     shapes: Object.fromEntries(Object.entries({ ...of, ...hosts }).map(([name, { shape }]) => [name, shape])),
     host: Object.fromEntries(Object.entries(hosts).map(([name, { data }]) => [name, data as Int32Array])),
-    caps,
+    ...{ caps, f16 },
   });
   const plan = kernel.plan({ ...request(tensors, host), params });
   const outputs = run('forward', plan, tensors);
