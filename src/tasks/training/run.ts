@@ -126,6 +126,13 @@ export async function trainModel<T extends Types>(
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(given.recipe as object) }, 'recipe');
   const input = { ...given, recipe };
   const { model } = input;
+  const { patience = 1, saveSeconds = 0 } = options;
+  if (!(Number.isSafeInteger(patience) && patience >= 1))
+    throw new InputError(`option "patience" must be a whole number of at least 1, got ${patience}`);
+  if (options.patience !== undefined && !input.dev)
+    throw new InputError('option "patience" needs dev data, whose scores it waits for');
+  if (!(saveSeconds >= 0))
+    throw new InputError(`option "saveSeconds" must be at least 0, got ${saveSeconds}`);
   definition.check(input.train, model.config);
   if (input.dev) definition.check(input.dev, model.config, 'scored');
   const epochs = definition.epochs(input);
@@ -367,12 +374,19 @@ class Run<T extends Types> {
       await this.#settle();
       this.#started = { ...started, step };
     }
-    const own = Object.keys((await this.#settle()) ?? {});
+    const own = state.unscored ?? Object.keys((await this.#settle()) ?? {});
     await this.#checkWeights();
     const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
     const { counts } = state;
-    const dev = await this.#score();
+    const dev = await this.#score().catch(async (error: unknown) => {
+      if (signal?.aborted && error === signal.reason) {
+        state.unscored = own;
+        await this.#save();
+      }
+      throw error;
+    });
     state.epoch++;
+    delete state.unscored;
     Object.assign(state, { batch: 0, sums: noLosses(parts), counts: noCounts(counted) });
     const score = dev ? dev.score : state.epoch;
     // Of equal scores the later epoch, which has learnt more: early ones may all score 0.
