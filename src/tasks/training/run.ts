@@ -6,7 +6,7 @@ import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
-import { CONFIG, checkpointFiles } from '../checkpoint.ts';
+import { CONFIG, WEIGHTS, checkpointFiles } from '../checkpoint.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
 import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
@@ -28,8 +28,8 @@ import {
 import { startStep, type StartedStep } from './step.ts';
 import { LAST, storedFile, type Storage } from './storage.ts';
 
-const LOG = 'log.jsonl';
-const CURVE = 'curve.svg';
+export const LOG = 'log.jsonl';
+export const CURVE = 'curve.svg';
 /** No weight is as large: float32 cannot hold its square. */
 const LARGEST = 2 ** 64;
 
@@ -227,6 +227,7 @@ class Run<T extends Types> {
         throw new InputError(
           `${storage.name}/${name}: would be taken for a part of the model's tokenizer; choose another folder`,
         );
+    await this.#refuseOthers();
     // Writes nothing, and says whether it could before anything is computed.
     await storage.write(LAST, {});
     const event = {
@@ -244,6 +245,19 @@ class Run<T extends Types> {
     onEvent?.(event);
     await this.#save();
     await this.#saveBest();
+  }
+
+  /** Errors: InputError for a file in the storage that a new run would write over, and that no run made. */
+  async #refuseOthers(): Promise<void> {
+    const { storage } = this.#options;
+    const { extra } = this.#definition;
+    for (const name of [WEIGHTS, CURVE, LOG, ...(extra ? [extra.file] : [])]) {
+      const found = await storedFile(storage, name);
+      // A run that ended before its first save has left its log.
+      const isOurs = name === LOG && new TextDecoder().decode(found?.subarray(0, 16)) === '{"event":"start"';
+      if (found && !isOurs)
+        throw new InputError(`${storage.name}/${name}: would be written over; choose another folder`);
+    }
   }
 
   /** Puts model, optimizer, state and log back to where `last/` was saved. */
