@@ -58,6 +58,17 @@ export const defaultCaps: Caps = Object.freeze({
   architecture: '',
 });
 
+/** Errors: InputError for capabilities that lack one, or have one of another type; `what` begins the message. */
+export function checkCaps(caps: Caps, what: string): void {
+  for (const [name, usual] of Object.entries(defaultCaps) as [keyof Caps, unknown][]) {
+    const value: unknown = (caps as Partial<Caps> | undefined)?.[name];
+    if (typeof value !== typeof usual || (typeof value === 'number' && !(value >= 0)))
+      throw new InputError(
+        `${what}: caps: "${name}" must be a ${typeof usual}, got ${JSON.stringify(value)} (\`defaultCaps\` has all)`,
+      );
+  }
+}
+
 /** A uniform field: a number is a u32, `{ f32 }` a float. Packed in order, 4 bytes each. */
 export type Uniform = number | { readonly f32: number };
 

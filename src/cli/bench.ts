@@ -179,7 +179,7 @@ export const bench: Command = {
     if (args.optional('data') !== undefined && !found.readsData)
       args.fail(`--data does not go with ${args.positional}`);
     const out = args.optional('out');
-    if (out !== undefined) checkWritable(out);
+    if (out !== undefined) checkWritable(out, args);
     const progress = new Progress();
     const document = await found
       .run({

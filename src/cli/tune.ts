@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { distinctClasses, productsOfLinear, tuneProduct } from '../gpu/autotune.ts';
 import { cacheFolder } from '../gpu/software.ts';
+import { expectSize } from '../../kernels/plan.ts';
 import { makeFolders } from '../io/make-folders.ts';
 import { matmulForms } from '../../kernels/shared/matmul-form.ts';
 import { shapeClass } from '../../kernels/shared/matmul-variant.ts';
@@ -66,11 +67,19 @@ export const tune: Command = {
     withDevice(
       () => {
         const out = args.optional('out');
-        if (out !== undefined) checkWritable(out);
+        if (out !== undefined) checkWritable(out, args);
         return { shapes: parseShapes(args), out };
       },
       async (runtime, { shapes, out }) => {
         const { info, caps } = runtime;
+        const most = caps.maxStorageBufferBindingSize / 4;
+        for (const [rows, inputs, outputs] of shapes)
+          for (const shape of [
+            [rows, inputs],
+            [outputs, inputs],
+            [rows, outputs],
+          ])
+            expectSize('tune', '--shapes', shape, most);
         const path = out ?? defaultPath(info);
         const wanted = distinctClasses(shapes.flatMap((shape) => productsOfLinear(...shape, caps)));
         const known = answersIn(path, info);

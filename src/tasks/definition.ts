@@ -305,12 +305,13 @@ export interface Definition<T extends Types = Types> {
   /**
    * Before the model is used, on the command line before anything is read or loaded: InputError for what it cannot do, or not
    * with the other models of its kind among the options.
+   * @returns notes on what it can do and hardly should
    */
   checkOptions?(
     opened: Pick<Opened<T>, 'config' | 'what'>,
     models: Readonly<Record<string, Pick<Opened, 'config' | 'what'>>>,
     command: 'eval' | 'extract',
-  ): void;
+  ): readonly string[];
   /** Scores the model on a corpus, from its texts alone. */
   evaluate(loaded: Loaded<T>, corpus: T['corpus'], options?: T['options']): Promise<T['evaluation']>;
   /** What "best" means: higher is better. */

@@ -15,19 +15,22 @@ import { inTurn } from './turns.ts';
 /** A model of any kind, whether its weights are loaded or not. */
 type Known<T extends Types = Types> = Pick<Opened<T>, 'definition' | 'config' | 'what'>;
 
-/** Errors: InputError for what a model cannot do, alone or with the other models among its options, by their keys. */
+/**
+ * Errors: InputError for what a model cannot do, alone or with the other models among its options, by their keys. Returns notes
+ * on what it hardly should.
+ */
 export function checkUse<T extends Types>(
   model: Known<T>,
   others: Readonly<Record<string, Known>>,
   command: 'eval' | 'extract',
-): void {
+): readonly string[] {
   const { name, title } = model.definition;
   for (const { definition, what } of Object.values(others))
     if (definition.name !== name)
       throw new InputError(
         `${what}: a model of kind ${definition.title}, where one of kind ${title} is needed`,
       );
-  model.definition.checkOptions?.(model, others, command);
+  return model.definition.checkOptions?.(model, others, command) ?? [];
 }
 
 /**

@@ -246,6 +246,28 @@ for (const definition of definitions)
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
 
+test('what train is given in place of what it takes', async (t) => {
+  const options = { runtime, storage: memoryStorage(new Map(), 'a') };
+  const data = JSON.stringify(trainings.stsn.data);
+  const refused = async (line: RegExp, more: object, of: unknown = stsn, from: unknown = data) =>
+    t.match(await inputError(() => train(of as typeof stsn, from as string, { ...options, ...more })), line);
+  await refused(/^recipe: unknown key "epoch" \(known: epochs, lr, /, { recipe: { epoch: 1 } });
+  await refused(/^train: there is no option "epochs" \(there are: runtime, /, { epochs: 1 });
+  await refused(/^train: option "storage" must be a Storage/, { storage: undefined });
+  await refused(/^train: option "runtime" must be a Runtime/, { runtime: {} });
+  await refused(/^train: the first argument must be a definition/, {}, 'stsn');
+  for (const from of [null, trainings.stsn.data, Buffer.from(data)])
+    await refused(/^train: the data must be the text of a corpus/, {}, stsn, from);
+  for (const patience of [0, NaN, 1.5])
+    await refused(/^option "patience" must be a whole number of at least 1/, { patience, dev: data });
+  await refused(/^option "patience" needs dev data/, { patience: 1 });
+  await refused(/^option "saveSeconds" must be at least 0, got NaN/, { saveSeconds: NaN });
+  const unlock = options.storage.lock!();
+  await refused(/^a: another training is writing there$/, {});
+  unlock();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
+
 test('a storage in memory and a folder hold the same', async (t) => {
   const files = new Map<string, Uint8Array>();
   await trainTiny(stsn as Definition, memoryStorage(files));

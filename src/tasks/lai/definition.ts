@@ -5,7 +5,7 @@ import { parseLaiConfig, stageLabels, stages, type LaiConfig } from '../../model
 import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
 import { checkLabels, withoutRelations } from '../dataset.ts';
-import type { Definition, Loaded } from '../definition.ts';
+import type { Definition, Loaded, Opened } from '../definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { extractWords } from '../spans/extract.ts';
 import { checkGold } from '../spans/gold.ts';
@@ -33,6 +33,24 @@ function complete(given: Json, what: string, corpus: SpanCorpus, vocabSize: numb
   const stray = Object.keys(config.annotations).find((label) => !labels.includes(label));
   if (stray === undefined) return config;
   throw new InputError(`${what}: annotations: "${stray}" is no label (there are: ${labels.join(', ')})`);
+}
+
+/** What tells that two stages are of other data: entity types that the relations were not learnt among, other words. */
+function stageNotes(config: LaiConfig, relations: Pick<Opened, 'config' | 'what'>): string[] {
+  const other = relations.config as LaiConfig;
+  const unknown = config.entityTypes.filter((type) => !other.entityTypes.includes(type));
+  return [
+    ...(unknown.length > 0
+      ? [
+          `${relations.what}: learnt relations among entities of ${other.entityTypes.join(', ') || 'no type'}, and not of ${unknown.join(', ')}`,
+        ]
+      : []),
+    ...(JSON.stringify(config.words) === JSON.stringify(other.words)
+      ? []
+      : [
+          `${relations.what}: parts text into words by another rule than the model of entities, whose is used`,
+        ]),
+  ];
 }
 
 async function evaluateLai(
@@ -129,7 +147,8 @@ export const lai: Definition<LaiTypes> = {
     },
     ...ofSentences.options,
   },
-  checkOptions({ config: { stage }, what }, { relations }, command) {
+  checkOptions({ config, what }, { relations }, command) {
+    const { stage } = config;
     const other = (relations?.config as LaiConfig | undefined)?.stage;
     if (relations && stage !== 'entities')
       throw new InputError(
@@ -141,6 +160,7 @@ export const lai: Definition<LaiTypes> = {
       throw new InputError(
         `${what}: a model of stage relations finds no entities, but relates those of another`,
       );
+    return relations ? stageNotes(config, relations) : [];
   },
   evaluate: evaluateLai,
   threshold: relationTuning<LaiTypes>(evaluateLai, (loaded, options) => options.relations ?? loaded),
