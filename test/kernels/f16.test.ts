@@ -1,6 +1,7 @@
 import test from 'tape';
 import { backwardRequest } from '../../kernels/backward-request.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
+import { embedding } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear.ts';
 import { references } from '../../kernels/reference/index.ts';
 import type { MatmulForm } from '../../kernels/shared/matmul-form.ts';
@@ -92,6 +93,27 @@ test('linear in f16: half the bytes of its weight are read, and no other cost di
   t.equal(narrow.bytesRead, bytesRead - 2 * 5 * 12);
   for (const cost of ['macs', 'flops', 'bytesWritten'] as const) t.equal(narrow[cost], wide[cost], cost);
   t.end();
+});
+
+test('embedding in f16: rows as they are, of even and of odd length', async (t) => {
+  const ids = { ids: { data: Int32Array.of(2, -1, 4, 0, 2), shape: [5] } };
+  for (const d of [8, 7]) {
+    const halves = narrowToHalves(values([5, d]));
+    const rows = (table: Float32Array | Uint16Array) =>
+      runtime.scope(async () => {
+        const given = { table: runtime.upload(table, [5, d]) };
+        return (
+          await runtime.kernel(embedding, given, { params: { padding: true }, host: ids }).out.read()
+        ).slice();
+      });
+    t.deepEqual(await rows(halves), await rows(widenHalves(halves)), `of ${d}`);
+  }
+  const plan = (f16: string[]) =>
+    embedding.plan({
+      ...{ shapes: { ids: [5], table: [5, 7] }, params: { padding: true }, caps: defaultCaps, f16 },
+      host: { ids: ids.ids.data },
+    }).dispatches[0].bytesRead;
+  t.equal(plan(['table']), plan([]) - 2 * 4 * 7, 'half the bytes of the rows');
 });
 
 test('a port that takes no f16 says so', (t) => {
