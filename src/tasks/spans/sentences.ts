@@ -142,6 +142,11 @@ export async function scoreSentences(
     (i) => placeOf(corpus, i),
     () => undefined,
   );
-  onJudged?.({ texts: judgedSentences(sentences, found, corpus.texts), symmetric, typedEnds: true, ...judged });
+  onJudged?.({
+    texts: judgedSentences(sentences, found, corpus.texts),
+    symmetric,
+    typedEnds: true,
+    ...judged,
+  });
   return { ...evaluate(corpus.sentences, found, symmetric), notes };
 }
