@@ -116,6 +116,21 @@ test('embedding in f16: rows as they are, of even and of odd length', async (t) 
   t.equal(plan(['table']), plan([]) - 2 * 4 * 7, 'half the bytes of the rows');
 });
 
+test('tensors of f16: their bits go up, their values come back', async (t) => {
+  const given = values([7]);
+  const bits = narrowToHalves(given);
+  await runtime.scope(async () => {
+    const tensor = runtime.upload(new Uint16Array(7), [7]);
+    t.deepEqual([tensor.dtype, tensor.bytes], ['f16', 16], 'whole words');
+    await runtime.write(tensor, bits);
+    t.deepEqual(await tensor.read(), widenHalves(bits), 'written over');
+    const wrapped = runtime.wrap(tensor.buffer, [3], { dtype: 'f16' });
+    t.deepEqual(await wrapped.read(), widenHalves(bits.slice(0, 3)), 'wrapped');
+    const refused = runtime.write(tensor, given).catch((error: Error) => error.message);
+    t.equal(await refused, 'write: a tensor of f16 is written from Uint16Array, got Float32Array');
+  });
+});
+
 test('a port that takes no f16 says so', (t) => {
   const bits = runtime.upload(new Uint16Array(12), [3, 4]);
   const floats = runtime.upload(new Float32Array(12), [3, 4]);
