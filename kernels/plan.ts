@@ -58,14 +58,29 @@ export const defaultCaps: Caps = Object.freeze({
   architecture: '',
 });
 
-/** Errors: InputError for capabilities that lack one, or have one of another type; `what` begins the message. */
+const isPowerOfTwo = (value: number): boolean => Number.isInteger(Math.log2(value));
+
+/** What is wrong with a capability of a device, in words; undefined where nothing is. */
+function capComplaint(caps: Caps, name: keyof Caps): string | undefined {
+  const [value, usual] = [caps[name], defaultCaps[name]];
+  if (typeof value !== typeof usual) return `must be a ${typeof usual}, such as ${JSON.stringify(usual)}`;
+  if (typeof value !== 'number' || typeof usual !== 'number') return undefined;
+  if (!(value >= 0)) return `must be a number of at least 0, got ${value}`;
+  if (name.startsWith('max') && value < usual)
+    return `is ${value}, below the ${usual} that every device grants`;
+  if (name.endsWith('Alignment') && !(isPowerOfTwo(value) && value >= 4 && value <= usual))
+    return `must be a power of two from 4 to ${usual}, got ${value}`;
+  const { subgroupMinSize: min, subgroupMaxSize: max } = caps;
+  if (name === 'subgroupMaxSize' && max + min > 0 && !(isPowerOfTwo(min) && isPowerOfTwo(max) && min <= max))
+    return `is ${max}, and "subgroupMinSize" ${min}: both must be powers of two, in this order, or 0`;
+  return undefined;
+}
+
+/** Errors: InputError for capabilities that are not whole, or of no WebGPU device; `what` begins the message. */
 export function checkCaps(caps: Caps, what: string): void {
-  for (const [name, usual] of Object.entries(defaultCaps) as [keyof Caps, unknown][]) {
-    const value: unknown = (caps as Partial<Caps> | undefined)?.[name];
-    if (typeof value !== typeof usual || (typeof value === 'number' && !(value >= 0)))
-      throw new InputError(
-        `${what}: caps: "${name}" must be a ${typeof usual}, got ${JSON.stringify(value)} (\`defaultCaps\` has all)`,
-      );
+  for (const name of Object.keys(defaultCaps) as (keyof Caps)[]) {
+    const complaint = capComplaint(caps ?? {}, name);
+    if (complaint !== undefined) throw new InputError(`${what}: "${name}" ${complaint}`);
   }
 }
 

@@ -126,7 +126,7 @@ export interface Exported {
 
 /** Errors: InputError for inputs and options that there are not, and for what is no shape, or no capabilities. */
 function checkRequest(kernel: Kernel, { shapes, caps }: PlanRequest, options: object): void {
-  checkCaps(caps, kernel.name);
+  checkCaps(caps, `${kernel.name}: caps`);
   const option = Object.keys(options).find((name) => name !== 'grad');
   if (option !== undefined)
     throw new InputError(`${kernel.name}: there is no option "${option}" (there is: grad)`);

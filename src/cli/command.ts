@@ -142,7 +142,7 @@ const usageError = (command: Command, complaint: string): InputError =>
 /**
  * Parses what follows a command's name.
  * @returns 'help' where --help is among it
- * @throws InputError, one line, for an unknown option, a missing value, a missing option, a surplus argument
+ * @throws InputError, one line, for an unknown option, one given twice, a missing value, a missing option, a surplus argument
  */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments | 'help' {
   const options = Object.fromEntries(
@@ -151,13 +151,18 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
       { type: value === undefined ? ('boolean' as const) : ('string' as const) },
     ]),
   );
-  let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
+  let parsed: {
+    values: Record<string, string | boolean | undefined>;
+    positionals: string[];
+    tokens: readonly { kind: string; name?: string }[];
+  };
   try {
     parsed = parseArgs({
       args: [...argv],
       options: { ...options, help: { type: 'boolean', short: 'h' } },
       strict: true,
       allowPositionals: true,
+      tokens: true,
     });
   } catch (error) {
     // Node's message goes on with advice about positional arguments after the first sentence.
@@ -167,6 +172,11 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     throw usageError(command, complaint.charAt(0).toLowerCase() + complaint.slice(1));
   }
   if (parsed.values.help === true) return 'help';
+  const names = parsed.tokens.flatMap(({ kind, name }) =>
+    kind === 'option' && name !== undefined ? [name] : [],
+  );
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw usageError(command, `--${twice} is given twice`);
   const words = command.positional?.split(' ') ?? [];
   const missing = words.slice(parsed.positionals.length).find((word) => !word.startsWith('['));
   const most = command.positional?.endsWith('…]') ? Infinity : words.length;

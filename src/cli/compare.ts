@@ -6,8 +6,8 @@ import { compareInPairs, type PairedComparison } from '../tasks/comparison.ts';
 import { json, type Command } from './command.ts';
 import { percent, print, printJson, table } from './print.ts';
 
-/** F1 by name of score and mean, such as `entity micro`. */
-type F1Scores = Map<string, number>;
+/** F1 by name of score and mean, such as `entity micro`, and of how much gold. */
+type F1Scores = Map<string, { f1: number; support?: number }>;
 
 const means = ['micro', 'macro'] as const;
 
@@ -18,7 +18,11 @@ function f1Scores(document: unknown, what: string): F1Scores {
     for (const [name, value] of Object.entries(document))
       for (const mean of means) {
         const score = isObject(value) ? value[mean] : undefined;
-        if (isObject(score) && typeof score.f1 === 'number') scores.set(`${name} ${mean}`, score.f1);
+        if (!isObject(score) || typeof score.f1 !== 'number') continue;
+        const { f1, support } = score;
+        if (!(f1 >= 0 && f1 <= 1))
+          throw new InputError(`${what}: ${name}.${mean}.f1 is ${f1}, not a share from 0 to 1`);
+        scores.set(`${name} ${mean}`, { f1, ...(typeof support === 'number' && { support }) });
       }
   if (scores.size === 0)
     throw new InputError(`${what}: holds no scores as "spanwise eval --json" prints them`);
@@ -43,8 +47,17 @@ function compareFiles(a: string, b: string): [score: string, PairedComparison][]
   const all = [...left, ...right];
   const shared = [...left[0].keys()].filter((name) => all.every((scores) => scores.has(name)));
   if (shared.length === 0) throw new InputError(`${b}: shares no score with ${a}`);
+  left.forEach((one, i) => {
+    for (const name of shared) {
+      const [ours, theirs] = [one, right[i]].map((scores) => scores.get(name)!.support);
+      if (ours !== undefined && theirs !== undefined && ours !== theirs)
+        throw new InputError(
+          `${b}: evaluation ${i + 1} is of other data than its pair in ${a}: ${name} of ${theirs} in the gold, and of ${ours}`,
+        );
+    }
+  });
   return shared.map((name) => {
-    const of = (list: readonly F1Scores[]) => list.map((scores) => scores.get(name)!);
+    const of = (list: readonly F1Scores[]) => list.map((scores) => scores.get(name)!.f1);
     return [name, compareInPairs(of(left), of(right))];
   });
 }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import type { Manifest } from '../../kernels/manifest/types.ts';
-import { defaultCaps, type Caps } from '../../kernels/plan.ts';
+import { checkCaps, defaultCaps, type Caps } from '../../kernels/plan.ts';
 import {
   makeFolder,
   namesIn,
@@ -15,6 +15,7 @@ import {
 } from '../io/files.ts';
 import { isObject, parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type NamedTensors } from '../io/safetensors.ts';
+import { lockFolder } from '../tasks/lock.ts';
 import type { Option } from './command.ts';
 import { packageRoot } from './package-root.ts';
 
@@ -30,19 +31,14 @@ export const capsOption: Option = {
 export function parseCaps(text: string, path: string): Caps {
   const document = parseObject(text, path);
   const given = isObject(document.caps) ? document.caps : document;
-  for (const [name, value] of Object.entries(given)) {
-    const usual: unknown = Object.hasOwn(defaultCaps, name) ? defaultCaps[name as keyof Caps] : undefined;
-    if (usual === undefined)
-      throw new InputError(
-        `${path}: "${name}" is no capability (they are: ${Object.keys(defaultCaps).join(', ')})`,
-      );
-    const fits =
-      typeof value === typeof usual &&
-      (typeof value !== 'number' || (Number.isSafeInteger(value) && value >= 0));
-    if (!fits)
-      throw new InputError(`${path}: "${name}" must be a ${typeof usual} such as ${JSON.stringify(usual)}`);
-  }
-  return Object.freeze({ ...defaultCaps, ...given });
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(defaultCaps, name));
+  if (unknown !== undefined)
+    throw new InputError(
+      `${path}: "${unknown}" is no capability (they are: ${Object.keys(defaultCaps).join(', ')})`,
+    );
+  const caps = Object.freeze({ ...defaultCaps, ...given });
+  checkCaps(caps, path);
+  return caps;
 }
 
 /** Capabilities from a file, see `parseCaps`; WebGPU's default limits without one. */
@@ -77,7 +73,7 @@ function earlierFiles(folder: string): string[] {
 /**
  * Writes a manifest, its WGSL and files of tensors into a folder, whole or not at all. Where an earlier export lies there,
  * its shaders and tensors go.
- * @throws InputError where a file that no earlier export wrote would be written over
+ * @throws InputError where a file that no earlier export wrote would be written over, and where another process writes
  */
 export function writeManifest(
   folder: string,
@@ -86,6 +82,21 @@ export function writeManifest(
   tensors: Readonly<Record<string, NamedTensors>>,
 ): void {
   makeFolder(folder);
+  const unlock = lockFolder(folder);
+  try {
+    writeAlone(folder, manifest, shaders, tensors);
+  } finally {
+    unlock();
+  }
+}
+
+/** The same, where nobody else writes. */
+function writeAlone(
+  folder: string,
+  manifest: Manifest,
+  shaders: Readonly<Record<string, string>>,
+  tensors: Readonly<Record<string, NamedTensors>>,
+): void {
   const earlier = earlierFiles(folder);
   const files: Record<string, FileContent | null> = Object.fromEntries(earlier.map((name) => [name, null]));
   for (const [name, text] of Object.entries(shaders)) files[name] = `${text}\n`;

@@ -45,7 +45,7 @@ export async function planStep(
   caps: Caps,
   start: (runtime: Runtime) => (() => unknown) | Promise<() => unknown>,
 ): Promise<Record<string, Quantities>> {
-  checkCaps(caps, 'planStep');
+  checkCaps(caps, 'planStep: caps');
   const calls = noCalls();
   const { device, ...opened } = dryDevice({ caps, info });
   const runtime = new Runtime({ ...opened, device: counting(device, calls) });

@@ -219,8 +219,23 @@ test('spanwise compare', async (t) => {
     ['other.json', '{"entity": 3}', /other\.json: holds no scores/],
     ['null.json', '[null, 1, {}]', /null\.json: evaluation 1: holds no scores/],
     ['broken.json', '{', /broken\.json: line 1: not JSON/],
+    [
+      'percent.json',
+      '[{"ner":{"micro":{"f1":80}}}]',
+      /evaluation 1: ner\.micro\.f1 is 80, not a share from 0/,
+    ],
+    ['huge.json', '[{"ner":{"micro":{"f1":1e999}}}]', /ner\.micro\.f1 is Infinity, not a share/],
   ] as const)
     expectFailure(t, await spanwise(['compare', file(name, content), a]), 2, line);
+  const [dev, tested] = [40, 12].map((support) =>
+    file(`${support}.json`, JSON.stringify({ ner: { micro: { f1: 0.5, support } } })),
+  );
+  expectFailure(
+    t,
+    await spanwise(['compare', dev, tested]),
+    2,
+    /12\.json: evaluation 1 is of other data than its pair in \S*40\.json: ner micro of 12 in the gold, and of 40/,
+  );
   const foreign = file('foreign.json', JSON.stringify({ ner: { micro: { f1: 1 } } }));
   expectFailure(t, await spanwise(['compare', single, foreign]), 2, /foreign\.json: shares no score with/);
 });

@@ -49,6 +49,19 @@ const linearInputs = { x: floats([2, 3]), weight: floats([4, 3]) };
 const failures: [name: string, args: string[], line: RegExp, input?: string | Uint8Array][] = [
   ['unknown command', ['frob'], /unknown command "frob"/],
   ['half a command', ['kernel'], /kernel: .*list, show, run/],
+  ['an option twice', ['convert', '--to', 'conll', '--to', 'spert'], /convert: --to is given twice \(see/],
+  ['a flag twice', ['doctor', '--json', '--json'], /doctor: --json is given twice/],
+  [
+    'tags of other types',
+    [
+      'extract',
+      '--model',
+      modelWith('cats', 'config.json', JSON.stringify({ ...config, entityTypes: ['CAT'] })),
+      '--in',
+      'x',
+    ],
+    /cats\/config\.json: "tags" lacks B-CAT, I-CAT/,
+  ],
   ['unknown flag', ['eval', '--modle', model], /eval: unknown option '--modle'/],
   ['surplus argument', ['doctor', 'please'], /unexpected argument "please"/],
   ['missing option', ['eval', '--model', model], /--data F is missing/],

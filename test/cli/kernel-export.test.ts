@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import type { Manifest } from '../../kernels/index.ts';
 import { unpackSoftwareDevice } from '../../src/gpu/software.ts';
+import { lockFolder } from '../../src/tasks/lock.ts';
 import { expectFailure, file, folder, launched, spanwise } from './run.ts';
 
 const json = <T>(...path: string[]): T => JSON.parse(readFileSync(join(folder, ...path), 'utf8')) as T;
@@ -107,6 +108,16 @@ test('an export keeps what no earlier one wrote', async (t) => {
   }
 });
 
+test('an export waits for no other: it says who is writing', async (t) => {
+  const out = join(folder, 'held');
+  const unlock = lockFolder(join(out, 'softmax'));
+  const args = ['kernel', 'export', 'softmax', '--shapes', '{"x":[2]}', '--out', out];
+  expectFailure(t, await spanwise(args), 2, /held\/softmax: process \d+ is writing there/);
+  unlock();
+  t.equal((await spanwise(args)).status, 0);
+  t.notOk(readdirSync(join(out, 'softmax')).includes('lock.json'), 'nothing of it is left');
+});
+
 test('what cannot be exported is told in one line', async (t) => {
   const out = join(folder, 'none');
   const bad: [args: string[], says: RegExp][] = [
@@ -121,8 +132,18 @@ test('what cannot be exported is told in one line', async (t) => {
     [['softmax', '--caps', join(folder, 'nowhere.json')], /nowhere\.json/],
     [
       ['softmax', '--caps', file('a.json', '{"maxBufferSize":"big"}')],
-      /a\.json: "maxBufferSize" must be a number such as/,
+      /a\.json: "maxBufferSize" must be a number, such as/,
     ],
+    ...[
+      ['{"maxComputeInvocationsPerWorkgroup":1}', /is 1, below the 256 that every device grants/],
+      ['{"minUniformBufferOffsetAlignment":3}', /must be a power of two from 4 to 256, got 3/],
+      ['{"minStorageBufferOffsetAlignment":0}', /must be a power of two from 4 to 256, got 0/],
+      ['{"subgroupMinSize":128,"subgroupMaxSize":4}', /"subgroupMaxSize" is 4, and "subgroupMinSize" 128/],
+      ['{"subgroupMaxSize":32}', /"subgroupMaxSize" is 32, and "subgroupMinSize" 0: both must be powers/],
+    ].map(([caps, says], i): [string[], RegExp] => [
+      ['softmax', '--caps', file(`limits${i}.json`, caps as string)],
+      says as RegExp,
+    ]),
     [['softmax', '--caps', file('b.json', '{"maxBufers":1}')], /b\.json: "maxBufers" is no capability/],
     [['softmax', '--caps', file('c.json', '{')], /c\.json: line 1: not JSON/],
   ];

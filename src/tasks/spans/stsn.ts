@@ -25,7 +25,11 @@ const small: Json = { layers: 2, heads: 4, widthEmbeddingSize: 25 };
 export const stsn = spanDefinition<Stsn>({
   name: 'stsn',
   title: 'STSN',
-  parseConfig: parseStsnConfig,
+  parseConfig(json, what) {
+    const config = parseStsnConfig(json, what);
+    checkTags(config, what);
+    return config;
+  },
   build: (parameters, config, { pooler }) => new Stsn(parameters, config, pooler),
   small,
   complete(given, what, { sentences }, { vocabSize }) {
