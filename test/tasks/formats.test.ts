@@ -39,6 +39,7 @@ function said(
 
 const lines = (...records: unknown[]): string => records.map((record) => JSON.stringify(record)).join('\n');
 
+const passedOver = 'rows that were rejected, skipped or not annotated, left out';
 const sails = ['P Ilse Korn; L Tolm; P Ilse Korn > sails > L Tolm'];
 const words = ['Ilse', 'Korn', 'sails', 'to', 'Tolm', '.'];
 const text = 'Ilse Korn sails to Tolm.';
@@ -288,9 +289,81 @@ test('spaCy: pairs, under annotations, and spans', (t) => {
   const expected = { lines: ['P Ilse Korn; L Tolm'], notes: ['read as spaCy offsets'], ids: [undefined] };
   t.deepEqual(said(JSON.stringify([pair])), expected);
   t.deepEqual(said(lines(pair, pair)).lines.length, 2, 'a pair a line');
-  t.deepEqual(said(JSON.stringify({ classes: ['P'], annotations: [null, pair] })), expected);
+  t.deepEqual(said(JSON.stringify({ classes: ['P'], annotations: [null, pair] })), {
+    ...expected,
+    notes: [...expected.notes, `${passedOver}: 1`],
+  });
+  t.equal(
+    complaint(() =>
+      said(JSON.stringify({ classes: ['P'], annotations: [null, pair, [text, { entities: 3 }]] })),
+    ),
+    'f: row 3: entities is 3, not a list',
+    'rows as the file numbers them',
+  );
   t.deepEqual(said(lines({ text, spans: [{ start: 0, end: 9, label: 'P' }] })).lines, ['P Ilse Korn']);
   t.deepEqual(said(lines({ text, entities: pair[1] ? [[19, 23, 'L']] : [] })).lines, ['L Tolm']);
+  t.end();
+});
+
+test('what was rejected, skipped or never annotated is no gold', (t) => {
+  const spans = [{ start: 0, end: 9, label: 'P' }];
+  const answers = ['reject', 'accept', 'ignore'].map((answer) => ({ text, spans, answer }));
+  const prodigy = said(lines(...answers, { text, answer: 'ignore' }, { text, answer: 'accept' }));
+  t.deepEqual(
+    [prodigy.lines, prodigy.notes],
+    [
+      ['P Ilse Korn', ''],
+      ['read as spaCy offsets', `${passedOver}: 3`],
+    ],
+  );
+  const tasks = [[], [{ was_cancelled: true, result: [] }], [{ result: [] }]].map((annotations, id) => ({
+    ...{
+      id,
+      data: { text },
+      annotations,
+      predictions: [{ result: [{ value: { start: 0, end: 9, labels: ['P'] } }] }],
+    },
+  }));
+  const { notes, ids } = said(JSON.stringify(tasks));
+  t.deepEqual([notes, ids], [['read as Label Studio JSON', `${passedOver}: 2`], [2]]);
+  t.equal(
+    complaint(() => said(JSON.stringify(tasks.slice(0, 2)))),
+    `f: holds no document (${passedOver}: 2)`,
+  );
+  t.end();
+});
+
+test('an id that two entities have', (t) => {
+  const region = (id: string, start: number, end: number, label: string) => ({
+    ...{ id, type: 'labels', value: { start, end, labels: [label] } },
+  });
+  const task = (...result: object[]) => JSON.stringify([{ data: { text }, annotations: [{ result }] }]);
+  const ilse = region('a', 0, 9, 'P');
+  t.equal(
+    complaint(() => said(task(ilse, region('a', 19, 23, 'L')))),
+    'f: row 1: annotations[0].result[1].value has the id "a", as annotations[0].result[0].value, which is another span',
+  );
+  t.deepEqual(
+    said(task(ilse, region('a', 0, 9, 'Crew'))).lines,
+    ['P Ilse Korn; Crew Ilse Korn'],
+    'one region',
+  );
+  const span = { label: 'P', start_offset: 0, end_offset: 9 };
+  const doccano = (...entities: object[]) => lines({ text, entities, relations: [] });
+  t.equal(
+    complaint(() => said(doccano({ id: 0, ...span }, { id: 1, ...span }, { id: 0, ...span }))),
+    'f: row 1: entities[2].id is 0, as that of entities[0]',
+  );
+  t.equal(said(doccano(span, span)).lines.length, 1, 'entities without ids');
+  const brat = (more: string) => ({ 'b.txt': text, 'b.ann': `T1\tP 0 9\tIlse Korn\n${more}` });
+  for (const [again, id] of [
+    ['T1\tL 19 23\tTolm\n', 'T1'],
+    ['E1\tP:T1\nE1\tP:T1\n', 'E1'],
+  ])
+    t.match(
+      complaint(() => said(brat(again))),
+      new RegExp(`^f: b\\.ann: line \\d: is ${id}, as a line before it$`),
+    );
   t.end();
 });
 

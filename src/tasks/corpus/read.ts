@@ -3,7 +3,7 @@ import { InputError } from '../../../kernels/errors.ts';
 import { isObject, jsonErrorOffset, parseJson, type Json } from '../../io/json.ts';
 import { quote, RowReader } from '../dataset.ts';
 import { brat, conll, formatNamed, jsonFormats } from './formats/index.ts';
-import type { Format, JsonFormat } from './formats/format.ts';
+import { PASSED_OVER, type Format, type JsonFormat } from './formats/format.ts';
 import { CODE_POINTS, settleOffsets, UTF16 } from './offsets.ts';
 import { Reading, type ReadOptions } from './reading.ts';
 import type { Files, FoundRow, Row } from './row.ts';
@@ -16,12 +16,19 @@ interface Found {
   about?: string;
 }
 
-/** The list that a whole JSON document holds; undefined where it holds none. */
-function listIn(document: unknown, isRecord: (record: unknown) => boolean): unknown[] | undefined {
+/** The list that a whole JSON document holds, undefined for what is no record of it; undefined where it holds none. */
+function listIn(
+  document: unknown,
+  { counts }: Reading,
+  isRecord: (record: unknown) => boolean,
+): unknown[] | undefined {
   if (Array.isArray(document)) return document;
   // Annotation tools put spaCy's pairs under "annotations", with null for a text that was passed over.
-  if (isObject(document) && Array.isArray(document.annotations) && Array.isArray(document.classes))
-    return document.annotations.filter((entry) => entry !== null);
+  if (isObject(document) && Array.isArray(document.annotations) && Array.isArray(document.classes)) {
+    const entries: unknown[] = document.annotations;
+    counts.add(PASSED_OVER, entries.filter((entry) => entry === null).length);
+    return entries.map((entry) => entry ?? undefined);
+  }
   return isRecord(document) ? [document] : undefined;
 }
 
@@ -37,7 +44,7 @@ function recordsOf(content: string, reading: Reading, isRecord: (record: unknown
       return [bad.attempt(() => ({ record: parseJson(line, file, i + 1) }))?.record];
     });
   const document = parseJson(content, file);
-  const list = listIn(document, (record) => isRecord(record) || (isOneLine && isObject(record)));
+  const list = listIn(document, reading, (record) => isRecord(record) || (isOneLine && isObject(record)));
   if (list) return list;
   throw new InputError(`${file}: neither a JSON array of documents nor one object a line`);
 }

@@ -40,10 +40,10 @@ class Standoff {
       TEXT_BOUND.exec(text) ?? this.reader(line).fail('', 'is no entity');
     if (ends.includes(';')) {
       this.reading.counts.add('entities with a gap, left out');
-      this.#index.set(id, -1);
+      this.#name(id, -1, line);
       return;
     }
-    this.#index.set(id, this.entities.length);
+    this.#name(id, this.entities.length, line);
     this.entities.push({ type, start: Number(start), end: Number(ends), said, where: id });
   }
 
@@ -51,7 +51,7 @@ class Standoff {
   event(text: string, line: number): { trigger: number; args: [role: string, of: string][]; line: number } {
     const [, id, trigger, rest] = EVENT.exec(text) ?? this.reader(line).fail('', 'is no event');
     const index = this.#at(trigger, line);
-    this.#index.set(id, index);
+    this.#name(id, index, line);
     const args = rest.trim() === '' ? [] : rest.trim().split(' ');
     return { trigger: index, args: args.map((arg) => arg.split(':', 2) as [string, string]), line };
   }
@@ -65,6 +65,11 @@ class Standoff {
     const tail = this.#at(of, line);
     if (head < 0 || tail < 0) this.reading.counts.add('relations of an entity that is left out');
     else this.relations.push(this.reader(line).pair(type, [head, tail], 'it', this.entities.length));
+  }
+
+  #name(id: string, index: number, line: number): void {
+    if (this.#index.has(id)) this.reader(line).fail('', `is ${id}, as a line before it`);
+    this.#index.set(id, index);
   }
 
   #at(id: string, line: number): number {

@@ -17,12 +17,14 @@ const isOffsetEntity = (value: unknown): boolean => isObject(value) && value.sta
 const labelsOf = (fields: Json): string | undefined => LABELS.find((key) => Array.isArray(fields[key]));
 
 /** Entities and relations that name each other by `id`. */
-function byId(fields: Json, row: RowReader): { entities: FoundEntity[]; relations: Relation[] } {
-  const ids: unknown[] = [];
+function identified(fields: Json, row: RowReader): { entities: FoundEntity[]; relations: Relation[] } {
+  const byId = new Map<unknown, number>();
   const entities = (row.optionalList(fields, 'entities') ?? []).map((value, i): FoundEntity => {
     const where = `entities[${i}]`;
     const entity = row.fields(value, where);
-    ids.push(entity.id);
+    const { id } = entity;
+    if (byId.has(id)) row.fail(`${where}.id`, `is ${quote(id)}, as that of entities[${byId.get(id)}]`);
+    if (id !== undefined && id !== null) byId.set(id, i);
     const [start, end] = ['start_offset', 'end_offset'].map((key) => row.integer(entity, where, key));
     return { type: row.type(entity, where, 'label'), start, end, where };
   });
@@ -30,10 +32,8 @@ function byId(fields: Json, row: RowReader): { entities: FoundEntity[]; relation
     const where = `relations[${i}]`;
     const relation = row.fields(value, where);
     const [head, tail] = ['from_id', 'to_id'].map((key) => {
-      const index = ids.indexOf(relation[key]);
-      return index >= 0
-        ? index
-        : row.fail(`${where}.${key}`, `is ${quote(relation[key])}, the id of no entity`);
+      const id = relation[key];
+      return byId.get(id) ?? row.fail(`${where}.${key}`, `is ${quote(id)}, the id of no entity`);
     });
     return row.pair(row.type(relation, where), [head, tail], where, entities.length);
   });
@@ -60,7 +60,9 @@ export const doccano: JsonFormat = {
     const fields = row.fields(record, '');
     const text = row.string(fields, typeof fields.text === 'string' ? 'text' : 'data');
     const found =
-      fields.entities === undefined ? { entities: listed(fields, row), relations: [] } : byId(fields, row);
+      fields.entities === undefined
+        ? { entities: listed(fields, row), relations: [] }
+        : identified(fields, row);
     return { place: row.place, text, ...found, ...row.id(fields) };
   },
   write(rows) {

@@ -39,6 +39,9 @@ interface Described {
   write(rows: readonly Row[], losses: Counts, options: WriteOptions): string | Files;
 }
 
+/** How a note counts what an annotator gave no answer to, or none that counts: it is no text without entities. */
+export const PASSED_OVER = 'rows that were rejected, skipped or not annotated, left out';
+
 /** A JSON array, or an object a line. */
 export interface JsonFormat extends Described {
   readonly kind: 'json';

@@ -3,11 +3,11 @@
  * them by id; and its JSON-MIN, a list of regions under the name of the labels.
  */
 import { isObject, type Json } from '../../../io/json.ts';
-import type { Relation, RowReader } from '../../dataset.ts';
+import { quote, type Relation, type RowReader } from '../../dataset.ts';
 import { UTF16 } from '../offsets.ts';
 import type { Reading } from '../reading.ts';
 import type { FoundEntity, FoundRow } from '../row.ts';
-import { jsonArray, type JsonFormat } from './format.ts';
+import { jsonArray, PASSED_OVER, type JsonFormat } from './format.ts';
 
 /** A task as a tool exports it; "completions" are what older versions call annotations. */
 const resultsOf = (record: Json): unknown => record.annotations ?? record.completions;
@@ -36,9 +36,20 @@ class Regions {
     const said = typeof value.text === 'string' ? { said: value.text } : {};
     const labels = row.strings(row.list(value, 'labels', where), `${where}.labels`);
     if (labels.length === 0) this.reading.counts.add('regions without a label, left out');
-    else this.#first.set(id, this.entities.length);
+    else if (id !== undefined && id !== null) this.#name(id, { start, end, where });
     for (const label of labels)
       this.entities.push({ type: row.asName(label, `${where}.labels`), start, end, where, ...said });
+  }
+
+  /** A region that has labels of several sets comes as several results, all with its id. */
+  #name(id: unknown, { start, end, where }: Omit<FoundEntity, 'type'>): void {
+    const first = this.#first.get(id);
+    if (first === undefined) this.#first.set(id, this.entities.length);
+    else if (this.entities[first].start !== start || this.entities[first].end !== end)
+      this.row.fail(
+        where ?? '',
+        `has the id ${quote(id)}, as ${this.entities[first].where}, which is another span`,
+      );
   }
 
   relate(relation: Json, where: string): void {
@@ -59,14 +70,14 @@ class Regions {
   }
 }
 
-/** What a task's first annotation that was not cancelled says. */
-function annotated(task: Json, row: RowReader, reading: Reading): Regions {
-  const regions = new Regions(row, reading);
+/** What a task's first annotation that was not cancelled says; undefined where there is none. */
+function annotated(task: Json, row: RowReader, reading: Reading): Regions | undefined {
   const key = task.annotations === undefined || task.annotations === null ? 'completions' : 'annotations';
   const all = (row.optionalList(task, key) ?? []).map((value, i) => row.fields(value, `${key}[${i}]`));
   const kept = all.filter(({ was_cancelled: cancelled }) => cancelled !== true);
   reading.counts.add('further annotations of a task, left out', Math.max(0, kept.length - 1));
-  if (kept.length === 0) return regions;
+  if (kept.length === 0) return undefined;
+  const regions = new Regions(row, reading);
   const at = `${key}[${all.indexOf(kept[0])}].result`;
   const results = (row.optionalList(kept[0], 'result', key) ?? []).map((value, i) =>
     row.fields(value, `${at}[${i}]`),
@@ -99,7 +110,7 @@ export const labelStudio: JsonFormat = {
   counting: UTF16,
   is: (record) =>
     isObject(record) && ((isObject(record.data) && Array.isArray(resultsOf(record))) || isMinimal(record)),
-  read(record, row, reading): FoundRow {
+  read(record, row, reading): FoundRow | [] {
     const fields = row.fields(record, '');
     if (!isObject(fields.data)) {
       const regions = new Regions(row, reading);
@@ -109,7 +120,12 @@ export const labelStudio: JsonFormat = {
       const { entities, relations } = regions;
       return { place: row.place, text: row.string(fields, 'text'), entities, relations, ...row.id(fields) };
     }
-    const { entities, relations } = annotated(fields, row, reading);
+    const regions = annotated(fields, row, reading);
+    if (!regions) {
+      reading.counts.add(PASSED_OVER);
+      return [];
+    }
+    const { entities, relations } = regions;
     const id = fields.data.id ?? fields.id;
     const text = textOf(fields.data, row);
     return { place: row.place, text, entities, relations, ...row.id({ id }) };

@@ -1,16 +1,20 @@
 /**
  * spaCy's offsets: [text, {"entities": [[start, end, type]]}] (spacy.io/usage/v2, "Training data"), as annotation tools
- * write them too, alone or under "annotations"; and Prodigy's {"text", "spans"} (prodi.gy/docs/api-interfaces).
+ * write them too, alone or under "annotations"; and Prodigy's {"text", "spans", "answer"} (prodi.gy/docs/api-interfaces).
  */
 import { isObject, type Json } from '../../../io/json.ts';
 import type { RowReader } from '../../dataset.ts';
 import { CODE_POINTS, codePointsOf } from '../offsets.ts';
 import type { FoundEntity } from '../row.ts';
-import { jsonArray, type JsonFormat } from './format.ts';
+import { jsonArray, PASSED_OVER, type JsonFormat } from './format.ts';
 import { listEntity } from './list-entity.ts';
 
 const isPair = (record: unknown): record is [string, Json] =>
   Array.isArray(record) && record.length === 2 && typeof record[0] === 'string' && isObject(record[1]);
+
+/** What Prodigy's annotators say of a text as a whole, and those of it that leave no gold. */
+const ANSWERS: readonly unknown[] = ['accept', 'reject', 'ignore'];
+const NO_GOLD = ANSWERS.slice(1);
 
 /** `spans` of Prodigy. */
 function spans(fields: Json, row: RowReader): FoundEntity[] {
@@ -32,12 +36,18 @@ export const spacy: JsonFormat = {
   is(record) {
     if (isPair(record)) return true;
     if (!isObject(record) || typeof record.text !== 'string') return false;
-    const { entities, spans: own } = record;
+    const { entities, spans: own, answer } = record;
     return (
-      Array.isArray(own) || (Array.isArray(entities) && entities.length > 0 && entities.every(Array.isArray))
+      Array.isArray(own) ||
+      ANSWERS.includes(answer) ||
+      (Array.isArray(entities) && entities.length > 0 && entities.every(Array.isArray))
     );
   },
-  read(record, row) {
+  read(record, row, { counts }) {
+    if (isObject(record) && NO_GOLD.includes(record.answer)) {
+      counts.add(PASSED_OVER);
+      return [];
+    }
     const [text, fields] = isPair(record)
       ? record
       : [row.string(row.fields(record, ''), 'text'), row.fields(record, '')];
