@@ -1,6 +1,6 @@
 /** What work takes, counted and not timed, and the file that such counts are kept in. */
 import { InputError } from '../../kernels/errors.ts';
-import { isObject, parseObject, type Json } from '../io/json.ts';
+import { duplicateKey, isObject, parseObject, type Json } from '../io/json.ts';
 
 /** Counts by name, each a finite number of at least 0; what is absent is 0. Less is better of every one. */
 export type Quantities = Readonly<Record<string, number>>;
@@ -47,12 +47,18 @@ export function parseBaseline(text: string, what: string): Measured {
     throw new InputError(
       `${what}: not a baseline: it must have a number as "version" and an object as "cases"`,
     );
+  if (json.version > BASELINE_VERSION)
+    throw new InputError(
+      `${what}: a baseline of version ${json.version}, and this is ${BASELINE_VERSION}: a newer Spanwise wrote it`,
+    );
   if (json.version !== BASELINE_VERSION)
     throw new BaselineVersionError(
       `${what}: a baseline of version ${json.version}, and this is ${BASELINE_VERSION}: measure it anew with --update`,
     );
   const unknown = Object.keys(json).find((key) => key !== 'version' && key !== 'cases');
   if (unknown !== undefined) throw new InputError(`${what}: unknown key ${JSON.stringify(unknown)}`);
+  const twice = duplicateKey(text); // as a merge of two branches leaves it
+  if (twice !== undefined) throw new InputError(`${what}: the key ${JSON.stringify(twice)} is there twice`);
   return checkMeasured(json.cases, `${what}: "cases"`);
 }
 

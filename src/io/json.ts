@@ -114,3 +114,24 @@ export function parseObject(text: string, what: string): Json {
   if (!isObject(value)) throw new InputError(`${what}: not a JSON object`);
   return value;
 }
+
+/** The first key that some object of the valid JSON `json` holds twice, which JSON.parse would pass over in silence. */
+export function duplicateKey(json: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (let i = 0; i < json.length; i++) {
+    if (json[i] === '{') open.push(new Set());
+    else if (json[i] === '}') open.pop();
+    else if (json[i] === '"') {
+      const start = i++;
+      while (json[i] !== '"') i += json[i] === '\\' ? 2 : 1;
+      let next = i + 1;
+      while (' \t\n\r'.includes(json[next])) next++;
+      if (json[next] !== ':') continue;
+      const key: string = JSON.parse(json.slice(start, i + 1));
+      const keys = open[open.length - 1];
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
+  }
+  return undefined;
+}

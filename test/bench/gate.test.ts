@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { kernelCases, kernelQuantities } from '../../bench/gate.cases.ts';
-import { stepQuantities } from '../../bench/gate.steps.ts';
+import { stepCases, stepQuantities } from '../../bench/gate.steps.ts';
 import { kernels } from '../../kernels/index.ts';
 import { defaultCaps, type Plan } from '../../kernels/plan.ts';
 import softmaxWgsl from '../../shaders/softmax.wgsl';
@@ -34,6 +34,12 @@ test('nothing moved from the baseline of the repository', async (t) => {
     Object.keys(kernels).filter((name) => !planned.has(name)),
     [],
     'every kernel has a case',
+  );
+  const names = [...kernelCases(), ...stepCases()].map(({ name }) => name);
+  t.deepEqual(
+    names.filter((name) => name.includes(',')),
+    [],
+    '--cases parts names at commas',
   );
 });
 
@@ -194,6 +200,11 @@ test('spanwise bench gate', async (t) => {
   t.equal(readFileSync(lower, 'utf8'), text, '--update takes over what is measured, and leaves the rest');
 
   expectFailure(t, await spanwise(['bench', 'gate']), 2, /bench gate: --baseline F is missing/);
+
+  const older = file('older.json', '{"version": 0, "cases": {"a": {}}}');
+  const some = ['bench', 'gate', '--cases', 'softmax', '--update', '--baseline', older];
+  expectFailure(t, await spanwise(some), 2, /older\.json: a baseline of version 0/);
+  t.match(readFileSync(older, 'utf8'), /"version": 0/, 'the cases that are not measured stay');
 });
 
 test('a gate of numbers of any kind', async (t) => {
@@ -251,7 +262,12 @@ test('what a baseline holds is what it was written from', (t) => {
       '{"version": 0, "cases": {}}',
       /^f\.json: a baseline of version 0, and this is 1: measure it anew with --update$/,
     ],
+    [
+      '{"version": 2, "cases": {}}',
+      /^f\.json: a baseline of version 2, and this is 1: a newer Spanwise wrote it$/,
+    ],
     ['{"version": 1, "cases": {}, "b": 1}', /^f\.json: unknown key "b"$/],
+    ['{"version": 1, "cases": {"a": {"b": {}}, "a": {}}}', /^f\.json: the key "a" is there twice$/],
     [
       '{"version": 1, "cases": {"a": {"b": {"c": "1"}}}}',
       /^f\.json: "cases"\."a"\."b"\."c" must be a finite number/,
