@@ -1,5 +1,6 @@
 /** Acquiring, wrapping and describing a WebGPU device. Browser-safe: Node's part is in src/node.ts. */
 import { defaultCaps, type Caps } from '../../kernels/plan.ts';
+import { InputError } from '../../kernels/errors.ts';
 import { DeviceUnavailableError } from './errors.ts';
 import { namesOf } from './vendors.ts';
 import type { GPU, GPUAdapterInfo, GPUDevice } from './webgpu.ts';
@@ -90,9 +91,14 @@ export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
 /**
  * Requests an adapter and a device with the limits and features that the adapter has (f16, subgroups, timestamps).
  * `defaultLimits` asks for nothing beyond WebGPU's defaults, as tests do.
- * Errors: DeviceUnavailableError when there is no adapter, only Dawn's null backend, or an adapter that refuses.
+ * Errors: DeviceUnavailableError when there is no WebGPU, no adapter, only Dawn's null backend, or an adapter that refuses.
  */
 export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } = {}): Promise<OpenedDevice> {
+  if (typeof (gpu as GPU | undefined)?.requestAdapter !== 'function')
+    throw new DeviceUnavailableError(
+      'there is no WebGPU here: `navigator.gpu` is missing, in a browser without it and on a page that is not https; in Node use ' +
+        '`openRuntime` of spanwise/node',
+    );
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new DeviceUnavailableError('no WebGPU adapter was found');
   if (isNullBackend(adapter.info))
@@ -118,7 +124,8 @@ export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } 
  * @param gpu what the device came from, for Node, unless the caller keeps it
  */
 export function wrapDevice(device: GPUDevice, gpu?: GPU): OpenedDevice {
-  const info = device.adapterInfo;
+  const info = (device as GPUDevice | undefined)?.adapterInfo;
+  if (!info) throw new InputError('wrapDevice: takes a GPUDevice');
   return {
     device,
     caps: capsOf(device, info),

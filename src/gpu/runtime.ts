@@ -74,6 +74,8 @@ export class Runtime implements TensorRuntime {
   #waits = 0;
 
   constructor(opened: OpenedDevice, options: RuntimeOptions = {}) {
+    if (!(opened as OpenedDevice | undefined)?.device)
+      throw new InputError('Runtime: takes what `openDevice` or `wrapDevice` gives');
     this.device = opened.device;
     this.caps = opened.caps;
     this.info = opened.info;

@@ -200,6 +200,19 @@ test('brat: a folder, a single .ann, events, gaps, code points', (t) => {
   t.end();
 });
 
+test('what is no text, and options that there are not', (t) => {
+  t.equal(
+    complaint(() => said(null as unknown as string)),
+    'f: must be a text, or files by name',
+  );
+  for (const options of [{ offsets: 'bytes' }, { onBad: 'Skip' }])
+    t.match(
+      complaint(() => said('[]', options as ReadOptions)),
+      /^option "(offsets|onBad)" must be one of /,
+    );
+  t.end();
+});
+
 test('doccano: labels, entities with relations, and what is no span', (t) => {
   const relations = {
     id: 9,

@@ -1,6 +1,6 @@
 /** Choosing and describing an adapter, on fake ones. */
 import test from 'tape';
-import { defaultCaps, DeviceUnavailableError, openDevice } from '../../src/index.ts';
+import { defaultCaps, DeviceUnavailableError, openDevice, Runtime, wrapDevice } from '../../src/index.ts';
 
 interface Fake {
   info?: Partial<GPUAdapterInfo>;
@@ -57,6 +57,22 @@ test('software adapters are told by their names, or by their own word', async (t
   t.ok(await software({ isFallbackAdapter: true }));
   for (const device of ['NVIDIA H200', 'Apple M4 GPU', 'AMD Radeon RX 7900', 'Warpspeed 3000'])
     t.notOk(await software({ device }), device);
+});
+
+test('where there is no WebGPU', async (t) => {
+  for (const gpu of [undefined, null, {}])
+    await openDevice(gpu as unknown as GPU).then(
+      () => t.fail('must be refused'),
+      (error: Error) => {
+        t.ok(error instanceof DeviceUnavailableError);
+        t.match(error.message, /^there is no WebGPU here: `navigator\.gpu` is missing/);
+      },
+    );
+  t.throws(
+    () => wrapDevice(undefined as unknown as GPUDevice),
+    /^InputError: wrapDevice: takes a GPUDevice$/,
+  );
+  t.throws(() => new Runtime(undefined as never), /^InputError: Runtime: takes what `openDevice`/);
 });
 
 test('adapters that give numbers have names all the same', async (t) => {

@@ -165,6 +165,8 @@ export function readRows<T>(
   what: string,
   convert: (row: Row, reading: Reading) => T | undefined,
 ): ReadRows<T> {
+  if (typeof content !== 'string' && (typeof content !== 'object' || content === null))
+    throw new InputError(`${file}: must be a text, or files by name`);
   const reading = new Reading(file, options);
   const { bad, counts } = reading;
   const found: Found[] =

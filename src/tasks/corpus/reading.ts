@@ -1,7 +1,8 @@
 /** What the readers of all formats are told and keep while a file is read. */
 import type { WordRule } from '../../models/word-rule.ts';
-import { BadRows, type OnBad } from '../bad-rows.ts';
-import type { OffsetChoice } from './offsets.ts';
+import { InputError } from '../../../kernels/errors.ts';
+import { BadRows, onBadChoices, type OnBad } from '../bad-rows.ts';
+import { offsetChoices, type OffsetChoice } from './offsets.ts';
 import { Counts } from './row.ts';
 
 export interface ReadOptions {
@@ -28,6 +29,15 @@ export class Reading {
     readonly file: string,
     readonly options: ReadOptions,
   ) {
-    this.bad = new BadRows(file, options.onBad);
+    const { offsets = 'utf16', onBad = 'stop' } = options;
+    for (const [key, value, choices] of [
+      ['offsets', offsets, offsetChoices],
+      ['onBad', onBad, onBadChoices],
+    ] as const)
+      if (!(choices as readonly string[]).includes(value))
+        throw new InputError(
+          `option "${key}" must be one of ${choices.join(', ')}, got ${JSON.stringify(value)}`,
+        );
+    this.bad = new BadRows(file, onBad);
   }
 }
