@@ -28,11 +28,10 @@ export const relationTuning = <T extends Types>(
       threshold: Math.min(LEAST, present),
       onJudged: (found) => (judgement = found),
     });
-    const found = judgement && analyse(judgement).relations;
-    const cuts = found?.cuts ?? [];
-    if (!found || cuts.length === 0 || found.score.support === 0)
+    const cuts = (judgement && analyse(judgement).relations?.cuts) ?? [];
+    if (!cuts.some(({ f1 }) => f1 > 0))
       throw new InputError(
-        `${corpus.file}: no relation to choose a threshold by, in the gold or among those found`,
+        `${corpus.file}: no relation to choose a threshold by: none in the gold, or none found that is right`,
       );
     const best = cuts.reduce((a, b) => (b.f1 > a.f1 ? b : a));
     const before = cuts.find(({ threshold }) => threshold >= present)?.f1 ?? 0;
@@ -53,10 +52,13 @@ const GRID = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /**
  * The best of a grid, of several the nearest to the present one.
+ * @param file the corpus that chooses
  * @param scoreAt the F1 at a threshold
+ * @throws InputError where no threshold finds anything that is right
  */
 export async function bestOfGrid(
   present: number,
+  file: string,
   scoreAt: (threshold: number) => Promise<number>,
 ): Promise<Tuned> {
   const before = await scoreAt(present);
@@ -68,5 +70,7 @@ export async function bestOfGrid(
     const f1 = await scoreAt(threshold);
     if (f1 > best.f1) best = { threshold, f1, before };
   }
+  if (best.f1 === 0)
+    throw new InputError(`${file}: no answer to choose a threshold by: at none is one found that is right`);
   return best;
 }

@@ -84,7 +84,10 @@ test('spanwise eval --threshold', async (t) => {
     ['CEREM', cerem, documents, 'threshold', 'entity'],
   ] as const) {
     cpSync(from, dir, { recursive: true });
-    const args = ['eval', '--model', dir, '--data', data];
+    const own = join(folder, `${name}.json`);
+    const predicted = await spanwise(['eval', '--model', dir, '--data', data, '--out', own]);
+    t.equal(predicted.status, 0, 'its own predictions, of which some are right');
+    const args = ['eval', '--model', dir, '--data', own];
     const chosen = await spanwise([...args, '--threshold', 'auto', '--json']);
     t.deepEqual([chosen.status, chosen.stderr], [0, ''], name);
     const { threshold, ...scores } = JSON.parse(chosen.stdout) as Scores & {
@@ -111,6 +114,12 @@ test('spanwise eval --threshold', async (t) => {
   const data = `${lai}/batch.json`;
   const entities = ['eval', '--model', `${lai}/entities`, '--data', data, '--threshold', 'auto'];
   expectFailure(t, await spanwise(entities), 2, /batch\.json: no relation to choose a threshold by/);
+  expectFailure(
+    t,
+    await spanwise([...args, 'auto']),
+    2,
+    /no relation to choose a threshold by: none in the gold, or/,
+  );
 });
 
 test('spanwise eval --errors: bad usage', async (t) => {

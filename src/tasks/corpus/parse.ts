@@ -27,13 +27,14 @@ export function documentOf({ place, text, tokens, entities, relations, id }: Row
  * and it is not SpERT's JSON, with nothing.
  * @param content a file's text, a leading byte order mark skipped, or several files by name (brat)
  * @param file its name, for messages
- * @returns at least one document; those without tokens or a text are left out
+ * @returns at least one document; those of nothing but white space are left out, which a note counts
  * @throws InputError, one line that names file, row (from 1) or line, and field
  */
 export function parseDocuments(content: string | Files, file: string, options: ReadOptions = {}): Documents {
   const { items, ...rest } = readRows(content, file, options, 'document', (row, { counts }) => {
-    if (row.tokens?.length !== 0) return documentOf(row, file);
-    counts.add('sentences without a token, left out');
+    const document = documentOf(row, file);
+    if (document.text.trim() !== '' || document.entities.length > 0) return document;
+    counts.add('sentences without a word, left out');
     return undefined;
   });
   return { documents: items, ...rest };

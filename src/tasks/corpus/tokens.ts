@@ -68,7 +68,7 @@ function entitiesInTokens(entities: readonly Entity[], { starts, ends }: TokenOf
  * Documents, predicted or gold, as JSON: an array with a row each, in the form it was read in. A document with tokens
  * gives {`tokens`, `text`, `entities`, `relations`, `id`} with offsets in tokens; one without, and one with an entity
  * that does not cover whole tokens, {`text`, `entities`, `relations`, `id`} with offsets in UTF-16 code units. What
- * predictions hold besides (scores) is kept. `parseDocuments` reads it back as the same documents.
+ * predictions hold besides (scores) is kept. `parseDocuments` reads it back as the same documents, but for empty ones.
  */
 export function documentsJson(documents: readonly Document[]): string {
   const rows = documents.map(({ text, tokens, entities, relations, id }) => {

@@ -186,7 +186,7 @@ export const cerem: Definition<CeremTypes> = {
     async tune(loaded, corpus, options) {
       const seen: SeenInputs = new Map();
       const { threshold: present = loaded.model.config.threshold } = options;
-      return bestOfGrid(present, async (threshold) => {
+      return bestOfGrid(present, corpus.file, async (threshold) => {
         const asked = { ...options, threshold, seen, onJudged: undefined, bootstrap: { draws: 1 } };
         return (await cerem.evaluate(loaded, corpus, asked)).score;
       });

@@ -134,6 +134,8 @@ function misplacedRelations(
   return { asked: wanted.length, misplaced: misplaced.length };
 }
 
+const UNASKED = '; neither learnt nor scored';
+
 /**
  * What of the documents the samples of `schema` do not hold or CEREM cannot return, a line each: answers lost in the
  * pairing of ends with starts, relations that go to another mention of their subject, and entities and relations that
@@ -167,8 +169,8 @@ export function sampleNotes(documents: readonly Document[], schema: Schema): str
       misplaced,
       ` of ${asked}; an answer goes to the nearest mention`,
     ),
-    ...line('entities of types that the schema does not ask for', entities),
-    ...line('relations that the schema does not ask of their subject type', relations),
+    ...line('entities of types that the schema does not ask for', entities, UNASKED),
+    ...line('relations that the schema does not ask of their subject type', relations, UNASKED),
   ];
 }
 

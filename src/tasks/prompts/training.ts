@@ -211,12 +211,13 @@ export function epochs(input: TrainingInput<CeremTypes>): Epochs<PromptBatch> {
       ...left,
       ...pieceNotes(train, pieces),
       ...[train, ...(dev ? [dev] : [])].flatMap(({ documents, file }) =>
-        [...documentNotes(documents), ...limitNotes(documents, askedTypes(schema), model.config.answers)].map(
-          (note) => `${file}: ${note}`,
-        ),
+        [
+          ...documentNotes(documents),
+          ...limitNotes(documents, askedTypes(schema), model.config.answers),
+          ...sampleNotes(documents, schema),
+          ...relationNotes(documents, schema),
+        ].map((note) => `${file}: ${note}`),
       ),
-      ...sampleNotes(train.documents, schema),
-      ...relationNotes(train.documents, schema),
       ...(first.lost > 0
         ? [`${first.lost} answers are in white space or longer than a window: they are not learnt`]
         : []),

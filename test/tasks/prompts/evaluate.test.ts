@@ -5,6 +5,7 @@ import type { PredictedEntity } from '../../../src/tasks/prompts/extract.ts';
 import { parseSchema } from '../../../src/tasks/prompts/schema.ts';
 import { scoreDocuments, scoreNames, type CeremScores } from '../../../src/tasks/prompts/scores.ts';
 import { parseDocuments } from '../../../src/tasks/corpus/parse.ts';
+import { bestOfGrid } from '../../../src/tasks/threshold.ts';
 import { documentsJson } from '../../../src/tasks/corpus/tokens.ts';
 import type { Document } from '../../../src/tasks/document.ts';
 import { follow, inputError, placesOf, tinyModel, tokenizerOf } from './oracle.ts';
@@ -263,10 +264,11 @@ test('an evaluation reads the text alone', async (t) => {
     bootstrap: { draws: 20 },
     onPredicted: (documents) => (written = documentsJson(documents)),
   });
-  const [first, second] = parseDocuments(written, 'predicted').documents;
+  const [first, ...others] = parseDocuments(written, 'predicted').documents;
   t.deepEqual(first.tokens, gold[0].tokens, 'predictions in the form of the gold');
   t.equal(first.entities.length, 3);
-  t.deepEqual(second, gold[1]);
+  t.equal(others.length, 0, 'an empty text is none');
+  t.deepEqual((JSON.parse(written) as unknown[])[1], gold[1]);
   t.deepEqual(fractions(result, 'entity'), [3, 3, 4]);
   t.deepEqual(fractions(result, 'triple'), [1, 1, 2]);
   t.equal(result.effort.prompts, 2 * 2 + 1);
@@ -278,4 +280,13 @@ test('an evaluation reads the text alone', async (t) => {
     ),
     /^document 1: prompt "人物": a prompt of 2 word pieces leaves no room/,
   );
+});
+
+test('no threshold is chosen where none finds what is right', async (t) => {
+  const chosen = await bestOfGrid(0.5, 'dev.json', (threshold) =>
+    Promise.resolve(threshold === 0.7 ? 0.1 : 0),
+  );
+  t.deepEqual(chosen, { threshold: 0.7, f1: 0.1, before: 0 });
+  const refused = await inputError(() => bestOfGrid(0.5, 'dev.json', () => Promise.resolve(0)));
+  t.match(refused, /^dev\.json: no answer to choose a threshold by/);
 });

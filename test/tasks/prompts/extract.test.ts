@@ -195,7 +195,7 @@ test('two mentions of one trigger that share an argument: the nearest has it', a
   );
   t.deepEqual(sampleNotes([gold], schema), [
     'relations of a subject that stands nearer to their object in another place: 2 of 5; an answer goes to the nearest mention',
-    'entities of types that the schema does not ask for: 3',
+    'entities of types that the schema does not ask for: 3; neither learnt nor scored',
   ]);
 });
 

@@ -156,8 +156,8 @@ test('draws depend on seed, epoch and document alone; their number does not depe
 test('notes count the answers that pointers cannot return, and what is not asked for', (t) => {
   t.deepEqual(sampleNotes([document, empty], schema), [
     'relations of a subject that stands nearer to their object in another place: 1 of 3; an answer goes to the nearest mention',
-    'entities of types that the schema does not ask for: 1',
-    'relations that the schema does not ask of their subject type: 2',
+    'entities of types that the schema does not ask for: 1; neither learnt nor scored',
+    'relations that the schema does not ask of their subject type: 2; neither learnt nor scored',
   ]);
   const spans = (...list: [number, number][]): Document => ({
     text: 'abcdefgh',

@@ -256,12 +256,17 @@ test('what cannot be learnt', async (t) => {
 
   const out = temporaryFolder();
   const options = tinyRun(runtime, out, { epochs: 1, batch: 1000 });
-  await train({ ...options, train: document('稻 麦', 1, 2) });
+  const port = { text: '稻港', entities: [{ type: '港', start: 1, end: 2 }], relations: [] };
+  const dev = corpusOf([...documentsOf(18, 20), port], 'dev.json');
+  await train({ ...options, train: document('稻 麦', 1, 2), dev });
   const notes = logOf(out)[0].notes as string[];
   t.ok(
     notes.some((note) => note.startsWith('1 answers are in white space')),
     notes.join('; '),
   );
+  const unasked =
+    'dev.json: entities of types that the schema does not ask for: 1; neither learnt nor scored';
+  t.ok(notes.includes(unasked), notes.join('; '));
 });
 
 test('recipes', (t) => {
