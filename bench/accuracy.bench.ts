@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { kernels } from '../kernels/index.ts';
 import { updateAccuracyPage } from './accuracy.page.ts';
 import { buildSuite } from './engines/build.ts';
-import { engines, type Engine, type Ran } from './engines/engines.ts';
+import type { Engine, Ran } from './engines/engine.ts';
+import { engines } from './engines/engines.ts';
 import { makeDocument, ownOptions } from './harness.ts';
 import type { Bench, BenchRow } from './harness.ts';
 

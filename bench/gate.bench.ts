@@ -7,8 +7,15 @@ import { gate, type GateReport } from '../src/gate/gate.ts';
 import { kernelCases, kernelQuantities } from './gate.cases.ts';
 import { withCheckout, type Checkout } from './gate.checkout.ts';
 import { timedPasses } from './gate.passes.ts';
-import { compareTimes, openSide, type TimeRow, type Times } from './gate.time.ts';
-import { stepCases, stepQuantities, type StepCase } from './gate.steps.ts';
+import {
+  compareTimes,
+  openSide,
+  type TimedPass,
+  type TimedTraining,
+  type TimeRow,
+  type Times,
+} from './gate.time.ts';
+import { stepCases, stepQuantities, timedTrainings, type StepCase } from './gate.steps.ts';
 import type { FormCase } from './gpu-forms.cases.ts';
 import { makeDocument, ownOptions, type Bench, type BenchCheck, type BenchRow } from './harness.ts';
 
@@ -76,14 +83,14 @@ function timeChecks({ rows }: Times, old: string): BenchCheck[] {
 
 const percentOf = (share = 0): string => `${(100 * share).toFixed(1)} %`;
 
-/** Times the kernels named, of the checkout `against` and of this one. */
-async function timeKernels(
-  names: ReadonlySet<string>,
+/** Times passes and trainings of the old checkout and of this one. */
+async function timeBoth(
+  all: readonly (TimedPass | TimedTraining)[],
   old: Checkout,
   log: (line: string) => void,
 ): Promise<Times> {
   const libraries = { old: old.library, new: join(packageRoot(), 'dist', 'spanwise-node.js') };
-  return compareTimes((which) => openSide(libraries[which]), timedPasses(names), { log });
+  return compareTimes((which) => openSide(libraries[which]), all, { log });
 }
 
 export const gateBench: Bench = {
@@ -120,7 +127,8 @@ export const gateBench: Bench = {
       return makeDocument('gate', { info: { ...planned, features: [] } }, rows, exact.checks, exact.more);
     }
     return withCheckout(own.optional('against'), file, async (old) => {
-      const times = await timeKernels(new Set(kernels.map(({ kernel }) => kernel)), old, log);
+      const passes = timedPasses(new Set(kernels.map(({ kernel }) => kernel)));
+      const times = await timeBoth([...passes, ...timedTrainings(steps)], old, log);
       const info = times.device ?? { ...planned, features: [] };
       const rows = times.rows.map((row) => ({ ...row }));
       return makeDocument(

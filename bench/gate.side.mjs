@@ -1,12 +1,12 @@
-// One side of `bench gate --time`: runs kernels of the checkout whose library it is given, as messages tell it.
+// One side of `bench gate --time`: runs kernels and trainings of the checkout whose library it is given, as messages tell it.
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
 
 const library = await import(pathToFileURL(process.argv[2]).href);
 const runtime = await library.openRuntime();
 
-/** What is timed: records one run. */
-let record;
+/** Milliseconds of so many runs of what is in place. */
+let timed;
 
 /** Gives back what a run made, but for inputs that it wrote in place. */
 function release(outputs, inputs) {
@@ -17,7 +17,7 @@ function release(outputs, inputs) {
  * Milliseconds of so many runs: of this process's CPU time on a software device, which computes in it, as the load of the
  * machine hardly moves that; of a GPU by timestamps around every dispatch where it has them, else by the wall clock.
  */
-async function timed(repeats) {
+async function timedRuns(record, repeats) {
   const all = async () => {
     for (let i = 0; i < repeats; i++) record();
   };
@@ -39,9 +39,42 @@ async function timed(repeats) {
   return performance.now() - started;
 }
 
-const commands = {
-  /** Puts the inputs of a pass in place, and runs it once. Returns its outputs. */
-  async prepare({ kernel: name, pass, inputs, params, gradients }) {
+/** Milliseconds, by the clock that `timedRuns` takes where there are no timestamps. */
+function now() {
+  if (!runtime.info.software) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e3;
+}
+
+/** Trains. Returns the losses, and the milliseconds from the end of the first step to that of the last. */
+async function train({ definition, data, config, recipe }) {
+  const losses = [];
+  let first;
+  let last;
+  await library.train(library.definitionNamed(definition), data, {
+    ...{ runtime, storage: library.memoryStorage(), config, recipe },
+    onEvent({ event, loss }) {
+      if (event !== 'step') return;
+      losses.push(loss);
+      last = now();
+      first ??= last;
+    },
+  });
+  return { losses: Float32Array.from(losses), ms: last - first };
+}
+
+const places = {
+  async training(given) {
+    const { losses } = await train(given);
+    timed = async (repeats) => {
+      let ms = 0;
+      for (let i = 0; i < repeats; i++) ms += (await train(given)).ms;
+      return ms;
+    };
+    return { losses };
+  },
+
+  async pass({ kernel: name, pass, inputs, params, gradients }) {
     const kernel = library.kernelNamed(name);
     const tensors = {};
     const host = {};
@@ -57,12 +90,21 @@ const commands = {
     }
     const { kernel: run, inputs: given, wanted } = request;
     const options = { params: request.params, host: request.host, wanted };
-    record = () => release(runtime.kernel(run, given, options), given);
+    const record = () => release(runtime.kernel(run, given, options), given);
+    timed = (repeats) => timedRuns(record, repeats);
     const first = runtime.kernel(run, given, options);
     const outputs = {};
     for (const [output, tensor] of Object.entries(first)) outputs[output] = await tensor.read();
     release(first, given);
     await timed(1);
+    return outputs;
+  },
+};
+
+const commands = {
+  /** Puts a pass or a training in place, and runs it. Returns its outputs. */
+  async prepare(what) {
+    const outputs = await ('definition' in what ? places.training : places.pass)(what);
     return { outputs, ms: await timed(1), device: runtime.info };
   },
   time: ({ repeats }) => timed(repeats),

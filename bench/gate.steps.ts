@@ -1,9 +1,10 @@
-/** The models' steps that `bench gate` plans: every model of the registry, tiny and at base size, on its demo's corpus. */
+/** The models' steps that `bench gate` plans and times: every model of the registry, tiny and at base size, on its demo's corpus. */
 import { join } from 'node:path';
 import { sizeOf } from '../kernels/plan.ts';
 import { packageRoot } from '../src/cli/package-root.ts';
 import type { Measured } from '../src/gate/baseline.ts';
 import { planStep } from '../src/gate/plan-step.ts';
+import { readTextFile } from '../src/io/files.ts';
 import type { Json } from '../src/models/config.ts';
 import type { Source } from '../src/nn/parameters.ts';
 import { AdamW } from '../src/optim/index.ts';
@@ -13,6 +14,7 @@ import { definitions } from '../src/tasks/registry.ts';
 import { trainStep } from '../src/tasks/training/step.ts';
 import { planTraining } from '../src/tasks/training/train.ts';
 import { gateCaps } from './gate.cases.ts';
+import type { TimedTraining } from './gate.time.ts';
 
 /** Nothing is computed: all parameters may have the same zeros. */
 function zeros(): Source {
@@ -75,3 +77,21 @@ export async function stepQuantities(cases = stepCases()): Promise<Measured> {
   }
   return measured;
 }
+
+/** Rows of the corpus that a timed training sees: some steps. */
+const ROWS = 24;
+
+/** The trainings that `bench gate --time` times: the tiny cases, an epoch on the first rows of their demo's corpus. */
+export const timedTrainings = (cases: readonly StepCase[]): TimedTraining[] =>
+  cases
+    .filter(({ device }) => device === 'software')
+    .map(({ name, definition, config }) => {
+      const { corpus, recipe } = definition.demo!;
+      const rows = JSON.parse(
+        readTextFile(join(packageRoot(), 'corpora', corpus, 'train.json'), 'corpus'),
+      ) as Json[];
+      return {
+        ...{ name: `${name}, training`, definition: definition.name, config },
+        ...{ recipe: { ...recipe, epochs: 1 }, data: JSON.stringify(rows.slice(0, ROWS)) },
+      };
+    });

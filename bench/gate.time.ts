@@ -1,8 +1,9 @@
-/** `bench gate --time`: kernels of two checkouts in turn, held against what the old one differs from itself. */
+/** `bench gate --time`: kernels and trainings of two checkouts in turn, held against what the old one differs from itself. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { relativeError } from '../kernels/shared/relative-error.ts';
 import { packageRoot } from '../src/cli/package-root.ts';
+import type { Json } from '../src/models/config.ts';
 import type { DeviceInfo } from '../src/node.ts';
 import { TOLERANCE } from '../src/ops/verify-kernel.ts';
 import { medianInterval, summarise, type Interval } from './statistics.ts';
@@ -20,8 +21,20 @@ export interface TimedPass {
   gradients: Readonly<Record<string, Float32Array>>;
 }
 
-/** What a side says when a pass is in place. */
+/** Few steps of a training from random weights. */
+export interface TimedTraining {
+  name: string;
+  /** A model's name. */
+  definition: string;
+  config: Json;
+  recipe: Readonly<Record<string, number>>;
+  /** The text of a corpus. */
+  data: string;
+}
+
+/** What a side says when a pass or a training is in place. */
 export interface Prepared {
+  /** Of a training its losses. */
   outputs: Readonly<Record<string, Values>>;
   /** Of one run. */
   ms: number;
@@ -31,7 +44,7 @@ export interface Prepared {
 /** A checkout's library in a process of its own. */
 export interface Side {
   /** Errors: what the checkout says, such as that it has no such kernel. */
-  prepare(pass: TimedPass): Promise<Prepared>;
+  prepare(what: TimedPass | TimedTraining): Promise<Prepared>;
   /** Milliseconds of so many runs of what is prepared. */
   time(repeats: number): Promise<number>;
   close(): Promise<void>;
@@ -65,7 +78,7 @@ export function openSide(library: string): Side {
       child.send({ id, command, given }, (error) => error && reject(error));
     });
   return {
-    prepare: (pass) => ask('prepare', pass),
+    prepare: (what) => ask('prepare', what),
     time: (repeats) => ask('time', { repeats }),
     close() {
       if (child.connected) child.disconnect();
@@ -131,51 +144,51 @@ async function inPairs(
   };
 }
 
-/** Whether the old and the new make the same of a pass, as far as sums in another order let them. */
+/** Whether the old and the new make the same of it, as far as sums in another order let them. */
 function sameResults(old: Prepared, now: Prepared): boolean {
   const names = Object.keys(old.outputs);
   if (names.join() !== Object.keys(now.outputs).join()) return false;
   return names.every((name) => relativeError(now.outputs[name], old.outputs[name]) <= TOLERANCE);
 }
 
-/** Times one pass on the old, the old again and the new. */
-async function timePass(
+/** Times a pass or a training on the old, the old again and the new. */
+async function timeOne(
   [old, again, now]: readonly Side[],
-  pass: TimedPass,
+  what: TimedPass | TimedTraining,
   { rounds, sampleMs = SAMPLE_MS }: TimeOptions,
 ): Promise<TimeRow & { device: DeviceInfo }> {
-  const made = await now.prepare(pass);
+  const made = await now.prepare(what);
   const { device } = made;
   let before: Prepared;
   try {
-    before = await old.prepare(pass);
-    await again.prepare(pass);
+    before = await old.prepare(what);
+    await again.prepare(what);
   } catch {
-    return { case: pass.name, verdict: 'not in the old', device };
+    return { case: what.name, verdict: 'not in the old', device };
   }
-  if (!sameResults(before, made)) return { case: pass.name, verdict: 'other results', device };
+  if (!sameResults(before, made)) return { case: what.name, verdict: 'other results', device };
   const repeats = Math.max(1, Math.ceil(sampleMs / Math.max(before.ms, 1e-3)));
   const pairs = rounds ?? (before.ms > 4 * sampleMs ? FEWEST_ROUNDS : ROUNDS);
   const itself = await inPairs(old, again, repeats, pairs);
   const floor = Math.max(LEAST_FLOOR, itself.high - 1, 1 / itself.low - 1);
   const { median, low, high, ms } = await inPairs(old, now, repeats, pairs);
-  const row = { device, case: pass.name, oldMs: ms[0], newMs: ms[1], ratio: median, low, high, floor };
+  const row = { device, case: what.name, oldMs: ms[0], newMs: ms[1], ratio: median, low, high, floor };
   if (low > 1 + floor) return { ...row, verdict: 'slower' };
   return { ...row, verdict: high < 1 / (1 + floor) ? 'faster' : 'below the floor' };
 }
 
-/** Times passes in processes that are started for them. */
+/** Times all in processes that are started for it. */
 async function timeAll(
   open: (which: 'old' | 'new') => Side,
-  passes: readonly TimedPass[],
+  all: readonly (TimedPass | TimedTraining)[],
   options: TimeOptions,
 ): Promise<Times> {
   const sides = [open('old'), open('old'), open('new')];
   try {
     const times: Times = { device: undefined, rows: [] };
-    for (const pass of passes) {
-      options.log?.(pass.name);
-      const { device, ...row } = await timePass(sides, pass, options);
+    for (const what of all) {
+      options.log?.(what.name);
+      const { device, ...row } = await timeOne(sides, what, options);
       times.device = device;
       times.rows.push(row);
     }
@@ -186,7 +199,7 @@ async function timeAll(
 }
 
 /**
- * Times the passes of an old and a new checkout. Of each, the old is run against itself first: by as much as it seems
+ * Times passes and trainings of an old and a new checkout. Of each, the old is run against itself first: by as much as it seems
  * slower or faster than itself, its floor, nothing is judged. What seems slower is measured once more, in other processes, and
  * is slower where both say so.
  * @param open starts a side
@@ -194,16 +207,16 @@ async function timeAll(
  */
 export async function compareTimes(
   open: (which: 'old' | 'new') => Side,
-  passes: readonly TimedPass[],
+  all: readonly (TimedPass | TimedTraining)[],
   options: TimeOptions = {},
 ): Promise<Times> {
-  const { device, rows } = await timeAll(open, passes, options);
+  const { device, rows } = await timeAll(open, all, options);
   const slower = new Set(rows.filter(({ verdict }) => verdict === 'slower').map((row) => row.case));
   if (slower.size === 0) return { device, rows };
   options.log?.('once more what seems slower');
   const again = await timeAll(
     open,
-    passes.filter(({ name }) => slower.has(name)),
+    all.filter(({ name }) => slower.has(name)),
     options,
   );
   return { device, rows: rows.map((row) => again.rows.find((other) => other.case === row.case) ?? row) };

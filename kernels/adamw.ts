@@ -50,7 +50,7 @@ const valuesPerLane = ({ software }: Caps): number => (software ? 64 : 4);
 function runsOf(params: Params, size: number): readonly AdamWRun[] {
   if (params.runs === undefined) {
     const step = integerParam('adamw', params, 'step', undefined, 1);
-    return [{ first: 0, size, step, weightDecay: numberParam('adamw', params, 'weightDecay', 0.01) }];
+    return [{ first: 0, size, step, weightDecay: numberParam('adamw', params, 'weightDecay', 0.01, 0) }];
   }
   const { runs } = params;
   if (!Array.isArray(runs) || runs.some((run) => typeof run !== 'object' || run === null))
@@ -63,7 +63,7 @@ function runsOf(params: Params, size: number): readonly AdamWRun[] {
       throw new InputError(`adamw: parameter "runs": ${count} elements from ${first} on are none of ${size}`);
     end = first + count;
     const step = integerParam('adamw', run, 'step', undefined, 1);
-    return { first, size: count, step, weightDecay: numberParam('adamw', run, 'weightDecay', 0.01) };
+    return { first, size: count, step, weightDecay: numberParam('adamw', run, 'weightDecay', 0.01, 0) };
   });
 }
 
@@ -107,10 +107,10 @@ export const adamw: Kernel = {
     for (const name of ['grad', 'm', 'v']) expectShape('adamw', name, shapeOf('adamw', request, name), shape);
     const scaled = request.shapes.grad_scale !== undefined;
     if (scaled) expectShape('adamw', 'grad_scale', request.shapes.grad_scale, [1]);
-    const lr = numberParam('adamw', request.params, 'lr');
+    const lr = numberParam('adamw', request.params, 'lr', undefined, 0);
     const beta1 = rate(request.params, 'beta1', 0.9);
     const beta2 = rate(request.params, 'beta2', 0.999);
-    const eps = numberParam('adamw', request.params, 'eps', 1e-8);
+    const eps = numberParam('adamw', request.params, 'eps', 1e-8, 0);
     const runs = runsOf(request.params, sizeOf(shape));
 
     const size = runs.reduce((sum, run) => sum + run.size, 0);

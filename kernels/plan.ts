@@ -58,6 +58,17 @@ export const defaultCaps: Caps = Object.freeze({
   architecture: '',
 });
 
+/** Errors: InputError for capabilities that lack one, or have one of another type; `what` begins the message. */
+export function checkCaps(caps: Caps, what: string): void {
+  for (const [name, usual] of Object.entries(defaultCaps) as [keyof Caps, unknown][]) {
+    const value: unknown = (caps as Partial<Caps> | undefined)?.[name];
+    if (typeof value !== typeof usual || (typeof value === 'number' && !(value >= 0)))
+      throw new InputError(
+        `${what}: caps: "${name}" must be a ${typeof usual}, got ${JSON.stringify(value)} (\`defaultCaps\` has all)`,
+      );
+  }
+}
+
 /** A uniform field: a number is a u32, `{ f32 }` a float. Packed in order, 4 bytes each. */
 export type Uniform = number | { readonly f32: number };
 
@@ -219,7 +230,8 @@ export function shapeOf(kernel: string, request: PlanRequest, name: string, rank
 /** The values of a required host input. */
 export function hostOf(kernel: string, request: PlanRequest, name: string): Int32Array {
   const values = request.host[name];
-  if (!values) throw new InputError(`${kernel}: input "${name}" is missing or not an i32 host tensor`);
+  if (!(values instanceof Int32Array))
+    throw new InputError(`${kernel}: input "${name}" is missing or not an i32 host tensor`);
   return values;
 }
 
@@ -244,13 +256,21 @@ export function expectShape(kernel: string, name: string, actual: Shape, expecte
     throw new InputError(`${kernel}: input "${name}" must have shape [${expected}], got [${actual}]`);
 }
 
-/** A numeric parameter, checked; `fallback` undefined means it is required. */
-export function numberParam(kernel: string, params: Params, name: string, fallback?: number): number {
+/** A numeric parameter that an f32 holds, of at least `min`; `fallback` undefined means it is required. */
+export function numberParam(
+  kernel: string,
+  params: Params,
+  name: string,
+  fallback?: number,
+  min = -Infinity,
+): number {
   const value = params[name] ?? fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value))
+  if (typeof value !== 'number' || !Number.isFinite(Math.fround(value)))
     throw new InputError(
-      `${kernel}: parameter "${name}" must be a finite number, got ${JSON.stringify(value)}`,
+      `${kernel}: parameter "${name}" must be a finite number of f32, got ${JSON.stringify(value)}`,
     );
+  if (value < min)
+    throw new InputError(`${kernel}: parameter "${name}" must be at least ${min}, got ${value}`);
   return value;
 }
 

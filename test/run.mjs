@@ -10,7 +10,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 const args = process.argv.slice(2);
 const wanted = args.filter((arg) => arg !== '--gpu-forms');
-const forms = args.includes('--gpu-forms') ? { SPANWISE_TEST_FORMS: 'gpu' } : {};
+const gpuForms = args.includes('--gpu-forms');
+const forms = gpuForms ? { SPANWISE_TEST_FORMS: 'gpu' } : {};
 mkdirSync('dist', { recursive: true });
 // A folder of its own, so that runs beside each other do not disturb one another.
 const folder = mkdtempSync(join('dist', 'test-'));
@@ -20,8 +21,8 @@ for (const build of [['esbuild.config.mjs'], ['esbuild.config.mjs', '--tests', f
   if (built.status !== 0) process.exit(1);
 }
 
-/** For each file. */
-const timeoutMs = 10 * 60 * 1000;
+/** For each file: the forms of a GPU take minutes to compile on a software device. */
+const timeoutMs = (gpuForms ? 60 : 10) * 60 * 1000;
 
 function filesBelow(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

@@ -1,7 +1,7 @@
 /** The suite in a headless Chromium, on the software device that it brings. */
 import { pathToFileURL } from 'node:url';
 import { noBrowser, startBrowser } from '../../test/web/browser.ts';
-import type { Engine } from './engines.ts';
+import type { Engine } from './engine.ts';
 import type { Answer } from './suite.ts';
 
 /** Its version by its own account, which the user agent shortens. */

@@ -6,24 +6,7 @@ import { promisify } from 'node:util';
 import { packageRoot } from '../../src/cli/package-root.ts';
 import { chromium } from './browser.ts';
 import { softwareDriver, systemDriver, type Driver } from './drivers.ts';
-import type { Answer, Asked } from './suite.ts';
-
-/** What an engine answers, and what it is. */
-export interface Ran {
-  version: string;
-  /** What implements WebGPU in it. */
-  webgpu: string;
-  answer: Answer;
-}
-
-export interface Engine {
-  name: string;
-  driver: string;
-  /** Why it cannot run here. */
-  missing?: string;
-  /** Runs the suite that `buildSuite` wrote to a file. Errors: one line, with what the engine says. */
-  run(suite: string, asked: Asked): Promise<Ran>;
-}
+import type { Engine, Ran } from './engine.ts';
 
 /** A hang; lavapipe takes minutes to compile all kernels. */
 const TIMEOUT_MS = 60 * 60_000;

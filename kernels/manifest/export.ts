@@ -1,8 +1,9 @@
 /** Plans as manifests (docs/export.md): pure, without a device. */
 import { backwardRequest, visibleOutputs } from '../backward-request.ts';
-import { SpanwiseError } from '../errors.ts';
+import { InputError, SpanwiseError } from '../errors.ts';
 import {
   boundBytes,
+  checkCaps,
   checkParams,
   portOf,
   ruleOf,
@@ -123,13 +124,35 @@ export interface Exported {
   shaders: Record<string, string>;
 }
 
+/** Errors: InputError for inputs and options that there are not, and for what is no shape, or no capabilities. */
+function checkRequest(kernel: Kernel, { shapes, caps }: PlanRequest, options: object): void {
+  checkCaps(caps, kernel.name);
+  const option = Object.keys(options).find((name) => name !== 'grad');
+  if (option !== undefined)
+    throw new InputError(`${kernel.name}: there is no option "${option}" (there is: grad)`);
+  for (const [name, shape] of Object.entries(shapes)) {
+    if (!portOf(kernel.inputs, name))
+      throw new InputError(
+        `${kernel.name}: "${name}" is not an input (it takes ${kernel.inputs.map((port) => port.name).join(', ')})`,
+      );
+    if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0))
+      throw new InputError(`${kernel.name}: input "${name}": [${shape}] is not a shape`);
+  }
+}
+
 /**
  * The manifest of a kernel for a request, and with `grad` of the gradients of all its float inputs too.
- * @throws InputError for a parameter that the kernel has not, and all that its plan refuses; SpanwiseError for `grad` of a
+ * @throws InputError for an input, a parameter or an option that there is not, for what is no shape or no capabilities, and all that its plan refuses; SpanwiseError for `grad` of a
  *   kernel without gradients
  */
-export function exportKernel(kernel: Kernel, request: PlanRequest, { grad = false } = {}): Exported {
+export function exportKernel(
+  kernel: Kernel,
+  request: PlanRequest,
+  options: { grad?: boolean } = {},
+): Exported {
   const { shapes, params, caps, host } = request;
+  const { grad = false } = options;
+  checkRequest(kernel, request, options);
   checkParams(kernel, params);
   const plan = kernel.plan({ shapes, params, caps, host });
   const shaders = new ShaderFiles();

@@ -32,7 +32,7 @@ export const attentionCommand: Command = {
     const output = args.optional('out');
     if (output !== undefined) {
       if (!/\.svg$/i.test(output)) args.fail(`--out writes SVG: its name must end in .svg, got "${output}"`);
-      checkWritable(output);
+      checkWritable(output, args);
     }
     const found = await withDevice(
       async () => {

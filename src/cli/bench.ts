@@ -121,7 +121,7 @@ const own: Command['options'] = {
   tokens: { value: 'L,…', doc: 'sia: these lengths alone; table6, table7: this one' },
   peers: { value: 'NAME,…', doc: 'peers: these alone' },
   baseline: { value: 'F', doc: 'gate: what is compared with' },
-  time: { doc: 'gate: also times kernels in turn with those of an old checkout' },
+  time: { doc: 'gate: also times kernels and trainings in turn with those of an old checkout' },
   against: {
     value: 'REV|DIR',
     doc: 'gate: the old checkout, a revision or a folder (the last change of the baseline)',
@@ -179,7 +179,7 @@ export const bench: Command = {
     if (args.optional('data') !== undefined && !found.readsData)
       args.fail(`--data does not go with ${args.positional}`);
     const out = args.optional('out');
-    if (out !== undefined) checkWritable(out);
+    if (out !== undefined) checkWritable(out, args);
     const progress = new Progress();
     const document = await found
       .run({

@@ -59,6 +59,12 @@ export class Arguments {
     return this.#positionals.slice(1);
   }
 
+  /** All values that were given, without their names. */
+  get given(): string[] {
+    const values = Object.values(this.#values);
+    return [...values.filter((value) => typeof value === 'string'), ...this.#positionals];
+  }
+
   flag(name: string): boolean {
     return this.#values[name] === true;
   }

@@ -56,7 +56,7 @@ export const convertCommand: Command = {
     const tags = args.oneOf('tags', schemes, 'bio');
     const options = { ...givenReading(args), ...(from !== undefined && { format: from }) };
     if (format.kind === 'folder') checkFolder(args, out);
-    else if (out !== undefined) checkWritable(out);
+    else if (out !== undefined) checkWritable(out, args);
 
     const file = input ?? 'standard input';
     const content = input === undefined ? decodeUtf8(await readStandardInput(), file) : corpusContent(input);

@@ -1,10 +1,15 @@
 /** Opening the device for a command, and what has to happen before and after. */
-import { accessSync, constants } from 'node:fs';
-import { dirname } from 'node:path';
+import { accessSync, constants, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { statsOf } from '../io/files.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { openRuntime } from '../node.ts';
+import { CONFIG, WEIGHTS } from '../tasks/checkpoint.ts';
+import { definitions } from '../tasks/registry.ts';
+import { TOKENIZER_FILES } from '../tasks/text/from-files.ts';
+import { CURVE, LOG } from '../tasks/training/run.ts';
+import type { Arguments } from './command.ts';
 import { tell } from './printable.ts';
 
 let lent: (() => Promise<Runtime>) | undefined;
@@ -29,10 +34,31 @@ export async function withDevice<P, R>(
   }
 }
 
-/** Fails where `path` plainly cannot be written, so that hours of work do not end in that. Errors: InputError. */
-export function checkWritable(path: string): void {
+/** Files of a model's folder that a command may not write over. */
+const modelFiles: readonly string[] = [
+  ...[CONFIG, WEIGHTS, LOG, CURVE, ...TOKENIZER_FILES],
+  ...definitions.flatMap(({ extra }) => extra?.file ?? []),
+];
+
+/** Whether two paths lead to one file, or to a file of a model in the folder `other`. */
+function isSame(path: string, other: string): boolean {
+  if (statsOf(other)?.isDirectory()) return modelFiles.some((name) => isSame(path, join(other, name)));
+  const [a, b] = [path, other].map((each) => (statsOf(each)?.isFile() ? realpathSync(each) : undefined));
+  return a !== undefined && a === b;
+}
+
+/**
+ * Fails where `path` plainly cannot be written, so that hours of work do not end in that. Errors: InputError, also where it is
+ * what another option names, or a part of the model there.
+ */
+export function checkWritable(path: string, args: Arguments): void {
   const folder = dirname(path);
   const stats = statsOf(path);
+  const { given } = args;
+  const own = given.indexOf(path);
+  const other = given.find((each, i) => i !== own && isSame(path, each));
+  if (other !== undefined)
+    throw new InputError(`${path}: would be written over ${other}, which another option names`);
   if (stats?.isDirectory()) throw new InputError(`${path}: is a folder, not a file`);
   if (!statsOf(folder)?.isDirectory()) throw new InputError(`${path}: there is no folder ${folder}`);
   try {

@@ -1,4 +1,5 @@
 /** What `eval` writes besides scores: predictions, and what is wrong with them. */
+import { resolve } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { writeFileAtomic } from '../io/files.ts';
 import { analyse, type Analysis } from '../tasks/errors/analysis.ts';
@@ -27,8 +28,9 @@ export function givenJudging(args: Arguments, model: string, data: string): Judg
   const asPage = errors?.endsWith('.html') === true;
   if (errors !== undefined && !asPage && !errors.endsWith('.jsonl'))
     args.fail(`--errors must end in .html or .jsonl, got "${errors}"`);
-  if (errors !== undefined && errors === out) throw new InputError(`${out}: both --errors and --out`);
-  for (const file of [errors, out]) if (file !== undefined) checkWritable(file);
+  if (errors !== undefined && out !== undefined && resolve(errors) === resolve(out))
+    throw new InputError(`${out}: both --errors and --out`);
+  for (const file of [errors, out]) if (file !== undefined) checkWritable(file, args);
   let analysis: Analysis | undefined;
   return {
     onJudged(judgement) {

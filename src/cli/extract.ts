@@ -62,7 +62,7 @@ export const extractCommand: Command = {
     definitions.map(({ title, extracted }) => (extracted ? `\n${title}: ${extracted}` : '')).join(''),
   async run(args) {
     const [input, output, inWords] = [args.optional('in'), args.optional('out'), args.flag('tokens')];
-    if (output !== undefined) checkWritable(output);
+    if (output !== undefined) checkWritable(output, args);
     const onBad = args.oneOf('on-bad', onBadChoices, 'skip');
     const from = args.integer('from-line', 1, 1);
     const progress = new Progress();

@@ -6,10 +6,9 @@ import { VECTORS } from '../../kernels/manifest/types.ts';
 import type { Caps, Kernel, Params } from '../../kernels/plan.ts';
 import { referenceCases, sampleCase, type ReferenceCase } from '../../kernels/reference/cases.ts';
 import { addVectors } from '../../kernels/reference/vectors.ts';
-import { writeFileAtomic } from '../io/files.ts';
 import type { Arguments, Command } from './command.ts';
 import { parseShapes } from './kernel-shapes.ts';
-import { capsOption, readable, readCaps, writeManifest, writeSchema } from './manifests.ts';
+import { capsOption, checkIndex, readCaps, writeIndex, writeManifest, writeSchema } from './manifests.ts';
 import { print, table } from './print.ts';
 
 /** The cases of a kernel that are exported: those of its reference, or what `--shapes` says. */
@@ -72,6 +71,7 @@ export const kernelExport: Command = {
     const caps = readCaps(args.optional('caps'));
     const params = args.json('params');
     const out = args.text('out');
+    checkIndex(out);
     const index = chosen.flatMap((kernel) => {
       const cases = casesOf(args, kernel, params, caps);
       return cases.map((each, i) => {
@@ -89,7 +89,7 @@ export const kernelExport: Command = {
     });
     writeSchema(out);
     const manifests = index.map(({ parts: _, ...entry }) => entry);
-    writeFileAtomic(join(out, 'index.json'), readable({ version: 1, caps, manifests }));
+    writeIndex(out, { caps, manifests });
     const rows = index.map(({ manifest, parts }) => [
       manifest,
       ...parts.map(({ totals }) => String(totals.dispatches)),

@@ -11,9 +11,9 @@ export interface GivenInputs {
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 
-/** Shape and elements of nested lists of integers; undefined where they are ragged or hold anything else. */
+/** Shape and elements of nested lists of 32-bit integers; undefined where they are ragged or hold anything else. */
 function nestedIntegers(value: unknown): { shape: number[]; data: number[] } | undefined {
-  if (typeof value === 'number') return Number.isInteger(value) ? { shape: [], data: [value] } : undefined;
+  if (typeof value === 'number') return (value | 0) === value ? { shape: [], data: [value] } : undefined;
   if (!Array.isArray(value)) return undefined;
   const items = value.map(nestedIntegers);
   const inner = items[0]?.shape ?? [];
@@ -37,7 +37,7 @@ export function parseShapes(
       const integers = nestedIntegers(value);
       if (!integers)
         throw new InputError(
-          `--shapes: "${name}" takes its integers, e.g. [3,2], got ${JSON.stringify(value)}`,
+          `--shapes: "${name}" takes its integers of 32 bits, e.g. [3,2], got ${JSON.stringify(value)}`,
         );
       shapes[name] = integers.shape;
       host[name] = Int32Array.from(integers.data);

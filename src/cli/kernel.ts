@@ -38,7 +38,7 @@ export const kernelRun: Command = {
     const input = args.text('in');
     const output = args.text('out');
     if (args.flag('grad') && !kernel.backward) args.fail(`--grad: ${kernel.name} has no gradient`);
-    checkWritable(output);
+    checkWritable(output, args);
     const results = await withDevice(
       () => prepareKernelRun(kernel, readSafetensorsFile(input).tensors, params, args.flag('grad'), input),
       runKernel,

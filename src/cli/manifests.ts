@@ -1,4 +1,5 @@
 /** What the commands that export have in common: capabilities from a file, and the folder of a manifest. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import type { Manifest } from '../../kernels/manifest/types.ts';
@@ -54,9 +55,29 @@ export const readable = (value: unknown): string =>
 
 const MANIFEST = 'manifest.json';
 
+/** The files that a manifest names: its shaders, weights and test vectors. */
+function filesOf(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(filesOf);
+  if (!isObject(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    (key === 'shader' || key === 'file') && typeof inner === 'string' ? [inner] : filesOf(inner),
+  );
+}
+
+/** The files of the export that lies in a folder, none where there is none. Errors: InputError where its manifest is not ours. */
+function earlierFiles(folder: string): string[] {
+  const path = join(folder, MANIFEST);
+  if (!namesIn(folder).includes(MANIFEST)) return [];
+  const manifest = parseObject(readTextFile(path, 'manifest'), path);
+  if (manifest.format === 'spanwise-manifest')
+    return [MANIFEST, ...new Set(filesOf(manifest))].filter((name) => namesIn(folder).includes(name));
+  throw new InputError(`${path}: is no manifest of an earlier export; choose another folder`);
+}
+
 /**
  * Writes a manifest, its WGSL and files of tensors into a folder, whole or not at all. Where an earlier export lies there,
  * its shaders and tensors go.
+ * @throws InputError where a file that no earlier export wrote would be written over
  */
 export function writeManifest(
   folder: string,
@@ -65,15 +86,29 @@ export function writeManifest(
   tensors: Readonly<Record<string, NamedTensors>>,
 ): void {
   makeFolder(folder);
-  const before = namesIn(folder);
-  const earlier = before.includes(MANIFEST)
-    ? before.filter((name) => /\.(wgsl|safetensors)$/.test(name))
-    : [];
+  const earlier = earlierFiles(folder);
   const files: Record<string, FileContent | null> = Object.fromEntries(earlier.map((name) => [name, null]));
   for (const [name, text] of Object.entries(shaders)) files[name] = `${text}\n`;
   for (const [name, all] of Object.entries(tensors)) files[name] = serializeSafetensorsPieces(all);
-  writeCheckpointFolder(folder, { ...files, [MANIFEST]: readable(manifest) });
+  files[MANIFEST] = readable(manifest);
+  const foreign = namesIn(folder).find((name) => name in files && !earlier.includes(name));
+  if (foreign !== undefined)
+    throw new InputError(`${join(folder, foreign)}: is of no earlier export; choose another folder`);
+  writeCheckpointFolder(folder, files);
 }
+
+const INDEX = 'index.json';
+
+/** Errors: InputError where an index of something else lies in a folder. */
+export function checkIndex(folder: string): void {
+  const path = join(folder, INDEX);
+  if (existsSync(path) && !Array.isArray(parseObject(readTextFile(path, 'index'), path).manifests))
+    throw new InputError(`${path}: is no index of an earlier export; choose another folder`);
+}
+
+/** Writes the index of a folder of exports. */
+export const writeIndex = (folder: string, index: object): void =>
+  writeFileAtomic(join(folder, INDEX), readable({ version: 1, ...index }));
 
 const SCHEMA = 'manifest.schema.json';
 

@@ -6,6 +6,7 @@ import { openFolder } from '../tasks/folder.ts';
 import { flagOf } from '../tasks/options.ts';
 import { checkUse, LoadedModel } from '../tasks/model.ts';
 import type { Arguments, Option } from './command.ts';
+import { tell } from './printable.ts';
 import { givenUse } from './tables.ts';
 
 export const modelOption: Option = { value: 'DIR', doc: 'checkpoint folder', required: true };
@@ -38,7 +39,7 @@ export async function askedModel(args: Arguments, command: 'eval' | 'extract'): 
   const { extra } = definition;
   if (extra && opened.extra === undefined && !(extra.option in options))
     args.fail(`--${extra.option} is missing, and ${opened.what} holds no ${extra.file}`);
-  checkUse(opened, Object.fromEntries(others), command);
+  for (const note of checkUse(opened, Object.fromEntries(others), command)) tell(`note: ${note}`);
   return {
     opened,
     async load(runtime) {

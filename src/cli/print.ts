@@ -1,4 +1,5 @@
 /** Printing results on standard output. */
+import { explain } from '../io/files.ts';
 import { columnsOf } from '../tasks/text/width.ts';
 import { printable } from './printable.ts';
 import { streams } from './streams.ts';
@@ -8,7 +9,9 @@ export function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     // To a terminal nothing that steers it; a file has what there is.
     const { stdout } = streams();
-    stdout.write(stdout.isTTY ? printable(text) : text, (error) => (error ? reject(error) : resolve()));
+    stdout.write(stdout.isTTY ? printable(text) : text, (error) =>
+      error ? reject(explain(error, 'standard output')) : resolve(),
+    );
   });
 }
 

@@ -28,7 +28,7 @@ export const traceCommand: Command = {
       lr: args.number('lr', 1e-3, 0),
       weightDecay: args.number('weight-decay', 0.01, 0),
     };
-    checkWritable(output);
+    checkWritable(output, args);
     const tensors = await withDevice(
       async () => ({ opened: await openFolder(dir), text: readTextFile(batch, 'batch') }),
       async (runtime, { opened: { definition, load }, text }) =>

@@ -49,6 +49,25 @@ for (const { name, ...definition } of definitions)
     });
   }
 
+/**
+ * The keys of a configuration that are options.
+ * @param config what `file` says; errors: InputError where that is another thing
+ */
+function configKeys(args: Arguments, definition: Definition, config: Json = {}, file?: string): Json {
+  const keys: Record<string, unknown> = {};
+  for (const [key, option] of Object.entries(definition.configOptions)) {
+    const flag = flagOf(key);
+    const given = args.optional(flag);
+    if (given === undefined) continue;
+    if (option.kind === 'list') keys[key] = given.split(',').map((name) => name.trim());
+    else keys[key] = option.kind === 'choice' ? args.oneOf(flag, option.choices, given) : given;
+    const said = JSON.stringify(config[key]);
+    if (config[key] !== undefined && said !== JSON.stringify(keys[key]))
+      args.fail(`--${flag} ${given} contradicts ${file}, where "${key}" is ${said}`);
+  }
+  return keys;
+}
+
 /** Reads and checks everything that the options name. */
 async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const tables = (d: Definition) => ({ ...d.recipe, ...ownOptions(d) });
@@ -75,16 +94,10 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
     args.fail('--vocab does not go with --encoder, which has its own');
   const { extra } = definition;
   const extraFile = extra && args.optional(extra.option);
-  const keys = Object.entries(definition.configOptions).flatMap(([key, option]) => {
-    const given = args.optional(flagOf(key));
-    if (given === undefined) return [];
-    if (option.kind === 'list') return [[key, given.split(',').map((name) => name.trim())]];
-    return [[key, option.kind === 'choice' ? args.oneOf(flagOf(key), option.choices, given) : given]];
-  });
+  const config = file === undefined ? undefined : readJsonFile(file, 'config');
   return planTraining(definition, {
-    ...{ train, dev, recipe },
-    config: file === undefined ? undefined : readJsonFile(file, 'config'),
-    overrides: Object.fromEntries(keys) as Json,
+    ...{ train, dev, recipe, config },
+    overrides: configKeys(args, definition, config, file),
     configName: file,
     encoder: folder === undefined ? undefined : await readEncoder(encoderSource(folder), folder),
     tokenizer: vocab === undefined ? undefined : await loadTokenizer(vocab),
@@ -197,13 +210,17 @@ export const trainCommand: Command = {
         const [asJson, quiet] = [args.flag('json'), args.flag('quiet')];
         const write = (line: string) => void (!quiet && tell(line));
         const stop = stopOnSignals();
+        const told = new Set<string>();
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {
           const isFirst = event.event === 'start' || event.event === 'resume';
           if (event.event === 'recover') tell(`spanwise: ${String(event.note)}`);
           if (isFirst && !asJson)
-            for (const note of event.notes as string[])
+            for (const note of event.notes as string[]) {
+              if (told.has(note)) continue; // a run that lost its device begins again
+              told.add(note);
               void print(`${oneLine(`note: ${note}`)}\n`).catch(() => undefined); // nobody reads: no reason to stop
+            }
           if (event.event === 'forecast') write(forecastText(event as unknown as Forecast, runtime.info));
           shown.onEvent(event);
         };

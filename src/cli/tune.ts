@@ -1,8 +1,10 @@
 /** `spanwise tune`: times the forms of matrix products on this device and keeps the answers in a file. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { distinctClasses, productsOfLinear, tuneProduct } from '../gpu/autotune.ts';
 import { cacheFolder } from '../gpu/software.ts';
+import { expectSize } from '../../kernels/plan.ts';
+import { makeFolders } from '../io/make-folders.ts';
 import { matmulForms } from '../../kernels/shared/matmul-form.ts';
 import { shapeClass } from '../../kernels/shared/matmul-variant.ts';
 import {
@@ -65,11 +67,19 @@ export const tune: Command = {
     withDevice(
       () => {
         const out = args.optional('out');
-        if (out !== undefined) checkWritable(out);
+        if (out !== undefined) checkWritable(out, args);
         return { shapes: parseShapes(args), out };
       },
       async (runtime, { shapes, out }) => {
         const { info, caps } = runtime;
+        const most = caps.maxStorageBufferBindingSize / 4;
+        for (const [rows, inputs, outputs] of shapes)
+          for (const shape of [
+            [rows, inputs],
+            [outputs, inputs],
+            [rows, outputs],
+          ])
+            expectSize('tune', '--shapes', shape, most);
         const path = out ?? defaultPath(info);
         const wanted = distinctClasses(shapes.flatMap((shape) => productsOfLinear(...shape, caps)));
         const known = answersIn(path, info);
@@ -83,7 +93,7 @@ export const tune: Command = {
         }
         progress.clear();
         const tuning = tuningOf(info, [...found.values()]);
-        if (out === undefined) mkdirSync(cacheFolder(), { recursive: true, mode: 0o700 });
+        if (out === undefined) makeFolders(cacheFolder(), 0o700);
         writeFileAtomic(path, `${JSON.stringify(tuning, null, 2)}\n`);
         if (args.flag('json')) return printJson({ file: path, ...tuning });
         const rows = tuning.products.map((product) => [

@@ -1,4 +1,5 @@
 /** Compares what work takes with what it took: exact quantities, so that the tolerance is zero. */
+import { InputError } from '../../kernels/errors.ts';
 import { checkMeasured, type Measured, type Quantities } from './baseline.ts';
 
 /** A quantity that is not what it was. */
@@ -52,7 +53,8 @@ function change({ before, after }: Moved): string {
  * baseline that is too high hides the next loss. What is absent on one side counts as 0 there.
  * @param baseline of `parseBaseline`, or an earlier report's `measured`
  * @param measure what there is now: of `stepQuantities`, or counted in any other way
- * @throws InputError for a quantity that is no finite number of at least 0; what `measure` throws
+ * @throws InputError for a quantity that is no finite number of at least 0, and where nothing, or nothing of a case, was
+ *   measured; what `measure` throws
  */
 export async function gate(
   baseline: Measured,
@@ -60,6 +62,12 @@ export async function gate(
 ): Promise<GateReport> {
   const known = checkMeasured(baseline, 'gate: the baseline');
   const measured = checkMeasured(await measure(), 'gate: what was measured');
+  if (Object.keys(measured).length === 0)
+    throw new InputError('gate: nothing was measured: there is no case');
+  const empty = Object.entries(measured).find(([, parts]) =>
+    Object.values(parts).every((all) => Object.keys(all).length === 0),
+  );
+  if (empty) throw new InputError(`gate: nothing was measured of the case ${JSON.stringify(empty[0])}`);
   const names = namesOf(known, measured);
   const added = names.filter((name) => !Object.hasOwn(known, name));
   const missing = names.filter((name) => !Object.hasOwn(measured, name));

@@ -1,5 +1,5 @@
 /** Counts what a step takes on a device that computes nothing: exact, the same on every machine, without a GPU. */
-import type { Caps } from '../../kernels/plan.ts';
+import { checkCaps, type Caps } from '../../kernels/plan.ts';
 import { dryDevice } from '../gpu/dry-device.ts';
 import { Runtime } from '../gpu/runtime.ts';
 import type { GPUDevice } from '../gpu/webgpu.ts';
@@ -39,12 +39,13 @@ function counting(device: GPUDevice, calls: ReturnType<typeof noCalls>): GPUDevi
  * each phase: `linear, backward`. Nothing is computed: what is read back is 0, and a step must not depend on it.
  * @param caps of the device to plan for (`defaultCaps`: the limits that every WebGPU device grants)
  * @param start builds what is needed, and gives the step, which is taken four times
- * @throws what `start` or the step throws
+ * @throws InputError for capabilities that are not whole; what `start` or the step throws
  */
 export async function planStep(
   caps: Caps,
   start: (runtime: Runtime) => (() => unknown) | Promise<() => unknown>,
 ): Promise<Record<string, Quantities>> {
+  checkCaps(caps, 'planStep');
   const calls = noCalls();
   const { device, ...opened } = dryDevice({ caps, info });
   const runtime = new Runtime({ ...opened, device: counting(device, calls) });

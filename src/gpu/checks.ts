@@ -2,31 +2,11 @@
 import { InputError } from '../../kernels/errors.ts';
 import { bytesOf, type Caps, type DType, type Shape } from '../../kernels/plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
-import type { Tensor, TensorRuntime, Values } from './tensor.ts';
+import type { Tensor, TensorRuntime } from './tensor.ts';
+import { ARRAYS, checkShape, refuseShared, type Values } from './values.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];
-
-const ARRAYS = { f32: Float32Array, i32: Int32Array, f16: Uint16Array } as const;
-
-/** What a tensor of host values holds. Errors: InputError for values of another type. */
-export function dtypeOf(data: Values): DType {
-  for (const dtype of ['f32', 'i32', 'f16'] as const) if (data instanceof ARRAYS[dtype]) return dtype;
-  throw new InputError('upload: the values must be a Float32Array, an Int32Array or a Uint16Array (f16)');
-}
-
-/** The same bytes, with zeros up to a whole word: as a buffer is written. */
-export function wholeWords(data: Values): Values {
-  if (data.byteLength % 4 === 0) return data;
-  const whole = new Uint16Array(data.length + 1);
-  whole.set(data);
-  return whole;
-}
-
-/** Errors: dimensions that are no counts. */
-export function checkShape(shape: Shape): void {
-  if (shape.some((d) => !Number.isInteger(d) || d < 0)) throw new InputError(`[${shape}] is not a shape`);
-}
 
 /**
  * The bytes of a tensor in a buffer of somebody else's.
@@ -67,6 +47,7 @@ export function checkData({ dtype, size, shape }: Tensor, data: Values): void {
   }
   if (data.length !== size)
     throw new InputError(`write: ${data.length} values do not fill the shape [${shape}]`);
+  refuseShared('write', data);
 }
 
 /**

@@ -30,8 +30,13 @@ export const noWork = (): Work => ({
   gpuNanoseconds: 0,
 });
 
-function addWork(to: Work, from: Work): void {
-  for (const key of Object.keys(to) as (keyof Work)[]) to[key] += from[key];
+function addWork(to: Work, from: Readonly<Work>, times = 1): void {
+  to.dispatches += times * from.dispatches;
+  to.macs += times * from.macs;
+  to.flops += times * from.flops;
+  to.bytesRead += times * from.bytesRead;
+  to.bytesWritten += times * from.bytesWritten;
+  to.gpuNanoseconds += times * from.gpuNanoseconds;
 }
 
 export class Meter {
@@ -60,11 +65,9 @@ export class Meter {
     for (const { labels, runs } of this.#pending.splice(0))
       for (const phase of phases) {
         const count = runs[phase];
+        if (count === 0) continue;
         runs[phase] = 0;
-        for (const { label, work } of count > 0 ? labels : []) {
-          const total = this.entry(phase, label);
-          for (const key of Object.keys(work) as (keyof Work)[]) total[key] += count * work[key];
-        }
+        for (const { label, work } of labels) addWork(this.entry(phase, label), work, count);
       }
   }
 

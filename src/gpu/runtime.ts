@@ -4,11 +4,11 @@
  * one submit, operations stay synchronous, and pipelines are never compiled on the main thread's time.
  */
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
-import { bytesOf, sizeOf, type Caps, type DType, type Kernel } from '../../kernels/plan.ts';
+import { bytesOf, type Caps, type DType, type Kernel } from '../../kernels/plan.ts';
 import type { Plan, Shape } from '../../kernels/plan.ts';
 import { fill } from '../../kernels/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
-import { checkAccess, checkData, checkFit, checkOut, checkShape, dtypeOf, wholeWords } from './checks.ts';
+import { checkAccess, checkData, checkFit, checkOut } from './checks.ts';
 import { compileRuns } from './compile.ts';
 import type { DeviceInfo, OpenedDevice } from './device.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
@@ -26,8 +26,8 @@ import { byName, readyPlan, type Operands, type ReadyPlan } from './ready-plan.t
 import { Recording } from './recording.ts';
 import { Refusals } from './refusals.ts';
 import { Scopes, tensorsIn } from './scopes.ts';
-import { Tensor, type KernelOptions, type Recorder, type TensorRuntime } from './tensor.ts';
-import type { Values, WrapOptions } from './tensor.ts';
+import { Tensor, type KernelOptions, type Recorder, type TensorRuntime, type WrapOptions } from './tensor.ts';
+import { checkShape, checkType, checkUpload, wholeWords, type Values } from './values.ts';
 import type { GPUBuffer, GPUCommandEncoder, GPUDevice } from './webgpu.ts';
 
 const READ_USAGE = 0x1 | 0x8; // MAP_READ | COPY_DST
@@ -121,11 +121,7 @@ export class Runtime implements TensorRuntime {
 
   /** A tensor with the host's values, f16 as bits in a Uint16Array. Errors: values that do not fill the shape. */
   upload(data: Values, shape: Shape, label: Label = 'inputs'): Tensor {
-    const dtype = dtypeOf(data);
-    if (data.length !== sizeOf(shape))
-      throw new InputError(
-        `upload: ${data.length} values do not fill the shape [${shape}] (${sizeOf(shape)})`,
-      );
+    const dtype = checkUpload(data, shape);
     const tensor = this.#allocate(shape, dtype, label, true);
     const write = (): void => this.#writeBuffer(tensor, data);
     // Error scopes cost more than a small write, which cannot fail: the buffer is one of ours.
@@ -229,6 +225,7 @@ export class Runtime implements TensorRuntime {
   #allocate(shape: Shape, dtype: DType, label: Label, idle = false): Tensor {
     this.#throwFailure();
     checkShape(shape);
+    checkType(dtype);
     const block = this.memory.take(bytesOf(shape, dtype), label, idle);
     this.#refusals.renewed(block, this.#batch);
     return this.#tensor(shape, dtype, block);

@@ -6,22 +6,14 @@
  * process already. So the driver is given this SONAME when it is unpacked and stands in for the Vulkan loader: no
  * variable has to be set before the process starts, and it works in a worker, whose process.env is a copy.
  */
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants, homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
 import { InputError } from '../../kernels/errors.ts';
+import { makeFolders } from '../io/make-folders.ts';
 import { DeviceUnavailableError } from './errors.ts';
 
 const ARCHIVE = 'swiftshader.tar.br';
@@ -113,7 +105,7 @@ const isUnpacked = (folder: string): boolean =>
 function unpackInto(folder: string, files: readonly [string, Buffer][]): boolean {
   let staging: string | undefined;
   try {
-    mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(folder), 0o700);
     if (!isOwn(dirname(folder))) return false;
     staging = mkdtempSync(`${folder}-`);
     for (const [name, bytes] of files) writeFileSync(join(staging, name), bytes, { mode: 0o755 });

@@ -9,15 +9,13 @@ import {
   type Params,
   type Shape,
 } from '../../kernels/plan.ts';
-import { SpanwiseError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
+import { checkShape, type Values } from './values.ts';
 import type { Place } from './host-tables.ts';
 import type { Block, Label, Memory, Storage } from './memory.ts';
 import type { Asked, HostValues, KernelPlan } from './kernel-plan.ts';
 import type { ReadyPlan } from './ready-plan.ts';
 import type { GPUBuffer } from './webgpu.ts';
-
-/** Values of a tensor on the host; f16 as their bits. */
-export type Values = Float32Array | Int32Array | Uint16Array;
 
 export interface WrapOptions {
   /** Byte of the buffer where the elements begin; 0 unless given. */
@@ -201,6 +199,7 @@ export class Tensor {
 
   /** The same elements under another shape, sharing memory. Not recorded on the tape: see ops `reshape`. */
   view(shape: Shape): Tensor {
+    checkShape(shape, 'view: ');
     if (sizeOf(shape) !== this.size)
       throw new SpanwiseError(`view: [${this.shape}] has ${this.size} elements, [${shape}] ${sizeOf(shape)}`);
     return this.slice(0, shape);
@@ -211,6 +210,9 @@ export class Tensor {
    * of the device's `minStorageBufferOffsetAlignment`.
    */
   slice(first: number, shape: Shape): Tensor {
+    checkShape(shape, 'slice: ');
+    if (!(Number.isInteger(first) && first >= 0))
+      throw new InputError(`slice: ${first} is no element of [${this.shape}]`);
     if (first + sizeOf(shape) > this.size)
       throw new SpanwiseError(`slice: [${this.shape}] has no [${shape}] from element ${first} on`);
     void this.block;

@@ -22,6 +22,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { LOOKED_AT, refusePointer } from './look-alikes.ts';
+import { makeFolders } from './make-folders.ts';
 import {
   decodeTensor,
   headerLength,
@@ -39,7 +40,7 @@ import { decodeUtf8 } from './utf8.ts';
 /** A file's content: text (written as UTF-8), bytes, or pieces written one after the other without joining them. */
 export type FileContent = string | Uint8Array | readonly Uint8Array[];
 
-/** Failures that the user of a path can mend; any other (a full disk, say) keeps Node's own error. */
+/** Failures that the user of a path can mend; any other (a full disk, say) is an Error that says where and what. */
 const reasons: Record<string, string> = {
   ENOENT: 'no such file or folder',
   EISDIR: 'is a folder, not a file',
@@ -57,10 +58,17 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-/** The InputError for a failed call on `where`, or `error` itself where the user's input is not the cause. */
-function explain(error: unknown, where: string): unknown {
-  const reason = reasons[codeOf(error)];
-  return reason ? new InputError(`${where}: ${reason}`, { cause: error }) : error;
+/**
+ * The InputError for a failed call on `where`; where the user's input is not the cause an Error of the same code that names
+ * it, which the system's own does not where it wrote or read; `error` itself where it is not the system's.
+ */
+export function explain(error: unknown, where: string): unknown {
+  const code = codeOf(error);
+  if (reasons[code]) return new InputError(`${where}: ${reasons[code]}`, { cause: error });
+  if (!(error instanceof Error && 'syscall' in error)) return error;
+  // ENOSPC: no space left on device, write
+  const said = error.message.replace(/^E\w+: /, '').replace(/, \w+( '.*)?$/, '');
+  return Object.assign(new Error(`${where}: ${said}`, { cause: error }), { code });
 }
 
 /**
@@ -104,7 +112,7 @@ export function namesIn(folder: string): string[] {
 /** Makes a folder where there is none, and those above it. Errors: InputError where a file is in the way, or it is not allowed. */
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolders(path);
   } catch (error) {
     throw explain(error, path);
   }
@@ -367,7 +375,7 @@ export function writeCheckpointFolder(dir: string, files: Record<string, FileCon
       throw new InputError(`${dir}: ${JSON.stringify(name)} cannot name a file of a checkpoint`);
   const staged = join(dir, staging);
   try {
-    mkdirSync(dir, { recursive: true });
+    makeFolders(dir);
     recoverFolder(dir);
     rmSync(staged, { recursive: true, force: true });
     mkdirSync(staged);

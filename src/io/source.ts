@@ -20,18 +20,26 @@ function isAbsent(error: unknown): boolean {
 /**
  * A file's bytes; undefined where there is none.
  * @param path names it in errors
- * @throws InputError with what the source says, where it rejects for another reason than that there is none
+ * @throws InputError with what the source says, where it rejects for another reason than that there is none, and where it
+ *   gives anything but bytes
  */
 export async function ifAny(source: Source, name: string, path: string): Promise<Uint8Array | undefined> {
+  let bytes: unknown;
   try {
-    return await source(name);
+    bytes = (await source(name)) ?? undefined;
   } catch (error) {
     if (error instanceof InputError) throw error;
     if (isAbsent(error)) return undefined;
     const said = error instanceof Error ? error.message : String(error);
     throw new InputError(`${path}: cannot be read: ${said}`, { cause: error });
   }
+  if (bytes !== undefined && !(ArrayBuffer.isView(bytes) && 'subarray' in bytes))
+    throw new InputError(`${path}: its source gave ${givenText(bytes)}, not a Uint8Array`);
+  return bytes as Uint8Array | undefined;
 }
+
+const givenText = (value: unknown): string =>
+  typeof value === 'string' ? 'a string' : `what is ${Object.prototype.toString.call(value).slice(8, -1)}`;
 
 /** A file's bytes. Errors: as `ifAny`, and InputError where there is none. */
 export async function needed(source: Source, name: string, path: string): Promise<Uint8Array> {

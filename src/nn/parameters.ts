@@ -6,6 +6,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { sizeOf, type Shape } from '../../kernels/plan.ts';
 import { narrowToHalves } from '../io/half.ts';
 import type { HostTensor } from '../io/safetensors.ts';
+import { checkShape } from '../gpu/values.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import { Arena, type Slot } from './arena.ts';
@@ -73,8 +74,14 @@ export function randomSource(seed: number): Source {
   };
 }
 
+/** The first NaN or infinity; −1 where there is none. */
+function indexOfNonFinite(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) if (values[i] - values[i] !== 0) return i;
+  return -1;
+}
+
 /**
- * Values from a file's tensors. A missing or mis-shaped one is collected rather than thrown, and reported with the
+ * Values from a file's tensors. A missing or mis-shaped one, or one that is not finite, is collected rather than thrown, and reported with the
  * surplus ones by `finish`: one error that lists all.
  */
 export class FileSource implements Source {
@@ -101,7 +108,12 @@ export class FileSource implements Source {
     else if (found.dtype !== 'f32') this.#problems.push(`${name} holds integers`);
     else if (found.shape.length !== shape.length || found.shape.some((d, i) => d !== shape[i]))
       this.#problems.push(`${name} is [${found.shape}], expected [${shape}]`);
-    else return found.data as Float32Array;
+    else {
+      const values = found.data as Float32Array;
+      const at = indexOfNonFinite(values);
+      if (at < 0) return values;
+      this.#problems.push(`${name} holds ${values[at]} (element ${at})`);
+    }
     if (this.#problems.length === MOST_PROBLEMS) {
       this.#problems.push('…');
       this.#fail();
@@ -117,7 +129,7 @@ export class FileSource implements Source {
     this.#used.add(name);
   }
 
-  /** Errors: InputError listing every missing, mis-shaped and surplus tensor. */
+  /** Errors: InputError listing every tensor that is missing, mis-shaped, not finite or surplus. */
   finish(): void {
     for (const name of this.#tensors.keys())
       if (!this.#used.has(name)) this.#problems.push(`surplus ${name}`);
@@ -171,12 +183,14 @@ export class Parameters {
 
   /**
    * One parameter, on the device once it is used; lives until `release`.
-   * @param narrow it is f16 where that is the precision; it requires no gradient then, and only `linear`, `spanScore` and `embedding` take it
-   * @throws InputError for a name asked for twice, and a value that f16 does not hold
+   * @param narrow it is f16 where that is the precision; it requires no gradient then, and only `linear`, `spanScore` and
+   *   `embedding` take it
+   * @throws InputError for a name asked for twice, what is no shape, and a value that f16 does not hold
    */
   take(name: string, shape: Shape, init: Init, decay = true, narrow = false): Tensor {
     const full = this.#prefix + name;
     if (this.all.has(full)) throw new InputError(`parameter ${full} is defined twice`);
+    checkShape(shape, `parameter ${full} `);
     if (sizeOf(shape) > MOST_VALUES)
       throw new InputError(`parameter ${full} [${shape}] of the configuration is over ${MOST_VALUES} values`);
     const values = this.#source.values(full, shape, init, this.all.size);

@@ -269,6 +269,12 @@ export interface Definition<T extends Types = Types> {
    * @throws InputError naming file and row, where a corpus does not fit the model
    */
   check(corpus: T['corpus'], config: T['model']['config'], use?: 'trained' | 'scored'): void;
+  /** Errors: InputError naming the file, where nothing is annotated that the model could learn, or be scored by. */
+  checkGold(
+    corpus: T['corpus'],
+    model: { config: T['model']['config']; extra: T['extra'] },
+    use: 'trained' | 'scored',
+  ): void;
 
   readonly recipe: RecipeTable<T['recipe']>;
   /** What of the recipe is other on a pretrained encoder; `dev`: there is a dev corpus. */
@@ -299,12 +305,13 @@ export interface Definition<T extends Types = Types> {
   /**
    * Before the model is used, on the command line before anything is read or loaded: InputError for what it cannot do, or not
    * with the other models of its kind among the options.
+   * @returns notes on what it can do and hardly should
    */
   checkOptions?(
     opened: Pick<Opened<T>, 'config' | 'what'>,
     models: Readonly<Record<string, Pick<Opened, 'config' | 'what'>>>,
     command: 'eval' | 'extract',
-  ): void;
+  ): readonly string[];
   /** Scores the model on a corpus, from its texts alone. */
   evaluate(loaded: Loaded<T>, corpus: T['corpus'], options?: T['options']): Promise<T['evaluation']>;
   /** What "best" means: higher is better. */

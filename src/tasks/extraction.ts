@@ -1,4 +1,5 @@
 /** What `extract` gives for a text, whatever the model: one line of JSON. */
+import { InputError } from '../../kernels/errors.ts';
 import type { ScoredEntity, ScoredRelation } from './spans/decode.ts';
 
 export interface ExtractedEntity extends ScoredEntity {
@@ -27,6 +28,16 @@ export interface Extraction {
   relations: ScoredRelation[];
   /** Why there is nothing: the model cannot take the text. */
   error?: string;
+}
+
+/** Errors: InputError naming the text that is neither a string nor words. */
+export function checkTexts(asked: readonly unknown[], what: (i: number) => string): void {
+  asked.forEach((one, i) => {
+    const tokens = typeof one === 'object' && one !== null ? (one as Partial<Words>).tokens : undefined;
+    const isWords = Array.isArray(tokens) && tokens.every((token) => typeof token === 'string');
+    if (typeof one !== 'string' && !isWords)
+      throw new InputError(`${what(i)}: must be a string, or { tokens } with a list of strings`);
+  });
 }
 
 const rounded = (score: number): number => Math.round(score * 1e4) / 1e4;

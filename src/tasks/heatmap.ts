@@ -155,7 +155,8 @@ export function heatmapsSvg(
     `<g shape-rendering="crispEdges">${bar.join('')}</g>`,
     `<rect width="${(SHADES + 1) * 6}" height="12" fill="none" stroke="#999"/>`,
     ...ticks,
-    `<text x="${(SHADES + 1) * 6 + 24}" y="10">${legend}; row: query, column: key</text></g>`,
+    `<text x="${(SHADES + 1) * 6 + 24}" y="10">${legend}; row: query, column: key</text>`,
+    `<text x="${(SHADES + 1) * 6 + 24}" y="26">colour: by the square root of the weight</text></g>`,
     '</svg>',
     '',
   ].join('\n');

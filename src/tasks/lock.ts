@@ -1,8 +1,9 @@
 /** A folder that one process at a time writes to. Node only. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
+import { makeFolders } from '../io/make-folders.ts';
 
 const LOCK = 'lock.json';
 
@@ -72,7 +73,7 @@ function readOr(path: string): string | undefined {
  */
 export function lockFolder(dir: string): () => void {
   try {
-    mkdirSync(dir, { recursive: true });
+    makeFolders(dir);
   } catch (error) {
     if (['EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
       throw new InputError(`${dir}: it, or a part of the path, is a file, not a folder`);

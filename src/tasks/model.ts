@@ -5,8 +5,8 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { Source } from '../io/source.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { checkpointFiles, openCheckpoint } from './checkpoint.ts';
-import type { Definition, Loaded, LoadOptions, Opened, Types } from './definition.ts';
-import type { Asked, Extraction } from './extraction.ts';
+import type { Corpus, Definition, Loaded, LoadOptions, Opened, Types } from './definition.ts';
+import { checkTexts, type Asked, type Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { checkValues } from './options.ts';
 import { traceModel, type TraceOptions } from './trace.ts';
@@ -15,19 +15,22 @@ import { inTurn } from './turns.ts';
 /** A model of any kind, whether its weights are loaded or not. */
 type Known<T extends Types = Types> = Pick<Opened<T>, 'definition' | 'config' | 'what'>;
 
-/** Errors: InputError for what a model cannot do, alone or with the other models among its options, by their keys. */
+/**
+ * Errors: InputError for what a model cannot do, alone or with the other models among its options, by their keys. Returns notes
+ * on what it hardly should.
+ */
 export function checkUse<T extends Types>(
   model: Known<T>,
   others: Readonly<Record<string, Known>>,
   command: 'eval' | 'extract',
-): void {
+): readonly string[] {
   const { name, title } = model.definition;
   for (const { definition, what } of Object.values(others))
     if (definition.name !== name)
       throw new InputError(
         `${what}: a model of kind ${definition.title}, where one of kind ${title} is needed`,
       );
-  model.definition.checkOptions?.(model, others, command);
+  return model.definition.checkOptions?.(model, others, command) ?? [];
 }
 
 /**
@@ -66,10 +69,10 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
   async extract(given: Asked | readonly Asked[], options?: T['options']): Promise<Extraction | Extraction[]> {
     const one = !Array.isArray(given);
     const asked = one ? [given as Asked] : (given as readonly Asked[]);
+    const what = (i: number): string => `text ${i + 1}`;
+    checkTexts(asked, what);
     this.#check(options, 'extract');
-    const { results } = await this.#inTurn(() =>
-      this.definition.extract(this, asked, (i) => `text ${i + 1}`, options),
-    );
+    const { results } = await this.#inTurn(() => this.definition.extract(this, asked, what, options));
     return one ? results[0] : results;
   }
 
@@ -78,10 +81,12 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    * @throws InputError naming row and field where it cannot be read, or holds labels that the model does not have
    */
   async evaluate(data: T['corpus'] | string, options?: T['options']): Promise<T['evaluation']> {
+    this.#check(options, 'eval');
     const { words } = this.model.config;
+    if (typeof data !== 'string' && typeof (data as Partial<Corpus> | null)?.file !== 'string')
+      throw new InputError('evaluate: takes the text of a corpus, or a corpus as `readCorpus` gives it');
     const corpus = typeof data === 'string' ? this.definition.read(data, 'evaluation data', { words }) : data;
     this.definition.check(corpus, this.model.config, 'scored');
-    this.#check(options, 'eval');
     return this.#inTurn(() => this.definition.evaluate(this, corpus, options));
   }
 

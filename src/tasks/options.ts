@@ -47,15 +47,20 @@ const common: Readonly<Record<string, [fits: (value: unknown) => boolean, what: 
   threshold: [(value) => typeof value === 'number' && value >= 0 && value <= 1, 'a number from 0 to 1'],
 };
 
-/** Errors: InputError naming the key whose value is not what the tables say. A key that is not there is not looked at. */
+/** Further keys that are looked at elsewhere; the first three are every model's. */
+const others = ['batchSize', 'progress', 'onJudged', 'pairChunk', 'bootstrap', 'refused', 'seen'];
+
+/** Errors: InputError naming the key that there is not, or whose value is not what the tables say. Undefined says nothing. */
 export function checkValues(table: Readonly<Record<string, Option>>, given: object): void {
   for (const [key, value] of Object.entries(given)) {
+    if (value === undefined || others.includes(key)) continue;
     const demand = Object.hasOwn(common, key)
       ? common[key]
-      : Object.hasOwn(table, key)
-        ? demandOf(table[key])
-        : undefined;
-    if (value === undefined || !demand) continue;
+      : Object.hasOwn(table, key) && demandOf(table[key]);
+    if (!demand) {
+      const known = [...others.slice(0, 3), ...Object.keys(common), ...Object.keys(table)].join(', ');
+      throw new InputError(`there is no option "${key}" (there are: ${known})`);
+    }
     const [fits, what] = demand;
     if (!fits(value)) throw new InputError(`option "${key}" must be ${what}, got ${JSON.stringify(value)}`);
   }

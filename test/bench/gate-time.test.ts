@@ -2,9 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'tape';
 import { timedPasses } from '../../bench/gate.passes.ts';
+import { stepCases, timedTrainings } from '../../bench/gate.steps.ts';
 import { compareTimes, openSide, type Prepared, type Side, type TimedPass } from '../../bench/gate.time.ts';
 import { medianInterval } from '../../bench/statistics.ts';
 import { stream } from '../../src/nn/random.ts';
+import { definitionNamed, definitions } from '../../src/tasks/registry.ts';
+import { planTraining } from '../../src/tasks/training/train.ts';
 import { expectFailure, spanwise } from '../cli/run.ts';
 
 test('an interval of a median', (t) => {
@@ -142,6 +145,51 @@ test('a slower kernel is caught between two libraries', async (t) => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('a slower training is caught between two libraries', async (t) => {
+  const folder = mkdtempSync(join('dist', 'slower-'));
+  /** A library whose training steps take so many milliseconds of the processor. */
+  const library = (name: string, ms: number): string => {
+    const file = resolve(folder, name);
+    writeFileSync(
+      file,
+      `export const openRuntime = async () => ({ info: { software: true }, memory: { trim() {} } });
+       export const memoryStorage = () => ({});
+       export const definitionNamed = (name) => name;
+       const spent = () => process.cpuUsage().user + process.cpuUsage().system;
+       export async function train(definition, data, { onEvent }) {
+         for (let step = 1; step <= 3; step++) {
+           for (const end = spent() + 1000 * ${ms}; spent() < end;);
+           onEvent({ event: 'step', step, loss: data.length / step });
+         }
+       }`,
+    );
+    return file;
+  };
+  try {
+    const libraries = { old: library('old.mjs', 3), new: library('new.mjs', 9) };
+    const training = { name: 'tagger', definition: 'tagger', config: {}, recipe: {}, data: 'text' };
+    const open = (which: 'old' | 'new'): Side => openSide(libraries[which]);
+    const { rows } = await compareTimes(open, [training], { rounds: 8, sampleMs: 1 });
+    t.equal(rows[0].verdict, 'slower', `${rows[0].ratio} times as long, floor ${rows[0].floor}`);
+    t.ok(rows[0].oldMs! < 9, `${rows[0].oldMs} ms: two of three steps, the first is none`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('each model has a training that is timed, of more than a step', (t) => {
+  const trainings = timedTrainings(stepCases());
+  const models = new Set(trainings.map(({ definition }) => definition));
+  t.deepEqual([...models].sort(), definitions.map(({ name }) => name).sort());
+  for (const { name, definition: model, data, config, recipe } of trainings) {
+    const definition = definitionNamed(model);
+    const train = definition.read(data, name, {});
+    const texts = definition.texts(planTraining(definition, { train, config, recipe }).train);
+    t.ok(texts.length > recipe.batch, `${name}: ${texts.length} texts`);
+  }
+  t.end();
 });
 
 test('what bench gate --time refuses', async (t) => {

@@ -5,7 +5,7 @@ import { stepQuantities } from '../../bench/gate.steps.ts';
 import { kernels } from '../../kernels/index.ts';
 import { defaultCaps, type Plan } from '../../kernels/plan.ts';
 import softmaxWgsl from '../../shaders/softmax.wgsl';
-import { baselineText, parseBaseline } from '../../src/gate/baseline.ts';
+import { baselineText, parseBaseline, type Measured } from '../../src/gate/baseline.ts';
 import { gate } from '../../src/gate/gate.ts';
 import { planStep } from '../../src/gate/plan-step.ts';
 import { BindGroups } from '../../src/gpu/bind-groups.ts';
@@ -198,7 +198,10 @@ test('spanwise bench gate', async (t) => {
 
 test('a gate of numbers of any kind', async (t) => {
   const baseline = { bundle: { web: { bytes: 1000, files: 2 } }, gone: {} };
-  const measured = { bundle: { web: { bytes: 1500 }, constructor: { length: 1 } }, new: {} };
+  const measured = {
+    bundle: { web: { bytes: 1500 }, constructor: { length: 1 } },
+    new: { step: { bytes: 1 } },
+  };
   const report = await gate(baseline, () => measured);
   t.deepEqual(report.lines, [
     'worse: bundle: web: bytes 1,000 -> 1,500 (+500, +50 %)',
@@ -213,6 +216,18 @@ test('a gate of numbers of any kind', async (t) => {
     gate({}, () => ({ a: { b: { c: value as number } } })).then(
       () => '',
       (error: Error) => `${error.name}: ${error.message}`,
+    );
+  for (const [nothing, said] of [
+    [{}, 'there is no case'],
+    [{ a: {} }, 'of the case "a"'],
+    [{ a: { b: {} } }, 'of the case "a"'],
+  ] as [Measured, string][])
+    t.match(
+      await gate(nothing, () => nothing).then(
+        () => 'passed',
+        (error: Error) => `${error.name}: ${error.message}`,
+      ),
+      new RegExp(`^InputError: gate: nothing was measured:? ${said}$`),
     );
   for (const wrong of [NaN, Infinity, -1, '1', null])
     t.match(

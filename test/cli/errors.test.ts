@@ -119,7 +119,10 @@ const failures: [name: string, args: string[], line: RegExp, input?: string | Ui
   [
     'words that no window holds, all of them',
     evaluate(
-      corpus('wide.json', ...[2, 70, 3, 80].map((n) => ({ tokens: ['2'.repeat(n), 'rain'], entities: [] }))),
+      corpus(
+        'wide.json',
+        ...[2, 70, 3, 80].map((n) => ({ tokens: ['2'.repeat(n), 'rain'], entities: pair })),
+      ),
     ),
     /wide\.json: 2 bad rows .*: row 2: 1 word makes 72 word pieces.*; row 4: 1 word makes 82 word pieces/,
   ],

@@ -65,6 +65,18 @@ test('spanwise eval --errors --out', async (t) => {
   }
 });
 
+test('spanwise eval --errors shows the text of a row as it is', async (t) => {
+  const text = 'Ida  Lorn,of Ostra';
+  const row = { text, entities: [{ type: 'PER', start: 0, end: 9 }] };
+  const errors = join(folder, 'own.jsonl');
+  const args = ['eval', '--model', `${fixture}/both`, '--data', file('own.json', JSON.stringify([row]))];
+  t.equal((await spanwise([...args, '--errors', errors])).status, 0);
+  const found = JSON.parse(readFileSync(errors, 'utf8')) as { text: string; entities: { gold?: object }[] };
+  t.equal(found.text, text);
+  const gold = found.entities.flatMap((one) => one.gold ?? []);
+  t.deepEqual(gold, [{ type: 'PER', text: 'Ida  Lorn', start: 0, end: 9 }]);
+});
+
 test('spanwise eval --threshold', async (t) => {
   const dir = join(folder, 'tuned');
   for (const [name, from, data, key, score] of [

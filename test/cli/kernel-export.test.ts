@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import type { Manifest } from '../../kernels/index.ts';
 import { unpackSoftwareDevice } from '../../src/gpu/software.ts';
-import { file, folder, spanwise } from './run.ts';
+import { expectFailure, file, folder, launched, spanwise } from './run.ts';
 
 const json = <T>(...path: string[]): T => JSON.parse(readFileSync(join(folder, ...path), 'utf8')) as T;
 
@@ -77,6 +77,36 @@ test('an export over an earlier one leaves nothing of it', async (t) => {
   t.deepEqual(readdirSync(own).sort(), ['manifest.json', 'notes.txt', 'softmax.wgsl']);
 });
 
+test('an export keeps what no earlier one wrote', async (t) => {
+  const model = join(folder, 'model');
+  cpSync('test/fixtures/stsn/both', model, { recursive: true });
+  const before = readdirSync(model);
+  const args = ['export', '--model', model, '--length', '8', '--out', model];
+  for (const run of [1, 2]) {
+    t.equal((await spanwise(args)).status, 0);
+    t.deepEqual(
+      before.filter((name) => !existsSync(join(model, name))),
+      [],
+      `every file of the model is there after export ${run}`,
+    );
+  }
+  const page = join(folder, 'page');
+  const kernel = ['kernel', 'export', 'softmax', '--shapes', '{"x":[2]}', '--out', page];
+  for (const [name, text] of [
+    ['softmax/manifest.json', '{"name":"a page"}'],
+    ['softmax/softmax.wgsl', 'of somebody else'],
+    ['index.json', '{"pages":[]}'],
+  ]) {
+    rmSync(page, { recursive: true, force: true });
+    mkdirSync(join(page, 'softmax'), { recursive: true });
+    writeFileSync(join(page, name), text);
+    const line = new RegExp(`page/${name}: is (of )?no .*earlier export; choose another folder`);
+    expectFailure(t, await spanwise(kernel), 2, line);
+    t.equal(readFileSync(join(page, name), 'utf8'), text);
+    t.equal(readdirSync(page, { recursive: true }).length, 2, 'nothing is added');
+  }
+});
+
 test('what cannot be exported is told in one line', async (t) => {
   const out = join(folder, 'none');
   const bad: [args: string[], says: RegExp][] = [
@@ -87,6 +117,7 @@ test('what cannot be exported is told in one line', async (t) => {
     [['softmax', '--shapes', '[1]'], /--shapes must be a JSON object or a list of them/],
     [['softmax', '--shapes', '{"x":[2],"y":[1]}'], /"y" is not an input/],
     [['softmax', '--shapes', '{}'], /softmax: input "x" is missing/],
+    [['embedding', '--shapes', '{"ids":[4294967297],"table":[4,4]}'], /"ids" takes its integers of 32 bits/],
     [['softmax', '--caps', join(folder, 'nowhere.json')], /nowhere\.json/],
     [
       ['softmax', '--caps', file('a.json', '{"maxBufferSize":"big"}')],
@@ -112,6 +143,13 @@ test('what cannot be exported is told in one line', async (t) => {
   ]);
   t.equal(inTheWay.status, 2);
   t.match(inTheWay.stderr, /^spanwise: [^\n]*in-the-way[^\n]* (is not a folder|is a file, not a folder)\n$/);
+});
+
+test('a folder where none can be made', { skip: !existsSync('/proc/self') }, async (t) => {
+  // In a process: Node's own way to make it never returns there.
+  const args = ['kernel', 'export', 'sum', '--shapes', '{"x":[2]}', '--out', '/proc/spanwise/out'];
+  const line = /\/proc\/spanwise\/out\/sum: (no such file or folder|permission denied)/;
+  expectFailure(t, await launched(args), 2, line);
 });
 
 test('a shown plan has its host tables and what is in place', async (t) => {

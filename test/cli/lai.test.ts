@@ -1,5 +1,5 @@
 /** `spanwise extract`, `eval` and `trace` with LAI-Nets: one of each stage. */
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { parseSafetensors } from '../../src/io/safetensors.ts';
@@ -62,6 +62,21 @@ test('spanwise trace writes what the stage has', async (t) => {
     const { tensors } = parseSafetensors(readFileSync(out), out);
     t.deepEqual([...tensors.keys()].filter((name) => !name.startsWith('grad.')).sort(), names);
   }
+});
+
+test('stages of other data are told', async (t) => {
+  const other = join(folder, 'other');
+  cpSync(relations, other, { recursive: true });
+  const config = JSON.parse(readFileSync(join(other, 'config.json'), 'utf8')) as object;
+  const changed = { ...config, entityTypes: ['A', 'PER'], annotations: {}, words: 'penn' };
+  writeFileSync(join(other, 'config.json'), JSON.stringify(changed));
+  const { status, stderr } = await spanwise(['extract', '--model', entities, '--relations', other], {
+    input: 'A text.\n',
+  });
+  t.equal(status, 0);
+  t.match(stderr, /note: \S+other: learnt relations among entities of A, PER, and not of \S/);
+  t.match(stderr, /note: \S+other: parts text into words by another rule than the model of entities/);
+  t.notOk(/another rule|learnt/.test((await spanwise(['extract', ...both], { input: 'A text.\n' })).stderr));
 });
 
 test('models that do not go together give one line', async (t) => {

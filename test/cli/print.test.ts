@@ -1,6 +1,7 @@
 import test from 'tape';
-import { table } from '../../src/cli/print.ts';
+import { print, table } from '../../src/cli/print.ts';
 import { oneLine, printable } from '../../src/cli/printable.ts';
+import { withStreams, type Output } from '../../src/cli/streams.ts';
 
 test('a table gives a square character two columns', (t) => {
   const rows = [
@@ -38,4 +39,19 @@ test('what steers a terminal is written out', (t) => {
   }
   t.equal(oneLine('x'.repeat(1000)), 'x'.repeat(1000));
   t.end();
+});
+
+test('a full disk below standard output is told as such', async (t) => {
+  const error = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+    ...{ code: 'ENOSPC', syscall: 'write' },
+  });
+  const full: Output = { write: (_, done) => done?.(error) };
+  const stdin = { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
+  const said = await withStreams({ stdin, stdout: full, stderr: full }, () =>
+    print('a').then(
+      () => 'nothing',
+      (e: unknown) => String(e),
+    ),
+  );
+  t.equal(said, 'Error: standard output: no space left on device');
 });

@@ -46,6 +46,13 @@ test('tune: bad input is status 2 and one line', async (t) => {
   );
   expectFailure(t, await spanwise(['tune', '--shapes', '8x0x8,']), 2, /"8x0x8"/);
   expectFailure(t, await spanwise(['tune', '--out', join(folder, 'none', 'F')]), 2, /there is no folder/);
+  for (const shapes of ['99999x99999x1', '1x99999x99999', '999999999x999999999x999999999'])
+    expectFailure(
+      t,
+      await spanwise(['tune', '--shapes', shapes, '--out', join(folder, 'F')]),
+      2,
+      /tune: "--shapes" of shape \[9?\d*,99999\d*\] has over \d+ elements, more than can be bound/,
+    );
   const broken = file('broken.json', '{"version": "0.1.0", "dev');
   expectFailure(
     t,

@@ -234,6 +234,24 @@ test('rows that are long take no time that grows with their square', (t) => {
   t.end();
 });
 
+test('lines of many megabytes, which exhaust the stack of a pattern that may go back', (t) => {
+  const long = 'é👩'.repeat(5_000_000);
+  const read = (content: string): number => readRows(content, 'f', {}, 'document', (one) => one).items.length;
+  t.equal(read(`${long} O\nAda B-P\n`), 1, 'a token');
+  t.equal(read(`Ada B-${long}\n`), 1, 'a type');
+  t.equal(read(`# text = ${long}\nAda B-P\n`), 1, 'a comment');
+  t.match(
+    refusal(() => read(long)),
+    /^f: neither JSON nor lines/,
+    'neither token nor tag',
+  );
+  const dygie = { doc_key: `${long}#1`, sentences: [['Ada']], ner: [[]], relations: [[]] };
+  t.equal(read(JSON.stringify(dygie)), 1, 'the key of a document');
+  const blanks = ' '.repeat(200_000);
+  inTime(t, 'blanks within a line', () => t.equal(read(`a${blanks}b O\nAda B-P\n`), 1));
+  t.end();
+});
+
 test('what is asked of a kernel that is none, or more than any device holds', (t) => {
   for (const activation of ['toString', '__proto__', 'constructor', {}, 2])
     t.match(

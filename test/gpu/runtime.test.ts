@@ -122,6 +122,15 @@ check('views share memory; releasing twice is harmless, use after release is not
     (error: Error) => t.match(error.message, /released tensor/),
   );
   t.throws(() => view.view([7]), /\[2,3\] has 6 elements, \[7\] 7/);
+  for (const first of [-1, 0.5, NaN])
+    t.throws(
+      () => view.slice(first, [2]),
+      new RegExp(`^InputError: slice: ${first} is no element of \\[2,3\\]`),
+    );
+  t.throws(() => view.slice(5, [2]), /\[2,3\] has no \[2\] from element 5 on/);
+  for (const shape of [[-2, -3], [0.5, 12], [NaN]])
+    for (const make of [() => view.slice(0, shape), () => view.view(shape)])
+      t.throws(make, /^InputError: (slice|view): \[.*\] is not a shape/);
   view.release();
   view.release();
   t.equal(live(), start);

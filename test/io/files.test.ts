@@ -164,6 +164,9 @@ function main(): void {
     t.end();
   });
 
+  /** That a disk is full, and where. */
+  const told = (path: string): RegExp => new RegExp(`^Error: ${path}: no space left on device$`);
+
   test('writeFileAtomic: text, bytes, pieces, links; the old content survives a failure', (t) => {
     const dir = temporaryFolder();
     const path = join(dir, 'a');
@@ -176,7 +179,7 @@ function main(): void {
     t.equal(fs.readFileSync(path, 'utf8'), 'through', 'a link is followed');
     t.ok(fs.lstatSync(join(dir, 'link')).isSymbolicLink(), 'and stays a link');
     const crash = failAfter(1, 'half');
-    t.throws(() => writeFileAtomic(path, 'never complete'), /ENOSPC/);
+    t.throws(() => writeFileAtomic(path, 'never complete'), told(path));
     crash.restore();
     t.equal(fs.readFileSync(path, 'utf8'), 'through');
     t.deepEqual(fs.readdirSync(dir).sort(), ['a', 'link'], 'the temporary file is removed');
@@ -261,7 +264,7 @@ function main(): void {
     const dir = temporaryFolder();
     writeGeneration(dir, 1);
     const crash = failAfter(4, 'half');
-    t.throws(() => writeGeneration(dir, 2), /ENOSPC/);
+    t.throws(() => writeGeneration(dir, 2), told(dir));
     crash.restore();
     t.equal(readGeneration(dir), 1);
     t.deepEqual(fs.readdirSync(dir).sort(), ['config.json', 'model.safetensors', 'odd.txt']);
@@ -317,7 +320,8 @@ function failAfter(steps: number, how: 'kill' | 'half'): { restore(): void } {
         failed = true;
         const [file, bytes] = args as [number, Uint8Array];
         original(file, bytes, 0, bytes.length >> 1);
-        throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+        const words = 'ENOSPC: no space left on device, write';
+        throw Object.assign(new Error(words), { code: 'ENOSPC', syscall: 'write' });
       }
       throw new Error(`killed before ${name}`);
     };

@@ -104,6 +104,15 @@ test('adamw: bad input is named', (t) => {
     adamw.plan({ shapes: { ...shapes, ...more }, params, caps: defaultCaps, host: {} });
   t.throws(plan({ v: [5] }, { lr: 1, step: 1 }), /adamw: input "v" must have shape \[4\], got \[5\]/);
   t.throws(plan({ grad_scale: [4] }, { lr: 1, step: 1 }), /adamw: input "grad_scale" must have shape \[1\]/);
+  for (const name of ['lr', 'eps', 'weightDecay'])
+    t.throws(
+      plan({}, { lr: 1, step: 1, [name]: -1 }),
+      new RegExp(`adamw: parameter "${name}" must be at least 0, got -1`),
+    );
+  t.throws(
+    plan({}, { lr: 1e39, step: 1 }),
+    /adamw: parameter "lr" must be a finite number of f32, got 1e\+39/,
+  );
   t.throws(plan({}, { lr: 1, step: 0 }), /adamw: parameter "step" must be an integer of at least 1, got 0/);
   t.throws(plan({}, { step: 1 }), /adamw: parameter "lr"/);
   const runs = (...all: unknown[]) => plan({}, { lr: 1, runs: all });

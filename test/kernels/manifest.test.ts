@@ -199,3 +199,30 @@ test('a plan of ones own, and what cannot be exported', (t) => {
   t.throws(() => declarationsOf('fn main() {}', 'main'), /cannot read the entry point/);
   t.end();
 });
+
+test('what is exported of a request that is none', (t) => {
+  const exporting =
+    (shapes: object, caps: object = defaultCaps, options: object = {}) =>
+    () =>
+      exportKernel(
+        kernelNamed('softmax'),
+        { shapes: shapes as Record<string, number[]>, params: {}, host: {}, caps: caps as Caps },
+        options,
+      );
+  for (const shape of [
+    [2.5, 3],
+    [NaN, 3],
+    [-2, 3],
+  ])
+    t.throws(exporting({ x: shape }), /^InputError: softmax: input "x": \[.*\] is not a shape$/);
+  t.throws(exporting({ x: [2], y: [2] }), /^InputError: softmax: "y" is not an input \(it takes x\)$/);
+  t.throws(
+    exporting({ x: [2] }, { software: true }),
+    /^InputError: softmax: caps: "max\w+" must be a number/,
+  );
+  t.throws(
+    exporting({ x: [2] }, defaultCaps, { gradd: true }),
+    /^InputError: softmax: there is no option "gradd"/,
+  );
+  t.end();
+});

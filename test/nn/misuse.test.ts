@@ -2,10 +2,12 @@
 import test from 'tape';
 import {
   AdamW,
+  embedding,
   add,
   InputError,
   kernelNamed,
   linear,
+  Linear,
   mul,
   Parameters,
   randomSource,
@@ -110,6 +112,22 @@ test('values of another type', async (t) => {
     );
   t.deepEqual([...(await floats.read())], [1, 2], 'nothing was written');
   refuses(t, () => runtime.upload(new Float64Array(2) as never, [2]), /^upload: the values must be/);
+});
+
+test('values and sizes that no device has', (t) => {
+  const shared = new Float32Array(new SharedArrayBuffer(8));
+  refuses(t, () => runtime.upload(shared, [2]), /^upload: the values lie in a SharedArrayBuffer/);
+  refuses(t, () => runtime.empty([2], 'f64' as never), /^"f64" is not a type of elements/);
+  const table = runtime.upload(new Float32Array(4), [2, 2]);
+  const ids = { data: [0, 1] as unknown as Int32Array, shape: [2] };
+  refuses(t, () => embedding(ids, table), /^embedding: input "ids" is missing or not an i32 host tensor$/);
+  for (const size of [2.5, -1, NaN])
+    refuses(
+      t,
+      () => new Linear(new Parameters(runtime, randomSource(1)), 'l', size, 2),
+      /^parameter l\.weight \[.*\] is not a shape$/,
+    );
+  t.end();
 });
 
 test('inputs that a kernel does not have', (t) => {

@@ -3,7 +3,16 @@
  * compilers, and read by the two linters of packages. Nothing here sees the checkout but the tarball and the linters.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import test from 'tape';
@@ -102,6 +111,8 @@ test('a bundle for browsers holds nothing of Node', async (t) => {
 });
 
 const dom = ['ES2023', 'DOM'];
+/** What the README shows first is TypeScript as well. */
+const [, readme] = /```js\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))!;
 /** Compilers, and the libraries and global packages that a program may have; the last tells who brings WebGPU's types. */
 const programs: [compiler: string, lib: string[], types: string[], webgpu: boolean][] = [
   ['typescript', ['ES2022'], [], false],
@@ -119,6 +130,7 @@ for (const resolution of ['bundler', 'nodenext'])
       const at = join(project, `${resolution} ${basename(name)}`);
       mkdirSync(at);
       writeFileSync(join(at, 'sample.ts'), webgpu ? sample + withWebGpu : sample);
+      writeFileSync(join(at, 'readme.ts'), lib.length > 1 ? readme : 'export {};'); // `console` is of the DOM
       const compilerOptions = {
         noEmit: true,
         strict: true,
@@ -129,7 +141,10 @@ for (const resolution of ['bundler', 'nodenext'])
         lib,
         types,
       };
-      writeFileSync(join(at, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['sample.ts'] }));
+      writeFileSync(
+        join(at, 'tsconfig.json'),
+        JSON.stringify({ compilerOptions, files: ['sample.ts', 'readme.ts'] }),
+      );
       await succeed(t, name, node([installed(join(compiler, 'bin', 'tsc')), '-p', at]));
     };
     const half = programs.length / 2;

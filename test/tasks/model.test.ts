@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import type { FileContent } from '../../src/io/files.ts';
+import { parseSafetensors, serializeSafetensors } from '../../src/io/safetensors.ts';
 import type { Source } from '../../src/io/source.ts';
 import type { Json } from '../../src/models/config.ts';
 import { loadModel } from '../../src/node.ts';
@@ -79,7 +80,42 @@ for (const { dir, definition, text } of fixtures)
     t.deepEqual(await again.extract(text), found, 'its files make the same model');
     again.release();
     t.match(await inputError(() => expected.extract(text, { batchSize: 0 })), /batchSize must be an integer/);
+    const misspelt = { thresold: 0.99 } as object;
+    for (const use of [() => expected.extract(text, misspelt), () => expected.evaluate('[]', misspelt)])
+      t.match(await inputError(use), /^there is no option "thresold" \(there are: batchSize, .*threshold/);
+    for (const odd of [undefined, null, 5, {}, Buffer.from(text), { tokens: text }, { tokens: [1] }])
+      t.match(
+        await inputError(() => expected.extract([text, odd] as string[])),
+        /^text 2: must be a string, or \{ tokens \} with a list of strings$/,
+      );
+    for (const odd of [null, {}])
+      t.match(
+        await inputError(() => expected.evaluate(odd as unknown as string)),
+        /^evaluate: takes the text of a corpus/,
+      );
     expected.release();
+
+    for (const [given, said] of [
+      ['{}', 'a string'],
+      [new ArrayBuffer(8), 'what is ArrayBuffer'],
+    ] as const)
+      t.equal(
+        await inputError(() => loadModel(runtime, () => Promise.resolve(given as unknown as Uint8Array))),
+        `model/config.json: its source gave ${said}, not a Uint8Array`,
+      );
+    const weights = parseSafetensors(files.get('model.safetensors')!, 'model').tensors;
+    const [[first, { shape, data }]] = weights;
+    for (const value of [NaN, Infinity]) {
+      const damaged = Float32Array.from(data, (v, i) => (i === 1 ? value : v));
+      const file = serializeSafetensors([
+        [first, { shape, dtype: 'f32', data: damaged }],
+        ...[...weights].slice(1),
+      ]);
+      t.equal(
+        await inputError(() => loadModel(runtime, fromMap(new Map([...files, ['model.safetensors', file]])))),
+        `model/model.safetensors: ${first} holds ${value} (element 1)`,
+      );
+    }
 
     const without = (name: string) => new Map([...files].filter(([each]) => each !== name));
     for (const name of ['config.json', 'model.safetensors', 'vocab.txt']) {
@@ -209,6 +245,28 @@ for (const definition of definitions)
     model.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
   });
+
+test('what train is given in place of what it takes', async (t) => {
+  const options = { runtime, storage: memoryStorage(new Map(), 'a') };
+  const data = JSON.stringify(trainings.stsn.data);
+  const refused = async (line: RegExp, more: object, of: unknown = stsn, from: unknown = data) =>
+    t.match(await inputError(() => train(of as typeof stsn, from as string, { ...options, ...more })), line);
+  await refused(/^recipe: unknown key "epoch" \(known: epochs, lr, /, { recipe: { epoch: 1 } });
+  await refused(/^train: there is no option "epochs" \(there are: runtime, /, { epochs: 1 });
+  await refused(/^train: option "storage" must be a Storage/, { storage: undefined });
+  await refused(/^train: option "runtime" must be a Runtime/, { runtime: {} });
+  await refused(/^train: the first argument must be a definition/, {}, 'stsn');
+  for (const from of [null, trainings.stsn.data, Buffer.from(data)])
+    await refused(/^train: the data must be the text of a corpus/, {}, stsn, from);
+  for (const patience of [0, NaN, 1.5])
+    await refused(/^option "patience" must be a whole number of at least 1/, { patience, dev: data });
+  await refused(/^option "patience" needs dev data/, { patience: 1 });
+  await refused(/^option "saveSeconds" must be at least 0, got NaN/, { saveSeconds: NaN });
+  const unlock = options.storage.lock!();
+  await refused(/^a: another training is writing there$/, {});
+  unlock();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
 
 test('a storage in memory and a folder hold the same', async (t) => {
   const files = new Map<string, Uint8Array>();

@@ -87,17 +87,15 @@ function wholeOf(
 test('a weight that f16 does not hold', async (t) => {
   const source = folderSource('test/fixtures/stsn/both');
   const name = 'encoder.encoder.layer.0.output.dense.weight';
-  for (const value of [65520, NaN]) {
-    const { tensors } = parseSafetensors(readFileSync('test/fixtures/stsn/both/model.safetensors'), 'f');
-    tensors.get(name)!.data[5] = value;
-    const bytes = serializeSafetensors(tensors);
-    const given = (file: string) => (file === 'model.safetensors' ? Promise.resolve(bytes) : source(file));
-    t.equal(
-      await inputError(() => loadModel(runtime, given, undefined, f16)),
-      `model/model.safetensors: ${name} holds ${value}, beyond f16 (-65504 to 65504): load it as f32`,
-    );
-    (await loadModel(runtime, given)).release();
-  }
+  const { tensors } = parseSafetensors(readFileSync('test/fixtures/stsn/both/model.safetensors'), 'f');
+  tensors.get(name)!.data[5] = 65520;
+  const bytes = serializeSafetensors(tensors);
+  const given = (file: string) => (file === 'model.safetensors' ? Promise.resolve(bytes) : source(file));
+  t.equal(
+    await inputError(() => loadModel(runtime, given, undefined, f16)),
+    `model/model.safetensors: ${name} holds 65520, beyond f16 (-65504 to 65504): load it as f32`,
+  );
+  (await loadModel(runtime, given)).release();
   t.equal(runtime.memory.report().liveByLabel.weights ?? 0, 0, 'nothing stays');
 });
 

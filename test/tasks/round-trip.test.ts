@@ -347,6 +347,41 @@ test('from each format into each other: what is not there is counted', (t) => {
   t.end();
 });
 
+test('tokens and types that columns cannot hold are counted', (t) => {
+  const conll = formats.find(({ name }) => name === 'conll')!;
+  const written = (tokens: string[], type = 'P') => {
+    const entities = [{ type, start: 0, end: tokens.length }];
+    const { back, losses } = through([{ place: 'row 1', tokens, entities, relations: [] }], conll);
+    return [back.map((row) => [row.tokens, row.entities.map((e) => e.type)]), losses.notes()];
+  };
+  t.deepEqual(written(['a', '-DOCSTART-', '-DOCSTART-s']), [
+    [[['a', '-DOCSTART-', '-DOCSTART-s'], ['P']]],
+    [],
+  ]);
+  t.deepEqual(written(['-DOCSTART-', 'a'])[1], [
+    'sentences that begin with -DOCSTART-, which is passed over: 1',
+  ]);
+  t.deepEqual(written(['a', '\ud800'])[1], ['tokens with half a character, which no UTF-8 holds: 1']);
+  t.deepEqual(written(['\ufeffa'])[1], ['byte order marks at the start: 1']);
+  for (const [type, left] of [
+    ['P\nQ', 'P Q'],
+    ['P\tQ ', 'P Q'],
+    [' ', '_'],
+    ['\rP', 'P'],
+  ])
+    t.deepEqual(written(['a', 'b'], type), [
+      [[['a', 'b'], [left]]],
+      ['entities of types with a tab, a line break or blanks at their ends, which are left out: 1'],
+    ]);
+  const { items } = readRows('Ann B-P\rmet O\r\rBo B-P\r', 'a.conll', {}, 'document', (row) => row);
+  t.deepEqual(
+    items.map(({ tokens }) => tokens),
+    [['Ann', 'met'], ['Bo']],
+    'lines that end in a carriage return alone',
+  );
+  t.end();
+});
+
 test('ids and places that a format cannot hold are counted', (t) => {
   const given = ['b', 'a', ' c', 'd\ne', 7].map((id, i): Row => ({
     place: `row ${i + 1}`,

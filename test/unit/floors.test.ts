@@ -43,7 +43,7 @@ const outside: Readonly<Record<string, RegExp>> = {
 };
 
 /** Files of src/ that are for Node alone; no other file of the browser-safe floors may import from Node. */
-const nodeOnly = /^src\/(gpu\/software|io\/files)\.ts$/;
+const nodeOnly = /^src\/(gpu\/software|io\/files|io\/make-folders)\.ts$/;
 
 /** The files that compare with the references, or let others do so: what computes a result has no need of them. */
 const comparesWithReferences = ['src/ops/verify-kernel.ts', 'src/cli/kernel-export.ts'];

@@ -11,6 +11,8 @@ export interface Sentences {
   notes: string[];
   /** Where each sentence stands in its file: `row 3`. */
   places: string[];
+  /** The text of each row that has one. */
+  texts: (string | undefined)[];
 }
 
 /** The words of a text, and the entities that cover whole words of it. */
@@ -50,6 +52,7 @@ function inWords(
  */
 export function parseSentences(content: string | Files, file: string, options: ReadOptions = {}): Sentences {
   const split = wordSplitter(options.words ?? basicWords);
+  const texts: (string | undefined)[] = [];
   const { items, ...rest } = readRows(content, file, options, 'sentence', (row, { counts }) => {
     const { tokens, entities, relations, id } = row;
     const sentence = tokens
@@ -68,7 +71,8 @@ export function parseSentences(content: string | Files, file: string, options: R
       'relations of such entities: not learnt, and counted as missed',
       beyond?.relations.length ?? 0,
     );
+    texts.push(row.text);
     return sentence;
   });
-  return { sentences: items, ...rest };
+  return { sentences: items, texts, ...rest };
 }

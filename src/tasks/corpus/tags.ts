@@ -9,7 +9,7 @@ export const schemes = ['bio', 'iob1', 'bioes', 'bmes', 'bilou'] as const;
 export type Scheme = (typeof schemes)[number];
 
 /** O, or a prefix with a type. */
-const TAG = /^(?:O|([BMIELSU])-(\S.*))$/su;
+const TAG = /^(?:O|([BMIELSU])-(\S.*))$/s;
 
 export const isTag = (tag: string): boolean => TAG.test(tag);
 

@@ -1,5 +1,5 @@
 /** What a model was to find in texts and what it found, in one form whatever the model: what an analysis of errors reads. */
-import { documentsJson } from '../corpus/tokens.ts';
+import { documentsJson, tokenOffsets, type TokenOffsets } from '../corpus/tokens.ts';
 import type { Annotation, Entity, Relation, Sentence } from '../dataset.ts';
 import type { Document } from '../document.ts';
 import type { Prediction } from '../spans/decode.ts';
@@ -40,37 +40,40 @@ export interface Judgement {
   given?: true;
 }
 
-/** Offsets in tokens as offsets in the tokens joined with spaces; whatever else the entities hold is kept. */
-function inCharacters<E extends Entity>(entities: readonly E[], tokens: readonly string[]): E[] {
-  let next = 0;
-  const starts = tokens.map((token) => {
-    const start = next;
-    next += token.length + 1;
-    return start;
-  });
-  return entities.map((entity) => ({
-    ...entity,
-    start: starts[entity.start],
-    end: starts[entity.end - 1] + tokens[entity.end - 1].length,
-  }));
+/** A text of a sentence and where its words stand there: its own where it is made of them, else the words with blanks between. */
+function textOf(tokens: readonly string[], own: string | undefined): { text: string; offsets: TokenOffsets } {
+  const found = own === undefined ? 0 : tokenOffsets(tokens, own);
+  if (typeof found === 'object') return { text: own!, offsets: found };
+  const text = tokens.join(' ');
+  return { text, offsets: tokenOffsets(tokens, text) as TokenOffsets };
 }
 
-/** Sentences of words with what was predicted of each, in tokens both. */
+/** Entities in tokens as entities in characters; whatever else they hold is kept. */
+const inCharacters = <E extends Entity>(entities: readonly E[], { starts, ends }: TokenOffsets): E[] =>
+  entities.map((entity) => ({ ...entity, start: starts[entity.start], end: ends[entity.end - 1] }));
+
+/**
+ * Sentences of words with what was predicted of each, in tokens both.
+ * @param texts the text that each is of, where there is one
+ */
 export const judgedSentences = (
   sentences: readonly Sentence[],
   predictions: readonly Prediction[],
+  texts: readonly (string | undefined)[] = [],
 ): Judged[] =>
-  sentences.map(({ tokens, id, entities, relations, beyond }, i) => ({
-    text: tokens.join(' '),
-    tokens,
-    ...(id === undefined ? {} : { id }),
-    gold: { entities: inCharacters(entities, tokens), relations },
-    ...(beyond && { beyond }),
-    predicted: {
-      entities: inCharacters(predictions[i].entities, tokens),
-      relations: predictions[i].relations,
-    },
-  }));
+  sentences.map(({ tokens, id, entities, relations, beyond }, i) => {
+    const { text, offsets } = textOf(tokens, texts[i]);
+    return {
+      ...{ text, tokens },
+      ...(id === undefined ? {} : { id }),
+      gold: { entities: inCharacters(entities, offsets), relations },
+      ...(beyond && { beyond }),
+      predicted: {
+        entities: inCharacters(predictions[i].entities, offsets),
+        relations: predictions[i].relations,
+      },
+    };
+  });
 
 /** What was predicted, as a corpus that can be read again: see `documentsJson`. */
 export const predictionsJson = ({ texts }: Judgement): string =>

@@ -4,28 +4,53 @@ import type { Json } from '../../models/config.ts';
 import { parseLaiConfig, stageLabels, stages, type LaiConfig } from '../../models/lai-config.ts';
 import { Lai } from '../../models/lai.ts';
 import { withSentences } from '../complete.ts';
-import { checkLabels, withoutRelations, type Sentence } from '../dataset.ts';
-import type { Definition, Loaded } from '../definition.ts';
+import { checkLabels, withoutRelations } from '../dataset.ts';
+import type { Definition, Loaded, Opened } from '../definition.ts';
 import { keptAnnotation } from '../spans/enumerate.ts';
 import { extractWords } from '../spans/extract.ts';
+import { checkGold } from '../spans/gold.ts';
 import type { SpanCorpus } from '../spans/model.ts';
 import { ofSentences, scoreSentences, sentenceEpochs, vocabularyOf } from '../spans/sentences.ts';
 import { relationTuning } from '../threshold.ts';
 import { commonRecipe } from '../training/recipe.ts';
 import { predict, systemOf } from './predict.ts';
-import { goldNotes } from './rows.ts';
+import { goldNotes, widestOf } from './rows.ts';
 import { laiLosses, pack, type LaiOptions, type LaiTypes } from './training.ts';
 
 /** A filter that starts from random weights learns late, and what is classified jumps when it does. */
 const small: Json = { filter: false };
 
-/** A configuration with the labels of the training sentences. Errors: InputError for an annotation of no label, too. */
-function complete(given: Json, what: string, sentences: readonly Sentence[], vocabSize: number): LaiConfig {
+/**
+ * A configuration with the labels of the training sentences. Errors: InputError for a corpus that has none of the stage's
+ * gold and for an annotation of no label, too.
+ */
+function complete(given: Json, what: string, corpus: SpanCorpus, vocabSize: number): LaiConfig {
+  const stage = stages.find((name) => name === given.stage);
+  if (stage) checkGold(corpus, stage, 'trained');
+  const { sentences } = corpus;
   const config = parseLaiConfig(withSentences(given, what, { model: 'lai', sentences }, vocabSize), what);
   const labels = [...config.entityTypes, ...config.relationTypes];
   const stray = Object.keys(config.annotations).find((label) => !labels.includes(label));
   if (stray === undefined) return config;
   throw new InputError(`${what}: annotations: "${stray}" is no label (there are: ${labels.join(', ')})`);
+}
+
+/** What tells that two stages are of other data: entity types that the relations were not learnt among, other words. */
+function stageNotes(config: LaiConfig, relations: Pick<Opened, 'config' | 'what'>): string[] {
+  const other = relations.config as LaiConfig;
+  const unknown = config.entityTypes.filter((type) => !other.entityTypes.includes(type));
+  return [
+    ...(unknown.length > 0
+      ? [
+          `${relations.what}: learnt relations among entities of ${other.entityTypes.join(', ') || 'no type'}, and not of ${unknown.join(', ')}`,
+        ]
+      : []),
+    ...(JSON.stringify(config.words) === JSON.stringify(other.words)
+      ? []
+      : [
+          `${relations.what}: parts text into words by another rule than the model of entities, whose is used`,
+        ]),
+  ];
 }
 
 async function evaluateLai(
@@ -35,6 +60,7 @@ async function evaluateLai(
 ): Promise<LaiTypes['evaluation']> {
   const { sentences } = corpus;
   const { config } = loaded.model;
+  checkGold(corpus, config.stage, 'scored');
   const other = options.relations?.model.config;
   const gold =
     config.stage === 'relations' ? sentences.map((s) => keptAnnotation(s, Infinity).entities) : undefined;
@@ -69,14 +95,18 @@ export const lai: Definition<LaiTypes> = {
       doc: 'what the model finds: a system has one of each',
     },
   },
-  vocabulary({ sentences }, _extra, given, what) {
-    const { entityTypes, relationTypes, annotations, markers } = complete(given, what, sentences, 1);
+  vocabulary(corpus, _extra, given, what) {
+    const { entityTypes, relationTypes, annotations, markers } = complete(given, what, corpus, 1);
     const phrases = [...entityTypes, ...relationTypes, ...Object.values(annotations)];
     // Twice, which makes their words entries.
-    return vocabularyOf(sentences, { words: [...phrases, ...phrases], reserved: Object.values(markers) });
+    return vocabularyOf(corpus.sentences, {
+      words: [...phrases, ...phrases],
+      reserved: Object.values(markers),
+    });
   },
-  complete: (given, what, { sentences }, { vocabSize }) => complete(given, what, sentences, vocabSize),
+  complete: (given, what, corpus, { vocabSize }) => complete(given, what, corpus, vocabSize),
   check: (corpus, config, use) => checkLabels(corpus, stageLabels(config), use),
+  checkGold: (corpus, { config }, use) => checkGold(corpus, config.stage, use, widestOf(config)),
 
   recipe: {
     ...commonRecipe({ epochs: 60, lr: 5e-4, batch: 8 }),
@@ -117,7 +147,8 @@ export const lai: Definition<LaiTypes> = {
     },
     ...ofSentences.options,
   },
-  checkOptions({ config: { stage }, what }, { relations }, command) {
+  checkOptions({ config, what }, { relations }, command) {
+    const { stage } = config;
     const other = (relations?.config as LaiConfig | undefined)?.stage;
     if (relations && stage !== 'entities')
       throw new InputError(
@@ -129,6 +160,7 @@ export const lai: Definition<LaiTypes> = {
       throw new InputError(
         `${what}: a model of stage relations finds no entities, but relates those of another`,
       );
+    return relations ? stageNotes(config, relations) : [];
   },
   evaluate: evaluateLai,
   threshold: relationTuning<LaiTypes>(evaluateLai, (loaded, options) => options.relations ?? loaded),

@@ -8,6 +8,7 @@ import { relationClasses, type LaiBatch } from '../../models/lai-config.ts';
 import type { Lai } from '../../models/lai.ts';
 import type { Regularisation } from '../../models/regularisation.ts';
 import { binaryCrossEntropy, hostInts } from '../../ops/index.ts';
+import type { Sentence } from '../dataset.ts';
 import type { Evaluated, Loaded, Logits, Losses, Types } from '../definition.ts';
 import { classLoss, IGNORED, sumOfParts } from '../losses.ts';
 import { padded, withoutPadding } from '../padding.ts';
@@ -76,7 +77,8 @@ export function pack({ model: { config }, tokenizer }: LaiStage, corpus: SpanCor
   };
   return {
     ...{ sentences, instances, taskOf, items: instances.length, about: { instances: instances.length } },
-    notes: [...notes, ...goldNotes(sentences, config)],
+    notes,
+    goldNotes: (some: readonly Sentence[]) => goldNotes(some, config),
   };
 }
 

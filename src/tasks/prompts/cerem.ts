@@ -22,7 +22,7 @@ import { answerLimits } from './limits.ts';
 import { promptLosses } from './losses.ts';
 import type { SeenInputs } from './predict.ts';
 import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
-import { scoreNames } from './scores.ts';
+import { checkAsked, scoreNames } from './scores.ts';
 import { askedSchema, checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
 
 /** The file of a checkpoint that holds what its model was trained to be asked. */
@@ -80,6 +80,7 @@ export const cerem: Definition<CeremTypes> = {
     onBad: options?.onBad,
   }),
   check: checkSpans,
+  checkGold: (corpus, { extra }, use) => checkAsked(corpus, neededSchema({ extra, what: corpus.file }), use),
 
   recipe: {
     ...commonRecipe({ epochs: 10, lr: 1e-3, batch: 32 }),
@@ -169,6 +170,7 @@ export const cerem: Definition<CeremTypes> = {
   async evaluate(loaded, corpus, options = {}) {
     const { schema: given, onJudged, ...rest } = options;
     const schema = askedSchema(loaded, given);
+    checkAsked(corpus, schema, 'scored');
     const bad = new BadRows(corpus.file, corpus.onBad);
     const { documents } = corpus;
     const evaluation = await evaluateCerem(loaded.model, loaded.tokenizer, documents, schema, {

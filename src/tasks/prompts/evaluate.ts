@@ -10,7 +10,8 @@ import {
   type ExtractOptions,
   type PredictedDocument,
 } from './extract.ts';
-import { sampleNotes } from './samples.ts';
+import { limitNotes } from './limits.ts';
+import { askedTypes, relationNotes, sampleNotes } from './samples.ts';
 import type { Schema } from './schema.ts';
 import { scoreDocuments, type CeremScores } from './scores.ts';
 
@@ -53,6 +54,11 @@ export async function evaluateCerem(
   return {
     ...scoreDocuments(documents, predicted, schema, options.bootstrap),
     effort: report,
-    notes: [...sampleNotes(documents, schema), ...effortNotes(report)],
+    notes: [
+      ...sampleNotes(documents, schema),
+      ...relationNotes(documents, schema),
+      ...limitNotes(documents, askedTypes(schema), model.config.answers, options.maxAnswer),
+      ...effortNotes(report),
+    ],
   };
 }

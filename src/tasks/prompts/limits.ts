@@ -72,3 +72,27 @@ export function fitting(limits: Readonly<Record<string, AnswerLimit>> = {}, maxA
     return limit?.acrossSentences !== false || !crossesSentence(text, start, end);
   };
 }
+
+/**
+ * A note on gold that no answer reaches, see `fitting`.
+ * @param asked the entity types that are asked for, with their relation types
+ */
+export function limitNotes(
+  documents: readonly Document[],
+  asked: ReadonlyMap<string, ReadonlySet<string>>,
+  limits: CeremConfig['answers'],
+  maxAnswer?: number,
+): string[] {
+  const [ofEntities, ofRelations] = [limits?.entities, limits?.relations].map((of) => fitting(of, maxAnswer));
+  let count = 0;
+  for (const { text, entities, relations } of documents) {
+    for (const entity of entities)
+      if (asked.has(entity.type) && !ofEntities(entity.type, text, entity)) count++;
+    for (const { type, head, tail } of relations)
+      if (asked.get(entities[head].type)?.has(type) && !ofRelations(type, text, entities[tail])) count++;
+  }
+  if (count === 0) return [];
+  return [
+    `entities and objects of relations that are longer than an answer may be (--max-answer), or cross sentences: ${count}; counted as missed`,
+  ];
+}

@@ -144,9 +144,7 @@ export function sampleNotes(documents: readonly Document[], schema: Schema): str
   const total = prompts.reduce((sum, spans) => sum + spans.length, 0);
   const lost = prompts.reduce((sum, spans) => sum + lostAnswers(spans), 0);
 
-  const relationTypes = new Map(
-    schema.entities.map(({ type, relations }) => [type, new Set(relations.map((r) => r.type))]),
-  );
+  const relationTypes = askedTypes(schema);
   const count = (of: (document: Document) => number): number =>
     documents.reduce((sum, document) => sum + of(document), 0);
   const entities = count((d) => d.entities.filter(({ type }) => !relationTypes.has(type)).length);
@@ -172,4 +170,17 @@ export function sampleNotes(documents: readonly Document[], schema: Schema): str
     ...line('entities of types that the schema does not ask for', entities),
     ...line('relations that the schema does not ask of their subject type', relations),
   ];
+}
+
+/** The relation types that are asked of each entity type. */
+export const askedTypes = ({ entities }: Schema): Map<string, Set<string>> =>
+  new Map(entities.map(({ type, relations }) => [type, new Set(relations.map((r) => r.type))]));
+
+/** A note where the schema asks for relations and none of them is annotated. */
+export function relationNotes(documents: readonly Document[], schema: Schema): string[] {
+  const asked = askedTypes(schema);
+  const isAsked = ({ entities, relations }: Document): boolean =>
+    relations.some(({ type, head }) => asked.get(entities[head].type)?.has(type));
+  if ([...asked.values()].every(({ size }) => size === 0) || documents.some(isAsked)) return [];
+  return ['none of the relations that the schema asks for is annotated'];
 }

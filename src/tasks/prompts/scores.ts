@@ -103,6 +103,21 @@ function factsOf(
   return facts;
 }
 
+/** Errors: InputError naming the file, where nothing that the schema asks for is annotated. */
+export function checkAsked(
+  { documents, file }: { documents: readonly Document[]; file: string },
+  schema: Schema,
+  use: 'trained' | 'scored',
+): void {
+  if (
+    documents.some((document) => Object.values(factsOf(document, schema)).some((facts) => facts.length > 0))
+  )
+    return;
+  throw new InputError(
+    `${file}: nothing that the schema asks for is annotated: there is nothing to ${use === 'trained' ? 'learn' : 'score'}`,
+  );
+}
+
 /**
  * Scores predicted annotations of documents. Gold that the schema does not ask for counts for nothing; gold that a model
  * cannot give (answers that cross, say) counts as missed. Entities that are there as objects of relations alone

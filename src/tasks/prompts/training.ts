@@ -26,7 +26,8 @@ import {
 import { bucketBatches, inputName, inputsOf, type Input } from './batches.ts';
 import type { CeremEvaluation, EvaluateOptions } from './evaluate.ts';
 import { MAX_SUBJECTS } from './extract.ts';
-import { sampleNotes, sampleTexts } from './samples.ts';
+import { limitNotes } from './limits.ts';
+import { askedTypes, relationNotes, sampleNotes, sampleTexts } from './samples.ts';
 import { relationPrompt, schemaJson, type Schema } from './schema.ts';
 import { textRoom, textWindows } from './windows.ts';
 
@@ -210,9 +211,12 @@ export function epochs(input: TrainingInput<CeremTypes>): Epochs<PromptBatch> {
       ...left,
       ...pieceNotes(train, pieces),
       ...[train, ...(dev ? [dev] : [])].flatMap(({ documents, file }) =>
-        documentNotes(documents).map((note) => `${file}: ${note}`),
+        [...documentNotes(documents), ...limitNotes(documents, askedTypes(schema), model.config.answers)].map(
+          (note) => `${file}: ${note}`,
+        ),
       ),
       ...sampleNotes(train.documents, schema),
+      ...relationNotes(train.documents, schema),
       ...(first.lost > 0
         ? [`${first.lost} answers are in white space or longer than a window: they are not learnt`]
         : []),

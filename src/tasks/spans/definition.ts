@@ -1,11 +1,12 @@
 /** What all models of spans share: a `SpanModel` with its configuration and recipe becomes a `Definition`. */
-import { checkLabels } from '../dataset.ts';
+import { checkLabels, type Sentence } from '../dataset.ts';
 import type { Epochs, Loaded, TrainingInput } from '../definition.ts';
 import { commonRecipe, type RecipeTable, type TrainingRecipe } from '../training/recipe.ts';
 import { relationTuning } from '../threshold.ts';
 import { makeWordBatch } from './batch.ts';
 import { spanNotes } from './enumerate.ts';
 import { extractWords } from './extract.ts';
+import { checkGold, relationNotes } from './gold.ts';
 import { spanLosses } from './losses.ts';
 import type {
   SpanBatch,
@@ -64,9 +65,10 @@ function epochs<M extends SpanModel>(input: TrainingInput<SpanTypes<M>>): Epochs
     items: sentences.length,
     notes: [
       ...notes,
-      ...spanNotes(sentences, config.maxSpanWidth),
+      ...relationNotes(sentences, config.relationTypes, 'trained'),
       ...(config.tags ? tagNotes(sentences, config.tags) : []),
     ],
+    goldNotes: (some: readonly Sentence[]) => spanNotes(some, config.maxSpanWidth),
   };
   return sentenceEpochs(input, reader, learnt, (chosen, epoch, regularisation) => {
     const samples = joinSamples(
@@ -93,7 +95,12 @@ async function evaluateSpans(
   options: SpanOptions = {},
 ): Promise<SpanTypes['evaluation']> {
   const { config } = loaded.model;
-  const notes = spanNotes(corpus.sentences, config.maxSpanWidth);
+  const { sentences } = corpus;
+  checkGold(corpus, 'entities', 'scored');
+  const notes = [
+    ...spanNotes(sentences, config.maxSpanWidth),
+    ...relationNotes(sentences, config.relationTypes, 'scored'),
+  ];
   return scoreSentences(corpus, readerOf(loaded), config, notes, options, predictor(loaded, options));
 }
 
@@ -107,6 +114,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
     own.checkConfig?.(config, 'config');
     checkLabels(corpus, config, use);
   },
+  checkGold: (corpus, { config }, use) => checkGold(corpus, 'entities', use, config.maxSpanWidth),
   counted: ['positiveSpans', 'negativeSpans', 'positivePairs', 'negativePairs'],
   epochs,
   losses: spanLosses,

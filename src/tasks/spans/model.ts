@@ -31,6 +31,8 @@ export interface SpanModel<S = unknown> extends Model {
 /** Sentences with their source. */
 export interface SpanCorpus extends Corpus {
   sentences: readonly Sentence[];
+  /** The text that each of them is of, where there is one. */
+  texts?: readonly (string | undefined)[];
 }
 
 export interface SpanRecipe extends TrainingRecipe {

@@ -87,6 +87,8 @@ export interface Learnt {
   about?: Readonly<Record<string, number>>;
   /** What of them cannot be learnt. */
   notes: readonly string[];
+  /** What of the gold of some sentences the model cannot express. */
+  goldNotes(this: void, sentences: readonly Sentence[]): string[];
   /** Number of those that an epoch shuffles. */
   items: number;
 }
@@ -99,7 +101,7 @@ export interface Learnt {
 export const sentenceEpochs = <B>(
   input: { model: { config: SpanConfig }; train: SpanCorpus; dev?: SpanCorpus; recipe: TrainingRecipe },
   reader: Reader<unknown>,
-  { sentences, about, notes, items }: Learnt,
+  { sentences, about, notes, goldNotes, items }: Learnt,
   make: Parameters<typeof shuffledEpochs<B>>[2],
 ): Epochs<B> => {
   const { model, train, dev, recipe } = input;
@@ -107,9 +109,12 @@ export const sentenceEpochs = <B>(
     about: { sentences: sentences.length, ...about, dev: dev?.sentences.length ?? 0 },
     notes: [
       ...notes,
+      ...goldNotes(sentences),
       ...ruleNotes(model.config),
       ...[train, ...(dev ? [dev] : [])].flatMap((c) => wordNotes(c.sentences, model.config, c.file)),
-      ...(dev ? scoredNotes(dev, reader).map((note) => `${dev.file}: ${note}`) : []),
+      ...(dev
+        ? [...scoredNotes(dev, reader), ...goldNotes(dev.sentences)].map((note) => `${dev.file}: ${note}`)
+        : []),
     ],
     identity: { train: sentences, dev: dev?.sentences },
     ...shuffledEpochs(items, recipe, make),
@@ -137,6 +142,11 @@ export async function scoreSentences(
     (i) => placeOf(corpus, i),
     () => undefined,
   );
-  onJudged?.({ texts: judgedSentences(sentences, found), symmetric, typedEnds: true, ...judged });
+  onJudged?.({
+    texts: judgedSentences(sentences, found, corpus.texts),
+    symmetric,
+    typedEnds: true,
+    ...judged,
+  });
   return { ...evaluate(corpus.sentences, found, symmetric), notes };
 }

@@ -94,7 +94,7 @@ function innerParts(text: string, { start, end }: Range): Range[] {
  * blanks it parts from none: that text comes in words, and what is attached is the word's own.
  */
 function pennSplit(text: string, whole: ReadonlySet<string>): SourceChar[] {
-  const stretches = [...text.matchAll(/\S+/gu)].filter(([stretch]) => /[^\p{C}\ufffd]/u.test(stretch));
+  const stretches = [...text.matchAll(/\S+/g)].filter(([stretch]) => /[^\p{C}\ufffd]/u.test(stretch));
   const inWords = stretches.some(([stretch]) => stretch === '.' || stretch === ',');
   return stretches.flatMap(({ 0: stretch, index }, i) => {
     const next = stretches.at(i + 1)?.[0];
@@ -116,7 +116,7 @@ function pennSplit(text: string, whole: ReadonlySet<string>): SourceChar[] {
 
 /** The basic words of a text, those joined that make up a word which stays whole. */
 function basicWhole(text: string, whole: ReadonlySet<string>): SourceChar[] {
-  return [...text.matchAll(/\S+/gu)].flatMap(({ 0: stretch, index }) =>
+  return [...text.matchAll(/\S+/g)].flatMap(({ 0: stretch, index }) =>
     whole.has(stretch)
       ? [{ text: stretch, start: index, end: index + stretch.length }]
       : basicSplit(stretch).map(({ text: word, start, end }) => ({

@@ -2,6 +2,7 @@
  * How a model is trained: the numbers that, with the data and the model, decide every bit of the result. A table of fields
  * gives a recipe's keys and their order in a saved run, its defaults, its ranges, the command line's flags and their help.
  */
+import { InputError } from '../../../kernels/errors.ts';
 import { Fields, type Json } from '../../models/config.ts';
 
 export interface NumberField {
@@ -90,6 +91,13 @@ export function recipeOf<R extends TrainingRecipe>(
     recipe[key] = value as R[typeof key];
   }
   return recipe as R;
+}
+
+/** Errors: InputError naming a key that no recipe of the table has. */
+export function checkKeys<R>(table: RecipeTable<R>, given: object = {}): void {
+  const unknown = Object.keys(given).find((key) => !Object.hasOwn(table, key));
+  if (unknown !== undefined)
+    throw new InputError(`recipe: unknown key "${unknown}" (known: ${Object.keys(table).join(', ')})`);
 }
 
 /** The recipe of the defaults. */

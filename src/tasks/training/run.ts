@@ -2,11 +2,11 @@
  * The training loop of every model: AdamW, linear warm-up and decay, gradient clipping, a JSON lines log, the best
  * model by dev score, and in `last/` all that is needed to continue bit for bit.
  */
-import { InputError } from '../../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
 import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
-import { CONFIG, checkpointFiles } from '../checkpoint.ts';
+import { CONFIG, WEIGHTS, checkpointFiles } from '../checkpoint.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
 import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
@@ -28,8 +28,11 @@ import {
 import { startStep, type StartedStep } from './step.ts';
 import { LAST, storedFile, type Storage } from './storage.ts';
 
-const LOG = 'log.jsonl';
-const CURVE = 'curve.svg';
+export const LOG = 'log.jsonl';
+export const CURVE = 'curve.svg';
+/** No weight is as large: float32 cannot hold its square. */
+const LARGEST = 2 ** 64;
+
 const phases: readonly Phase[] = ['forward', 'backward', 'optimizer'];
 
 /** A model's score on the dev corpus. */
@@ -113,7 +116,7 @@ export const f1Scores = (
 /**
  * Trains `input.model` in place.
  * @throws InputError, before the first step, for a recipe out of range, data that does not fit the model, a storage that
- *   cannot be written or resumed; SpanwiseError when the loss stops being finite (the last checkpoint stays)
+ *   cannot be written or resumed; SpanwiseError when the loss or a weight stops being finite (the last checkpoint stays)
  */
 export async function trainModel<T extends Types>(
   definition: Definition<T>,
@@ -123,6 +126,13 @@ export async function trainModel<T extends Types>(
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(given.recipe as object) }, 'recipe');
   const input = { ...given, recipe };
   const { model } = input;
+  const { patience = 1, saveSeconds = 0 } = options;
+  if (!(Number.isSafeInteger(patience) && patience >= 1))
+    throw new InputError(`option "patience" must be a whole number of at least 1, got ${patience}`);
+  if (options.patience !== undefined && !input.dev)
+    throw new InputError('option "patience" needs dev data, whose scores it waits for');
+  if (!(saveSeconds >= 0))
+    throw new InputError(`option "saveSeconds" must be at least 0, got ${saveSeconds}`);
   definition.check(input.train, model.config);
   if (input.dev) definition.check(input.dev, model.config, 'scored');
   const epochs = definition.epochs(input);
@@ -217,6 +227,7 @@ class Run<T extends Types> {
         throw new InputError(
           `${storage.name}/${name}: would be taken for a part of the model's tokenizer; choose another folder`,
         );
+    await this.#refuseOthers();
     // Writes nothing, and says whether it could before anything is computed.
     await storage.write(LAST, {});
     const event = {
@@ -234,6 +245,19 @@ class Run<T extends Types> {
     onEvent?.(event);
     await this.#save();
     await this.#saveBest();
+  }
+
+  /** Errors: InputError for a file in the storage that a new run would write over, and that no run made. */
+  async #refuseOthers(): Promise<void> {
+    const { storage } = this.#options;
+    const { extra } = this.#definition;
+    for (const name of [WEIGHTS, CURVE, LOG, ...(extra ? [extra.file] : [])]) {
+      const found = await storedFile(storage, name);
+      // A run that ended before its first save has left its log.
+      const isOurs = name === LOG && new TextDecoder().decode(found?.subarray(0, 16)) === '{"event":"start"';
+      if (found && !isOurs)
+        throw new InputError(`${storage.name}/${name}: would be written over; choose another folder`);
+    }
   }
 
   /** Puts model, optimizer, state and log back to where `last/` was saved. */
@@ -298,6 +322,23 @@ class Run<T extends Types> {
     this.#savedAt = Date.now();
   }
 
+  async #saveFinite(): Promise<void> {
+    await this.#checkWeights();
+    await this.#save();
+  }
+
+  /** Errors: SpanwiseError where the last step has made weights of which only the loss of a next one would tell. */
+  async #checkWeights(): Promise<void> {
+    const { epoch, batch } = this.#state;
+    for (const [name, { data }] of await this.#input.model.parameters.read()) {
+      const odd = data.find((value) => !(Math.abs(value) < LARGEST));
+      if (odd !== undefined)
+        throw new SpanwiseError(
+          `training diverged at step ${epoch * this.#epochs.batches + batch} (${name} holds ${odd}); try a lower lr`,
+        );
+    }
+  }
+
   async #saveBest(): Promise<void> {
     await this.#options.storage.write('', await checkpointFiles(this.#definition, this.#input));
   }
@@ -334,12 +375,12 @@ class Run<T extends Types> {
     while (state.batch < batches) {
       if (signal?.aborted) {
         await this.#settle();
-        if (state.batch > 0) await this.#save();
+        if (state.batch > 0) await this.#saveFinite();
         throw signal.reason;
       }
       if (state.batch > 0 && Date.now() - this.#savedAt > 1000 * saveSeconds) {
         await this.#settle();
-        await this.#save();
+        await this.#saveFinite();
       }
       const step = state.epoch * batches + state.batch;
       const started = await this.#step(epoch.batch(state.batch, step), step);
@@ -347,11 +388,19 @@ class Run<T extends Types> {
       await this.#settle();
       this.#started = { ...started, step };
     }
-    const own = Object.keys((await this.#settle()) ?? {});
+    const own = state.unscored ?? Object.keys((await this.#settle()) ?? {});
+    await this.#checkWeights();
     const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
     const { counts } = state;
-    const dev = await this.#score();
+    const dev = await this.#score().catch(async (error: unknown) => {
+      if (signal?.aborted && error === signal.reason) {
+        state.unscored = own;
+        await this.#save();
+      }
+      throw error;
+    });
     state.epoch++;
+    delete state.unscored;
     Object.assign(state, { batch: 0, sums: noLosses(parts), counts: noCounts(counted) });
     const score = dev ? dev.score : state.epoch;
     // Of equal scores the later epoch, which has learnt more: early ones may all score 0.

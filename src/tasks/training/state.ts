@@ -47,6 +47,8 @@ export interface TrainingState<R extends TrainingRecipe = TrainingRecipe> {
   /** Sums over the batches done of the unfinished epoch. */
   sums: LossValues;
   counts: Record<string, number>;
+  /** Where all batches of the epoch are done and the dev corpus is not scored yet: the names of its losses. */
+  unscored?: string[];
 }
 
 const zeros = (keys: readonly string[]): Record<string, number> =>
@@ -142,8 +144,11 @@ function parseState<T extends Types>(
     counts: parseNumbers(fields.object('counts'), `${what}: counts`, counted, (counts, key) =>
       counts.integer(key, undefined, 0, Infinity),
     ),
+    ...(fields.has('unscored') && { unscored: fields.strings('unscored', []) }),
   };
   fields.rejectUnknown();
+  const strange = state.unscored?.find((name) => !(name in state.sums));
+  if (strange !== undefined) throw fields.error('unscored', 'must name losses', strange);
   if (state.epoch > state.recipe.epochs)
     throw fields.error('epoch', `must be at most the recipe's ${state.recipe.epochs}`, state.epoch);
   if (state.bestEpoch > state.epoch)
@@ -226,7 +231,8 @@ export async function restoreState<T extends Types>(
       `${path}: the run is of ${saved.recipe.epochs} epochs: it can be made longer, not shorter, since its rate has been ` +
         'falling as slowly as so many need',
     );
-  if (saved.batch > 0 && (saved.batch >= batches || saved.epoch === saved.recipe.epochs))
+  const most = saved.unscored ? batches : batches - 1;
+  if (saved.batch > 0 && (saved.batch > most || saved.epoch === saved.recipe.epochs))
     throw new InputError(`${path}: "batch" is ${saved.batch}, past the epoch's ${batches} batches`);
 
   const tensors = (name: string) => tensorsOf(storage.source, `${LAST}/${name}`, `${last}/${name}`);

@@ -1,4 +1,5 @@
 /** Where a training keeps its model, its log and what it needs to continue: a folder in Node, anything elsewhere. */
+import { InputError } from '../../../kernels/errors.ts';
 import type { FileContent } from '../../io/files.ts';
 import { ifAny, type Source } from '../../io/source.ts';
 
@@ -42,8 +43,14 @@ export function memoryStorage(files: Map<string, Uint8Array> = new Map(), name =
     }
     return bytes;
   };
+  let held = false;
   return {
     name,
+    lock() {
+      if (held) throw new InputError(`${name}: another training is writing there`);
+      held = true;
+      return () => void (held = false);
+    },
     source: (path) => Promise.resolve(files.get(path)),
     write(part, written) {
       for (const [file, content] of Object.entries(written))

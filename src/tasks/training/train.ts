@@ -12,7 +12,7 @@ import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { unknownNotes } from '../text/unknown.ts';
-import { parseRecipe, recipeOf } from './recipe.ts';
+import { checkKeys, parseRecipe, recipeOf } from './recipe.ts';
 import { trainModel, type RunOptions, type TrainingReport } from './run.ts';
 import { canResume, readState, runFile } from './state.ts';
 import { LAST, storedFile, type Storage } from './storage.ts';
@@ -78,11 +78,16 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
   const dev = start.dev && readBy(start.dev, config.words);
   const state = { pretrained: encoder !== undefined, dev: dev !== undefined };
   const base = encoder ? definition.pretrainedRecipe(state.dev) : {};
+  checkKeys(definition.recipe, start.recipe);
   const chosen = recipeOf<T['recipe']>(definition.recipe, (key) => start.recipe?.[key], base);
   const recipe = parseRecipe<T['recipe']>(definition.recipe, { ...(chosen as object) }, 'recipe');
   const notes = definition.checkStart?.(recipe, state) ?? [];
   definition.check(train, config);
-  if (dev) definition.check(dev, config, 'scored');
+  definition.checkGold(train, { config, extra }, 'trained');
+  if (dev) {
+    definition.check(dev, config, 'scored');
+    definition.checkGold(dev, { config, extra }, 'scored');
+  }
   return {
     ...{ definition, train, dev, config, recipe, resume: false, random: !encoder },
     notes: [
@@ -126,6 +131,7 @@ export async function planResume<T extends Types>(
     }),
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
+  checkKeys(definition.recipe, given);
   const { recipe: saved } = await readState(definition, storage);
   const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
   const { words } = opened.config;
@@ -250,6 +256,34 @@ export interface TrainOptions<T extends Types = Types>
   dev?: Start<T>['dev'] | string;
 }
 
+/** Every option of `train`. */
+const known: readonly (keyof TrainOptions)[] = [
+  ...(['runtime', 'storage', 'dev', 'recipe', 'config', 'overrides', 'configName', 'encoder'] as const),
+  ...(['tokenizer', 'extra', 'resume', 'patience', 'saveSeconds', 'forecast', 'signal', 'onEvent'] as const),
+  ...(['notes', 'evaluate', 'reopen'] as const),
+];
+
+/** Errors: InputError for what `train` is given in place of a definition, data, a runtime or a storage, and for other options. */
+function checkCall(definition: unknown, data: unknown, options: Partial<TrainOptions>): void {
+  const { runtime, storage } = options;
+  const problem =
+    typeof (definition as Partial<Definition> | undefined)?.losses !== 'function'
+      ? 'the first argument must be a definition: `stsn`, or what `definitionNamed` gives'
+      : typeof data !== 'string' && typeof (data as Partial<Types['corpus']> | undefined)?.file !== 'string'
+        ? 'the data must be the text of a corpus, or a corpus as `readCorpus` gives it'
+        : typeof runtime?.readAll !== 'function'
+          ? 'option "runtime" must be a Runtime'
+          : typeof storage?.write !== 'function'
+            ? 'option "storage" must be a Storage: `memoryStorage()`, or `folderStorage` of a folder'
+            : undefined;
+  if (problem !== undefined) throw new InputError(`train: ${problem}`);
+  const unknown = Object.entries(options).find(
+    ([key, value]) => value !== undefined && !known.includes(key as keyof TrainOptions),
+  );
+  if (unknown)
+    throw new InputError(`train: there is no option "${unknown[0]}" (there are: ${known.join(', ')})`);
+}
+
 /**
  * Trains a model of a definition on a corpus, into a storage; `resume` goes on with the run that it holds. In a browser
  * as in Node. Loaded models on the same runtime may be asked meanwhile: they and the training take turns, by request and
@@ -265,6 +299,7 @@ export async function train<T extends Types>(
   data: T['corpus'] | string,
   { runtime, dev, ...options }: TrainOptions<T>,
 ): Promise<TrainingReport<T['evaluation']>> {
+  checkCall(definition, data, { runtime, ...options });
   const given = (corpus: Given<T['corpus']> | string, what: string): Given<T['corpus']> =>
     typeof corpus === 'string' ? (words) => definition.read(corpus, what, { words }) : corpus;
   const { storage, resume } = options;

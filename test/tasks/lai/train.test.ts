@@ -191,7 +191,7 @@ test('what does not go together is refused in one line', async (t) => {
   const types = { relationTypes: ['r'], stage: 'relations' };
   t.match(
     await inputError(() => train(types, {}, lone)),
-    /^train.json: no sentence has two entities to relate$/,
+    /^train.json: no relation is annotated: there is nothing to learn$/,
   );
   const long = [{ ...related[0], tokens: Array<string>(90).fill('x') }];
   t.match(

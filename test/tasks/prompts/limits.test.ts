@@ -2,7 +2,7 @@
 import test from 'tape';
 import { parseCeremConfig } from '../../../src/models/cerem.ts';
 import type { Document } from '../../../src/tasks/document.ts';
-import { answerLimits, crossesSentence, fitting } from '../../../src/tasks/prompts/limits.ts';
+import { answerLimits, crossesSentence, fitting, limitNotes } from '../../../src/tasks/prompts/limits.ts';
 
 test('answers: what crosses the end of a sentence', (t) => {
   const cases: [text: string, crosses: boolean][] = [
@@ -74,6 +74,20 @@ test('answers: limits are learnt by type', (t) => {
   );
   t.ok(tells(fitting(limits.entities, 0), 'A', 0, 41), '0: no limit');
   t.ok(tells(fitting(undefined), 'A', 0, 41), 'a checkpoint of before');
+  t.end();
+});
+
+test('answers: gold beyond the limits is counted', (t) => {
+  const related: Document = { ...named('A', 8, 2), relations: [{ type: 'r', head: 0, tail: 1 }] };
+  const asked = new Map([['A', new Set(['r'])]]);
+  const notes = (limits: Parameters<typeof limitNotes>[2], maxAnswer?: number, of = asked) =>
+    limitNotes([related], of, limits, maxAnswer).map((note) => /: (\d+); counted as missed$/.exec(note)?.[1]);
+  const limits = answerLimits([named('A', 3, 12)]);
+  t.deepEqual(notes(limits), ['2'], 'entities that are longer');
+  t.deepEqual(notes(limits, 4), ['3'], 'and the object of a relation');
+  t.deepEqual(notes(limits, 8), []);
+  t.deepEqual(notes(undefined), [], 'a checkpoint of before');
+  t.deepEqual(notes(limits, 4, new Map()), [], 'what is not asked for is not counted');
   t.end();
 });
 

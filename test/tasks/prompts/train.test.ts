@@ -177,12 +177,14 @@ for (const [mix, names] of [
 test('dev texts: few subjects are asked about, and progress is told', async (t) => {
   const out = temporaryFolder();
   const text = '今年夏天在北边的田里稻有了蚜虫';
-  const dev = corpusOf([{ text, entities: [], relations: [] }], 'dev.json');
+  const pest = { type: '病虫害', start: 13, end: 15 };
+  const dev = corpusOf([{ text, entities: [pest], relations: [] }], 'dev.json');
   // At threshold 0 every character is a subject, and is asked about twice.
   const options = tinyRun(runtime, out, { epochs: 1 }, { threshold: 0 });
   const told: LogEvent[] = [];
   const { best } = await trainRun(cerem, { ...options, dev, onEvent: (event) => told.push(event) });
   options.model.parameters.release();
+  t.ok(best.dev?.notes.includes('none of the relations that the schema asks for is annotated'));
   t.equal(best.dev?.effort.prompts, 3 + 2 * 10);
   t.equal(best.dev?.effort.unasked, 2 * (text.length - 10));
   const evaluating = told.filter(({ event }) => event === 'evaluate');

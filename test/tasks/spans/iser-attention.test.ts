@@ -103,6 +103,7 @@ test('the maps as a document, a table and a drawing', async (t) => {
   t.equal(svg.match(/>relation words attending to entity words</g)?.length, 1);
   t.equal(svg.match(/>青<\/text>/g)?.length, 4, 'a name for each row and column of both panels');
   t.ok(svg.includes('>weight; row: query, column: key<'));
+  t.ok(svg.includes('>colour: by the square root of the weight<'), 'its scale is told');
 
   const one = await fusionMaps(loaded.model, loaded.tokenizer, 'Rain', 'text');
   t.deepEqual(

@@ -96,11 +96,11 @@ for (const [name, { when, saveSeconds }] of Object.entries(stops))
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
 
-for (const [name, when] of Object.entries<(e: LogEvent) => boolean>({
-  'in mid-epoch': (e) => e.event === 'step' && e.step === 9,
-  'at the end of an epoch': (e) => e.event === 'step' && e.step === 12,
-  'while it scores': (e) => e.event === 'evaluate' && e.epoch === 2,
-}))
+for (const [name, when, saved] of [
+  ['in mid-epoch', (e) => e.event === 'step' && e.step === 9, [1, 4]],
+  ['before the scoring', (e) => e.event === 'step' && e.step === 12, [1, 6]],
+  ['while the last is scored', (e) => e.event === 'evaluate' && e.epoch === 2, [2, 0]],
+] as [string, (e: LogEvent) => boolean, number[]][])
   test(`told to stop ${name}: saved, and resumed to the same bytes`, async (t) => {
     const out = temporaryFolder();
     const controller = new AbortController();
@@ -110,8 +110,7 @@ for (const [name, when] of Object.entries<(e: LogEvent) => boolean>({
     }).catch((error: unknown) => error);
     t.equal(end, reason);
     const { epoch, batch } = JSON.parse(readFileSync(join(out, 'last/trainer.json'), 'utf8')) as Json;
-    if (name === 'in mid-epoch') t.deepEqual([epoch, batch], [1, 4], 'to the step');
-    else t.deepEqual([Number(epoch) >= 1, batch], [true, 0], 'to the epoch');
+    t.deepEqual([epoch, batch], saved, 'every step that was made');
     await train({ ...tinyRun(runtime, out), resume: true });
     t.deepEqual(differences(finalFiles(out), expected), []);
   });
@@ -325,6 +324,7 @@ test('a damaged trainer.json', async (t) => {
   edit('epoch 1.5', (s) => (s.epoch = 1.5));
   edit('epoch past the recipe', (s) => (s.epoch = 4));
   edit('batch past the epoch', (s) => (s.batch = 6));
+  edit('a whole epoch of no losses', (s) => Object.assign(s, { batch: 6, unscored: ['x'] }));
   edit('best epoch in the future', (s) => (s.bestEpoch = 2));
   edit('risen after the best', (s) => (s.risenEpoch = 2));
   edit('recipe without lr', (s) => delete s.recipe.lr);

@@ -163,7 +163,9 @@ test('batches that have nothing for one of the losses', async (t) => {
     ['a model without labels and tags', related.slice(0, 4), {}, { label: false, tags: [] }, /tag/],
   ];
   for (const [name, sentences, overrides, given, zero] of cases) {
-    const [, epoch] = await logged(runOn(sentences, overrides, given));
+    const [start, epoch] = await logged(runOn(sentences, overrides, given));
+    const none = 'no relation is annotated: the model learns entities alone';
+    t.equal((start.notes as string[]).includes(none), zero.test('relation'), `${name}: that is noted`);
     for (const part of ['tag', 'span', 'relation']) {
       const value = Number(epoch[part]);
       t.ok(zero.test(part) ? value === 0 : value > 0, `${name}: ${part} ${value}`);
@@ -221,7 +223,8 @@ test('long rows that are left out, long dev rows, labels that dev alone has', as
   const long = plain(...new Array<string>(200).fill('word'));
   const ship: Sentence = { ...onePlace, entities: [{ type: 'Ship', start: 0, end: 1 }] };
   const train = { ...corpusOf([long, ...sentences], 'a.json'), onBad: 'skip' as const };
-  const dev = corpusOf([long, ship, ...sentences], 'b.json');
+  const wide: Sentence = { ...long, entities: [{ type: 'Place', start: 0, end: 150 }] };
+  const dev = corpusOf([wide, ship, ...sentences], 'b.json');
   const [start, epoch] = await logged({ ...runOn(sentences), train, dev });
   t.equal(start.sentences, 4);
   const notes = start.notes as string[];
@@ -229,6 +232,10 @@ test('long rows that are left out, long dev rows, labels that dev alone has', as
   t.ok(
     notes.includes('b.json: entities of types that the model does not have (Ship): 1; counted as missed'),
     notes.join('; '),
+  );
+  t.ok(
+    notes.some((note) => /^b\.json: entities wider than \d+ tokens: 1;/.test(note)),
+    'and what is too wide',
   );
   t.equal(typeof (epoch.dev as { ner: number }).ner, 'number', 'dev is scored, the long sentence in windows');
 });
@@ -282,23 +289,30 @@ test('output folders that cannot be used are told before training', async (t) =>
 });
 
 test('a loss that is not finite any more ends the run, and the checkpoint stays', async (t) => {
-  const options = runOn(related.slice(0, 4), { epochs: 4, batch: 2, lr: 1e18, warmup: 0 });
-  const error = await trainRun(stsn, options).then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  options.model.parameters.release();
-  t.ok(error instanceof SpanwiseError && !(error instanceof InputError));
-  t.match(String(error), /diverged at step \d+ \(loss NaN, .*lower lr/);
-  t.ok(await canResume(folderStorage(options.out)));
-  for (const dir of [options.out, join(options.out, 'last')]) {
-    const { model } = await loadModel(runtime, dir, stsn);
-    const weights = await model.parameters.read();
-    t.ok(
-      [...weights.values()].every(({ data }) => data.every(Number.isFinite)),
-      'it loads, all finite',
+  for (const [recipe, said, saveSeconds] of [
+    [{ epochs: 4, batch: 2, lr: 1e18 }, /diverged at step \d+ \(loss NaN, .*lower lr/],
+    // No loss comes after the last step of an epoch, and none in one that is saved.
+    [{ epochs: 1, batch: 4, lr: 1e30 }, /diverged at step 1 \(\S+ holds \S+\); try a lower lr/],
+    [{ epochs: 1, batch: 2, lr: 1e30 }, /diverged at step 1 \(\S+ holds/, 1e-9],
+  ] as [Partial<SpanRecipe>, RegExp, number?][]) {
+    const options = runOn(related.slice(0, 4), { ...recipe, warmup: 0 });
+    const error = await trainRun(stsn, { ...options, saveSeconds }).then(
+      () => undefined,
+      (e: unknown) => e,
     );
-    model.parameters.release();
+    options.model.parameters.release();
+    t.ok(error instanceof SpanwiseError && !(error instanceof InputError));
+    t.match(String(error), said);
+    t.ok(await canResume(folderStorage(options.out)));
+    for (const dir of [options.out, join(options.out, 'last')]) {
+      const { model } = await loadModel(runtime, dir, stsn);
+      const weights = await model.parameters.read();
+      t.ok(
+        [...weights.values()].every(({ data }) => data.every(Number.isFinite)),
+        'it loads, all finite',
+      );
+      model.parameters.release();
+    }
   }
   t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
 });

@@ -8,9 +8,9 @@ import type { Reading } from '../reading.ts';
 import type { Files, FoundEntity, FoundRow, Row } from '../row.ts';
 import { countNumbers, keyOf, type FolderFormat } from './format.ts';
 
-const TEXT_BOUND = /^(T[^\t]*)\t(\S+) (-?\d+) (-?\d+(?:;-?\d+ -?\d+)*)(?:\t(.*))?$/su;
-const RELATION = /^R[^\t]*\t(\S+) [^:\s]+:(\S+) [^:\s]+:(\S+)\s*$/u;
-const EVENT = /^(E[^\t]*)\t[^:\s]+:(\S+)((?: [^:\s]+:\S+)*)\s*$/u;
+const TEXT_BOUND = /^(T[^\t]*)\t(\S+) (-?\d+) (-?\d+(?:;-?\d+ -?\d+)*)(?:\t(.*))?$/s;
+const RELATION = /^R[^\t]*\t(\S+) [^:\s]+:(\S+) [^:\s]+:(\S+)\s*$/;
+const EVENT = /^(E[^\t]*)\t[^:\s]+:(\S+)((?: [^:\s]+:\S+)*)\s*$/;
 const KINDS: Readonly<Record<string, string>> = {
   '*': 'equivalences',
   A: 'attributes',

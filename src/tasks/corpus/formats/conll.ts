@@ -10,17 +10,34 @@ import { isTag, TagReader, tagsOf, type Scheme } from '../tags.ts';
 import { joinedText } from '../tokens.ts';
 import { countNumbers, type LineFormat } from './format.ts';
 
-/** A token (white space may be one), a blank or tab, and its tag. */
-const TWO_COLUMNS = /^(\s|\S+)[ \t]+(O|[BMIELSU]-\S+)$/u;
-const COMMENT = /^#\s*(sent_id|text)\s*=\s?(.*)$/u;
-const isDocumentStart = (line: string): boolean => line.startsWith('-DOCSTART-');
+const COMMENT = /^#\s*(sent_id|text)\s*=\s?(.*)$/;
+const DOCUMENT = '-DOCSTART-';
+const isDocumentStart = (line: string): boolean => /^-DOCSTART-(\s|$)/.test(line);
+/** Of Unix, of Windows, of old Macs. */
+const LINE_END = /\r\n|\n|\r/;
+
+/** Without those characters at its end: a pattern would try every run of them, and one on a long line exhaust the stack. */
+function cutEnd(line: string, characters: string): string {
+  let end = line.length;
+  while (end > 0 && characters.includes(line[end - 1])) end--;
+  return line.slice(0, end);
+}
+
+/** A token and its tag, with blanks and tabs between; the token may be white space. */
+function twoColumns(whole: string): [token: string, tag: string] | undefined {
+  const last = Math.max(whole.lastIndexOf(' '), whole.lastIndexOf('\t'));
+  const tag = whole.slice(last + 1);
+  if (last < 1 || !isTag(tag)) return undefined;
+  const token = cutEnd(whole.slice(0, last), ' \t') || whole[0];
+  return token.length === 1 || !/\s/u.test(token) ? [token, tag] : undefined;
+}
 
 /** The columns of a line, whose last is a tag; undefined for any other line. */
 function columnsOf(line: string): string[] | undefined {
   // White space may be the first token, so that only the end is cut.
-  const whole = line.replace(/[ \t\r]+$/, '');
-  const two = TWO_COLUMNS.exec(whole);
-  if (two) return two.slice(1);
+  const whole = cutEnd(line, ' \t\r');
+  const two = twoColumns(whole);
+  if (two) return two;
   const columns = whole.split(whole.includes('\t') ? '\t' : / +/);
   return columns.length > 1 && isTag(columns[columns.length - 1]) ? columns : undefined;
 }
@@ -37,7 +54,7 @@ interface Lines {
 
 /** The lines by sentence, and how many columns most of them have. */
 function sentencesOf(content: string): { sentences: Lines[]; width: number } {
-  const lines = content.split('\n').map((line) => ({ line, columns: columnsOf(line) }));
+  const lines = content.split(LINE_END).map((line) => ({ line, columns: columnsOf(line) }));
   const widths = new Map<number, number>();
   for (const { columns } of lines)
     if (columns) widths.set(columns.length, (widths.get(columns.length) ?? 0) + 1);
@@ -46,13 +63,13 @@ function sentencesOf(content: string): { sentences: Lines[]; width: number } {
   let current: Lines | undefined;
   lines.forEach(({ line, columns }, i) => {
     const isComment = line.startsWith('#') && columns?.length !== width;
-    if (line.trim() === '' || isDocumentStart(line)) {
+    if (line.trim() === '' || (!current && isDocumentStart(line))) {
       current = undefined;
       return;
     }
     if (!current) sentences.push((current = { line: i + 1, columns: [] }));
     if (isComment) {
-      const [, key, value] = COMMENT.exec(line.replace(/\r$/, '')) ?? [];
+      const [, key, value] = COMMENT.exec(line) ?? [];
       if (key === 'sent_id') current.id = value.trim();
       if (key === 'text') current.text = value;
     } else if (columns) current.columns.push(columns);
@@ -71,6 +88,9 @@ const isNumbered = (sentences: readonly Lines[]): boolean =>
 /** What a token of a file that parts its columns by tabs cannot hold. */
 const BREAK = /[\t\n\r]/g;
 
+/** A type as a tag holds it: on one line, with something at both ends. */
+const typeInTag = (type: string): string => type.replace(BREAK, ' ').trim() || '_';
+
 /** Whether a line of its own gives an id back. */
 const isLineValue = (id: Row['id']): boolean =>
   id === undefined || (String(id).trim() === String(id) && !/[\n\r]/.test(String(id)));
@@ -80,7 +100,25 @@ function write(rows: readonly Row[], losses: Counts, scheme: Scheme | undefined)
   const characters = all.every((token) => [...token].length === 1);
   const broken = all.filter((token) => /[\t\n\r]/.test(token)).length;
   losses.add('tokens with a tab or a line break, which becomes a blank', broken);
-  const kept = rows.map((row) => (isLineValue(row.id) ? row : { ...row, id: undefined }));
+  losses.add(
+    'tokens with half a character, which no UTF-8 holds',
+    all.filter((token) => /\p{Surrogate}/u.test(token)).length,
+  );
+  const firsts = rows.map(({ tokens = [] }) => tokens[0]);
+  losses.add(
+    `sentences that begin with ${DOCUMENT}, which is passed over`,
+    firsts.filter((token) => token === DOCUMENT).length,
+  );
+  losses.add('byte order marks at the start', Number(firsts[0]?.startsWith('\ufeff') ?? false));
+  losses.add(
+    'entities of types with a tab, a line break or blanks at their ends, which are left out',
+    rows.flatMap(({ entities }) => entities).filter(({ type }) => typeInTag(type) !== type).length,
+  );
+  const kept = rows.map((row) => ({
+    ...row,
+    ...(!isLineValue(row.id) && { id: undefined }),
+    entities: row.entities.map((entity) => ({ ...entity, type: typeInTag(entity.type) })),
+  }));
   losses.add(
     'ids with a line break or blanks at their ends',
     rows.filter(({ id }) => !isLineValue(id)).length,
@@ -88,7 +126,7 @@ function write(rows: readonly Row[], losses: Counts, scheme: Scheme | undefined)
   countNumbers(rows, losses);
   const needsTabs =
     all.some((token) => token === '' || (/\s/.test(token) && token.length > 1)) ||
-    rows.some(({ entities }) => entities.some(({ type }) => /\s/.test(type)));
+    kept.some(({ entities }) => entities.some(({ type }) => /\s/.test(type)));
   return kept
     .map(({ tokens = [], text, entities, id }) => {
       const tags = tagsOf(entities, tokens.length, scheme);
@@ -114,7 +152,7 @@ export const conll: LineFormat = {
   title: 'CoNLL columns',
   holds: { unit: 'token', text: true, ids: true, overlaps: false, relations: false },
   is(content) {
-    for (const line of content.split('\n', 50)) {
+    for (const line of content.split(LINE_END, 50)) {
       if (line.trim() === '' || isDocumentStart(line)) continue;
       if (columnsOf(line)) return true;
       if (!line.startsWith('#')) return false;

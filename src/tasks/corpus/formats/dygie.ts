@@ -63,7 +63,7 @@ interface Numbered {
 function documents(rows: readonly Row[]): Numbered[] {
   const found: (Numbered & { numbered: boolean })[] = [];
   rows.forEach((row, i) => {
-    const [, key, number] = /^(.*)#(\d+)$/su.exec(String(row.id ?? '')) ?? [];
+    const [, key, number] = /^(.*)#(\d+)$/s.exec(String(row.id ?? '')) ?? [];
     const last = found.at(-1);
     if (last?.numbered && last.key === key && Number(number) === last.rows.length) last.rows.push(row);
     else
