@@ -110,8 +110,8 @@ export const gateBench: Bench = {
     const { kernels, steps } = chosenCases(own.optional('cases'));
     const stems = [...kernels, ...steps].map(({ name }) => name);
     const isOther = (name: string): boolean => stems.every((stem) => !name.startsWith(`${stem}, `));
-    const all = readBaseline(file, update);
     const some = own.optional('cases') !== undefined;
+    const all = readBaseline(file, update, update && !some);
     const baseline = some ? Object.fromEntries(Object.entries(all).filter(([name]) => !isOther(name))) : all;
     const report = await gate(baseline, async () => {
       log('planning kernels');

@@ -147,7 +147,7 @@ export function formCases(batch: number): FormCase[] {
     { kernel: 'range-max-pool', shapes: { x: rows, ranges: spanShapes.spans }, host: { ranges: spans } },
     { kernel: 'lstm', ...recurrent(4, batch, L, D, D / 2) },
     { kernel: 'gru', ...recurrent(3, batch, L, D, D / 2) },
-    { kernel: 'gru', as: 'gru, 100 short rows for one', ...recurrent(3, 100 * batch, 30, 64, 32) },
+    { kernel: 'gru', as: 'gru 100 short rows for one', ...recurrent(3, 100 * batch, 30, 64, 32) },
     {
       kernel: 'gaussian-kl',
       shapes: { mu: graphRows, sigma: graphRows, lengths: [batch] },

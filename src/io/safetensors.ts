@@ -4,6 +4,7 @@
 import { InputError } from '../../kernels/errors.ts';
 import { widenHalves } from './half.ts';
 import { refuseLookAlikes } from './look-alikes.ts';
+import { repeatedKey } from './json.ts';
 
 /** A tensor in host memory, row-major; a scalar has shape []. `data` is a Float32Array exactly when dtype is 'f32'. */
 export interface HostTensor {
@@ -143,31 +144,10 @@ function parseJsonObject(header: Uint8Array, what: string): object {
   }
   if (!text.startsWith('{'))
     throw new InputError(`${what}: the header is not a JSON object that opens with {`);
-  const duplicate = duplicateKey(text);
+  const duplicate = repeatedKey(text)?.key;
   if (duplicate !== undefined)
     throw new InputError(`${what}: the header has the key ${quote(duplicate)} twice`);
   return parsed;
-}
-
-/** The first key that some object of the valid JSON `json` holds twice, which JSON.parse would pass over in silence. */
-function duplicateKey(json: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let i = 0; i < json.length; i++) {
-    if (json[i] === '{') open.push(new Set());
-    else if (json[i] === '}') open.pop();
-    else if (json[i] === '"') {
-      const start = i++;
-      while (json[i] !== '"') i += json[i] === '\\' ? 2 : 1;
-      let next = i + 1;
-      while (' \t\n\r'.includes(json[next])) next++;
-      if (json[next] !== ':') continue;
-      const key: string = JSON.parse(json.slice(start, i + 1));
-      const keys = open[open.length - 1];
-      if (keys.has(key)) return key;
-      keys.add(key);
-    }
-  }
-  return undefined;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
