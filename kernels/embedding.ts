@@ -6,6 +6,7 @@ import {
   foldGrid,
   hostOf,
   isAdded,
+  isF16,
   shapeOf,
   sizeOf,
   spec,
@@ -26,7 +27,7 @@ const SPARSE = 8;
 
 const inputs: readonly Port[] = [
   { name: 'ids', dtype: 'i32', shape: '[...]', host: true },
-  { name: 'table', dtype: 'f32', shape: '[V, d]' },
+  { name: 'table', dtype: 'f32', shape: '[V, d]', f16: true },
 ];
 
 const params: readonly ParamSpec[] = [
@@ -55,7 +56,8 @@ function bind(
 }
 
 /**
- * out [..., d] = table [V, d] at ids i32[...] (docs/spec.md#embedding); with the parameter `padding`, 0 at an id of −1.
+ * out [..., d] = table [V, d], which may be stored as f16, at ids i32[...] (docs/spec.md#embedding); with the parameter
+ * `padding`, 0 at an id of −1.
  * Gradient: grad_table [V, d], dense; rows that no id names are 0, the others are summed in the order of ids. What the host
  * makes for it grows with the ids, not with V.
  * Errors: an id outside 0..V−1, with its row.
@@ -71,6 +73,7 @@ export const embedding: Kernel = {
     const { ids, idShape, d, padding } = bind('embedding', request);
     const rows = padding ? ids.filter((id) => id >= 0).length : ids.length;
     const lanes = lanesFor(d);
+    const f16 = isF16(request, 'table');
     const size = ids.length * d;
     return {
       dispatches:
@@ -81,7 +84,7 @@ export const embedding: Kernel = {
                 label: 'embedding',
                 shader: embeddingWgsl,
                 entryPoint: 'main',
-                constants: { LANES: lanes, PADDING: Number(padding) },
+                constants: { LANES: lanes, PADDING: Number(padding), F16: Number(f16) },
                 bindings: [
                   { name: 'ids', access: 'read', tensor: 'ids' },
                   { name: 'table', access: 'read', tensor: 'table' },
@@ -91,7 +94,7 @@ export const embedding: Kernel = {
                 workgroups: foldGrid(ceilDiv(size / lanes, 64), request.caps),
                 macs: 0,
                 flops: 0,
-                bytesRead: 4 * (rows * d + ids.length),
+                bytesRead: (f16 ? 2 : 4) * rows * d + 4 * ids.length,
                 bytesWritten: 4 * size,
               },
             ],

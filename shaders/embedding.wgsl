@@ -6,7 +6,13 @@ struct Params { size: u32, width: u32 } // in lanes
 #include "common/grid.wgsl"
 #include "common/lanes.wgsl"
 @group(0) @binding(0) var<storage, read> ids: array<i32>; // [rows]
+#if F16 && LANES == 4
+@group(0) @binding(1) var<storage, read> table: array<vec2u>; // [V, d], f16, two a word
+#elif F16
+@group(0) @binding(1) var<storage, read> table: array<u32>; // [V, d], f16, two a word
+#else
 @group(0) @binding(1) var<storage, read> table: array<lanes>; // [V, d]
+#endif
 @group(0) @binding(2) var<storage, read_write> out: array<lanes>; // [rows, d]
 @group(0) @binding(3) var<uniform> params: Params;
 
@@ -22,5 +28,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     return;
   }
 #endif
-  out[i] = table[u32(id) * params.width + i % params.width];
+  let at = u32(id) * params.width + i % params.width;
+#if F16 && LANES == 4
+  let words = table[at];
+  out[i] = vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+#elif F16
+  out[i] = unpack2x16float(table[at >> 1u])[at & 1u];
+#else
+  out[i] = table[at];
+#endif
 }

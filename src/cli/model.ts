@@ -15,7 +15,7 @@ export const batchOption: Option = { value: 'N', doc: 'inputs at once (default 1
 
 export const precisionOption: Option = {
   value: precisions.join('|'),
-  doc: 'how the weights of linear layers are stored: f16 takes half the memory, rounded (default f32)',
+  doc: 'how the weights of layers and embeddings are stored: f16 takes half the memory, rounded (default f32)',
 };
 
 /** A model and how it is to be used, once everything that the arguments name is checked. */

@@ -108,7 +108,7 @@ export class Embedding {
   readonly weight: Tensor;
 
   constructor(parameters: Parameters, name: string, rows: number, size: number) {
-    this.weight = parameters.in(name).take('weight', [rows, size], { normal: 0.02 });
+    this.weight = parameters.in(name).take('weight', [rows, size], { normal: 0.02 }, true, true);
   }
 
   forward(ids: HostInts): Tensor {

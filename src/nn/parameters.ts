@@ -26,8 +26,8 @@ const MOST_PROBLEMS = 50;
 const MOST_VALUES = 2 ** 30;
 
 /**
- * How the weights of linear layers are stored, all that a model computes being f32: as f32, or as f16, to the nearest, in half
- * the memory; for inference alone.
+ * How the weights of linear layers and the tables of embeddings are stored, all that a model computes being f32: as f32, or as
+ * f16, to the nearest, in half the memory; for inference alone.
  */
 export const precisions = ['f32', 'f16'] as const;
 export type Precision = (typeof precisions)[number];
@@ -187,7 +187,7 @@ export class Parameters {
 
   /**
    * One parameter, on the device once it is used; lives until `release`.
-   * @param narrow it is f16 where that is the precision; it requires no gradient then, and only `linear` and `spanScore` take it
+   * @param narrow it is f16 where that is the precision; it requires no gradient then, and only kernels whose port says f16 take it
    * @throws InputError for a name asked for twice, what is no shape, and a value that f16 does not hold
    */
   take(name: string, shape: Shape, init: Init, decay = true, narrow = false): Tensor {

@@ -169,7 +169,7 @@ export interface Extracted {
 }
 
 export interface LoadOptions {
-  /** How the weights of linear layers are stored; `f32` when absent. */
+  /** How the weights of linear layers and embeddings are stored; `f32` when absent. */
   precision?: Precision;
 }
 

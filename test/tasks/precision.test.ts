@@ -1,4 +1,4 @@
-/** Models whose linear layers are stored as f16: what they compute, what they take, what they refuse. */
+/** Models whose linear layers and embeddings are stored as f16: what they compute, what they take, what they refuse. */
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { bytesOf } from '../../kernels/plan.ts';
@@ -45,8 +45,9 @@ for (const [dir, batch] of [
     const narrow = await load(dir, f16);
     const parameters = [...narrow.model.parameters.all];
     const halved = parameters.filter(([, { tensor }]) => tensor.dtype === 'f16').map(([name]) => name);
-    t.ok(halved.includes('encoder.encoder.layer.0.intermediate.dense.weight'), `${halved.length} in f16`);
-    t.ok(halved.every((name) => name.endsWith('.weight') && !/embeddings|norm/i.test(name)));
+    for (const part of ['encoder.layer.0.intermediate.dense', 'embeddings.word_embeddings'])
+      t.ok(halved.includes(`encoder.${part}.weight`), part);
+    t.ok(halved.every((name) => name.endsWith('.weight') && !/norm/i.test(name)));
     // Each begins at a multiple of 256 bytes.
     const bytes = parameters.reduce(
       (

@@ -1,6 +1,7 @@
 import test from 'tape';
 import { backwardRequest } from '../../kernels/backward-request.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
+import { embedding } from '../../kernels/embedding.ts';
 import { linear } from '../../kernels/linear.ts';
 import { references } from '../../kernels/reference/index.ts';
 import type { MatmulForm } from '../../kernels/shared/matmul-form.ts';
@@ -92,6 +93,42 @@ test('linear in f16: half the bytes of its weight are read, and no other cost di
   t.equal(narrow.bytesRead, bytesRead - 2 * 5 * 12);
   for (const cost of ['macs', 'flops', 'bytesWritten'] as const) t.equal(narrow[cost], wide[cost], cost);
   t.end();
+});
+
+test('embedding in f16: rows as they are, of even and of odd length', async (t) => {
+  const ids = { ids: { data: Int32Array.of(2, -1, 4, 0, 2), shape: [5] } };
+  for (const d of [8, 7]) {
+    const halves = narrowToHalves(values([5, d]));
+    const rows = (table: Float32Array | Uint16Array) =>
+      runtime.scope(async () => {
+        const given = { table: runtime.upload(table, [5, d]) };
+        return (
+          await runtime.kernel(embedding, given, { params: { padding: true }, host: ids }).out.read()
+        ).slice();
+      });
+    t.deepEqual(await rows(halves), await rows(widenHalves(halves)), `of ${d}`);
+  }
+  const plan = (f16: string[]) =>
+    embedding.plan({
+      ...{ shapes: { ids: [5], table: [5, 7] }, params: { padding: true }, caps: defaultCaps, f16 },
+      host: { ids: ids.ids.data },
+    }).dispatches[0].bytesRead;
+  t.equal(plan(['table']), plan([]) - 2 * 4 * 7, 'half the bytes of the rows');
+});
+
+test('tensors of f16: their bits go up, their values come back', async (t) => {
+  const given = values([7]);
+  const bits = narrowToHalves(given);
+  await runtime.scope(async () => {
+    const tensor = runtime.upload(new Uint16Array(7), [7]);
+    t.deepEqual([tensor.dtype, tensor.bytes], ['f16', 16], 'whole words');
+    await runtime.write(tensor, bits);
+    t.deepEqual(await tensor.read(), widenHalves(bits), 'written over');
+    const wrapped = runtime.wrap(tensor.buffer, [3], { dtype: 'f16' });
+    t.deepEqual(await wrapped.read(), widenHalves(bits.slice(0, 3)), 'wrapped');
+    const refused = runtime.write(tensor, given).catch((error: Error) => error.message);
+    t.equal(await refused, 'write: a tensor of f16 is written from Uint16Array, got Float32Array');
+  });
 });
 
 test('a port that takes no f16 says so', (t) => {
