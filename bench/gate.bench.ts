@@ -1,5 +1,4 @@
 /** `bench gate`: what kernels and training steps take, exactly, against a baseline that is kept in the repository. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../kernels/errors.ts';
 import { packageRoot } from '../src/cli/package-root.ts';
@@ -112,8 +111,7 @@ export const gateBench: Bench = {
     const stems = [...kernels, ...steps].map(({ name }) => name);
     const isOther = (name: string): boolean => stems.every((stem) => !name.startsWith(`${stem}, `));
     const some = own.optional('cases') !== undefined;
-    // The cases that are not measured stay, so that their figures must be of this version.
-    const all = readBaseline(file, update && !(some && existsSync(file)));
+    const all = readBaseline(file, update, update && !some);
     const baseline = some ? Object.fromEntries(Object.entries(all).filter(([name]) => !isOther(name))) : all;
     const report = await gate(baseline, async () => {
       log('planning kernels');

@@ -59,10 +59,16 @@ export class Arguments {
     return this.#positionals.slice(1);
   }
 
-  /** All values that were given, without their names. */
-  get given(): string[] {
-    const values = Object.values(this.#values);
-    return [...values.filter((value) => typeof value === 'string'), ...this.#positionals];
+  /** The paths of files and folders that were given, without the names of their options. */
+  get paths(): string[] {
+    const { options, positional = '' } = this.#command;
+    const isPath = (value = ''): boolean => /(^|\W)(F|FILE|PATH|DIR)(\W|$)|\.json$/.test(value);
+    const values = Object.entries(this.#values).filter(([name]) => isPath(options[name]?.value));
+    const words = positional.split(' ');
+    return [
+      ...values.flatMap(([, value]) => (typeof value === 'string' ? [value] : [])),
+      ...this.#positionals.filter((_, i) => isPath(words[i] ?? words.at(-1))),
+    ];
   }
 
   flag(name: string): boolean {

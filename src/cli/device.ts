@@ -1,6 +1,6 @@
 /** Opening the device for a command, and what has to happen before and after. */
 import { accessSync, constants, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../kernels/errors.ts';
 import { statsOf } from '../io/files.ts';
 import type { Runtime } from '../gpu/runtime.ts';
@@ -40,11 +40,19 @@ const modelFiles: readonly string[] = [
   ...definitions.flatMap(({ extra }) => extra?.file ?? []),
 ];
 
-/** Whether two paths lead to one file, or to a file of a model in the folder `other`. */
+/** The one path of a file that is there, or may be made; undefined for what is no file. */
+function realFile(path: string): string | undefined {
+  const stats = statsOf(path);
+  if (stats) return stats.isFile() ? realpathSync(path) : undefined;
+  const folder = dirname(path);
+  return statsOf(folder)?.isDirectory() ? join(realpathSync(folder), basename(path)) : undefined;
+}
+
+/** Whether two paths lead to one file, there or not, or to a file of a model in the folder `other`. */
 function isSame(path: string, other: string): boolean {
   if (statsOf(other)?.isDirectory()) return modelFiles.some((name) => isSame(path, join(other, name)));
-  const [a, b] = [path, other].map((each) => (statsOf(each)?.isFile() ? realpathSync(each) : undefined));
-  return a !== undefined && a === b;
+  const real = realFile(path);
+  return real !== undefined && real === realFile(other);
 }
 
 /**
@@ -54,9 +62,9 @@ function isSame(path: string, other: string): boolean {
 export function checkWritable(path: string, args: Arguments): void {
   const folder = dirname(path);
   const stats = statsOf(path);
-  const { given } = args;
-  const own = given.indexOf(path);
-  const other = given.find((each, i) => i !== own && isSame(path, each));
+  const { paths } = args;
+  const own = paths.indexOf(path);
+  const other = paths.find((each, i) => i !== own && isSame(path, each));
   if (other !== undefined)
     throw new InputError(`${path}: would be written over ${other}, which another option names`);
   if (stats?.isDirectory()) throw new InputError(`${path}: is a folder, not a file`);

@@ -14,6 +14,7 @@ import {
   tuningOf,
   type Product,
   type TunedProduct,
+  type Tuning,
 } from '../gpu/tuning.ts';
 import type { DeviceInfo } from '../gpu/device.ts';
 import { readTextFile, writeFileAtomic } from '../io/files.ts';
@@ -61,7 +62,7 @@ export const tune: Command = {
     json,
   },
   notes:
-    'What the file has already is not measured again. Nothing uses it unless told to: SPANWISE_TUNING=F before any\n' +
+    'The file is written after each class of shapes; what it has already is not measured again. Nothing uses it unless told to: SPANWISE_TUNING=F before any\n' +
     'command, or openRuntime({ tuning: F }). docs/tuning.md says what changes.',
   run: (args) =>
     withDevice(
@@ -84,17 +85,22 @@ export const tune: Command = {
         const wanted = distinctClasses(shapes.flatMap((shape) => productsOfLinear(...shape, caps)));
         const known = answersIn(path, info);
         const found = new Map(known.map((product) => [classOf(product), product]));
+        const keep = (): Tuning => {
+          const tuning = tuningOf(info, [...found.values()]);
+          writeFileAtomic(path, `${JSON.stringify(tuning, null, 2)}\n`);
+          return tuning;
+        };
+        if (out === undefined) makeFolders(cacheFolder(), 0o700);
         const progress = new Progress();
         for (const product of wanted) {
           const key = classOf(product);
           if (found.has(key)) continue;
           progress.show(`tune: ${key}`);
           found.set(key, await tuneProduct(runtime, product));
+          keep();
         }
         progress.clear();
-        const tuning = tuningOf(info, [...found.values()]);
-        if (out === undefined) makeFolders(cacheFolder(), 0o700);
-        writeFileAtomic(path, `${JSON.stringify(tuning, null, 2)}\n`);
+        const tuning = keep();
         if (args.flag('json')) return printJson({ file: path, ...tuning });
         const rows = tuning.products.map((product) => [
           classOf(product),

@@ -4,15 +4,16 @@ import { BaselineVersionError, baselineText, parseBaseline, type Measured } from
 
 /**
  * Reads a baseline.
- * @param replaced it will be written over: it may be of another version, or not be there, and then has nothing
+ * @param replaced what is measured will be written to it: it need not be there, and then has nothing
+ * @param whole that is all of it, so that it may be of an older version, and then has nothing
  * @throws InputError naming the file, for one that cannot be read or is no baseline
  */
-export function readBaseline(file: string, replaced: boolean): Measured {
+export function readBaseline(file: string, replaced: boolean, whole = replaced): Measured {
   if (replaced && statsOf(file) === undefined) return {};
   try {
     return parseBaseline(readTextFile(file, 'baseline'), file);
   } catch (error) {
-    if (replaced && error instanceof BaselineVersionError) return {};
+    if (whole && error instanceof BaselineVersionError) return {};
     throw error;
   }
 }

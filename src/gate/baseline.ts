@@ -1,6 +1,6 @@
 /** What work takes, counted and not timed, and the file that such counts are kept in. */
 import { InputError } from '../../kernels/errors.ts';
-import { duplicateKey, isObject, parseObject, type Json } from '../io/json.ts';
+import { isObject, parseObject, repeatedKey, type Json } from '../io/json.ts';
 
 /** Counts by name, each a finite number of at least 0; what is absent is 0. Less is better of every one. */
 export type Quantities = Readonly<Record<string, number>>;
@@ -11,7 +11,7 @@ export type Measured = Readonly<Record<string, Readonly<Record<string, Quantitie
 /** Of the file and of what the quantities mean: figures of another version cannot be compared. */
 export const BASELINE_VERSION = 1;
 
-/** A baseline whose figures mean something else: it is measured anew. */
+/** An older baseline, whose figures mean something else: it is measured anew. */
 export class BaselineVersionError extends InputError {}
 
 /** `value` as an object of what `parse` gives. */
@@ -39,7 +39,7 @@ export const checkMeasured = (value: unknown, what: string): Measured =>
 /**
  * The figures of a baseline's file.
  * @throws InputError naming `what` and the line or key, for a text that is no baseline; BaselineVersionError, one of them,
- *   for one of another version
+ *   for one of an older version
  */
 export function parseBaseline(text: string, what: string): Measured {
   const json: Json = parseObject(text, what);
@@ -47,18 +47,16 @@ export function parseBaseline(text: string, what: string): Measured {
     throw new InputError(
       `${what}: not a baseline: it must have a number as "version" and an object as "cases"`,
     );
-  if (json.version > BASELINE_VERSION)
-    throw new InputError(
-      `${what}: a baseline of version ${json.version}, and this is ${BASELINE_VERSION}: a newer Spanwise wrote it`,
-    );
-  if (json.version !== BASELINE_VERSION)
-    throw new BaselineVersionError(
-      `${what}: a baseline of version ${json.version}, and this is ${BASELINE_VERSION}: measure it anew with --update`,
-    );
+  if (json.version !== BASELINE_VERSION) {
+    const versions = `${what}: a baseline of version ${json.version}, and this is ${BASELINE_VERSION}`;
+    if (json.version > BASELINE_VERSION) throw new InputError(`${versions}: it is of a newer Spanwise`);
+    throw new BaselineVersionError(`${versions}: measure all cases anew with --update`);
+  }
+  const repeated = repeatedKey(text);
+  if (repeated)
+    throw new InputError(`${what}: line ${repeated.line}: ${JSON.stringify(repeated.key)} is there twice`);
   const unknown = Object.keys(json).find((key) => key !== 'version' && key !== 'cases');
   if (unknown !== undefined) throw new InputError(`${what}: unknown key ${JSON.stringify(unknown)}`);
-  const twice = duplicateKey(text); // as a merge of two branches leaves it
-  if (twice !== undefined) throw new InputError(`${what}: the key ${JSON.stringify(twice)} is there twice`);
   return checkMeasured(json.cases, `${what}: "cases"`);
 }
 

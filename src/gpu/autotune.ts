@@ -3,7 +3,7 @@ import { relativeError } from '../../kernels/shared/relative-error.ts';
 import { spec, type Caps, type Plan } from '../../kernels/plan.ts';
 import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
 import { matmul } from '../../kernels/shared/matmul.ts';
-import { shapeClass, variantOf } from '../../kernels/shared/matmul-variant.ts';
+import { shapeClass, variantOf, type MatmulVariant } from '../../kernels/shared/matmul-variant.ts';
 import { chooseParts } from '../../kernels/shared/weight-gradient.ts';
 import { deviceMs } from './device-time.ts';
 import type { Runtime } from './runtime.ts';
@@ -60,12 +60,22 @@ function planOf(product: Product, form: MatmulForm, caps: Caps): Plan {
   return { dispatches: [dispatch], scratch: {}, outputs: { c: spec([batches, m, n]) }, data: {} };
 }
 
-/** The forms that are not the same as one before: the default, which comes first, is one of the others. */
+/** A form whose tile is larger than the default's and has so many times the elements of C computes little but padding. */
+const PADDING = 16;
+
+/**
+ * The forms that are not the same as one before, the default, which comes first, being one of the others; and those not that
+ * compute little but padding: they take seconds to compile.
+ */
 function distinctForms(product: Product, caps: Caps): MatmulForm[] {
   const shape = productShape(product);
+  const tileOf = ({ rows, columns }: MatmulVariant): number => rows * columns;
+  const most = Math.max(PADDING * product.m * product.n, tileOf(variantOf('default', shape, caps)));
   const seen = new Set<string>();
   return matmulForms.filter((form) => {
-    const variant = JSON.stringify(variantOf(form, shape, caps));
+    const chosen = variantOf(form, shape, caps);
+    if (tileOf(chosen) > most) return false;
+    const variant = JSON.stringify(chosen);
     return !seen.has(variant) && seen.add(variant);
   });
 }

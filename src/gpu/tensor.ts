@@ -208,6 +208,7 @@ export class Tensor {
   /**
    * The elements from `first` on, under a shape, sharing memory. A kernel takes it where its first byte lies on a multiple
    * of the device's `minStorageBufferOffsetAlignment`.
+   * @param first even where they are f16, two to a word
    */
   slice(first: number, shape: Shape): Tensor {
     checkShape(shape, 'slice: ');
@@ -215,6 +216,8 @@ export class Tensor {
       throw new InputError(`slice: ${first} is no element of [${this.shape}]`);
     if (first + sizeOf(shape) > this.size)
       throw new SpanwiseError(`slice: [${this.shape}] has no [${shape}] from element ${first} on`);
+    if (this.dtype === 'f16' && first % 2 === 1)
+      throw new InputError(`slice: an f16 tensor is cut at even elements, got ${first}`);
     void this.block;
     const offset = this.#offset + bytesOf([first], this.dtype);
     return this.runtime.track(new Tensor(this.runtime, shape, this.dtype, this.#storage, offset));

@@ -74,6 +74,27 @@ function lineOf(text: string, at: number): number {
   return text.slice(0, Math.min(at, text.trimEnd().length)).split('\n').length;
 }
 
+/** The first key that some object of the valid JSON `text` holds twice, which JSON.parse passes over in silence, and its line. */
+export function repeatedKey(text: string): { key: string; line: number } | undefined {
+  const open: Set<string>[] = [];
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '{') open.push(new Set());
+    else if (text[i] === '}') open.pop();
+    else if (text[i] === '"') {
+      const start = i++;
+      while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
+      let next = i + 1;
+      while (' \t\n\r'.includes(text[next])) next++;
+      if (text[next] !== ':') continue;
+      const key: string = JSON.parse(text.slice(start, i + 1));
+      const keys = open[open.length - 1];
+      if (keys.has(key)) return { key, line: lineOf(text, start) };
+      keys.add(key);
+    }
+  }
+  return undefined;
+}
+
 /** Deepest nesting that is read: what walks a value, `JSON.stringify` too, has only so much stack. */
 const MOST_DEPTH = 200;
 
@@ -113,25 +134,4 @@ export function parseObject(text: string, what: string): Json {
   const value = parseJson(text.replace(/^\ufeff/, ''), what);
   if (!isObject(value)) throw new InputError(`${what}: not a JSON object`);
   return value;
-}
-
-/** The first key that some object of the valid JSON `json` holds twice, which JSON.parse would pass over in silence. */
-export function duplicateKey(json: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let i = 0; i < json.length; i++) {
-    if (json[i] === '{') open.push(new Set());
-    else if (json[i] === '}') open.pop();
-    else if (json[i] === '"') {
-      const start = i++;
-      while (json[i] !== '"') i += json[i] === '\\' ? 2 : 1;
-      let next = i + 1;
-      while (' \t\n\r'.includes(json[next])) next++;
-      if (json[next] !== ':') continue;
-      const key: string = JSON.parse(json.slice(start, i + 1));
-      const keys = open[open.length - 1];
-      if (keys.has(key)) return key;
-      keys.add(key);
-    }
-  }
-  return undefined;
 }

@@ -3,8 +3,8 @@
 // little-endian host, as every host of WebGPU is.
 import { InputError } from '../../kernels/errors.ts';
 import { widenHalves } from './half.ts';
-import { duplicateKey } from './json.ts';
 import { refuseLookAlikes } from './look-alikes.ts';
+import { repeatedKey } from './json.ts';
 
 /** A tensor in host memory, row-major; a scalar has shape []. `data` is a Float32Array exactly when dtype is 'f32'. */
 export interface HostTensor {
@@ -144,7 +144,7 @@ function parseJsonObject(header: Uint8Array, what: string): object {
   }
   if (!text.startsWith('{'))
     throw new InputError(`${what}: the header is not a JSON object that opens with {`);
-  const duplicate = duplicateKey(text);
+  const duplicate = repeatedKey(text)?.key;
   if (duplicate !== undefined)
     throw new InputError(`${what}: the header has the key ${quote(duplicate)} twice`);
   return parsed;

@@ -167,6 +167,10 @@ export class Parameters {
     prefix = '',
     arena = new Arena(runtime),
   ) {
+    if (!precisions.includes(precision))
+      throw new InputError(
+        `precision must be one of ${precisions.join(', ')}, got ${JSON.stringify(precision)}`,
+      );
     this.runtime = runtime;
     this.precision = precision;
     this.arena = arena;

@@ -6,7 +6,7 @@ import { InputError } from '../../kernels/errors.ts';
 import { sizeOf } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { FileContent } from '../io/files.ts';
-import { parseObject } from '../io/json.ts';
+import { isObject, parseObject } from '../io/json.ts';
 import { serializeSafetensorsPieces, type HostTensor } from '../io/safetensors.ts';
 import { ifAny, needed, tensorsOf, type Source } from '../io/source.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
@@ -16,7 +16,7 @@ import { hasPooler, mapBertNames, selectEncoder, skippedNotes } from '../models/
 import { configJson, Fields, type Json } from '../models/config.ts';
 import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
 import { parameterShapes } from '../nn/shapes.ts';
-import type { Definition, Loaded, Model, Opened, Types } from './definition.ts';
+import type { Definition, Loaded, LoadOptions, Model, Opened, Types } from './definition.ts';
 import { definitionNamed, definitions } from './registry.ts';
 import { tokenizerFromSource } from './text/from-files.ts';
 import { tokenizerFiles, type Tokenizer } from './text/tokenizer.ts';
@@ -54,7 +54,8 @@ export async function openCheckpoint<T extends Types = Types>(
     file && bytes ? file.parse(parseObject(decodeUtf8(bytes, extraPath), extraPath), extraPath) : undefined;
   return {
     ...{ definition, config, extra, what },
-    async load(runtime, { precision } = {}) {
+    async load(runtime, options = {}) {
+      const { precision } = checkedLoad(options);
       const tokenizer = await tokenizerFromSource(source, (file) => `${what}/${file}`);
       const { tensors, notes } = checkpointTensors(await tensorsOf(source, WEIGHTS, `${what}/${WEIGHTS}`));
       const values = new FileSource(tensors, `${what}/${WEIGHTS}`);
@@ -64,6 +65,16 @@ export async function openCheckpoint<T extends Types = Types>(
       return { model, tokenizer, extra, what, notes };
     },
   };
+}
+
+/** What a model is loaded with. Errors: InputError for what is no object, or has a key that there is not. */
+function checkedLoad(options: LoadOptions): LoadOptions {
+  if (!isObject(options))
+    throw new InputError(`loadModel: options must be an object, got ${JSON.stringify(options)}`);
+  const unknown = Object.keys(options).find((key) => key !== 'precision');
+  if (unknown !== undefined)
+    throw new InputError(`loadModel: there is no option "${unknown}" (there is: precision)`);
+  return options;
 }
 
 /** A checkpoint's tensors with the encoder's names mapped as in a Hugging Face file. */

@@ -10,6 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
+import { Arguments } from '../../src/cli/command.ts';
+import { convertCommand } from '../../src/cli/convert.ts';
 import { expectFailure, file, fixture, folder, spanwise } from './run.ts';
 
 const model = join(folder, 'model');
@@ -53,6 +55,32 @@ test('no output over an input', async (t) => {
     (await spanwise([...evaluate, '--out', join(model, 'predicted.json')])).status,
     0,
     'beside a model',
+  );
+});
+
+test('the name of a format, a kernel or a benchmark is no path', async (t) => {
+  const args = new Arguments(
+    { ...convertCommand, positional: '[NAME] [F…]' },
+    { to: 'text', in: 'a', out: 'b', tags: undefined, json: true },
+    ['gate', 'c', 'd'],
+  );
+  t.deepEqual(args.paths, ['a', 'b', 'c', 'd']);
+  const target = join(folder, 'new.json');
+  const evaluate = ['eval', '--model', model, '--data', data, '--errors', `${target}l`, '--out'];
+  expectFailure(
+    t,
+    await spanwise([...evaluate, join(folder, 'model', '..', 'new.jsonl')]),
+    2,
+    /both --errors and/,
+  );
+  mkdirSync(join(folder, 'real'));
+  symlinkSync(join(folder, 'real'), join(folder, 'linked'));
+  const at = (name: string): string => join(folder, name, 'new.jsonl');
+  expectFailure(
+    t,
+    await spanwise(['eval', '--model', model, '--data', data, '--errors', at('real'), '--out', at('linked')]),
+    2,
+    /new\.jsonl: would be written over/,
   );
 });
 

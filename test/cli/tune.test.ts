@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import test from 'tape';
 import type { Tuning } from '../../src/gpu/tuning.ts';
 import { expectFailure, file, folder, launched, spanwise } from './run.ts';
@@ -34,6 +35,29 @@ test('tune: measures once, keeps the answers, and commands use them', async (t) 
   t.match(
     aside.stderr,
     /^spanwise: the tuning is left aside: its device has driver "another", this one [^\n]*\n$/,
+  );
+});
+
+test('tune: a run that is broken off keeps what it has measured', async (t) => {
+  const path = join(folder, 'part.json');
+  const { InputError, Runtime } = (await import(
+    pathToFileURL('dist/spanwise-node.js').href
+  )) as typeof import('../../src/node.ts');
+  const { scope } = Runtime.prototype;
+  let products = 0;
+  Runtime.prototype.scope = function <T>(body: () => T | Promise<T>): Promise<T> {
+    if (++products > 2) throw new InputError('broken off');
+    return scope.call(this, body) as Promise<T>;
+  };
+  const { status } = await spanwise(['tune', '--shapes', '1x1x1', '--out', path]).finally(
+    () => (Runtime.prototype.scope = scope),
+  );
+  t.equal(status, 2);
+  const kept = (JSON.parse(readFileSync(path, 'utf8')) as Tuning).products;
+  t.deepEqual(
+    kept.map(({ ms }) => Object.keys(ms)),
+    [['default'], ['default']],
+    'two of three classes; of one element no larger tile is tried',
   );
 });
 

@@ -5,6 +5,8 @@ import { bytesOf } from '../../kernels/plan.ts';
 import { parseSafetensors, serializeSafetensors } from '../../src/io/safetensors.ts';
 import { loadModel, folderSource, type LoadedModel } from '../../src/node.ts';
 import type { Definition } from '../../src/tasks/definition.ts';
+import { Linear } from '../../src/nn/modules.ts';
+import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { spanwise } from '../cli/run.ts';
 import { relativeError } from '../relative-error.ts';
 import { sharedRuntime } from '../runtime.ts';
@@ -97,6 +99,37 @@ test('a weight that f16 does not hold', async (t) => {
   );
   (await loadModel(runtime, given)).release();
   t.equal(runtime.memory.report().liveByLabel.weights ?? 0, 0, 'nothing stays');
+});
+
+test('a precision or an option that there is not', async (t) => {
+  const dir = 'test/fixtures/stsn/both';
+  for (const precision of ['F16', 16, null])
+    t.equal(
+      await inputError(() => loadModel(runtime, dir, undefined, { precision } as never)),
+      `precision must be one of f32, f16, got ${JSON.stringify(precision)}`,
+    );
+  t.match(
+    await inputError(() => loadModel(runtime, dir, undefined, { precison: 'f16' } as never)),
+    /^loadModel: there is no option "precison"/,
+  );
+  for (const options of [null, 'f16'])
+    t.match(
+      await inputError(() => loadModel(runtime, dir, undefined, options as never)),
+      /^loadModel: options must be an object/,
+    );
+});
+
+test('a slice of an f16 tensor', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1), 'f16');
+  const { weight } = new Linear(parameters, 'l', 3, 3);
+  const all = await weight.read();
+  for (const first of [0, 2, 4])
+    t.deepEqual(await weight.slice(first, [3]).read(), all.slice(first, first + 3));
+  t.equal(
+    await inputError(() => weight.slice(3, [3])),
+    'slice: an f16 tensor is cut at even elements, got 3',
+  );
+  parameters.release();
 });
 
 test('weights in f16 are not trained', async (t) => {
