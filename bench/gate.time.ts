@@ -41,9 +41,12 @@ export interface Prepared {
   device: DeviceInfo;
 }
 
+/** What a checkout answers where it cannot run a pass: it has no such kernel, for one. */
+export class Refusal extends Error {}
+
 /** A checkout's library in a process of its own. */
 export interface Side {
-  /** Errors: what the checkout says, such as that it has no such kernel. */
+  /** Errors: Refusal, with what the checkout says; any other where its process has ended. */
   prepare(what: TimedPass | TimedTraining): Promise<Prepared>;
   /** Milliseconds of so many runs of what is prepared. */
   time(repeats: number): Promise<number>;
@@ -69,7 +72,7 @@ export function openSide(library: string): Side {
     const { resolve, reject } = waiting.get(id)!;
     waiting.delete(id);
     if (error === undefined) resolve(answer);
-    else reject(new Error(error));
+    else reject(new Refusal(error));
   });
   const ask = <T>(command: string, given: unknown): Promise<T> =>
     new Promise((resolve, reject) => {
@@ -163,7 +166,8 @@ async function timeOne(
   try {
     before = await old.prepare(what);
     await again.prepare(what);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
     return { case: what.name, verdict: 'not in the old', device };
   }
   if (!sameResults(before, made)) return { case: what.name, verdict: 'other results', device };

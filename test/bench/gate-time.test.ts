@@ -3,7 +3,14 @@ import { join, resolve } from 'node:path';
 import test from 'tape';
 import { timedPasses } from '../../bench/gate.passes.ts';
 import { stepCases, timedTrainings } from '../../bench/gate.steps.ts';
-import { compareTimes, openSide, type Prepared, type Side, type TimedPass } from '../../bench/gate.time.ts';
+import {
+  compareTimes,
+  openSide,
+  Refusal,
+  type Prepared,
+  type Side,
+  type TimedPass,
+} from '../../bench/gate.time.ts';
 import { medianInterval } from '../../bench/statistics.ts';
 import { stream } from '../../src/nn/random.ts';
 import { definitionNamed, definitions } from '../../src/tasks/registry.ts';
@@ -61,7 +68,7 @@ function drawn(ms: (which: 'old' | 'new', pass: string) => number | undefined, s
       prepare({ name }) {
         pass = name;
         const once = ms(which, name);
-        if (once === undefined) return Promise.reject(new Error('no such kernel'));
+        if (once === undefined) return Promise.reject(new Refusal('no such kernel'));
         const out = Float32Array.of(name === 'wrong' && which === 'new' ? 1 : 2);
         return Promise.resolve({ outputs: { out }, ms: once, device });
       },
@@ -174,6 +181,22 @@ test('a slower training is caught between two libraries', async (t) => {
     const { rows } = await compareTimes(open, [training], { rounds: 8, sampleMs: 1 });
     t.equal(rows[0].verdict, 'slower', `${rows[0].ratio} times as long, floor ${rows[0].floor}`);
     t.ok(rows[0].oldMs! < 9, `${rows[0].oldMs} ms: two of three steps, the first is none`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('a side that ends is no side that has no such kernel', async (t) => {
+  const folder = mkdtempSync(join('dist', 'ended-'));
+  try {
+    const ended = resolve(folder, 'ended.mjs');
+    writeFileSync(ended, 'process.exit(3);');
+    const { open: works } = drawn(() => 10, 1);
+    const open = (which: 'old' | 'new'): Side => (which === 'old' ? openSide(ended) : works(which));
+    await compareTimes(open, named('a')).then(
+      () => t.fail('must fail'),
+      (error: Error) => t.match(error.message, /ended\.mjs ended with status 3$/),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

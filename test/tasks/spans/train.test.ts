@@ -272,7 +272,7 @@ test('output folders that cannot be used are told before training', async (t) =>
   };
   t.match(await refused(join(folder, 'file')), /^F\/file\S*: /);
   t.match(await refused(join(folder, 'file/below')), /^F\/file\/below\S*: /);
-  t.match(await refused(join(folder, 'log')), /^F\/log\/log\.jsonl: is a folder/);
+  t.match(await refused(join(folder, 'log')), /F\/log\/log\.jsonl: is a folder/);
   const json = Object.create(tokenizerOf([onePlace]), {
     files: { value: () => ({ 'tokenizer.json': '{}' }) },
   }) as Tokenizer;
