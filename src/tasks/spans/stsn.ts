@@ -27,7 +27,8 @@ export const stsn = spanDefinition<Stsn>({
   title: 'STSN',
   parseConfig(json, what) {
     const config = parseStsnConfig(json, what);
-    checkTags(config, what);
+    // Without tags it is not yet a whole one.
+    if (config.tags.length > 0) checkTags(config, what);
     return config;
   },
   build: (parameters, config, { pooler }) => new Stsn(parameters, config, pooler),
