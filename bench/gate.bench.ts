@@ -71,8 +71,17 @@ function timeChecks({ rows }: Times, old: string): BenchCheck[] {
   const counted = (verdict: TimeRow['verdict']): number =>
     rows.filter((row) => row.verdict === verdict).length;
   const range = floors.length > 0 ? ` of ${percentOf(floors[0])} to ${percentOf(floors.at(-1))}` : '';
+  const timed = rows.filter(
+    ({ verdict }) => verdict !== 'not in the old' && verdict !== 'other results',
+  ).length;
+  const nothing: BenchCheck = {
+    claim: `something is timed beside ${old}`,
+    holds: false,
+    measured: 'nothing',
+  };
   return [
     ...failed,
+    ...(timed === 0 ? [nothing] : []),
     {
       claim: `nothing else is slower than ${old} by more than it is than itself`,
       holds: true,

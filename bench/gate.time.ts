@@ -1,6 +1,7 @@
 /** `bench gate --time`: kernels and trainings of two checkouts in turn, held against what the old one differs from itself. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
+import { SpanwiseError } from '../kernels/errors.ts';
 import { relativeError } from '../kernels/shared/relative-error.ts';
 import { packageRoot } from '../src/cli/package-root.ts';
 import type { Json } from '../src/models/config.ts';
@@ -50,6 +51,9 @@ export interface Side {
   close(): Promise<void>;
 }
 
+/** What a side answers that cannot do a pass; one that has ended answers nothing. */
+export class RefusedPass extends Error {}
+
 /**
  * Starts a side.
  * @param library path of a checkout's built library, `dist/spanwise-node.js`
@@ -58,10 +62,11 @@ export function openSide(library: string): Side {
   const child = fork(join(packageRoot(), 'bench', 'gate.side.mjs'), [library], { serialization: 'advanced' });
   const waiting = new Map<number, { resolve: (answer: never) => void; reject: (error: Error) => void }>();
   let asked = 0;
+  let gone: SpanwiseError | undefined;
   const ended = new Promise<void>((resolve) => {
     child.on('exit', (status) => {
-      for (const { reject } of waiting.values())
-        reject(new Error(`bench gate: ${library} ended with status ${status}`));
+      gone = new SpanwiseError(`bench gate: ${library} ended with status ${status}`);
+      for (const { reject } of waiting.values()) reject(gone);
       resolve();
     });
   });
@@ -69,10 +74,11 @@ export function openSide(library: string): Side {
     const { resolve, reject } = waiting.get(id)!;
     waiting.delete(id);
     if (error === undefined) resolve(answer);
-    else reject(new Error(error));
+    else reject(new RefusedPass(error));
   });
   const ask = <T>(command: string, given: unknown): Promise<T> =>
     new Promise((resolve, reject) => {
+      if (gone) return reject(gone);
       const id = asked++;
       waiting.set(id, { resolve, reject });
       child.send({ id, command, given }, (error) => error && reject(error));
@@ -163,7 +169,8 @@ async function timeOne(
   try {
     before = await old.prepare(what);
     await again.prepare(what);
-  } catch {
+  } catch (error) {
+    if (!(error instanceof RefusedPass)) throw error;
     return { case: what.name, verdict: 'not in the old', device };
   }
   if (!sameResults(before, made)) return { case: what.name, verdict: 'other results', device };

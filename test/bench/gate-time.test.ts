@@ -1,9 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import test from 'tape';
 import { timedPasses } from '../../bench/gate.passes.ts';
 import { stepCases, timedTrainings } from '../../bench/gate.steps.ts';
-import { compareTimes, openSide, type Prepared, type Side, type TimedPass } from '../../bench/gate.time.ts';
+import {
+  compareTimes,
+  openSide,
+  RefusedPass,
+  type Prepared,
+  type Side,
+  type TimedPass,
+} from '../../bench/gate.time.ts';
 import { medianInterval } from '../../bench/statistics.ts';
 import { stream } from '../../src/nn/random.ts';
 import { definitionNamed, definitions } from '../../src/tasks/registry.ts';
@@ -61,7 +69,7 @@ function drawn(ms: (which: 'old' | 'new', pass: string) => number | undefined, s
       prepare({ name }) {
         pass = name;
         const once = ms(which, name);
-        if (once === undefined) return Promise.reject(new Error('no such kernel'));
+        if (once === undefined) return Promise.reject(new RefusedPass('no such kernel'));
         const out = Float32Array.of(name === 'wrong' && which === 'new' ? 1 : 2);
         return Promise.resolve({ outputs: { out }, ms: once, device });
       },
@@ -75,6 +83,20 @@ function drawn(ms: (which: 'old' | 'new', pass: string) => number | undefined, s
   };
   return { open, started: () => started };
 }
+
+test('a side that ends is no side without the kernel', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'spanwise-'));
+  const library = join(folder, 'old.mjs');
+  writeFileSync(library, 'process.exit(3);\n');
+  const side = openSide(library);
+  for (const when of ['meanwhile', 'before']) {
+    const told = await side.prepare(named('scale')[0]).catch((error: Error) => error);
+    t.notOk(told instanceof RefusedPass, when);
+    t.match(String(told), /^SpanwiseError: bench gate: \S+old\.mjs ended with status 3$/);
+  }
+  await side.close();
+  rmSync(folder, { recursive: true });
+});
 
 test('times are judged against what the old differs from itself', async (t) => {
   const { open, started } = drawn((which, pass) => {
