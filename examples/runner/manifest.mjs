@@ -17,7 +17,10 @@ function parseSafetensors(bytes) {
  */
 export async function runManifest(device, manifest, read, given = {}) {
   const files = {};
-  const stored = async ({ file, tensor }) => (files[file] ??= parseSafetensors(await read(file)))[tensor];
+  const stored = async (place) => {
+    if (!place) throw new Error('there are no values of inputs: export it with vectors, or give them');
+    return (files[place.file] ??= parseSafetensors(await read(place.file)))[place.tensor];
+  };
   const pipelines = {};
   const tensors = {}; // by part.name: [buffer, offset]
   const results = {};

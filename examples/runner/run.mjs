@@ -24,17 +24,30 @@ async function requestDevice(gpu, parts) {
 }
 
 const gpu = globalThis.navigator?.gpu ?? (await import('webgpu')).create([]);
-let agrees = true;
-for (const folder of process.argv.slice(2)) {
+
+/** Compares the outputs of a folder. Returns whether there are some to compare, and all agree. */
+async function check(folder) {
   const read = async (file) => new Uint8Array(await readFile(`${folder}/${file}`)).buffer;
   const manifest = JSON.parse(await readFile(`${folder}/manifest.json`, 'utf8'));
   const device = await requestDevice(gpu, manifest.parts);
-  for (const [name, { error }] of Object.entries(await runManifest(device, manifest, read))) {
-    if (error === undefined) continue;
+  let agrees = true;
+  const results = Object.entries(await runManifest(device, manifest, read));
+  const compared = results.filter(([, { error }]) => error !== undefined);
+  for (const [name, { error }] of compared) {
     const ok = error <= manifest.vectors.tolerance;
     agrees &&= ok;
     console.log(`${folder}  ${name}  error ${error.toExponential(1)}  ${ok ? 'agrees' : 'WRONG'}`);
   }
   device.destroy();
+  if (compared.length === 0) throw new Error('nothing to compare with: export it with vectors');
+  return agrees;
+}
+
+const folders = process.argv.slice(2);
+if (folders.length === 0) console.error('usage: run.mjs FOLDER…');
+let agrees = folders.length > 0;
+for (const folder of folders) {
+  const agree = await check(folder).catch(({ message }) => console.error(`${folder}: ${message}`));
+  agrees &&= agree === true;
 }
 process.exit(agrees ? 0 : 1);

@@ -23,6 +23,8 @@ def run(folder):
             write((own[table["buffer"]], table["offset"]), array.array("i", table["values"]).tobytes())
         for tensor in inputs:
             if tensor.get("from", {"as": "gradient"})["as"] == "gradient":
+                if "values" not in tensor:
+                    sys.exit(f"{folder}: there are no values of inputs: export it with vectors")
                 write(places[name, tensor["name"]], stored(folder, tensor["values"]))
             else:
                 pair = places[tensor["from"]["part"], tensor["from"]["name"]] + places[name, tensor["name"]]
@@ -60,8 +62,13 @@ def run(folder):
                 yield f"{folder}  {name}.{output['name']}", error, error <= manifest["vectors"]["tolerance"]
 
 
-results = [result for folder in sys.argv[1:] for result in run(folder)]
-for name, error, agrees in results:
-    print(f"{name}  error {error:.1e}  {'agrees' if agrees else 'WRONG'}")
+folders, right = sys.argv[1:] or sys.exit("usage: run.py FOLDER..."), True
+for folder in folders:
+    results = list(run(folder))
+    for name, error, agrees in results:
+        print(f"{name}  error {error:.1e}  {'agrees' if agrees else 'WRONG'}")
+    if not results:
+        print(f"{folder}: nothing to compare with: export it with vectors", file=sys.stderr)
+    right = right and bool(results) and all(agrees for _, _, agrees in results)
 sys.stdout.flush()
-os._exit(0 if all(agrees for _, _, agrees in results) else 1)  # drivers may crash where Python unloads them
+os._exit(0 if right else 1)  # drivers may crash where Python unloads them

@@ -5,6 +5,7 @@ import { isObject, parseJson } from '../io/json.ts';
 import { compareInPairs, type PairedComparison } from '../tasks/comparison.ts';
 import { json, type Command } from './command.ts';
 import { percent, print, printJson, table } from './print.ts';
+import { tell } from './printable.ts';
 
 /** F1 by name of score and mean, such as `entity micro`, and of how much gold. */
 type F1Scores = Map<string, { f1: number; support?: number }>;
@@ -37,15 +38,19 @@ function readEvaluations(path: string): F1Scores[] {
   return content.map((document, i) => f1Scores(document, `${path}: evaluation ${i + 1}`));
 }
 
-/** The comparisons of all scores that every evaluation has. Errors: InputError where there is none, or no pairs. */
-function compareFiles(a: string, b: string): [score: string, PairedComparison][] {
+/** The comparisons of all scores that every evaluation has, and the names of the others. Errors: InputError where there is none, or no pairs. */
+function compareFiles(
+  a: string,
+  b: string,
+): { comparisons: [score: string, PairedComparison][]; alone: string[] } {
   const [left, right] = [readEvaluations(a), readEvaluations(b)];
   if (left.length !== right.length)
     throw new InputError(
       `${b}: ${right.length} evaluations, but ${a} has ${left.length}: they make no pairs`,
     );
   const all = [...left, ...right];
-  const shared = [...left[0].keys()].filter((name) => all.every((scores) => scores.has(name)));
+  const names = [...new Set(all.flatMap((scores) => [...scores.keys()]))];
+  const shared = names.filter((name) => all.every((scores) => scores.has(name)));
   if (shared.length === 0) throw new InputError(`${b}: shares no score with ${a}`);
   left.forEach((one, i) => {
     for (const name of shared) {
@@ -56,10 +61,11 @@ function compareFiles(a: string, b: string): [score: string, PairedComparison][]
         );
     }
   });
-  return shared.map((name) => {
+  const comparisons = shared.map((name): [string, PairedComparison] => {
     const of = (list: readonly F1Scores[]) => list.map((scores) => scores.get(name)!.f1);
     return [name, compareInPairs(of(left), of(right))];
   });
+  return { comparisons, alone: names.filter((name) => !shared.includes(name)) };
 }
 
 /** A number with two or more digits behind the point; a dash for what one pair cannot say. */
@@ -73,9 +79,11 @@ export const compareCommand: Command = {
   options: { json },
   notes:
     'A.json and B.json each hold what "spanwise eval --json" printed, or a list of such documents, one a seed, in the\n' +
-    'same order. Differences are B − A of F1; deviations are of samples (n − 1); p is two-sided, the interval 95 %.',
+    'same order. Differences are B − A of F1; deviations are of samples (n − 1); p is two-sided, the interval 95 %. In JSON\n' +
+    'null is what one pair cannot say, and the infinite t of differences that are one number.',
   async run(args) {
-    const comparisons = compareFiles(args.positional, args.rest[0]);
+    const { comparisons, alone } = compareFiles(args.positional, args.rest[0]);
+    if (alone.length > 0) tell(`note: not compared, since not every evaluation has it: ${alone.join(', ')}`);
     if (args.flag('json')) {
       await printJson({ scores: Object.fromEntries(comparisons) });
       return;

@@ -1,5 +1,6 @@
 /** `spanwise convert`: annotated texts from one format into another. */
 import { join } from 'node:path';
+import { InputError } from '../../kernels/errors.ts';
 import { makeFolder, namesIn, statsOf, writeFileAtomic } from '../io/files.ts';
 import { decodeUtf8 } from '../io/utf8.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
@@ -32,6 +33,9 @@ async function write(written: string | Files, out: string | undefined): Promise<
     else writeFileAtomic(out, written);
     return;
   }
+  const there = statsOf(out!) ? namesIn(out!) : [];
+  const held = Object.keys(written).find((name) => there.includes(name));
+  if (held !== undefined) throw new InputError(`--out ${out} holds ${held} already`);
   makeFolder(out!);
   for (const [name, text] of Object.entries(written)) writeFileAtomic(join(out!, name), text);
 }

@@ -28,7 +28,7 @@ const SHOWN = 6;
 interface Prepared extends Required<Splits<Corpus>> {
   /** The corpus's own, of a definition that has one. */
   extra: unknown;
-  /** Plain texts that no split holds; the test split's own where the corpus has none. */
+  /** Plain texts that no split holds; the test split's own where there are none. */
   unseen: string[];
 }
 
@@ -42,10 +42,9 @@ async function prepare(
   const splits = readSplits(definition, folder, ['train', 'dev', 'test']);
   const extra = corpusExtra(definition, folder, splits.train);
   const unseen = join(folder, 'unseen.txt');
-  const lines = existsSync(unseen)
-    ? readTextFile(unseen, 'text').split('\n')
-    : definition.texts(splits.test).slice(0, SHOWN);
-  return { ...splits, extra, unseen: lines.filter((line) => line.trim() !== '') };
+  const lines = existsSync(unseen) ? readTextFile(unseen, 'text').split('\n') : [];
+  const own = lines.filter((line) => line.trim() !== '');
+  return { ...splits, extra, unseen: own.length > 0 ? own : definition.texts(splits.test).slice(0, SHOWN) };
 }
 
 interface Trained {

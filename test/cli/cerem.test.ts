@@ -236,6 +236,10 @@ test('spanwise compare', async (t) => {
     2,
     /12\.json: evaluation 1 is of other data than its pair in \S*40\.json: ner micro of 12 in the gold, and of 40/,
   );
+  const half = file('half.json', JSON.stringify({ entity: evaluation(0.5, 0.25).entity }));
+  const notes = [await spanwise(['compare', single, half]), await spanwise(['compare', half, single])];
+  for (const { status: done, stderr: note } of notes)
+    t.deepEqual([done, note], [0, 'note: not compared, since not every evaluation has it: triple micro\n']);
   const foreign = file('foreign.json', JSON.stringify({ ner: { micro: { f1: 1 } } }));
   expectFailure(t, await spanwise(['compare', single, foreign]), 2, /foreign\.json: shares no score with/);
 });

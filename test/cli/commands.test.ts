@@ -10,7 +10,7 @@ import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
 import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
 import type { HostTensor } from '../../src/io/safetensors.ts';
-import { file, fixture, folder, spanwise, start } from './run.ts';
+import { expectFailure, file, fixture, folder, spanwise, start } from './run.ts';
 
 const model = `${fixture}/both`;
 
@@ -236,6 +236,18 @@ test('spanwise trace of a CEREM checkpoint', async (t) => {
   t.deepEqual([...tensors.keys()].sort(), [...expected.keys()].sort());
   const [ours, theirs] = [tensors, expected].map((of) => of.get('end_logits')?.data ?? []);
   t.ok(relativeError(ours, theirs) < 1e-4, 'end_logits');
+  const never = join(folder, 'never.safetensors');
+  for (const steps of ['2', '3']) {
+    const args = ['trace', '--model', model, '--batch', `${cerem}/batch.json`, '--out', never];
+    const diverged = await spanwise([...args, '--steps', steps, '--lr', '1e30']);
+    expectFailure(
+      t,
+      diverged,
+      1,
+      /: trace: (diverged at step [23] \(loss|param\.\S+ holds) (NaN|-?Infinity)/,
+    );
+  }
+  t.notOk(existsSync(never));
 });
 
 test('spanwise trace', async (t) => {

@@ -1,9 +1,9 @@
 /** What people's data do to the commands: rows that one model cannot take, labels that it lacks, formats of other tools. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'tape';
-import { file, fixture, folder, spanwise } from './run.ts';
+import { expectFailure, file, fixture, folder, spanwise } from './run.ts';
 
 const model = `${fixture}/both`;
 
@@ -190,6 +190,13 @@ test('convert: to a folder and back, losses on standard error', async (t) => {
   );
   const bioes = await run(t, ['convert', '--to', 'conll', '--tags', 'bioes'], JSON.stringify(rows.slice(1)));
   t.equal(bioes.stdout, '# sent_id = two\nRain S-PER\nRio S-LOC\n\n');
+  rmSync(join(brat, 'one.ann'));
+  rmSync(join(brat, 'two.ann'));
+  writeFileSync(join(brat, 'one.txt'), 'Not annotated yet.');
+  const over = await spanwise(['convert', '--to', 'brat', '--in', source, '--out', brat]);
+  expectFailure(t, over, 2, /: --out \S+brat holds one\.txt already$/m);
+  t.deepEqual(readdirSync(brat).sort(), ['one.txt', 'two.txt'], 'nothing is written');
+  writeFileSync(join(brat, 'other.ann'), '');
   const again = await spanwise(['convert', '--to', 'brat', '--in', source, '--out', brat]);
   t.equal(again.status, 2);
   t.match(again.stderr, /holds \.ann files already/);

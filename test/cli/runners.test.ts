@@ -67,6 +67,8 @@ test('kernels are exported for the software driver', async (t) => {
   ]);
   t.equal(status, 0);
   t.notOk(first().includes(''), 'all are there');
+  const bare = ['kernel', 'export', 'softmax', '--no-vectors', '--caps', caps, '--out', join(folder, 'bare')];
+  t.equal((await spanwise(bare)).status, 0);
 });
 
 for (const { name, command, env, missing } of engines) {
@@ -94,6 +96,12 @@ for (const { name, command, env, missing } of engines) {
     t.deepEqual(seen('backward'), KERNELS);
     const wrong = spawnSync(program, [...command.slice(1), strict()], options);
     t.equal(wrong.status, 1, 'the comparison can fail');
+    const bare = spawnSync(program, [...command.slice(1), join(folder, 'bare', 'softmax', '1')], options);
+    t.equal(bare.status, 1, 'nothing to compare with');
+    t.match(bare.stderr, /export it with vectors/);
+    const none = spawnSync(program, command.slice(1), options);
+    t.equal(none.status, 1, 'no folder');
+    t.match(none.stderr, /usage: run/);
     t.match(wrong.stdout, /WRONG/);
     t.end();
   });

@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 import test from 'tape';
 import { defaultCaps, kernels, wgslOf, type Kernel, type Plan } from '../../kernels/index.ts';
 
-type Exports = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+type Exports = Readonly<Record<string, string | null | Readonly<Record<string, string>>>>;
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Exports };
 
 /** The file that a bundler for browsers, or Node, finds under a name of the package. */
@@ -48,6 +48,14 @@ test('errors keep their names when they are minified', async (t) => {
     t.equal(new Made('words').name, name);
     t.equal(String(new Made('words')), `${name}: words`);
   }
+});
+
+test('what is a name of the package is there in Node too', (t) => {
+  const folders = readdirSync('kernels', { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const inner of ['index', ...folders.map(({ name }) => `${name}/*`)])
+    t.equal(exports[`./kernels/${inner}`], null, inner);
+  t.equal(exports['./package.json'], './package.json');
+  t.end();
 });
 
 test('an import of nothing leaves nothing', async (t) => {

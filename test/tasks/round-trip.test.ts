@@ -256,6 +256,32 @@ test('tacred: a row a pair of entities', (t) => {
   t.end();
 });
 
+test('tacred: what it cannot say is counted', (t) => {
+  const format = formats.find((one) => one.name === 'tacred')!;
+  const [ilse, ship] = ['P', 'S'].map((type, start) => ({ type, start, end: start + 1 }));
+  const relation = (type: string, head: number, tail: number) => ({ type, head, tail });
+  const row: Row = {
+    place: 'row 1',
+    tokens: ['Ilse', 'Tern'],
+    entities: [ilse, ship, { ...ilse }],
+    relations: [
+      ...[relation('sails', 0, 1), relation('sails', 2, 1)],
+      ...[relation('no_relation', 0, 1), relation('same', 0, 2)],
+    ],
+  };
+  const { back, losses } = through([row], format);
+  t.deepEqual([back[0].entities, back[0].relations], [[ilse, ship], [relation('sails', 0, 1)]]);
+  t.deepEqual(losses.notes(), [
+    'entities that are there twice: 1',
+    'relations of the type no_relation, which says that there is none: 1',
+    'relations between the two of an entity that is there twice: 1',
+    'relations that are there twice: 1',
+  ]);
+  const twice = { ...row, entities: [ilse, { ...ilse }], relations: [] };
+  t.deepEqual(through([row, twice], format).back.length, 1, 'one entity alone');
+  t.end();
+});
+
 test('duie: what its triples say', (t) => {
   const format = formats.find((one) => one.name === 'duie')!;
   const { back, losses } = through(rows, format);

@@ -23,6 +23,35 @@ function merge(row: FoundRow, next: FoundRow): void {
   }
 }
 
+/** The first of items of one key each, and the place among them of every item. */
+function distinct<T>(items: readonly T[], keyOf: (item: T) => string): { first: T[]; index: number[] } {
+  const places = new Map<string, number>();
+  const first: T[] = [];
+  const index = items.map((item) => {
+    const key = keyOf(item);
+    if (!places.has(key)) places.set(key, first.push(item) - 1);
+    return places.get(key)!;
+  });
+  return { first, index };
+}
+
+/** What of a row a reader finds again: each thing once, and nothing that says that it is not there. */
+function findable(row: Row, losses: Counts): Row {
+  const { first: entities, index } = distinct(
+    row.entities,
+    ({ type, start, end }) => `${start} ${end} ${type}`,
+  );
+  const moved = row.relations.map(({ type, head, tail }) => ({ type, head: index[head], tail: index[tail] }));
+  const typed = moved.filter(({ type }) => type !== NONE);
+  const apart = typed.filter(({ head, tail }) => head !== tail);
+  const { first: relations } = distinct(apart, ({ type, head, tail }) => `${head} ${tail} ${type}`);
+  losses.add('entities that are there twice', row.entities.length - entities.length);
+  losses.add(`relations of the type ${NONE}, which says that there is none`, moved.length - typed.length);
+  losses.add('relations between the two of an entity that is there twice', typed.length - apart.length);
+  losses.add('relations that are there twice', apart.length - relations.length);
+  return { ...row, entities, relations };
+}
+
 /** The pairs of a row that are written: its relations, and one of each entity that has none. */
 function pairs({ entities, relations }: Row, losses: Counts): Row['relations'] {
   const related = new Set(relations.flatMap(({ head, tail }) => [head, tail]));
@@ -74,7 +103,8 @@ export const tacred: JsonFormat = {
   },
   write: (rows, losses) =>
     jsonArray(
-      rows.flatMap((row, i) => {
+      rows.flatMap((whole, i) => {
+        const row = findable(whole, losses);
         const written = pairs(row, losses);
         if (written.length === 0) losses.add('sentences without a pair of entities');
         return written.map(({ type, head, tail }, pair) => {
