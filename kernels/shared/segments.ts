@@ -34,11 +34,16 @@ export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number)
 
 /** The same for the keys that occur alone, ascending: work and tables are those of the items, however many rows there are. */
 export function segmentsOfKeys(keys: Int32Array, items: Int32Array): Segments {
-  const targets = Int32Array.from(new Set(keys)).sort();
+  const sorted = keys.slice().sort();
+  let count = 0;
+  for (let i = 0; i < sorted.length; i++)
+    if (i === 0 || sorted[i] !== sorted[i - 1]) sorted[count++] = sorted[i];
+  const targets = sorted.slice(0, count);
   const segmentOf = new Map<number, number>();
-  targets.forEach((key, segment) => segmentOf.set(key, segment));
-  const segments = keys.map((key) => segmentOf.get(key) as number);
-  return { ...segmentsByKey(segments, items, targets.length), targets };
+  for (let segment = 0; segment < count; segment++) segmentOf.set(targets[segment], segment);
+  const segments = new Int32Array(keys.length);
+  for (let i = 0; i < keys.length; i++) segments[i] = segmentOf.get(keys[i]) as number;
+  return { ...segmentsByKey(segments, items, count), targets };
 }
 
 /** What `segmentSum` adds to a plan. */
@@ -78,7 +83,7 @@ export function segmentSum(
   let from = source;
   let { items } = segments;
   /** (target row, first item, end) of each segment that is left. */
-  let pending = new Int32Array(3 * rows);
+  let pending: Int32Array = new Int32Array(3 * rows);
   for (let row = 0; row < rows; row++) {
     pending[3 * row] = segments.targets?.[row] ?? row;
     pending[3 * row + 1] = segments.starts[row];
@@ -106,28 +111,48 @@ export function segmentSum(
       sum(pending, `${out}.segments${level}`, out);
       return { dispatches, scratch, data };
     }
-    const whole: number[] = [];
-    const slabs: number[] = [];
-    const split: number[] = [];
-    for (let i = 0; i < pending.length; i += 3) {
-      const [target, first, end] = [pending[i], pending[i + 1], pending[i + 2]];
-      if (end - first <= SLAB) {
-        whole.push(target, first, end);
-        continue;
-      }
-      const firstSlab = slabs.length / 3;
-      for (let at = first; at < end; at += SLAB) slabs.push(slabs.length / 3, at, Math.min(at + SLAB, end));
-      split.push(target, firstSlab, slabs.length / 3);
-    }
-    if (whole.length > 0) sum(Int32Array.from(whole), `${out}.segments${level}`, out);
+    const { whole, slabs, split } = inSlabs(pending);
+    if (whole.length > 0) sum(whole, `${out}.segments${level}`, out);
     const partial = `${out}.partial${level}`;
     const count = slabs.length / 3;
     scratch[partial] = spec([count, n]);
-    sum(Int32Array.from(slabs), `${out}.slabs${level}`, partial);
+    sum(slabs, `${out}.slabs${level}`, partial);
     from = partial;
-    items = Int32Array.from({ length: count }, (_, slab) => slab * n);
-    pending = Int32Array.from(split);
+    items = new Int32Array(count);
+    for (let slab = 0; slab < count; slab++) items[slab] = slab * n;
+    pending = split;
   }
+}
+
+/** Segments (target row, first item, end) that are no longer than a slab, the slabs of the others, and which of these add up to what. */
+function inSlabs(pending: Int32Array): { whole: Int32Array; slabs: Int32Array; split: Int32Array } {
+  let [wholes, count] = [0, 0];
+  for (let i = 0; i < pending.length; i += 3) {
+    const length = pending[i + 2] - pending[i + 1];
+    if (length <= SLAB) wholes++;
+    else count += ceilDiv(length, SLAB);
+  }
+  const whole = new Int32Array(3 * wholes);
+  const slabs = new Int32Array(3 * count);
+  const split = new Int32Array(pending.length - whole.length);
+  let [w, s, p] = [0, 0, 0];
+  for (let i = 0; i < pending.length; i += 3) {
+    const end = pending[i + 2];
+    if (end - pending[i + 1] <= SLAB) {
+      for (let part = 0; part < 3; part++) whole[w++] = pending[i + part];
+      continue;
+    }
+    split[p++] = pending[i];
+    split[p++] = s / 3;
+    for (let at = pending[i + 1]; at < end; at += SLAB) {
+      slabs[s] = s / 3;
+      slabs[s + 1] = at;
+      slabs[s + 2] = Math.min(at + SLAB, end);
+      s += 3;
+    }
+    split[p++] = s / 3;
+  }
+  return { whole, slabs, split };
 }
 
 /** Whether one of the segments (target row, first item, end) is longer than a slab. */
