@@ -44,6 +44,22 @@ export function flat(what: string, samples: readonly (number | null)[]): BenchCh
   };
 }
 
+/** Asserts that a process does not grow; `from` says since when the samples are. */
+export const flatProcess = (from: string, samples: readonly ProcessMemory[]): BenchCheck[] => [
+  flat(
+    `resident bytes ${from}`,
+    samples.map(({ residentBytes }) => residentBytes),
+  ),
+  flat(
+    `threads ${from}`,
+    samples.map(({ threads }) => threads),
+  ),
+  flat(
+    `open files ${from}`,
+    samples.map(({ openFiles }) => openFiles),
+  ),
+];
+
 /** Asserts that a quantity is the same in every sample. */
 export const constant = (what: string, samples: readonly number[]): BenchCheck => ({
   claim: `${what} stay the same`,

@@ -2,7 +2,7 @@
 import type { DeviceInfo } from '../src/gpu/device.ts';
 import { openRuntime, scale, softmax } from '../src/node.ts';
 import { makeDocument, ownOptions, type Bench } from './harness.ts';
-import { flat, processMemory, some, type ProcessMemory } from './process-memory.ts';
+import { flatProcess, processMemory, some, type ProcessMemory } from './process-memory.ts';
 
 const CYCLES = 1000;
 /** By this share of them what lives throughout is there: the driver, compiled JavaScript. */
@@ -47,20 +47,7 @@ export const soakCyclesBench: Bench = {
       'soak-cycles',
       { info },
       some(cycles, SHOWN).map((cycle) => ({ ...cycle })),
-      [
-        flat(
-          `resident bytes ${from}`,
-          settled.map(({ residentBytes }) => residentBytes),
-        ),
-        flat(
-          `threads ${from}`,
-          settled.map(({ threads }) => threads),
-        ),
-        flat(
-          `open files ${from}`,
-          settled.map(({ openFiles }) => openFiles),
-        ),
-      ],
+      flatProcess(from, settled),
       { cycles: count, seconds: (performance.now() - started) / 1000 },
     );
   },

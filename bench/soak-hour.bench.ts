@@ -6,7 +6,7 @@ import { loadModel, type Runtime } from '../src/node.ts';
 import { joinWords } from '../src/tasks/extraction.ts';
 import { stsn } from '../src/tasks/spans/stsn.ts';
 import { makeDocument, onDevice, ownOptions, type Bench } from './harness.ts';
-import { constant, flat, processMemory, some, type ProcessMemory } from './process-memory.ts';
+import { constant, flat, flatProcess, processMemory, some, type ProcessMemory } from './process-memory.ts';
 import { firstSentences, planTiny } from './soak.model.ts';
 import { trainInto } from './training.ts';
 
@@ -87,18 +87,7 @@ export const soakHourBench: Bench = {
             `pooled bytes ${from}`,
             settled.map(({ pooledBytes }) => pooledBytes),
           ),
-          flat(
-            `resident bytes ${from}`,
-            settled.map(({ residentBytes }) => residentBytes),
-          ),
-          flat(
-            `threads ${from}`,
-            settled.map(({ threads }) => threads),
-          ),
-          flat(
-            `open files ${from}`,
-            settled.map(({ openFiles }) => openFiles),
-          ),
+          ...flatProcess(from, settled),
         ],
         { minutes: passed(), rounds: rounds.length },
       );
