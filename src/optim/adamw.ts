@@ -74,7 +74,7 @@ export class AdamW {
       const step = (this.#steps.get(slot) ?? 0) + 1;
       this.#steps.set(slot, step);
       const own = decay ? weightDecay : 0;
-      const isHeld = chunk.holds(grad, slot);
+      const isHeld = grad === slot.home.tensor;
       if (chunk.copy && !isHeld) {
         const place = chunk.gradients.slice(first, tensor.shape);
         runtime.kernel(scale, { x: grad }, { params: { factor: 1 }, out: { out: place } });
