@@ -108,10 +108,13 @@ function segmentScan(multiplyAdds: number, tensors: number) {
     const scales = list(d, 'SCALES').length;
     const pairs = rows * keys;
     const macs = multiplyAdds * scales * pairs;
+    // A maximum is a comparison and a choice; keys that are loaded together are added up, for a NaN among them.
+    const [together] = list(d, 'STEPS');
+    const among = rows * (together - 1) * Math.floor(keys / together) - scales * pairs;
     // The first keys complete no sum. Both walks read the scores; all rows have the same weights.
     return {
       macs,
-      others: -2 * macs - tensors * rows * (constant(d, 'WINDOW') - 1),
+      others: among - 2 * macs - tensors * rows * (constant(d, 'WINDOW') - 1),
       bytesRead: -4 * (tensors * pairs + scales * (rows - 1)),
     };
   };
