@@ -33,11 +33,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var at = row.first;
   var key = params.first_key;
 #if STATS
-  var nan = 0.0; // NaN once a score of the row is
+  var nan = 0.0; // NaN once one of the scores is
 #for n in STEPS
   while (key + $(n)u <= row.end) {
 #include "common/segment-ahead.wgsl"
-#include "common/segment-nan.wgsl"
+#include "common/nan-among.wgsl"
 #for ahead in 0..n
     {
 #include "common/segment-sums.wgsl"

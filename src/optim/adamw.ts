@@ -62,7 +62,13 @@ export class AdamW {
   #stepOf(chunk: Chunk, lr: number, gradScale: Tensor | undefined, foundInf: Tensor | undefined): void {
     const { weightDecay, beta1, beta2, eps } = this.#options;
     const { runtime } = this.#parameters;
-    const update = (param: Tensor, grad: Tensor, { m, v }: Moments, runs: AdamWRun[], copy?: Tensor): void => {
+    const update = (
+      param: Tensor,
+      grad: Tensor,
+      { m, v }: Moments,
+      runs: AdamWRun[],
+      copy?: Tensor,
+    ): void => {
       const inputs = { param, grad, m, v, grad_scale: gradScale, found_inf: foundInf, copy };
       runtime.kernel(adamw, inputs, { params: { beta1, beta2, eps, lr, runs } });
     };
