@@ -65,12 +65,8 @@ export class GradScaler {
    * last one's may be.
    */
   begin(): ScaledStep {
+    this.#catchUp();
     const number = this.#begun++;
-    for (const [of, outcome] of this.#outcomes)
-      if (of < number - 1) {
-        this.#count(outcome);
-        this.#outcomes.delete(of);
-      }
     const scale = this.#scale;
     return {
       scale,
@@ -82,6 +78,15 @@ export class GradScaler {
         return true;
       },
     };
+  }
+
+  /** Counts on all steps that have begun but the last. */
+  #catchUp(): void {
+    for (const [number, outcome] of this.#outcomes)
+      if (number < this.#begun - 1) {
+        this.#count(outcome);
+        this.#outcomes.delete(number);
+      }
   }
 
   #count({ scale, skipped }: Outcome): void {
@@ -96,8 +101,9 @@ export class GradScaler {
     }
   }
 
-  /** To be saved when every step that began has ended. */
-  get state(): ScalerState {
+  /** What is to be saved once every step that began has ended, and before the optimizer's own. */
+  save(): ScalerState {
+    this.#catchUp();
     const last = this.#outcomes.get(this.#begun - 1);
     return { scale: this.#scale, good: this.#good, skipped: this.skipped, ...(last && { last }) };
   }

@@ -142,7 +142,7 @@ export async function trainModel<T extends Types>(
   const optimizer = new AdamW(model.parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });
   const scaler = model.parameters.precision === 'mixed' ? new GradScaler(optimizer) : undefined;
   const data = await fingerprint(input, epochs.identity);
-  const fresh = freshState(definition, recipe, data, scaler?.state);
+  const fresh = freshState(definition, recipe, data, scaler?.save());
   try {
     return await new Run(definition, input, epochs, options, { optimizer, scaler }, fresh).train();
   } finally {
@@ -334,7 +334,7 @@ class Run<T extends Types> {
 
   async #save(): Promise<void> {
     this.#state.logBytes = new TextEncoder().encode(this.#log).length;
-    if (this.#scaler) this.#state.scaler = this.#scaler.state;
+    if (this.#scaler) this.#state.scaler = this.#scaler.save();
     await writeState(this.#definition, this.#options.storage, this.#state, this.#input, this.#optimizer);
     this.#savedAt = Date.now();
   }
