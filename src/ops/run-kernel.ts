@@ -23,7 +23,7 @@ export interface KernelRun {
   /** Inputs that go to the device, and those that the plan reads. */
   device: Readonly<Record<string, HostTensor>>;
   host: Readonly<Record<string, HostInts>>;
-  /** `grad_<output>` of every float output; absent for a forward run. */
+  /** `grad_<output>` of every float output, rounded where that is f16; absent for a forward run. */
   upstream?: Readonly<Record<string, HostTensor>>;
 }
 
@@ -94,7 +94,7 @@ export function prepareKernelRun(
   const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
   if (!gradients) return { kernel, params, device, host };
 
-  const expected = visibleOutputs(kernel, plan.outputs).filter((name) => plan.outputs[name].dtype === 'f32');
+  const expected = visibleOutputs(kernel, plan.outputs).filter((name) => plan.outputs[name].dtype !== 'i32');
   for (const name of Object.keys(upstream))
     if (!expected.includes(name.slice('grad_'.length)))
       throw new InputError(
@@ -138,11 +138,15 @@ export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<s
     const outputs = runtime.kernel(kernel, inputs, { params, host });
     const results = Object.fromEntries(visibleOutputs(kernel, outputs).map((name) => [name, outputs[name]]));
     if (run.upstream) {
-      const upstream = upload(run.upstream);
+      const { upstream } = run;
       const request = backwardRequest(
         kernel,
         { inputs, host, outputs, params },
-        (name) => upstream[`grad_${name}`],
+        (name) => {
+          const { data, shape } = upstream[`grad_${name}`];
+          const halves = outputs[name].dtype === 'f16' && data instanceof Float32Array;
+          return runtime.upload(halves ? narrowToHalves(data) : data, shape);
+        },
         Object.keys(inputs).filter((name) => inputs[name].dtype === 'f32'),
       );
       const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });
