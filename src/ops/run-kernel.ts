@@ -74,7 +74,7 @@ export function prepareKernelRun(
       continue;
     }
     const port = inputPort(kernel, name, what);
-    if (port.dtype !== tensor.dtype)
+    if ((port.dtype === 'i32') !== (tensor.dtype === 'i32'))
       throw new InputError(
         `${what}: tensor "${name}" holds ${tensor.dtype === 'f32' ? 'floats, not integers' : 'integers, not floats'}`,
       );
@@ -122,9 +122,17 @@ export function prepareKernelRun(
 export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<string, HostTensor>> {
   const { kernel, params, host } = run;
   return runtime.scope(async () => {
+    // Of a port that takes nothing else the values go up as f16.
+    const stored = (name: string, data: HostTensor['data']) =>
+      data instanceof Float32Array && portOf(kernel.inputs, name)?.dtype === 'f16'
+        ? narrowToHalves(data)
+        : data;
     const upload = (tensors: Readonly<Record<string, HostTensor>>): Record<string, Tensor> =>
       Object.fromEntries(
-        Object.entries(tensors).map(([name, { data, shape }]) => [name, runtime.upload(data, shape)]),
+        Object.entries(tensors).map(([name, { data, shape }]) => [
+          name,
+          runtime.upload(stored(name, data), shape),
+        ]),
       );
     const inputs = upload(run.device);
     const outputs = runtime.kernel(kernel, inputs, { params, host });
