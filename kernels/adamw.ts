@@ -30,6 +30,18 @@ const state: readonly Port[] = [
 
 const copy: Port = { name: 'copy', dtype: 'f16', shape: '[...]', optional: true };
 
+/** All there can be: the table, and what of the inputs is given. */
+const bindings: readonly Binding[] = [
+  { name: 'runs', access: 'read', tensor: 'runs' },
+  { name: 'param', access: 'read_write', tensor: 'param' },
+  { name: 'grad', access: 'read', tensor: 'grad' },
+  { name: 'm', access: 'read_write', tensor: 'm' },
+  { name: 'v', access: 'read_write', tensor: 'v' },
+  { name: 'grad_scale', access: 'read', tensor: 'grad_scale' },
+  { name: 'found_inf', access: 'read', tensor: 'found_inf' },
+  { name: 'copy', access: 'read_write', tensor: 'copy' },
+];
+
 function rate(params: Params, name: string, fallback: number): number {
   const value = numberParam('adamw', params, name, fallback);
   if (value < 0 || value >= 1)
@@ -142,16 +154,6 @@ export const adamw: Kernel = {
       })),
       LANES * PER,
     );
-    const bindings: Binding[] = [
-      { name: 'runs', access: 'read', tensor: 'runs' },
-      { name: 'param', access: 'read_write', tensor: 'param' },
-      { name: 'grad', access: 'read', tensor: 'grad' },
-      { name: 'm', access: 'read_write', tensor: 'm' },
-      { name: 'v', access: 'read_write', tensor: 'v' },
-    ];
-    if (scaled) bindings.push({ name: 'grad_scale', access: 'read', tensor: 'grad_scale' });
-    if (skips) bindings.push({ name: 'found_inf', access: 'read', tensor: 'found_inf' });
-    if (copies) bindings.push({ name: 'copy', access: 'read_write', tensor: 'copy' });
     const inPlace = { param: 'param', m: 'm', v: 'v', ...(copies && { copy: 'copy' }) };
     return {
       dispatches:
@@ -163,10 +165,13 @@ export const adamw: Kernel = {
                 shader: adamwWgsl,
                 entryPoint: 'main',
                 constants: {
-                  ...{ VEC: Number(vec), SCALED: Number(scaled), PER },
-                  ...{ FOUND_INF: Number(skips), COPY: Number(copies) },
+                  VEC: Number(vec),
+                  SCALED: Number(scaled),
+                  PER,
+                  FOUND_INF: Number(skips),
+                  COPY: Number(copies),
                 },
-                bindings,
+                bindings: bindings.filter(({ name }) => name === 'runs' || request.shapes[name]),
                 uniforms: [table.count, table.groups, ...[beta1, 1 - beta1, beta2, 1 - beta2, eps].map(f32)],
                 workgroups: foldGrid(table.groups, request.caps),
                 macs: 0,

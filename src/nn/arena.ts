@@ -5,7 +5,7 @@
  * gradients. So do those that have a copy in f16, which lies in a buffer beside theirs, element for element: the copy is what is
  * computed with, its gradient is the parameter's.
  */
-import { InputError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { bytesOf, sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
 import { narrowToHalves } from '../io/half.ts';
 import type { Block, Storage } from '../gpu/memory.ts';
@@ -32,6 +32,8 @@ export class Chunk {
   readonly weights: Tensor;
   /** All weights in f16; whoever writes weights writes these. */
   readonly copy: Tensor | undefined;
+  /** What gradients of single parameters lie in, step after step. */
+  readonly gradientMemory: Storage = new GradientMemory(this);
   #gradients: Tensor | undefined;
   #live: number;
 
@@ -47,15 +49,14 @@ export class Chunk {
     if (used !== tensor) this.copy = own(narrowToHalves(values as Float32Array));
   }
 
+  get hasGradients(): boolean {
+    return this.#gradients !== undefined;
+  }
+
   /** The gradients of all slots; what no backward has written is undefined. */
   get gradients(): Tensor {
     const { runtime } = this.weights;
     return (this.#gradients ??= runtime.keep(runtime.empty([this.length], 'f32', 'gradients')));
-  }
-
-  /** True where a slot's gradient lies in `gradients`. */
-  holds(gradient: Tensor, { first }: Slot): boolean {
-    return this.#gradients?.block === gradient.block && gradient.offset === 4 * first;
   }
 
   clearGradients(): void {
@@ -73,8 +74,68 @@ export class Chunk {
   }
 }
 
+/** The memory of a chunk's gradients, while there are any. */
+class GradientMemory implements Storage {
+  readonly #chunk: Chunk;
+  references = 0;
+  readonly offset = 0;
+  writtenAt = 0;
+
+  constructor(chunk: Chunk) {
+    this.#chunk = chunk;
+  }
+
+  /** Errors: the gradients have been cleared. */
+  get block(): Block {
+    if (!this.#chunk.hasGradients) throw new SpanwiseError('a gradient was used that had been cleared');
+    return this.#chunk.gradients.block;
+  }
+
+  /** The chunk gives it back, when gradients are cleared. */
+  free(): void {}
+}
+
+/** The place of the gradients of parameters that lie in a row, as one tensor: the same step after step. */
+class GradientRow implements GradientHome {
+  readonly parts: readonly Tensor[] | undefined;
+  readonly #slots: readonly Slot[];
+  readonly #shape: Shape;
+  #tensor: Tensor | undefined;
+
+  /** @param parts the parameters, where the row is of a tensor that stands for them */
+  constructor(slots: readonly Slot[], shape: Shape, parts?: readonly Tensor[]) {
+    this.#slots = slots;
+    this.#shape = shape;
+    this.parts = parts;
+  }
+
+  get tensor(): Tensor {
+    if (!this.#tensor || this.#tensor.released) {
+      const { chunk, first } = this.#slots[0];
+      const { runtime } = chunk.weights;
+      this.#tensor = runtime.keep(new Tensor(runtime, this.#shape, 'f32', chunk.gradientMemory, 4 * first));
+    }
+    return this.#tensor;
+  }
+
+  claim(): Tensor | undefined {
+    for (const { claimed, tensor } of this.#slots) if (claimed || tensor.grad) return undefined;
+    for (const slot of this.#slots) slot.claimed = true;
+    void this.#slots[0].chunk.gradients;
+    return this.tensor;
+  }
+
+  split(grad: Tensor): Tensor[] {
+    if (grad === this.#tensor) return this.#slots.map(({ home }) => home.tensor);
+    let first = 0;
+    const split = this.#slots.map(({ tensor: { shape, size } }) => grad.slice((first += size) - size, shape));
+    grad.release();
+    return split;
+  }
+}
+
 /** A parameter's place. */
-export class Slot implements Storage, GradientHome {
+export class Slot implements Storage {
   readonly tensor: Tensor;
   /** What is computed with: the tensor, or its copy. */
   readonly used: Tensor;
@@ -83,13 +144,13 @@ export class Slot implements Storage, GradientHome {
   readonly decay: boolean;
   /** Set once a backward may have written its gradient. */
   claimed = false;
+  readonly home: GradientRow;
   references = 0;
   #writtenAt = 0;
   /** First element in the chunk. */
   first = 0;
   /** Those that must lie in a row, it among them. */
   row: readonly Slot[];
-  readonly #alone: readonly Slot[] = [this];
   readonly #arena: Arena;
   #values: Float32Array | Uint16Array | undefined;
   #chunk: Chunk | undefined;
@@ -102,16 +163,17 @@ export class Slot implements Storage, GradientHome {
     this.#arena = arena;
     this.#values = values;
     this.decay = decay;
-    this.row = this.#alone;
+    this.row = [this];
     const dtype = values instanceof Uint16Array ? 'f16' : 'f32';
     this.tensor = new Tensor(arena.runtime, shape, dtype, this);
     this.tensor.requiresGrad = dtype === 'f32';
-    this.tensor.home = this;
+    this.home = new GradientRow(this.row, shape);
+    this.tensor.home = this.home;
     this.storage = copied ? new CopyPlace(this) : this;
     this.used = copied ? new Tensor(arena.runtime, shape, 'f16', this.storage) : this.tensor;
     if (!copied) return;
     this.used.requiresGrad = true;
-    this.used.home = { parts: [this.tensor], claim: () => this.claim() };
+    this.used.home = new GradientRow(this.row, shape, [this.tensor]);
   }
 
   get size(): number {
@@ -139,10 +201,6 @@ export class Slot implements Storage, GradientHome {
 
   set writtenAt(writes: number) {
     this.#writtenAt = writes;
-  }
-
-  claim(): Tensor | undefined {
-    return claimRow(this.#alone, this.tensor.shape);
   }
 
   put(chunk: Chunk): void {
@@ -195,14 +253,6 @@ class CopyPlace implements Storage {
   free(): void {}
 }
 
-/** The place of the gradients of slots that lie in a row, as one tensor; undefined where one of them has one already. */
-function claimRow(slots: readonly Slot[], shape: Shape): Tensor | undefined {
-  for (const { claimed, tensor } of slots) if (claimed || tensor.grad) return undefined;
-  const { chunk, first } = slots[0];
-  for (const slot of slots) slot.claimed = true;
-  return chunk.gradients.slice(first, shape);
-}
-
 export class Arena {
   readonly runtime: Runtime;
   readonly #chunks: Chunk[] = [];
@@ -249,7 +299,8 @@ export class Arena {
     const shape = [rows, ...tensor.shape.slice(1)];
     const joined = new Tensor(this.runtime, shape, dtype, storage);
     joined.requiresGrad = requiresGrad;
-    joined.home = { parts: slots.map(({ tensor }) => tensor), claim: () => claimRow(slots, shape) };
+    const parts = slots.map(({ tensor }) => tensor);
+    joined.home = new GradientRow(slots, shape, parts);
     this.#joined.push(joined);
     return joined;
   }

@@ -231,8 +231,9 @@ export class Parameters {
 
   /** Clears all gradients. */
   zeroGrad(): void {
-    for (const { tensor } of this.all.values()) {
-      tensor.grad?.release();
+    for (const { tensor, slot } of this.all.values()) {
+      const { grad } = tensor;
+      if (grad && grad !== slot.home.tensor) grad.release();
       tensor.grad = undefined;
     }
     this.arena.clearGradients();

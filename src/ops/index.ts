@@ -35,7 +35,8 @@ export const linear = (
   bias?: Tensor,
   activation: Activation = 'none',
   dtype: 'f32' | 'f16' = 'f32',
-): Tensor => one(kernels.linear, x, { x, weight, bias }, { activation, ...(dtype !== 'f32' && { dtype }) });
+): Tensor =>
+  one(kernels.linear, x, { x, weight, bias }, dtype === 'f32' ? { activation } : { activation, dtype });
 
 /** LayerNorm over the last axis of x (+ residual) → same shape. */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number, residual?: Tensor): Tensor =>

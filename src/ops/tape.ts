@@ -104,14 +104,10 @@ export class Tape implements Recorder {
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
   #add(input: Tensor, grad: Tensor): void {
-    const parts = input.home?.parts;
-    if (parts) {
-      let first = 0;
-      for (const part of parts) {
-        this.#add(part, grad.slice(first, part.shape));
-        first += part.size;
-      }
-      grad.release();
+    const { home } = input;
+    if (home?.parts) {
+      const split = home.split(grad);
+      home.parts.forEach((part, i) => this.#add(part, split[i]));
       return;
     }
     const leaf = input.recorder !== this;

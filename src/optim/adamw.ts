@@ -49,8 +49,7 @@ export class AdamW {
     const { runtime, arena } = this.#parameters;
     runtime.meter.phase = 'optimizer';
     try {
-      for (const chunk of arena.chunks)
-        this.#stepOf(chunk, lr, { grad_scale: gradScale, found_inf: foundInf });
+      for (const chunk of arena.chunks) this.#stepOf(chunk, lr, gradScale, foundInf);
     } finally {
       runtime.meter.phase = 'forward';
     }
@@ -60,11 +59,18 @@ export class AdamW {
    * A dispatch for all gradients that lie in the chunk, and one for each that lies elsewhere: the step, or where the chunk has a
    * copy, whose words two parameters of any size cannot share, a copy of the gradient to its place.
    */
-  #stepOf(chunk: Chunk, lr: number, scaling: Record<string, Tensor | undefined>): void {
-    const { weightDecay, ...rates } = this.#options;
+  #stepOf(chunk: Chunk, lr: number, gradScale: Tensor | undefined, foundInf: Tensor | undefined): void {
+    const { weightDecay, beta1, beta2, eps } = this.#options;
     const { runtime } = this.#parameters;
-    const update = (inputs: Record<string, Tensor | undefined>, runs: readonly AdamWRun[]): void => {
-      runtime.kernel(adamw, { ...inputs, ...scaling }, { params: { ...rates, lr, runs } });
+    const update = (
+      param: Tensor,
+      grad: Tensor,
+      { m, v }: Moments,
+      runs: AdamWRun[],
+      copy?: Tensor,
+    ): void => {
+      const inputs = { param, grad, m, v, grad_scale: gradScale, found_inf: foundInf, copy };
+      runtime.kernel(adamw, inputs, { params: { beta1, beta2, eps, lr, runs } });
     };
     const runs: AdamWRun[] = [];
     for (const slot of chunk.slots) {
@@ -74,7 +80,7 @@ export class AdamW {
       const step = (this.#steps.get(slot) ?? 0) + 1;
       this.#steps.set(slot, step);
       const own = decay ? weightDecay : 0;
-      const isHeld = chunk.holds(grad, slot);
+      const isHeld = grad === slot.home.tensor;
       if (chunk.copy && !isHeld) {
         const place = chunk.gradients.slice(first, tensor.shape);
         runtime.kernel(scale, { x: grad }, { params: { factor: 1 }, out: { out: place } });
@@ -83,15 +89,13 @@ export class AdamW {
       if (chunk.copy || isHeld) addRun(runs, slot, step, own);
       else {
         const { m, v } = this.#momentsOf(chunk);
-        const [ownM, ownV] = [m, v].map((moment) => moment.slice(first, tensor.shape));
-        const run = { first: 0, size, step, weightDecay: own };
-        update({ param: tensor, grad, m: ownM, v: ownV }, [run]);
-        for (const moment of [ownM, ownV]) moment.release();
+        const moments = { m: m.slice(first, tensor.shape), v: v.slice(first, tensor.shape) };
+        update(tensor, grad, moments, [{ first: 0, size, step, weightDecay: own }]);
+        moments.m.release();
+        moments.v.release();
       }
     }
-    if (runs.length === 0) return;
-    const { weights, gradients, copy } = chunk;
-    update({ param: weights, grad: gradients, ...this.#momentsOf(chunk), copy }, runs);
+    if (runs.length > 0) update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), runs, chunk.copy);
   }
 
   /** Counts a step less of parameters by name: one that `foundInf` made none. */

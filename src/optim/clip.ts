@@ -24,7 +24,7 @@ export function clipGradNorm(
   for (const { tensor, slot } of parameters.all.values()) {
     const { grad, size } = tensor;
     if (!grad) continue;
-    const together = slot.chunk.holds(grad, slot);
+    const together = grad === slot.home.tensor;
     const input = together ? slot.chunk.gradients : grad;
     if (input !== last) {
       index = indices.get(input) ?? tensors.push(input) - 1;
