@@ -102,6 +102,7 @@ export const linear: Kernel = {
         b: { tensor: 'weight', row: k, f16: isF16(request, 'weight') },
         c: { tensor: 'out', row: n },
         transB: true,
+        rounds: true,
         ...(bias ? { bias: 'bias' } : {}),
         ...(pre ? { pre: 'pre' } : {}),
         activation,
