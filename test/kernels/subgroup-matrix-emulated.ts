@@ -28,14 +28,16 @@ fn hand_over(offset: u32, sums: ptr<function, Sums>, stride: u32) {
 const replacements: readonly (readonly [RegExp, string])[] = [
   [/^(enable .*\n)+/m, functions],
   [/array<f16, /g, 'array<f32, '],
-  [/vec4h\(/g, 'vec4f('],
+  [/\bf16\(/g, 'f32('],
   [
     /, @builtin\(subgroup_id\) part: u32\) \{/,
     `) {\n  own = lane % ${EMULATED_LANES}u;\n  let part = lane / ${EMULATED_LANES}u;`,
   ],
-  [/subgroupMatrixLoad<subgroup_matrix_left<f16, \$K, \$M>, row_major>\(&a_tile, /g, 'Operand('],
-  [/subgroupMatrixLoad<subgroup_matrix_right<f16, \$N, \$K>, col_major>\(&b_tile, /g, 'Operand('],
-  [/subgroup_matrix_result<f32, \$N, \$M>/g, 'Sums'],
+  [/^alias Left = subgroup_matrix_left<f16, \$K, \$M>;\n/m, ''],
+  [/^alias Right = subgroup_matrix_right<f16, \$N, \$K>;\n/m, ''],
+  [/^alias Sums = subgroup_matrix_result<f32, \$N, \$M>;\n/m, ''],
+  [/subgroupMatrixLoad<Left, row_major>\(&a_tile, /g, 'Operand('],
+  [/subgroupMatrixLoad<Right, col_major>\(&b_tile, /g, 'Operand('],
   [/(sum_\$.*) = subgroupMatrixMultiplyAccumulate\((.*, )\1\);/, 'multiply($2&$1);'],
   [/subgroupMatrixStore<row_major>\(&c_part, (.*, )sum_/, 'hand_over($1&sum_'],
 ];
