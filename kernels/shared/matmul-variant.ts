@@ -205,14 +205,14 @@ export function subgroupMatrixVariant(
 
 /**
  * What is taken where the opener of a device asked for its matrices: tiles of 128 x 128 where that makes a workgroup for each core
- * of a large GPU, else of 64 x 64. Undefined for products that may not be rounded, that are not in quads, or smaller than a tile.
+ * of a large GPU, else of 64 x 64. Undefined for products that may not be rounded, that are not in quads, or of fewer than eight tiles.
  */
 function roundedVariant(shape: MatmulShape, caps: Caps): MatmulVariant | undefined {
   const { subgroupMatrix: matrix, subgroupMaxSize: lanes } = caps;
   const { m, n, k, alignedA, alignedB, alignedC } = shape;
   if (!matrix || !takesMatrix(matrix, lanes) || !shape.rounds) return undefined;
   if (!(alignedA && alignedB && alignedC && n % 4 === 0)) return undefined;
-  if (Math.min(m, n) < 64 || k < 32) return undefined;
+  if (Math.min(m, n) < 64 || k < 32 || groupsOf(shape, 64) < BUSY_GROUPS) return undefined;
   const tile = groupsOf(shape, 128) >= BUSY_CORES && fills(shape, 128) ? 128 : 64;
   return subgroupMatrixVariant(shape, tile, matrix, lanes);
 }

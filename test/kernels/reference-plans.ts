@@ -35,8 +35,8 @@ const manyRows: ReferenceCase = {
 /** Cases for WGSL that no reference case needs. */
 const more: Readonly<Record<string, ReferenceCase[]>> = {
   gru: [manyRows],
-  // As large as a tile of a subgroup's matrices.
-  linear: [{ inputs: { x: random(64, 32), weight: random(64, 32), bias: random(64) }, params: {} }],
+  // Large enough for the matrices of subgroups.
+  linear: [{ inputs: { x: random(128, 32), weight: random(256, 32), bias: random(256) }, params: {} }],
   'segment-attention': [
     {
       inputs: {

@@ -150,14 +150,15 @@ test('matrices of subgroups', { skip }, async (t) => {
   );
   await check(t, on, on.caps, false, products);
   // Operands that f16 does not hold: each is rounded to one of its neighbours, and no more.
-  const [x, weight] = [random([70, 96]), random([72, 96])];
+  const [x, weight] = [random([70, 96]), random([260, 96])];
   const { out } = on.kernel(linear, {
     x: on.upload(Float32Array.from(x.data), x.shape),
     weight: on.upload(Float32Array.from(weight.data), weight.shape),
   });
-  const expected = Float64Array.from({ length: 70 * 72 }, (_, i) => {
+  const expected = Float64Array.from({ length: 70 * 260 }, (_, i) => {
     let sum = 0;
-    for (let s = 0; s < 96; s++) sum += x.data[Math.floor(i / 72) * 96 + s] * weight.data[(i % 72) * 96 + s];
+    for (let s = 0; s < 96; s++)
+      sum += x.data[Math.floor(i / 260) * 96 + s] * weight.data[(i % 260) * 96 + s];
     return sum;
   });
   const error = relativeError(await out.read(), expected);
@@ -182,7 +183,7 @@ test('matrices of subgroups are taken where they were asked for, and pay', (t) =
   t.equal(taken({ rounds: undefined }), false, 'a product that may not be rounded');
   for (const name of ['alignedA', 'alignedB', 'alignedC'])
     t.equal(taken({ [name]: false }), false, `not in quads: ${name}`);
-  for (const size of [{ m: 63 }, { n: 60 }, { n: 770 }, { k: 28 }])
+  for (const size of [{ m: 63 }, { n: 60 }, { n: 770 }, { k: 28 }, { m: 64, n: 448 }])
     t.equal(taken(size), false, JSON.stringify(size));
   for (const other of [
     { m: 32, n: 16, k: 16 },
