@@ -12,7 +12,7 @@ import { makeDocument, ownOptions, type Bench, type BenchCheck, type BenchRow } 
 import { summarise } from './statistics.ts';
 
 /** Steps that are counted and timed. */
-const STEPS = 20;
+const STEPS = 60;
 /** Where shapes repeat, and where every batch has its own. */
 const MOST_RATIO = { fixed: 1.5, ragged: 4 };
 

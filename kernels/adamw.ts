@@ -14,17 +14,32 @@ import {
   type Kernel,
   type Params,
   type Port,
+  type Shape,
 } from './plan.ts';
 import { LANES, runTable } from './shared/runs.ts';
 import adamwWgsl from '../shaders/adamw.wgsl';
 
-/** Per element: m 3, v 4, denominator 3, quotient 1, decay, step and both sums 4; and the gradient's scale. */
+/** Per element: m 3, v 4, denominator 3, quotient 1, decay, step and both sums 4; and the gradient's scale. Rounding is none. */
 const FLOPS = 15;
 
 const state: readonly Port[] = [
   { name: 'param', dtype: 'f32', shape: '[...]' },
   { name: 'm', dtype: 'f32', shape: '[...]' },
   { name: 'v', dtype: 'f32', shape: '[...]' },
+];
+
+const copy: Port = { name: 'copy', dtype: 'f16', shape: '[...]', optional: true };
+
+/** All there can be: the table, and what of the inputs is given. */
+const bindings: readonly Binding[] = [
+  { name: 'runs', access: 'read', tensor: 'runs' },
+  { name: 'param', access: 'read_write', tensor: 'param' },
+  { name: 'grad', access: 'read', tensor: 'grad' },
+  { name: 'm', access: 'read_write', tensor: 'm' },
+  { name: 'v', access: 'read_write', tensor: 'v' },
+  { name: 'grad_scale', access: 'read', tensor: 'grad_scale' },
+  { name: 'found_inf', access: 'read', tensor: 'found_inf' },
+  { name: 'copy', access: 'read_write', tensor: 'copy' },
 ];
 
 function rate(params: Params, name: string, fallback: number): number {
@@ -70,6 +85,8 @@ function runsOf(params: Params, size: number): readonly AdamWRun[] {
 /**
  * m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², param ← param·(1 − lr·weightDecay) − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + eps)
  * with g = grad · grad_scale (1 where absent). param, grad, m, v of one shape; param, m and v are written in place.
+ * Where `found_inf` is not 0 nothing is written. `copy`, f16 of the same shape, becomes param to the nearest, of two the even one;
+ * runs must begin and end at multiples of 4 then.
  * `runs`, a list of {first, size, step, weightDecay} in their order, takes the place of `step` and `weightDecay`; elements in
  * no run stay as they are. The bias corrections are computed here, in double precision. It has no gradient.
  */
@@ -82,8 +99,10 @@ export const adamw: Kernel = {
     state[1],
     state[2],
     { name: 'grad_scale', dtype: 'f32', shape: '[1]', optional: true },
+    { name: 'found_inf', dtype: 'f32', shape: '[1]', optional: true },
+    copy,
   ],
-  outputs: state,
+  outputs: [...state, copy],
   params: [
     { name: 'lr', doc: 'learning rate', live: true },
     { name: 'step', doc: 'number of this step, from 1; required without runs', live: true },
@@ -105,8 +124,14 @@ export const adamw: Kernel = {
   plan(request) {
     const shape = shapeOf('adamw', request, 'param');
     for (const name of ['grad', 'm', 'v']) expectShape('adamw', name, shapeOf('adamw', request, name), shape);
-    const scaled = request.shapes.grad_scale !== undefined;
-    if (scaled) expectShape('adamw', 'grad_scale', request.shapes.grad_scale, [1]);
+    const given = (name: string, expected: Shape): boolean => {
+      if (!request.shapes[name]) return false;
+      expectShape('adamw', name, request.shapes[name], expected);
+      return true;
+    };
+    const scaled = given('grad_scale', [1]);
+    const skips = given('found_inf', [1]);
+    const copies = given('copy', shape);
     const lr = numberParam('adamw', request.params, 'lr', undefined, 0);
     const beta1 = rate(request.params, 'beta1', 0.9);
     const beta2 = rate(request.params, 'beta2', 0.999);
@@ -115,6 +140,8 @@ export const adamw: Kernel = {
 
     const size = runs.reduce((sum, run) => sum + run.size, 0);
     const vec = runs.every((run) => run.first % 4 === 0 && run.size % 4 === 0);
+    if (copies && !vec)
+      throw new InputError('adamw: runs must begin and end at multiples of 4 where there is a "copy"');
     const width = vec ? 4 : 1;
     const PER = valuesPerLane(request.caps);
     const table = runTable(
@@ -127,14 +154,7 @@ export const adamw: Kernel = {
       })),
       LANES * PER,
     );
-    const bindings: Binding[] = [
-      { name: 'runs', access: 'read', tensor: 'runs' },
-      { name: 'param', access: 'read_write', tensor: 'param' },
-      { name: 'grad', access: 'read', tensor: 'grad' },
-      { name: 'm', access: 'read_write', tensor: 'm' },
-      { name: 'v', access: 'read_write', tensor: 'v' },
-    ];
-    if (scaled) bindings.push({ name: 'grad_scale', access: 'read', tensor: 'grad_scale' });
+    const inPlace = { param: 'param', m: 'm', v: 'v', ...(copies && { copy: 'copy' }) };
     return {
       dispatches:
         size === 0
@@ -144,20 +164,29 @@ export const adamw: Kernel = {
                 label: 'adamw',
                 shader: adamwWgsl,
                 entryPoint: 'main',
-                constants: { VEC: Number(vec), SCALED: Number(scaled), PER },
-                bindings,
+                constants: {
+                  VEC: Number(vec),
+                  SCALED: Number(scaled),
+                  PER,
+                  FOUND_INF: Number(skips),
+                  COPY: Number(copies),
+                },
+                bindings: bindings.filter(({ name }) => name === 'runs' || request.shapes[name]),
                 uniforms: [table.count, table.groups, ...[beta1, 1 - beta1, beta2, 1 - beta2, eps].map(f32)],
                 workgroups: foldGrid(table.groups, request.caps),
                 macs: 0,
                 flops: size * (FLOPS + Number(scaled)),
-                bytesRead: 4 * (4 * size + Number(scaled)) + table.data.byteLength,
-                bytesWritten: 12 * size,
+                bytesRead: 4 * (4 * size + Number(scaled) + Number(skips)) + table.data.byteLength,
+                bytesWritten: (copies ? 14 : 12) * size,
               },
             ],
       scratch: {},
-      outputs: { param: spec(shape), m: spec(shape), v: spec(shape) },
+      outputs: {
+        ...{ param: spec(shape), m: spec(shape), v: spec(shape) },
+        ...(copies && { copy: spec(shape, 'f16') }),
+      },
       data: { runs: table.data },
-      inPlace: { param: 'param', m: 'm', v: 'v' },
+      inPlace,
     };
   },
 };

@@ -54,11 +54,25 @@ function runsOf(
   });
 }
 
+/** Errors: no power of two that an f32 has the reciprocal of. */
+function lossScaleOf({ params }: PlanRequest): number | undefined {
+  if (params.lossScale === undefined) return undefined;
+  const scale = numberParam('clip-grad-norm', params, 'lossScale');
+  if (!(scale >= 1 && scale <= 2 ** 126 && Number.isInteger(Math.log2(scale))))
+    throw new InputError(
+      `clip-grad-norm: parameter "lossScale" must be a power of two from 1 to 2^126, got ${scale}`,
+    );
+  return scale;
+}
+
 /**
  * norm = √(Σ over all gradients g²), scale = min(1, maxNorm / (norm + 1e-6)): PyTorch's clip_grad_norm_, whose factor
  * `adamw` takes as `grad_scale`, so the gradients are not written again. Inputs: `grad0`, `grad1`, … of any shapes,
  * numbered without a gap; with none the norm is 0. `runs` i32[R, 3], rows of (i, first, size), takes those elements of
  * `grad<i>` alone: the bits are those of as many inputs in that order. Additions have a fixed order. It has no gradient.
+ *
+ * `lossScale`: gradients are those of a loss times so much. norm is then that of the loss's own, scale divides by it too, and
+ * `found_inf` is 1 where the norm is not finite, else 0: what `adamw` takes, as PyTorch's fused one with a GradScaler does.
  */
 export const clipGradNorm: Kernel = {
   name: 'clip-grad-norm',
@@ -76,8 +90,15 @@ export const clipGradNorm: Kernel = {
   outputs: [
     { name: 'norm', dtype: 'f32', shape: '[1]' },
     { name: 'scale', dtype: 'f32', shape: '[1]' },
+    { name: 'found_inf', dtype: 'f32', shape: '[1]', optional: true },
   ],
-  params: [{ name: 'maxNorm', doc: 'the largest norm that is left alone' }],
+  params: [
+    { name: 'maxNorm', doc: 'the largest norm that is left alone' },
+    {
+      name: 'lossScale',
+      doc: 'what the loss was multiplied with, a power of two from 1 on; found_inf is given then',
+    },
+  ],
   tables: {
     'runs<i>':
       'a row for each run of elements of grad<i>: the first workgroup, 16384 elements each; first element; count; its first ' +
@@ -88,6 +109,8 @@ export const clipGradNorm: Kernel = {
     const maxNorm = numberParam('clip-grad-norm', request.params, 'maxNorm');
     if (maxNorm < 0)
       throw new InputError(`clip-grad-norm: parameter "maxNorm" must be at least 0, got ${maxNorm}`);
+    const lossScale = lossScaleOf(request);
+    const isScaled = lossScale !== undefined;
     const sizes = sizesOf(request);
     const ofInput = sizes.map((): Run[] => []);
     let rows = 0;
@@ -125,23 +148,24 @@ export const clipGradNorm: Kernel = {
       label: 'clip-grad-norm',
       shader: clipGradNormWgsl,
       entryPoint: 'main',
-      constants: { STAGE: 1 },
+      constants: { STAGE: 1, LOSS_SCALE: Number(isScaled) },
       bindings: [
         { name: 'lane_sums', access: 'read', tensor: 'lane_sums' },
         { name: 'norm', access: 'read_write', tensor: 'norm' },
         { name: 'scale', access: 'read_write', tensor: 'scale' },
+        ...(isScaled ? [{ name: 'found_inf', access: 'read_write', tensor: 'found_inf' } as const] : []),
       ],
-      uniforms: [f32(maxNorm)],
+      uniforms: [f32(maxNorm), ...(isScaled ? [f32(1 / lossScale)] : [])],
       workgroups: [1, 1, 1],
       macs: 0,
-      flops: LANES + 4,
+      flops: LANES + (isScaled ? 6 : 4),
       bytesRead: 4 * LANES,
-      bytesWritten: 8,
+      bytesWritten: isScaled ? 12 : 8,
     });
     return {
       dispatches,
       scratch: { partials: spec([rows, LANES]), lane_sums: spec([LANES]), ...sums.scratch },
-      outputs: { norm: spec([1]), scale: spec([1]) },
+      outputs: { norm: spec([1]), scale: spec([1]), ...(isScaled && { found_inf: spec([1]) }) },
       data,
     };
   },

@@ -25,7 +25,8 @@ const powerOfTwoFrom = (count: number): number => 2 ** Math.ceil(Math.log2(count
  * Dispatches that write out[n] = Σ_m x[m, n], and the scratch tensor they need (named `scratch`).
  * Rows are added in order within slabs of 64, slabs likewise, until one is left: the same bits on every run. Up to 1,024
  * rows take one dispatch, up to 65,536 two.
- * @param offset elements of `x` before its first row.
+ * @param offset elements of `x` before its first row
+ * @param f16 whether `x` is stored so
  */
 export function columnSum(
   label: string,
@@ -36,6 +37,7 @@ export function columnSum(
   scratch: string,
   caps: Caps,
   offset = 0,
+  f16 = false,
 ): { dispatches: Dispatch[]; scratch: Record<string, TensorSpec> } {
   if (n === 0) return { dispatches: [], scratch: {} };
   if (m === 0) return { dispatches: [fill(label, out, n, 0, caps)], scratch: {} };
@@ -57,7 +59,7 @@ export function columnSum(
       label,
       shader: columnSumWgsl,
       entryPoint: 'main',
-      constants: { SLABS, COLS: columns },
+      constants: { F16: Number(f16 && level === 0), SLABS, COLS: columns },
       bindings: [
         { name: 'x', access: 'read', tensor: from },
         { name: 'out', access: 'read_write', tensor: to },
@@ -66,7 +68,7 @@ export function columnSum(
       workgroups: foldGrid(parts * blocks, caps),
       macs: 0,
       flops: (rows + SLABS - 1) * n,
-      bytesRead: 4 * rows * n,
+      bytesRead: (f16 && level === 0 ? 2 : 4) * rows * n,
       bytesWritten: 4 * parts * n,
     });
     if (last) return { dispatches, scratch: buffers };

@@ -173,7 +173,10 @@ export interface PlanRequest {
   wanted?: readonly string[];
   /** Of those of `Kernel.adds`, the outputs that are added to what they hold. */
   add?: readonly string[];
-  /** The inputs that are stored as f16, of those whose port allows it; all floats are f32 when absent. */
+  /**
+   * The inputs that are stored as f16, of those whose port allows it. When absent all floats are f32, but what a backward
+   * kernel takes that a parameter of the forward's made f16.
+   */
   f16?: readonly string[];
 }
 

@@ -60,11 +60,11 @@ export function bindSpans(kernel: string, request: PlanRequest): Spans {
     const b = spans[3 * s];
     const start = spans[3 * s + 1];
     const end = spans[3 * s + 2];
-    const span = (): string => `spans row ${s} = (${b}, ${start}, ${end})`;
-    if (b < 0 || b >= B || start < 0 || start >= end || end > L)
-      throw new InputError(`${kernel}: ${span()} is not a span of x, B = ${B}, L = ${L}`);
-    if (end - start > maxWidth)
-      throw new InputError(`${kernel}: ${span()} is wider than maxWidth = ${maxWidth}`);
+    const problem =
+      b < 0 || b >= B || start < 0 || start >= end || end > L
+        ? `not a span of x, B = ${B}, L = ${L}`
+        : end - start > maxWidth && `wider than maxWidth = ${maxWidth}`;
+    if (problem) throw new InputError(`${kernel}: spans row ${s} = (${b}, ${start}, ${end}) is ${problem}`);
     first[s] = b * L + start;
     last[s] = b * L + end - 1;
     width[s] = end - start - 1;

@@ -83,16 +83,14 @@ function spanSums(kernel: string, bound: Bound, request: PlanRequest): PlanPart 
   const { B, L, S, N, maxWidth, first, last, width } = bound;
   const rows = 2 * B * L + maxWidth;
   const keys = new Int32Array(3 * S);
+  const items = new Int32Array(3 * S);
   for (let s = 0; s < S; s++) {
     keys[s] = first[s];
     keys[S + s] = B * L + last[s];
     keys[2 * S + s] = 2 * B * L + width[s];
+    items[s] = items[S + s] = items[2 * S + s] = s * N;
   }
-  const segments = segmentsByKey(
-    keys,
-    keys.map((_, i) => (i % S) * N),
-    rows,
-  );
+  const segments = segmentsByKey(keys, items, rows);
   const sums = segmentSum(kernel, 'grad_out', N, segments, 'sums', request.caps);
   return { ...sums, scratch: { ...sums.scratch, sums: spec([rows, N]) } };
 }

@@ -1,7 +1,7 @@
 // m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, p -= decay p + step_size m / (sqrt(v) inv_sqrt_bias2 + eps).
 // Grid: PER Values a lane (vec4s where all runs lie on multiples of 4, else floats), 64 lanes a workgroup, run by run, folded.
 // Memory-bound: 28 bytes move per element and nothing is kept; vec4 loads use the bus whole. g = grad * grad_scale.
-// Outputs: param, m and v, in place, in the runs alone.
+// Outputs: param, m, v and param's copy in f16, in place, in the runs alone; none where found_inf is not 0.
 struct Params {
   runs: u32, groups: u32,
   beta1: f32, one_minus_beta1: f32,
@@ -31,7 +31,14 @@ alias Value = f32;
 #if SCALED
 @group(0) @binding(5) var<storage, read> grad_scale: array<f32>; // [1]
 #endif
-@group(0) @binding($(5 + SCALED)) var<uniform> params: Params;
+#if FOUND_INF
+@group(0) @binding($(5 + SCALED)) var<storage, read> found_inf: array<f32>; // [1]
+#endif
+#if COPY
+#include "common/f16.wgsl"
+@group(0) @binding($(5 + SCALED + FOUND_INF)) var<storage, read_write> copy: array<vec2u>; // f16, two a word
+#endif
+@group(0) @binding($(5 + SCALED + FOUND_INF + COPY)) var<uniform> params: Params;
 
 const LANES = 64u;
 const PER = $(PER)u;
@@ -41,6 +48,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
         @builtin(local_invocation_index) lane: u32) {
   let linear = group_index(group, grid);
   if (linear >= params.groups) { return; }
+#if FOUND_INF
+  if (found_inf[0] != 0.0) { return; }
+#endif
   let run = runs[run_of(linear)];
   let start = (linear - run.group) * LANES * PER;
   let end = run.first + min(start + LANES * PER, run.size);
@@ -60,6 +70,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     v[i] = next_v;
     let direction = next_m / (sqrt(next_v) * run.inv_sqrt_bias2 + params.eps);
     // One rounding of the parameter: a factor 1 - lr * weightDecay would lose most digits of a small decay.
-    param[i] = p - (run.decay * p + run.step_size * direction);
+    let next = p - (run.decay * p + run.step_size * direction);
+    param[i] = next;
+#if COPY
+    copy[i] = narrowed(next);
+#endif
   }
 }

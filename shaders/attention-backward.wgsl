@@ -52,9 +52,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
   let element = params.first_element + token * params.hidden + (batch_head % params.heads) * params.head_size;
   var delta = 0.0;
-  for (var i = 0u; i < params.head_size; i += 1u) { delta = fma(grad_out[element + i], out[element + i], delta); }
+  var column = 0u;
+#for n in STEPS
+  for (; column + $(n)u <= params.head_size; column += $(n)u) {
+#for i in 0..n
+    let grad_$i = grad_out[element + column + $(i)u];
+    let out_$i = out[element + column + $(i)u];
+#endfor
+#for i in 0..n
+    delta = fma(grad_$i, out_$i, delta);
+#endfor
+  }
+#endfor
 
   let row_lse = lse[params.first_row + row];
+  let lost = is_nan(row_lse); // so it is where any of the row's scores is NaN
   var at = first;
   var key = 0u;
 #for n in STEPS
@@ -74,8 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #else
     {
 #endif
-      let below_$i = score_$i - row_lse;
-      p_$i = or_nan(exp(below_$i), below_$i);
+      p_$i = select(exp(score_$i - row_lse), row_lse, lost);
       grad_score_$i = p_$i * (grad_$i - delta);
     }
     scores[at + $(i)u * params.key_stride] = p_$i;

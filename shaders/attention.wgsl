@@ -46,32 +46,37 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   // many, then one by one), so that as many loads are on their way; the sums are those of one key after the other.
   var largest = NOTHING;
   var sum = 0.0;
+  var nan = 0.0; // NaN once one of the scores is
   var at = first;
   var key = 0u;
 #for n in STEPS
   for (; key + $(n)u <= keys; key += $(n)u) {
 #for i in 0..n
-    let score_$i = scores[at + $(i)u * params.key_stride];
 #if MASK
     let open_$i = mask[mask_row + key + $(i)u] != 0;
+    let score_$i = select(NOTHING, scores[at + $(i)u * params.key_stride], open_$i);
+#else
+    let score_$i = scores[at + $(i)u * params.key_stride];
 #endif
 #endfor
+#include "common/nan-among.wgsl"
 #for i in 0..n
 #if MASK
     if (open_$i) {
 #else
     {
 #endif
-      let apart = -abs(score_$i - largest);
-      let e = or_nan(exp(apart), apart);
-      sum = select(sum + e, sum * e + 1.0, score_$i > largest);
-      largest = max(largest, score_$i);
+      let more = score_$i > largest;
+      let e = exp(-abs(score_$i - largest));
+      sum = select(sum + e, sum * e + 1.0, more);
+      largest = select(largest, score_$i, more);
     }
 #endfor
     at += $(n)u * params.key_stride;
   }
 #endfor
   // Where any key counts the sum is at least 1, the largest score's own term.
+  sum = or_nan(sum, nan);
   sum = or_nan(max(sum, 1.0), sum);
   let inverse = 1.0 / sum;
   lse[params.first_row + row] = largest + or_nan(log(sum), sum);

@@ -4,7 +4,11 @@
 // Output: out [parts, N].
 struct Params { m: u32, n: u32, blocks: u32, groups: u32, slab: u32, offset: u32 }
 #include "common/grid.wgsl"
+#if F16
+@group(0) @binding(0) var<storage, read> x: array<u32>; // [M, N], f16, two a word
+#else
 @group(0) @binding(0) var<storage, read> x: array<f32>; // [M, N]
+#endif
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
@@ -24,7 +28,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let first = (part * SLABS + lane / COLS) * params.slab;
   let last = select(0u, min(first + params.slab, params.m), col < params.n);
   var sum = 0.0;
+#if F16
+  for (var row = first; row < last; row += 1u) {
+    let at = params.offset + row * params.n + col;
+    sum += unpack2x16float(x[at >> 1u])[at & 1u];
+  }
+#else
   for (var row = first; row < last; row += 1u) { sum += x[params.offset + row * params.n + col]; }
+#endif
 #if SLABS > 1
   sums[lane] = sum;
   workgroupBarrier();

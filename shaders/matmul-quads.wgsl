@@ -7,7 +7,11 @@ enable subgroups;
 
 // The elements at base + at; with VEC_A and VEC_B those four side by side.
 fn quad_of_a(base: u32, at: vec4u) -> vec4f {
-#if VEC_A
+#if F16_A && VEC_A
+  return read_a((base + at.x) >> 2u);
+#elif F16_A
+  return vec4f(read_a(base + at.x), read_a(base + at.y), read_a(base + at.z), read_a(base + at.w));
+#elif VEC_A
   return a[(base + at.x) >> 2u];
 #else
   return vec4f(a[base + at.x], a[base + at.y], a[base + at.z], a[base + at.w]);

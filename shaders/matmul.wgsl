@@ -5,7 +5,11 @@
 #include "common/matmul.wgsl"
 
 fn load_a(index: u32) -> f32 {
-#if VEC_A
+#if F16_A && VEC_A
+  return read_a(index >> 2u)[index & 3u];
+#elif F16_A
+  return read_a(index);
+#elif VEC_A
   return a[index >> 2u][index & 3u];
 #else
   return a[index];
@@ -69,7 +73,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   for (; k + 4u <= k_end; k += 4u) {
 #if !TRANS_A
 #for r in 0..TM
+#if F16_A
+    let a_$r = read_a((a_row_$r + k) >> 2u);
+#else
     let a_$r = a[(a_row_$r + k) >> 2u];
+#endif
 #endfor
 #endif
 #if TRANS_B
@@ -96,7 +104,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
       let a_at = a_base + (k + $(s)u) * params.a_row;
 #for i in 0..TM/4
       {
+#if F16_A
+        let a_quad = read_a((a_at + row_quad_$i) >> 2u);
+#else
         let a_quad = a[(a_at + row_quad_$i) >> 2u];
+#endif
 #if SUMS
         row_sums_$i += a_quad;
 #endif

@@ -33,9 +33,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   var at = row.first;
   var key = params.first_key;
 #if STATS
+  var nan = 0.0; // NaN once one of the scores is
 #for n in STEPS
   while (key + $(n)u <= row.end) {
 #include "common/segment-ahead.wgsl"
+#include "common/nan-among.wgsl"
 #for ahead in 0..n
     {
 #include "common/segment-sums.wgsl"
@@ -46,16 +48,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 #for r in SCALES
         let mean_$r = sum_$r * (1.0 / $r.0);
-        let apart_$r = -abs(mean_$r - max_$r);
-        let e_$r = or_nan(exp2(apart_$r), apart_$r);
-        total_$r = select(total_$r + e_$r, fma(total_$r, e_$r, 1.0), mean_$r > max_$r);
-        max_$r = max(max_$r, mean_$r);
+        let more_$r = mean_$r > max_$r;
+        let e_$r = exp2(-abs(mean_$r - max_$r));
+        total_$r = select(total_$r + e_$r, fma(total_$r, e_$r, 1.0), more_$r);
+        max_$r = select(max_$r, mean_$r, more_$r);
 #endfor
       }
 #include "common/segment-next.wgsl"
     }
 #endfor
   }
+#endfor
+#for r in SCALES
+  total_$r = or_nan(total_$r, nan);
 #endfor
 #endif
 

@@ -41,6 +41,7 @@ export {
   type Parameter,
   type Precision,
   type Source as ValueSource,
+  type StoredPrecision,
 } from './nn/parameters.ts';
 export { Random, stream } from './nn/random.ts';
 export * from './optim/index.ts';

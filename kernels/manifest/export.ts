@@ -142,8 +142,8 @@ function checkRequest(kernel: Kernel, { shapes, caps }: PlanRequest, options: ob
 
 /**
  * The manifest of a kernel for a request, and with `grad` of the gradients of all its float inputs too.
- * @throws InputError for an input, a parameter or an option that there is not, for what is no shape or no capabilities, and all that its plan refuses; SpanwiseError for `grad` of a
- *   kernel without gradients
+ * @throws InputError for an input, a parameter or an option that there is not, for what is no shape or no capabilities, for
+ *   an output in f16, and all that its plan refuses; SpanwiseError for `grad` of a kernel without gradients
  */
 export function exportKernel(
   kernel: Kernel,
@@ -155,6 +155,9 @@ export function exportKernel(
   checkRequest(kernel, request, options);
   checkParams(kernel, params);
   const plan = kernel.plan({ shapes, params, caps, host });
+  const half = Object.entries(plan.outputs).find(([, { dtype }]) => dtype === 'f16');
+  if (half)
+    throw new InputError(`${kernel.name}: "${half[0]}" is f16, and a manifest has none but f32 and i32`);
   const shaders = new ShaderFiles();
   const subgroups = { min: caps.subgroupMinSize, max: caps.subgroupMaxSize };
   const visible = visibleOutputs(kernel, plan.outputs);

@@ -1,4 +1,5 @@
 import type { Params } from '../plan.ts';
+import { nearestF16 } from './f16.ts';
 import { bindShapes, integerParam, numberParam, tensor } from './shapes.ts';
 import type { Reference } from './types.ts';
 
@@ -8,11 +9,15 @@ import type { Reference } from './types.ts';
  * Decoupled decay comes first: param ← param·(1 − lr·weightDecay); then m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g²,
  * and param ← param − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + eps). Params `lr` and `step` (t, from 1) are required;
  * `beta1` 0.9, `beta2` 0.999, `eps` 1e-8, `weightDecay` 0.01 as in PyTorch. With `runs`, a list of {first, size, step,
- * weightDecay}, the elements of each take its own step and decay, and all others stay. It has no gradient.
+ * weightDecay}, the elements of each take its own step and decay, and all others stay. Where `found_inf` [1] is not 0 there is
+ * no step. `copy`, of their shape too, is param to the nearest f16 wherever that was written. It has no gradient.
  */
 export const adamwReference: Reference = {
   forward(inputs, params) {
-    bindShapes('adamw', inputs, { param: '...', grad: '...', m: '...', v: '...', 'grad_scale?': '1' });
+    bindShapes('adamw', inputs, {
+      ...{ param: '...', grad: '...', m: '...', v: '...', 'copy?': '...' },
+      ...{ 'grad_scale?': '1', 'found_inf?': '1' },
+    });
     const lr = numberParam('adamw', params, 'lr');
     const beta1 = numberParam('adamw', params, 'beta1', 0.9);
     const beta2 = numberParam('adamw', params, 'beta2', 0.999);
@@ -20,6 +25,9 @@ export const adamwReference: Reference = {
     const [param, m, v] = [inputs.param, inputs.m, inputs.v].map(({ shape, data }) =>
       tensor(shape, Float64Array.from(data)),
     );
+    const copy = inputs.copy && tensor(inputs.copy.shape, Float64Array.from(inputs.copy.data));
+    const outputs = { param, m, v, ...(copy && { copy }) };
+    if (inputs.found_inf && inputs.found_inf.data[0] !== 0) return outputs;
     const scale = inputs.grad_scale?.data[0] ?? 1;
     const whole = { ...params, first: 0, size: param.data.length };
     for (const run of (params.runs as readonly Params[] | undefined) ?? [whole]) {
@@ -33,8 +41,9 @@ export const adamwReference: Reference = {
         const decayed = inputs.param.data[i] * (1 - lr * weightDecay);
         const denominator = Math.sqrt(v.data[i]) / Math.sqrt(1 - beta2 ** step) + eps;
         param.data[i] = decayed - ((lr / (1 - beta1 ** step)) * m.data[i]) / denominator;
+        if (copy) copy.data[i] = nearestF16(Math.fround(param.data[i]));
       }
     }
-    return { param, m, v };
+    return outputs;
   },
 };

@@ -2,6 +2,7 @@
  * The one matrix product of the library: batched, strided, either operand transposed, with bias, activation and
  * accumulation in the store. `linear`, the attention kernels and the span kernels are built from it.
  */
+import { InputError } from '../errors.ts';
 import {
   ceilDiv,
   f32,
@@ -25,7 +26,7 @@ export interface Matrix {
   inner?: number;
   /** Batches lie one after the other without padding: `outer` begins at a row of its own (`MatmulSpec.ragged`). */
   packed?: boolean;
-  /** Stored as f16: B alone. */
+  /** Stored as f16; of C its `pre` too, and columns are a multiple of 4 then. */
   f16?: boolean;
 }
 
@@ -97,6 +98,16 @@ export interface MatmulSpec {
   sums?: string;
 }
 
+/** Fails where the rows of a matrix that is written as f16 are no whole quads of elements; the message names both. */
+export function expectQuads(label: string, tensor: string, columns: number): void {
+  if (columns % 4 !== 0)
+    throw new InputError(
+      `${label}: "${tensor}" in f16 must have rows of a multiple of 4 elements, got ${columns}`,
+    );
+}
+
+const elementBytes = ({ f16 }: Matrix): number => (f16 ? 2 : 4);
+
 const aligned = (x: Matrix): boolean =>
   [x.row, x.offset ?? 0, x.outer ?? 0, x.inner ?? 0].every((stride) => stride % 4 === 0);
 
@@ -128,26 +139,29 @@ function raggedConstants({ a, b, c, ragged }: MatmulSpec): Dispatch['constants']
 }
 
 /** Multiply-adds, bytes of A and B that they need, and elements of C stored, over all batches. */
-function countsOf({ m, n, k, b, outer = 1, inner = 1, limit, ragged }: MatmulSpec): {
+function countsOf({ m, n, k, a, b, outer = 1, inner = 1, limit, ragged }: MatmulSpec): {
   macs: number;
   read: number;
   stored: number;
 } {
-  const ofB = b.f16 ? 2 : 4;
+  const [ofA, ofB] = [elementBytes(a), elementBytes(b)];
   if (!ragged) {
     const kTotal = limit ? limit.total * inner : k * outer * inner;
-    return { macs: m * n * kTotal, read: (4 * m + ofB * n) * kTotal, stored: m * n * outer * inner };
+    return { macs: m * n * kTotal, read: (ofA * m + ofB * n) * kTotal, stored: m * n * outer * inner };
   }
   const counts = { macs: 0, read: 0, stored: 0 };
   for (const [rows, columns, steps] of sizesOf({ m, n, k }, ragged.batches)) {
     counts.macs += inner * rows * columns * steps;
-    counts.read += inner * (4 * rows + ofB * columns) * steps;
+    counts.read += inner * (ofA * rows + ofB * columns) * steps;
     counts.stored += inner * rows * columns;
   }
   return counts;
 }
 
-/** One dispatch of the matrix product, with its exact cost: the same for every variant. */
+/**
+ * One dispatch of the matrix product, with its exact cost: the same for every variant.
+ * @throws InputError for a C in f16 whose rows are no multiple of 4
+ */
 export function matmul(
   spec: MatmulSpec,
   caps: Caps,
@@ -157,6 +171,7 @@ export function matmul(
   const outer = spec.outer ?? 1;
   const inner = spec.inner ?? 1;
   const batches = outer * inner;
+  if (c.f16) expectQuads(spec.label, c.tensor, aligned(c) ? n : c.row);
   const activation = spec.activation ?? 'none';
   const rowTiles = ceilDiv(m, variant.rows);
   const colTiles = ceilDiv(n, variant.columns);
@@ -184,7 +199,9 @@ export function matmul(
     entryPoint: 'main',
     constants: {
       ...variant.constants,
+      F16_A: Number(a.f16 ?? false),
       F16_B: Number(b.f16 ?? false),
+      F16_C: Number(c.f16 ?? false),
       TRANS_A: Number(spec.transA ?? false),
       TRANS_B: Number(spec.transB ?? false),
       BIAS: Number(spec.bias !== undefined),
@@ -207,9 +224,12 @@ export function matmul(
     flops: 2 * macs + stored * perElement + (spec.sums !== undefined ? macs / n : 0),
     bytesRead:
       read +
-      4 * ((spec.bias !== undefined ? n : 0) + (spec.accumulate ? stored : 0)) +
+      4 * (spec.bias !== undefined ? n : 0) +
+      (spec.accumulate ? elementBytes(c) * stored : 0) +
       (spec.ragged ? 32 * spec.ragged.tiles : spec.limit ? 4 * outer : 0),
-    bytesWritten: 4 * (stored * (spec.pre !== undefined ? 2 : 1) + (spec.sums !== undefined ? m * outer : 0)),
+    bytesWritten:
+      elementBytes(c) * stored * (spec.pre !== undefined ? 2 : 1) +
+      (spec.sums !== undefined ? 4 * m * outer : 0),
   };
 }
 

@@ -24,7 +24,7 @@ export interface Segments {
  */
 export function segmentsByKey(keys: Int32Array, items: Int32Array, rows: number): Segments {
   const starts = new Int32Array(rows + 1);
-  for (const key of keys) starts[key + 1]++;
+  for (let i = 0; i < keys.length; i++) starts[keys[i] + 1]++;
   for (let row = 0; row < rows; row++) starts[row + 1] += starts[row];
   const next = starts.slice();
   const sorted = new Int32Array(items.length);
@@ -91,7 +91,7 @@ export function segmentSum(
   }
   for (let level = 0; ; level++) {
     const itemTable = `${out}.items${level}`;
-    const lanes = items.every((item) => item % 4 === 0) ? lanesFor(n) : 1;
+    const lanes = allFours(items) ? lanesFor(n) : 1;
     const sum = (table: Int32Array, name: string, to: string): void => {
       data[name] = table;
       data[itemTable] = items;
@@ -153,6 +153,13 @@ function inSlabs(pending: Int32Array): { whole: Int32Array; slabs: Int32Array; s
     split[p++] = s / 3;
   }
   return { whole, slabs, split };
+}
+
+/** Whether all are multiples of 4. */
+function allFours(items: Int32Array): boolean {
+  let bits = 0;
+  for (let i = 0; i < items.length; i++) bits |= items[i];
+  return bits % 4 === 0;
 }
 
 /** Whether one of the segments (target row, first item, end) is longer than a slab. */

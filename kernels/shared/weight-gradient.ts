@@ -27,6 +27,7 @@ export function chooseParts(rows: number, n: number, k: number, caps: Caps): num
  * The plan of out [n, k] = gᵀ · x for g [rows, n] and x [rows, k], none of them 0. Parts of the rows are multiplied side
  * by side and added in their order: the same bits on every run. Scratch and data names begin with `out`.
  * @param bias takes the gradient of the bias [n] too, the sum of g's rows: the product has them in hand
+ * @param f16 which of the two are stored so
  */
 export function weightGradient(
   label: string,
@@ -38,12 +39,22 @@ export function weightGradient(
   out: string,
   caps: Caps,
   bias?: string,
+  f16: { g?: boolean; x?: boolean } = {},
 ): PlanPart {
   const product = { label, m: n, n: k, transA: true };
   const wanted = chooseParts(rows, n, k, caps);
   if (wanted === 1) {
-    const operands = { a: { tensor: g, row: n }, b: { tensor: x, row: k }, c: { tensor: out, row: k } };
-    const whole = matmul({ ...product, ...operands, k: rows, ...(bias ? { sums: bias } : {}) }, caps);
+    const whole = matmul(
+      {
+        ...product,
+        k: rows,
+        a: { tensor: g, row: n, f16: f16.g },
+        b: { tensor: x, row: k, f16: f16.x },
+        c: { tensor: out, row: k },
+        ...(bias ? { sums: bias } : {}),
+      },
+      caps,
+    );
     return { dispatches: [whole], scratch: {}, data: {} };
   }
   const size = ceilDiv(rows, wanted);
@@ -54,8 +65,8 @@ export function weightGradient(
       ...product,
       k: size,
       outer: parts,
-      a: { tensor: g, row: n, outer: size * n },
-      b: { tensor: x, row: k, outer: size * k },
+      a: { tensor: g, row: n, outer: size * n, f16: f16.g },
+      b: { tensor: x, row: k, outer: size * k, f16: f16.x },
       c: { tensor: partial, row: k, outer: n * k },
       limit: { tensor: limits, total: rows },
       ...(bias ? { sums: biasPartial } : {}),

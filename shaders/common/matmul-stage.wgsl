@@ -56,7 +56,11 @@ fn quad_of_a(lines: vec4u, quads: u32) -> vec4f {
 #else
   let at = lines + (quads << $(2 - 2 * VEC_A)u);
 #endif
-#if VEC_A
+#if F16_A && VEC_A
+  return read_a(at.x);
+#elif F16_A
+  return vec4f(read_a(at.x), read_a(at.y), read_a(at.z), read_a(at.w));
+#elif VEC_A
   return a[at.x];
 #else
   return vec4f(a[at.x], a[at.y], a[at.z], a[at.w]);

@@ -9,8 +9,15 @@ struct Params {
 }
 #include "common/grid.wgsl"
 #include "common/activation.wgsl"
+#if F16_A || F16_C
+#include "common/f16.wgsl"
+#endif
 
-#if VEC_A
+#if F16_A && VEC_A
+@group(0) @binding(0) var<storage, read> a: array<vec2u>; // f16, two a word
+#elif F16_A
+@group(0) @binding(0) var<storage, read> a: array<u32>; // f16, two a word
+#elif VEC_A
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 #else
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -24,7 +31,9 @@ struct Params {
 #else
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 #endif
-#if VEC_C
+#if F16_C
+@group(0) @binding(2) var<storage, read_write> c: array<vec2u>; // f16, two a word, and VEC_C
+#elif VEC_C
 @group(0) @binding(2) var<storage, read_write> c: array<vec4f>;
 #else
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
@@ -32,7 +41,9 @@ struct Params {
 #if BIAS
 @group(0) @binding($(3)) var<storage, read> bias: array<f32>; // [n]
 #endif
-#if SAVE_PRE && VEC_C
+#if SAVE_PRE && F16_C
+@group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<vec2u>; // laid out as c
+#elif SAVE_PRE && VEC_C
 @group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<vec4f>; // laid out as c
 #elif SAVE_PRE
 @group(0) @binding($(3 + BIAS)) var<storage, read_write> pre: array<f32>; // laid out as c
@@ -47,7 +58,12 @@ struct Params {
 #endif
 @group(0) @binding($(3 + BIAS + SAVE_PRE + LIMIT + SUMS)) var<uniform> params: Params;
 
-// Four elements of B side by side, the first at 4 i, or element i.
+// Four elements side by side, the first at 4 i, or element i.
+#if F16_A && VEC_A
+fn read_a(i: u32) -> vec4f { return widened(a[i]); }
+#elif F16_A
+fn read_a(i: u32) -> f32 { return unpack2x16float(a[i >> 1u])[i & 1u]; }
+#endif
 #if F16_B && VEC_B
 fn b_at(i: u32) -> vec4f { let words = b[i]; return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
 #elif F16_B
@@ -103,16 +119,24 @@ fn tile_at(linear: u32) -> Tile {
 // Four elements of a row at once.
 fn store(at: u32, col: u32, sums: vec4f) {
   var values = params.alpha * sums;
-#if ACCUMULATE
+#if ACCUMULATE && F16_C
+  values += widened(c[at >> 2u]);
+#elif ACCUMULATE
   values += c[at >> 2u];
 #endif
 #if BIAS
   values += vec4f(bias[col], bias[col + 1u], bias[col + 2u], bias[col + 3u]);
 #endif
-#if SAVE_PRE
+#if SAVE_PRE && F16_C
+  pre[at >> 2u] = narrowed(values);
+#elif SAVE_PRE
   pre[at >> 2u] = values;
 #endif
+#if F16_C
+  c[at >> 2u] = narrowed(vec4f(activate(values.x), activate(values.y), activate(values.z), activate(values.w)));
+#else
   c[at >> 2u] = vec4f(activate(values.x), activate(values.y), activate(values.z), activate(values.w));
+#endif
 }
 #else
 fn store(at: u32, col: u32, sum: f32) {

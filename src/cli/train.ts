@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
+import { precisions } from '../nn/parameters.ts';
 import { openRuntime } from '../node.ts';
 import { readEncoder } from '../tasks/checkpoint.ts';
 import { corpusContent } from '../tasks/corpus-file.ts';
@@ -82,11 +83,13 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const train = reader(args.text('data'));
   const dev = devFile === undefined ? undefined : reader(devFile);
   const recipe = givenRecipe(args, definition);
+  const precision =
+    args.optional('precision') === undefined ? undefined : args.oneOf('precision', precisions, 'f32');
   if (args.flag('resume')) {
     for (const option of Object.keys({ ...sourceOptions, ...startOptions }))
       if (args.optional(option) !== undefined)
         args.fail(`--${option} does not go with --resume: the run has its model`);
-    return planResume(definition, storage, { train, dev, recipe });
+    return planResume(definition, storage, { train, dev, recipe, precision });
   }
   await refuseModel(storage, 'choose another --out, or continue it with --resume');
   const [folder, file, vocab] = ['encoder', 'config', 'vocab'].map((name) => args.optional(name));
@@ -96,7 +99,7 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const extraFile = extra && args.optional(extra.option);
   const config = file === undefined ? undefined : readJsonFile(file, 'config');
   return planTraining(definition, {
-    ...{ train, dev, recipe, config },
+    ...{ train, dev, recipe, precision, config },
     overrides: configKeys(args, definition, config, file),
     configName: file,
     encoder: folder === undefined ? undefined : await readEncoder(encoderSource(folder), folder),
@@ -192,6 +195,10 @@ export const trainCommand: Command = {
     quiet: { doc: 'no lines while it trains' },
     'save-seconds': { value: 'N', doc: 'also save within an epoch, at most this often (300)' },
     ...recipeOptions(),
+    precision: {
+      value: precisions.join('|'),
+      doc: 'f16: weights of layers and embeddings are computed with as f16 and learn as f32 (f32)',
+    },
     ...startOptions,
     json,
   },

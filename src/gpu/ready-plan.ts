@@ -185,8 +185,11 @@ export function readyPlan(
 }
 
 /** What there is of each output of a plan, by its name. */
-export const byName = <T>({ outputs }: ReadyPlan, all: readonly T[]): Record<string, T> =>
-  Object.fromEntries(outputs.map(({ name }, i) => [name, all[i]]));
+export function byName<T>({ outputs }: ReadyPlan, all: readonly T[]): Record<string, T> {
+  const named: Record<string, T> = {};
+  for (let i = 0; i < outputs.length; i++) named[outputs[i].name] = all[i];
+  return named;
+}
 
 /**
  * Puts a plan in the place of one whose runs have all been submitted, where its uniforms and the values of its tables are

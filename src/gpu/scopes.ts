@@ -41,7 +41,8 @@ export class Scopes {
   dissolve(scope: Scope): void {
     // The outermost one hands them to nobody.
     if (scope === this.#open[0]) this.#drop(scope.first, this.#endOf(scope));
-    this.#open.splice(this.#open.lastIndexOf(scope), 1);
+    if (scope === this.#open[this.#open.length - 1]) this.#open.pop();
+    else this.#open.splice(this.#open.lastIndexOf(scope), 1);
   }
 
   #endOf(scope: Scope): number {
@@ -51,6 +52,7 @@ export class Scopes {
 
   /** Takes tensors out of all scopes. */
   #drop(from: number, to: number): void {
+    if (from === to) return;
     if (to === this.#made.length) this.#made.length = from;
     else this.#made.splice(from, to - from);
     for (const scope of this.#open) if (scope.first >= to) scope.first -= to - from;

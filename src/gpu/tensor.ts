@@ -106,7 +106,9 @@ export interface GradientHome {
   /** That place as a tensor, for a kernel to write; once between two clearings, and not where a gradient is already. */
   claim(): Tensor | undefined;
   /** Parameters that lie in a row as one: each has the gradient of its elements, the tensor itself none. */
-  readonly parts?: readonly Tensor[];
+  readonly parts?: readonly Tensor[] | undefined;
+  /** A gradient as those of `parts`, which take its place. */
+  split(grad: Tensor): readonly Tensor[];
 }
 
 /**

@@ -2,13 +2,16 @@
  * The memory of parameters: side by side in few buffers, and their gradients likewise, so that AdamW and the norm of all
  * gradients take a dispatch a buffer and not one a parameter. Where a parameter lies is decided when the first of them
  * is used: all those taken until then are known. Those in f16 lie in buffers of their own, for inference: they have no
- * gradients.
+ * gradients. So do those that have a copy in f16, which lies in a buffer beside theirs, element for element: the copy is what is
+ * computed with, its gradient is the parameter's.
  */
-import { InputError } from '../../kernels/errors.ts';
+import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { bytesOf, sizeOf, type DType, type Shape } from '../../kernels/plan.ts';
+import { narrowToHalves } from '../io/half.ts';
 import type { Block, Storage } from '../gpu/memory.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import { Tensor, type GradientHome } from '../gpu/tensor.ts';
+import type { Values } from '../gpu/values.ts';
 
 /** Parameters begin at multiples of this many bytes: a binding's offset may have to be one. */
 const ALIGN = 256;
@@ -27,6 +30,10 @@ export class Chunk {
   readonly slots: readonly Slot[];
   readonly length: number;
   readonly weights: Tensor;
+  /** All weights in f16; whoever writes weights writes these. */
+  readonly copy: Tensor | undefined;
+  /** What gradients of single parameters lie in, step after step. */
+  readonly gradientMemory: Storage = new GradientMemory(this);
   #gradients: Tensor | undefined;
   #live: number;
 
@@ -34,20 +41,22 @@ export class Chunk {
     this.slots = slots;
     this.length = length;
     this.#live = slots.length;
-    const values = slots[0].tensor.dtype === 'f16' ? new Uint16Array(length) : new Float32Array(length);
+    const [{ tensor, used }] = slots;
+    const values = tensor.dtype === 'f16' ? new Uint16Array(length) : new Float32Array(length);
     for (const slot of slots) values.set(slot.takeValues(), slot.first);
-    this.weights = runtime.keep(runtime.upload(values, [length], 'weights'));
+    const own = (data: Values): Tensor => runtime.keep(runtime.upload(data, [length], 'weights'));
+    this.weights = own(values);
+    if (used !== tensor) this.copy = own(narrowToHalves(values as Float32Array));
+  }
+
+  get hasGradients(): boolean {
+    return this.#gradients !== undefined;
   }
 
   /** The gradients of all slots; what no backward has written is undefined. */
   get gradients(): Tensor {
     const { runtime } = this.weights;
     return (this.#gradients ??= runtime.keep(runtime.empty([this.length], 'f32', 'gradients')));
-  }
-
-  /** True where a slot's gradient lies in `gradients`. */
-  holds(gradient: Tensor, { first }: Slot): boolean {
-    return this.#gradients?.block === gradient.block && gradient.offset === 4 * first;
   }
 
   clearGradients(): void {
@@ -61,35 +70,110 @@ export class Chunk {
     if (--this.#live > 0) return;
     this.clearGradients();
     this.weights.release();
+    this.copy?.release();
+  }
+}
+
+/** The memory of a chunk's gradients, while there are any. */
+class GradientMemory implements Storage {
+  readonly #chunk: Chunk;
+  references = 0;
+  readonly offset = 0;
+  writtenAt = 0;
+
+  constructor(chunk: Chunk) {
+    this.#chunk = chunk;
+  }
+
+  /** Errors: the gradients have been cleared. */
+  get block(): Block {
+    if (!this.#chunk.hasGradients) throw new SpanwiseError('a gradient was used that had been cleared');
+    return this.#chunk.gradients.block;
+  }
+
+  /** The chunk gives it back, when gradients are cleared. */
+  free(): void {}
+}
+
+/** The place of the gradients of parameters that lie in a row, as one tensor: the same step after step. */
+class GradientRow implements GradientHome {
+  readonly parts: readonly Tensor[] | undefined;
+  readonly #slots: readonly Slot[];
+  readonly #shape: Shape;
+  #tensor: Tensor | undefined;
+
+  /** @param parts the parameters, where the row is of a tensor that stands for them */
+  constructor(slots: readonly Slot[], shape: Shape, parts?: readonly Tensor[]) {
+    this.#slots = slots;
+    this.#shape = shape;
+    this.parts = parts;
+  }
+
+  get tensor(): Tensor {
+    if (!this.#tensor || this.#tensor.released) {
+      const { chunk, first } = this.#slots[0];
+      const { runtime } = chunk.weights;
+      this.#tensor = runtime.keep(new Tensor(runtime, this.#shape, 'f32', chunk.gradientMemory, 4 * first));
+    }
+    return this.#tensor;
+  }
+
+  claim(): Tensor | undefined {
+    for (const { claimed, tensor } of this.#slots) if (claimed || tensor.grad) return undefined;
+    for (const slot of this.#slots) slot.claimed = true;
+    void this.#slots[0].chunk.gradients;
+    return this.tensor;
+  }
+
+  split(grad: Tensor): Tensor[] {
+    if (grad === this.#tensor) return this.#slots.map(({ home }) => home.tensor);
+    let first = 0;
+    const split = this.#slots.map(({ tensor: { shape, size } }) => grad.slice((first += size) - size, shape));
+    grad.release();
+    return split;
   }
 }
 
 /** A parameter's place. */
-export class Slot implements Storage, GradientHome {
+export class Slot implements Storage {
   readonly tensor: Tensor;
+  /** What is computed with: the tensor, or its copy. */
+  readonly used: Tensor;
+  /** Where that lies. */
+  readonly storage: Storage;
   readonly decay: boolean;
   /** Set once a backward may have written its gradient. */
   claimed = false;
+  readonly home: GradientRow;
   references = 0;
   #writtenAt = 0;
   /** First element in the chunk. */
   first = 0;
   /** Those that must lie in a row, it among them. */
   row: readonly Slot[];
-  readonly #alone: readonly Slot[] = [this];
   readonly #arena: Arena;
   #values: Float32Array | Uint16Array | undefined;
   #chunk: Chunk | undefined;
 
-  constructor(arena: Arena, values: Float32Array | Uint16Array, shape: Shape, decay: boolean) {
+  constructor(
+    arena: Arena,
+    values: Float32Array | Uint16Array,
+    { shape, decay, copied }: { shape: Shape; decay: boolean; copied: boolean },
+  ) {
     this.#arena = arena;
     this.#values = values;
     this.decay = decay;
-    this.row = this.#alone;
+    this.row = [this];
     const dtype = values instanceof Uint16Array ? 'f16' : 'f32';
     this.tensor = new Tensor(arena.runtime, shape, dtype, this);
     this.tensor.requiresGrad = dtype === 'f32';
-    this.tensor.home = this;
+    this.home = new GradientRow(this.row, shape);
+    this.tensor.home = this.home;
+    this.storage = copied ? new CopyPlace(this) : this;
+    this.used = copied ? new Tensor(arena.runtime, shape, 'f16', this.storage) : this.tensor;
+    if (!copied) return;
+    this.used.requiresGrad = true;
+    this.used.home = new GradientRow(this.row, shape, [this.tensor]);
   }
 
   get size(): number {
@@ -119,10 +203,6 @@ export class Slot implements Storage, GradientHome {
     this.#writtenAt = writes;
   }
 
-  claim(): Tensor | undefined {
-    return claimRow(this.#alone, this.tensor.shape);
-  }
-
   put(chunk: Chunk): void {
     this.#chunk = chunk;
   }
@@ -140,12 +220,37 @@ export class Slot implements Storage, GradientHome {
   }
 }
 
-/** The place of the gradients of slots that lie in a row, as one tensor; undefined where one of them has one already. */
-function claimRow(slots: readonly Slot[], shape: Shape): Tensor | undefined {
-  for (const { claimed, tensor } of slots) if (claimed || tensor.grad) return undefined;
-  const { chunk, first } = slots[0];
-  for (const slot of slots) slot.claimed = true;
-  return chunk.gradients.slice(first, shape);
+/** A parameter's place in the copy of its chunk. */
+class CopyPlace implements Storage {
+  readonly #slot: Slot;
+  references = 0;
+
+  constructor(slot: Slot) {
+    this.#slot = slot;
+  }
+
+  get #copy(): Tensor {
+    return this.#slot.chunk.copy as Tensor;
+  }
+
+  get block(): Block {
+    return this.#copy.block;
+  }
+
+  get offset(): number {
+    return bytesOf([this.#slot.first], 'f16');
+  }
+
+  get writtenAt(): number {
+    return this.#copy.writtenAt;
+  }
+
+  set writtenAt(writes: number) {
+    this.#copy.writtenAt = writes;
+  }
+
+  /** The chunk's: it goes with the parameters themselves. */
+  free(): void {}
 }
 
 export class Arena {
@@ -161,11 +266,12 @@ export class Arena {
   /**
    * A new parameter with these values (bits of f16 in a Uint16Array), which are on the device once it is used. Errors: a count
    * that does not fit.
+   * @param copied it has a copy in f16, which is computed with
    */
-  add(values: Float32Array | Uint16Array, shape: Shape, decay: boolean): Slot {
+  add(values: Float32Array | Uint16Array, shape: Shape, decay: boolean, copied = false): Slot {
     if (values.length !== sizeOf(shape))
       throw new InputError(`${values.length} values do not fill a parameter of shape [${shape}]`);
-    const slot = new Slot(this, values, shape, decay);
+    const slot = new Slot(this, values, { shape, decay, copied });
     this.#waiting.push(slot);
     return slot;
   }
@@ -173,15 +279,16 @@ export class Arena {
   /**
    * Parameters [n, ...] that were taken and not used yet, below one another: [Σ n, ...], without a copy. Those that lie in
    * a row may be part of such a tensor again.
-   * @returns undefined where they cannot: one of them is no multiple of 256 bytes, in use, or in another row
+   * @returns undefined where they cannot: one of them is no multiple of 256 bytes, as it is used, in use, or in another row
    */
   join(slots: readonly Slot[]): Tensor | undefined {
-    const { decay, tensor } = slots[0];
-    const { dtype, requiresGrad } = tensor;
+    const { decay, tensor, used, storage } = slots[0];
+    const { dtype, requiresGrad } = used;
     const fit = (slot: Slot): boolean =>
       aligned(slot.size, dtype) === slot.size &&
       slot.decay === decay &&
-      slot.tensor.dtype === dtype &&
+      slot.used.dtype === dtype &&
+      slot.tensor.dtype === tensor.dtype &&
       this.#waiting.includes(slot);
     if (!slots.every(fit)) return undefined;
     const { row } = slots[0];
@@ -190,9 +297,10 @@ export class Arena {
     else if (slots.some((slot, i) => slot !== row[at + i])) return undefined;
     const rows = slots.reduce((sum, { tensor }) => sum + tensor.shape[0], 0);
     const shape = [rows, ...tensor.shape.slice(1)];
-    const joined = new Tensor(this.runtime, shape, dtype, slots[0]);
+    const joined = new Tensor(this.runtime, shape, dtype, storage);
     joined.requiresGrad = requiresGrad;
-    joined.home = { parts: slots.map(({ tensor }) => tensor), claim: () => claimRow(slots, shape) };
+    const parts = slots.map(({ tensor }) => tensor);
+    joined.home = new GradientRow(slots, shape, parts);
     this.#joined.push(joined);
     return joined;
   }
@@ -204,16 +312,23 @@ export class Arena {
     const most = Math.min(CHUNK_BYTES, caps.maxStorageBufferBindingSize, caps.maxBufferSize);
     const waiting = new Set(this.#waiting.map((slot) => slot.row));
     this.#waiting = [];
-    for (const dtype of ['f32', 'f16'] as const)
+    for (const [dtype, ofUsed] of [
+      ['f32', 'f32'],
+      ['f32', 'f16'],
+      ['f16', 'f16'],
+    ])
       this.#placeRows(
-        [...waiting].filter(([slot]) => slot.tensor.dtype === dtype),
-        dtype,
+        [...waiting].filter(([{ tensor, used }]) => tensor.dtype === dtype && used.dtype === ofUsed),
         most,
       );
   }
 
-  /** @param most bytes of a chunk */
-  #placeRows(all: readonly (readonly Slot[])[], dtype: DType, most: number): void {
+  /**
+   * @param all of the same types
+   * @param most bytes of a chunk
+   */
+  #placeRows(all: readonly (readonly Slot[])[], most: number): void {
+    const sizeIn = ({ size, used }: Slot): number => aligned(size, used.dtype);
     let rows: (readonly Slot[])[] = [];
     let length = 0;
     const close = (): void => {
@@ -221,7 +336,7 @@ export class Arena {
       let end = 0;
       for (const slot of slots) {
         slot.first = end;
-        end += aligned(slot.size, dtype);
+        end += sizeIn(slot);
       }
       if (slots.length > 0) {
         const chunk = new Chunk(this.runtime, slots, end);
@@ -232,8 +347,8 @@ export class Arena {
       length = 0;
     };
     for (const row of all) {
-      const size = row.reduce((sum, slot) => sum + aligned(slot.size, dtype), 0);
-      if (bytesOf([length + size], dtype) > most) close();
+      const size = row.reduce((sum, slot) => sum + sizeIn(slot), 0);
+      if (bytesOf([length + size], row[0].tensor.dtype) > most) close();
       rows.push(row);
       length += size;
     }

@@ -32,10 +32,15 @@ const MOST_VALUES = 2 ** 30;
 export const precisions = ['f32', 'f16'] as const;
 export type Precision = (typeof precisions)[number];
 
+/** Or, to be trained, as f32 beside which lie copies in f16 that are computed with (mixed precision). */
+export type StoredPrecision = Precision | 'mixed';
+const stored: readonly StoredPrecision[] = [...precisions, 'mixed'];
+
 /** First id of the random streams used here. */
 const INIT_STREAM = 2;
 
 export interface Parameter {
+  /** In mixed precision the f32, whose gradient is that of the copy. */
   tensor: Tensor;
   /** Weight decay applies: everything but biases and norms. */
   decay: boolean;
@@ -141,20 +146,21 @@ export class FileSource implements Source {
   }
 }
 
-/** Values as f16. Errors: InputError for one that f16 does not hold. */
-function halvesOf(what: string, values: Float32Array): Uint16Array {
-  const halves = narrowToHalves(values);
-  const at = halves.findIndex((half) => (half & 0x7c00) === 0x7c00);
-  if (at >= 0)
-    throw new InputError(`${what} holds ${values[at]}, beyond f16 (-65504 to 65504): load it as f32`);
-  return halves;
+/** From here on numbers round to what f16 does not hold. */
+const BEYOND_F16 = 65520;
+
+/** Errors: InputError for a value that f16 does not hold. */
+function checkHalves(what: string, values: Float32Array): void {
+  const odd = values.find((value) => !(Math.abs(value) < BEYOND_F16));
+  if (odd !== undefined)
+    throw new InputError(`${what} holds ${odd}, beyond f16 (-65504 to 65504): load it as f32`);
 }
 
 /** The parameters of a model, in the order the model asked for them. */
 export class Parameters {
   readonly all: Map<string, Parameter>;
   readonly runtime: Runtime;
-  readonly precision: Precision;
+  readonly precision: StoredPrecision;
   readonly arena: Arena;
   readonly #source: Source;
   readonly #prefix: string;
@@ -162,12 +168,12 @@ export class Parameters {
   constructor(
     runtime: Runtime,
     source: Source,
-    precision: Precision = 'f32',
+    precision: StoredPrecision = 'f32',
     all = new Map<string, Parameter>(),
     prefix = '',
     arena = new Arena(runtime),
   ) {
-    if (!precisions.includes(precision))
+    if (!stored.includes(precision))
       throw new InputError(
         `precision must be one of ${precisions.join(', ')}, got ${JSON.stringify(precision)}`,
       );
@@ -187,7 +193,8 @@ export class Parameters {
 
   /**
    * One parameter, on the device once it is used; lives until `release`.
-   * @param narrow it is f16 where that is the precision; it requires no gradient then, and only kernels whose port says f16 take it
+   * @param narrow it is f16 where that is the precision, and requires no gradient then; only kernels whose port says f16 take it
+   * @returns it; of a narrow one in mixed precision its copy, which is what is computed with
    * @throws InputError for a name asked for twice, what is no shape, and a value that f16 does not hold
    */
   take(name: string, shape: Shape, init: Init, decay = true, narrow = false): Tensor {
@@ -199,10 +206,12 @@ export class Parameters {
     const values = this.#source.values(full, shape, init, this.all.size);
     const { what } = this.#source;
     const named = what === undefined ? `parameter ${full}` : `${what}: ${full}`;
-    const stored = narrow && this.precision === 'f16' ? halvesOf(named, values) : values;
-    const slot = this.arena.add(stored, shape, decay);
+    const precision = narrow ? this.precision : 'f32';
+    if (precision !== 'f32') checkHalves(named, values);
+    const given = precision === 'f16' ? narrowToHalves(values) : values;
+    const slot = this.arena.add(given, shape, decay, precision === 'mixed');
     this.all.set(full, { tensor: slot.tensor, decay, slot });
-    return slot.tensor;
+    return slot.used;
   }
 
   /**
@@ -211,7 +220,7 @@ export class Parameters {
    * @returns undefined where they cannot lie in a row: one of them has no multiple of 256 bytes
    */
   join(tensors: readonly Tensor[]): Tensor | undefined {
-    const slots = new Map([...this.all.values()].map(({ tensor, slot }) => [tensor, slot]));
+    const slots = new Map([...this.all.values()].map(({ slot }) => [slot.used, slot]));
     return this.arena.join(tensors.map((tensor) => slots.get(tensor) as Slot));
   }
 
@@ -222,8 +231,9 @@ export class Parameters {
 
   /** Clears all gradients. */
   zeroGrad(): void {
-    for (const { tensor } of this.all.values()) {
-      tensor.grad?.release();
+    for (const { tensor, slot } of this.all.values()) {
+      const { grad } = tensor;
+      if (grad && grad !== slot.home.tensor) grad.release();
       tensor.grad = undefined;
     }
     this.arena.clearGradients();
@@ -248,10 +258,27 @@ export class Parameters {
     );
   }
 
+  /**
+   * Writes values over a parameter, and over its copy where it has one.
+   * @throws InputError for a name that there is not, another count of values, and with a copy one that f16 does not hold
+   */
+  async write(name: string, values: Float32Array): Promise<void> {
+    const parameter = this.all.get(name);
+    if (!parameter) throw new InputError(`there is no parameter ${name}`);
+    const { tensor, slot } = parameter;
+    if (slot.used === tensor) return this.runtime.write(tensor, values);
+    checkHalves(`parameter ${name}`, values);
+    await this.runtime.write(tensor, values);
+    await this.runtime.write(slot.used, narrowToHalves(values));
+  }
+
   /** Frees weights and gradients. */
   release(): void {
     this.zeroGrad();
-    for (const { tensor } of this.all.values()) tensor.release();
+    for (const { tensor, slot } of this.all.values()) {
+      tensor.release();
+      slot.used.release();
+    }
     this.arena.release();
     this.all.clear();
   }

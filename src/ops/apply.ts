@@ -2,6 +2,7 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import type { BackwardInput, KernelPlan } from '../gpu/kernel-plan.ts';
+import { ARRAYS } from '../gpu/values.ts';
 import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
 
 /**
@@ -91,8 +92,8 @@ class KernelRun implements Node {
       if (input?.from === 'gradients') {
         let grad = grads[input.at];
         if (!grad) {
-          const { size, shape } = this.outputs[input.at];
-          grad = runtime.upload(new Float32Array(size), shape, 'gradients');
+          const { size, shape, dtype } = this.outputs[input.at];
+          grad = runtime.upload(new ARRAYS[dtype](size), shape, 'gradients');
           (zeros ??= []).push(grad);
         }
         given[i] = grad;

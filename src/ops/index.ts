@@ -25,9 +25,18 @@ export function hostInts(data: Int32Array, shape: Shape = [data.length]): HostIn
 const one = (kernel: Kernel, anchor: Tensor, inputs: Inputs, params: Params = {}, output = 'out'): Tensor =>
   apply(anchor.runtime, kernel, inputs, params)[output];
 
-/** x [..., K] · weight [N, K]ᵀ + bias [N], then the activation → [..., N]. */
-export const linear = (x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor =>
-  one(kernels.linear, x, { x, weight, bias }, { activation });
+/**
+ * x [..., K] · weight [N, K]ᵀ + bias [N], then the activation → [..., N], stored as `dtype`: of f16, for which N is a multiple
+ * of 4, another `linear` alone takes it, and its gradient is f16 too.
+ */
+export const linear = (
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor,
+  activation: Activation = 'none',
+  dtype: 'f32' | 'f16' = 'f32',
+): Tensor =>
+  one(kernels.linear, x, { x, weight, bias }, dtype === 'f32' ? { activation } : { activation, dtype });
 
 /** LayerNorm over the last axis of x (+ residual) → same shape. */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, eps: number, residual?: Tensor): Tensor =>

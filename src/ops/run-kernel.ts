@@ -12,6 +12,7 @@ import {
 } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
+import { narrowToHalves } from '../io/half.ts';
 import { hostTensor, type HostTensor } from '../io/safetensors.ts';
 import type { HostInts } from './apply.ts';
 
@@ -22,7 +23,7 @@ export interface KernelRun {
   /** Inputs that go to the device, and those that the plan reads. */
   device: Readonly<Record<string, HostTensor>>;
   host: Readonly<Record<string, HostInts>>;
-  /** `grad_<output>` of every float output; absent for a forward run. */
+  /** `grad_<output>` of every float output, rounded where that is f16; absent for a forward run. */
   upstream?: Readonly<Record<string, HostTensor>>;
 }
 
@@ -73,7 +74,7 @@ export function prepareKernelRun(
       continue;
     }
     const port = inputPort(kernel, name, what);
-    if (port.dtype !== tensor.dtype)
+    if ((port.dtype === 'i32') !== (tensor.dtype === 'i32'))
       throw new InputError(
         `${what}: tensor "${name}" holds ${tensor.dtype === 'f32' ? 'floats, not integers' : 'integers, not floats'}`,
       );
@@ -93,7 +94,7 @@ export function prepareKernelRun(
   const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
   if (!gradients) return { kernel, params, device, host };
 
-  const expected = visibleOutputs(kernel, plan.outputs).filter((name) => plan.outputs[name].dtype === 'f32');
+  const expected = visibleOutputs(kernel, plan.outputs).filter((name) => plan.outputs[name].dtype !== 'i32');
   for (const name of Object.keys(upstream))
     if (!expected.includes(name.slice('grad_'.length)))
       throw new InputError(
@@ -121,19 +122,31 @@ export function prepareKernelRun(
 export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<string, HostTensor>> {
   const { kernel, params, host } = run;
   return runtime.scope(async () => {
+    // Of a port that takes nothing else the values go up as f16.
+    const stored = (name: string, data: HostTensor['data']) =>
+      data instanceof Float32Array && portOf(kernel.inputs, name)?.dtype === 'f16'
+        ? narrowToHalves(data)
+        : data;
     const upload = (tensors: Readonly<Record<string, HostTensor>>): Record<string, Tensor> =>
       Object.fromEntries(
-        Object.entries(tensors).map(([name, { data, shape }]) => [name, runtime.upload(data, shape)]),
+        Object.entries(tensors).map(([name, { data, shape }]) => [
+          name,
+          runtime.upload(stored(name, data), shape),
+        ]),
       );
     const inputs = upload(run.device);
     const outputs = runtime.kernel(kernel, inputs, { params, host });
     const results = Object.fromEntries(visibleOutputs(kernel, outputs).map((name) => [name, outputs[name]]));
     if (run.upstream) {
-      const upstream = upload(run.upstream);
+      const { upstream } = run;
       const request = backwardRequest(
         kernel,
         { inputs, host, outputs, params },
-        (name) => upstream[`grad_${name}`],
+        (name) => {
+          const { data, shape } = upstream[`grad_${name}`];
+          const halves = outputs[name].dtype === 'f16' && data instanceof Float32Array;
+          return runtime.upload(halves ? narrowToHalves(data) : data, shape);
+        },
         Object.keys(inputs).filter((name) => inputs[name].dtype === 'f32'),
       );
       const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });

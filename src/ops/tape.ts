@@ -32,8 +32,9 @@ export class Tape implements Recorder {
    * Gradients of a scalar loss for every leaf with `requiresGrad` that it depends on, added to `leaf.grad` (memory
    * label `gradients`). Each node's outputs are released as soon as its backward has run, except `retain`; so a tape can
    * be walked once. Errors: a loss that is not a scalar or was not recorded here.
+   * @param gradient of the loss: what all gradients are multiplied with
    */
-  backward(loss: Tensor, retain: readonly Tensor[] = []): void {
+  backward(loss: Tensor, retain: readonly Tensor[] = [], gradient = 1): void {
     const runtime = this.#runtime;
     if (loss.size !== 1)
       throw new SpanwiseError(`backward: the loss must be a scalar, it is [${loss.shape}]`);
@@ -44,7 +45,7 @@ export class Tape implements Recorder {
     runtime.tape = undefined;
     runtime.meter.phase = 'backward';
     try {
-      loss.flow = runtime.upload(new Float32Array([1]), loss.shape, 'gradients');
+      loss.flow = runtime.upload(new Float32Array([gradient]), loss.shape, 'gradients');
       for (let at = this.#nodes.length - 1; at >= 0; at--) {
         const node = this.#nodes[at];
         this.#pass(node);
@@ -103,14 +104,10 @@ export class Tape implements Recorder {
 
   /** Fan-in of an activation, or accumulation into a leaf's `grad`. */
   #add(input: Tensor, grad: Tensor): void {
-    const parts = input.home?.parts;
-    if (parts) {
-      let first = 0;
-      for (const part of parts) {
-        this.#add(part, grad.slice(first, part.shape));
-        first += part.size;
-      }
-      grad.release();
+    const { home } = input;
+    if (home?.parts) {
+      const split = home.split(grad);
+      home.parts.forEach((part, i) => this.#add(part, split[i]));
       return;
     }
     const leaf = input.recorder !== this;

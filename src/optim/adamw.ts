@@ -1,6 +1,7 @@
 /** AdamW (Loshchilov and Hutter 2019), as PyTorch computes it, on the device. */
 import { InputError } from '../../kernels/errors.ts';
 import { adamw, type AdamWRun } from '../../kernels/adamw.ts';
+import { scale } from '../../kernels/elementwise.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import { aligned, type Chunk, type Slot } from '../nn/arena.ts';
@@ -30,7 +31,7 @@ export class AdamW {
 
   /** Errors: InputError for parameters that are stored as f16. */
   constructor(parameters: Parameters, options: AdamWOptions) {
-    if (parameters.precision !== 'f32')
+    if (parameters.precision === 'f16')
       throw new InputError(
         `weights in ${parameters.precision} are for inference: load the model as f32 to train it`,
       );
@@ -42,23 +43,34 @@ export class AdamW {
    * One step for every parameter that has a gradient; one without is left untouched, as PyTorch does where grad is
    * None. Gradients are kept: clear them with `zeroGrad`.
    * @param gradScale [1], multiplies every gradient (the factor of `clipGradNorm`)
+   * @param foundInf [1], where it is not 0 nothing is written: `takeBack` the step once that is known here
    */
-  step(lr = this.#options.lr, gradScale?: Tensor): void {
+  step(lr = this.#options.lr, gradScale?: Tensor, foundInf?: Tensor): void {
     const { runtime, arena } = this.#parameters;
     runtime.meter.phase = 'optimizer';
     try {
-      for (const chunk of arena.chunks) this.#stepOf(chunk, lr, gradScale);
+      for (const chunk of arena.chunks) this.#stepOf(chunk, lr, gradScale, foundInf);
     } finally {
       runtime.meter.phase = 'forward';
     }
   }
 
-  /** A dispatch for all gradients that lie in the chunk, and one for each that lies elsewhere. */
-  #stepOf(chunk: Chunk, lr: number, gradScale: Tensor | undefined): void {
-    const { weightDecay, ...rates } = this.#options;
-    const update = (inputs: Record<string, Tensor>, runs: readonly AdamWRun[]): void => {
-      const params = { ...rates, lr, runs };
-      this.#parameters.runtime.kernel(adamw, { ...inputs, grad_scale: gradScale }, { params });
+  /**
+   * A dispatch for all gradients that lie in the chunk, and one for each that lies elsewhere: the step, or where the chunk has a
+   * copy, whose words two parameters of any size cannot share, a copy of the gradient to its place.
+   */
+  #stepOf(chunk: Chunk, lr: number, gradScale: Tensor | undefined, foundInf: Tensor | undefined): void {
+    const { weightDecay, beta1, beta2, eps } = this.#options;
+    const { runtime } = this.#parameters;
+    const update = (
+      param: Tensor,
+      grad: Tensor,
+      { m, v }: Moments,
+      runs: AdamWRun[],
+      copy?: Tensor,
+    ): void => {
+      const inputs = { param, grad, m, v, grad_scale: gradScale, found_inf: foundInf, copy };
+      runtime.kernel(adamw, inputs, { params: { beta1, beta2, eps, lr, runs } });
     };
     const runs: AdamWRun[] = [];
     for (const slot of chunk.slots) {
@@ -68,17 +80,32 @@ export class AdamW {
       const step = (this.#steps.get(slot) ?? 0) + 1;
       this.#steps.set(slot, step);
       const own = decay ? weightDecay : 0;
-      if (chunk.holds(grad, slot)) addRun(runs, slot, step, own);
+      const isHeld = grad === slot.home.tensor;
+      if (chunk.copy && !isHeld) {
+        const place = chunk.gradients.slice(first, tensor.shape);
+        runtime.kernel(scale, { x: grad }, { params: { factor: 1 }, out: { out: place } });
+        place.release();
+      }
+      if (chunk.copy || isHeld) addRun(runs, slot, step, own);
       else {
         const { m, v } = this.#momentsOf(chunk);
-        const [ownM, ownV] = [m, v].map((moment) => moment.slice(first, tensor.shape));
-        const run = { first: 0, size, step, weightDecay: own };
-        update({ param: tensor, grad, m: ownM, v: ownV }, [run]);
-        for (const moment of [ownM, ownV]) moment.release();
+        const moments = { m: m.slice(first, tensor.shape), v: v.slice(first, tensor.shape) };
+        update(tensor, grad, moments, [{ first: 0, size, step, weightDecay: own }]);
+        moments.m.release();
+        moments.v.release();
       }
     }
-    if (runs.length > 0)
-      update({ param: chunk.weights, grad: chunk.gradients, ...this.#momentsOf(chunk) }, runs);
+    if (runs.length > 0) update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), runs, chunk.copy);
+  }
+
+  /** Counts a step less of parameters by name: one that `foundInf` made none. */
+  takeBack(names: Iterable<string>): void {
+    for (const name of names) {
+      const { slot } = this.#parameters.all.get(name)!;
+      const steps = this.#steps.get(slot)! - 1;
+      if (steps > 0) this.#steps.set(slot, steps);
+      else this.#steps.delete(slot);
+    }
   }
 
   #momentsOf(chunk: Chunk): Moments {
@@ -181,7 +208,7 @@ function addRun(runs: AdamWRun[], slot: Slot, step: number, weightDecay: number)
   const last = runs[runs.length - 1] as AdamWRun | undefined;
   const { first } = slot;
   const size = 4 * Math.ceil(slot.size / 4);
-  const follows = last && aligned(last.first + last.size) === first;
+  const follows = last && aligned(last.first + last.size, slot.used.dtype) === first;
   if (follows && last.step === step && last.weightDecay === weightDecay)
     last.size = first + size - last.first;
   else runs.push({ first, size, step, weightDecay });

@@ -6,9 +6,15 @@ import { hostInts } from '../ops/index.ts';
 /**
  * The factor min(1, maxNorm / (‖g‖₂ + 1e-6)) over all gradients together (PyTorch's clip_grad_norm_), left on the
  * device for the optimizer.
- * @returns `scale` [1] and `norm` [1], the norm before clipping
+ * @param lossScale what the loss was multiplied with, a power of two from 1 on: `scale` divides by it
+ * @returns `scale` [1] and `norm` [1], the norm before clipping, of the loss itself; with `lossScale` also `foundInf` [1], 1 where
+ *   the norm is not finite, else 0
  */
-export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: Tensor; norm: Tensor } {
+export function clipGradNorm(
+  parameters: Parameters,
+  maxNorm: number,
+  lossScale?: number,
+): { scale: Tensor; norm: Tensor; foundInf?: Tensor } {
   const { runtime } = parameters;
   const tensors: Tensor[] = [];
   const indices = new Map<Tensor, number>();
@@ -18,7 +24,7 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
   for (const { tensor, slot } of parameters.all.values()) {
     const { grad, size } = tensor;
     if (!grad) continue;
-    const together = slot.chunk.holds(grad, slot);
+    const together = grad === slot.home.tensor;
     const input = together ? slot.chunk.gradients : grad;
     if (input !== last) {
       index = indices.get(input) ?? tensors.push(input) - 1;
@@ -31,12 +37,12 @@ export function clipGradNorm(parameters: Parameters, maxNorm: number): { scale: 
   const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
-    const { scale, norm } = runtime.kernel(kernel, inputs, {
-      params: { maxNorm },
+    const { scale, norm, found_inf } = runtime.kernel(kernel, inputs, {
+      params: { maxNorm, ...(lossScale !== undefined && { lossScale }) },
       host: { runs: hostInts(runs.subarray(0, count), [count / 3, 3]) },
       label: 'scratch',
     });
-    return { scale, norm };
+    return { scale, norm, ...(lossScale !== undefined && { foundInf: found_inf }) };
   } finally {
     runtime.meter.phase = 'forward';
   }

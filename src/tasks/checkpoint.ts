@@ -14,7 +14,13 @@ import { readWeights, WEIGHTS } from '../io/weights.ts';
 import { parseBertConfig, type BertConfig } from '../models/bert-config.ts';
 import { hasPooler, mapBertNames, selectEncoder, skippedNotes } from '../models/encoder-names.ts';
 import { configJson, Fields, type Json } from '../models/config.ts';
-import { FileSource, Parameters, randomSource, type Source as ValueSource } from '../nn/parameters.ts';
+import {
+  FileSource,
+  Parameters,
+  randomSource,
+  type Source as ValueSource,
+  type StoredPrecision,
+} from '../nn/parameters.ts';
 import { parameterShapes } from '../nn/shapes.ts';
 import type { Definition, Loaded, LoadOptions, Model, Opened, Types } from './definition.ts';
 import { definitionNamed, definitions } from './registry.ts';
@@ -142,6 +148,7 @@ function checkCount(build: (parameters: Parameters) => unknown): void {
  * A new model: random weights, or an encoder's where there is one and random ones beside it.
  * @param recipe says what else a new model starts from; its seed is that of the weights
  * @param random gives the random ones
+ * @param precision as `Parameters` takes it
  */
 export function newModel<T extends Types>(
   runtime: Runtime,
@@ -150,6 +157,7 @@ export function newModel<T extends Types>(
   recipe: T['recipe'],
   encoder?: PretrainedEncoder,
   random: ValueSource = randomSource(recipe.seed),
+  precision?: StoredPrecision,
 ): T['model'] {
   const file = encoder && new FileSource(encoder.tensors, encoder.path);
   const source: ValueSource = {
@@ -159,7 +167,7 @@ export function newModel<T extends Types>(
   const pooler = encoder !== undefined && hasPooler(encoder.tensors, ENCODER);
   const build = (parameters: Parameters) => definition.build(parameters, config, { pooler, recipe });
   checkCount(build);
-  const model = build(new Parameters(runtime, source));
+  const model = build(new Parameters(runtime, source, precision));
   place(model, file);
   return model;
 }

@@ -10,7 +10,7 @@ import type { HostTensor } from '../io/safetensors.ts';
 import type { BertConfig, PieceBatch } from '../models/bert.ts';
 import type { Json } from '../models/config.ts';
 import type { WordRule } from '../models/word-rule.ts';
-import type { Parameters, Precision } from '../nn/parameters.ts';
+import type { Parameters, StoredPrecision } from '../nn/parameters.ts';
 import type { OnBad } from './bad-rows.ts';
 import type { ReadOptions } from './corpus/reading.ts';
 import type { Files } from './corpus/row.ts';
@@ -169,8 +169,11 @@ export interface Extracted {
 }
 
 export interface LoadOptions {
-  /** How the weights of linear layers and embeddings are stored; `f32` when absent. */
-  precision?: Precision;
+  /**
+   * How the weights of linear layers and embeddings are stored; `f32` when absent. `mixed`: as f32 beside which lie copies in f16
+   * that are computed with, which is how `train` holds them in f16.
+   */
+  precision?: StoredPrecision;
 }
 
 /** A checkpoint whose configuration is read and whose weights are not. */

@@ -55,6 +55,24 @@ test('train --model cerem: from random weights, then resumed', async (t) => {
   t.equal(again.steps, 0, 'nothing is left');
 });
 
+test('train --precision f16: with an accumulation, and resumed in f16 alone', async (t) => {
+  const out = join(folder, 'f16');
+  const run = [...train, ...small, '--schema', schema, '--accumulation', '2', '--json', '--out', out];
+  const narrow = await report(t, [...run, '--precision', 'f16']);
+  const [start, first, second] = lines(out);
+  t.deepEqual([start.precision, first.skipped, second.skipped], ['f16', 0, 0]);
+  const wide = lines(join(folder, 'random'));
+  for (const [at, event] of [first, second].entries()) {
+    const apart = Number(event.loss) / Number(wide[1 + at].loss) - 1;
+    t.ok(apart !== 0 && Math.abs(apart) < 1e-2, `its loss is ${apart.toExponential(1)} off that of f32`);
+  }
+  t.ok(narrow.steps > 2);
+  const resume = [...train, '--out', out, '--resume', '--precision'];
+  const other = await spanwise([...resume, 'f32']);
+  expectFailure(t, other, 2, /\/f16\/last\/trainer\.json: the run was started with precision f16\n$/);
+  expectFailure(t, await spanwise([...resume, 'f8']), 2, /--precision must be one of f32, f16, got "f8"/);
+});
+
 test('train --model cerem: a pretrained encoder is frozen at first', async (t) => {
   const pretrained = join(folder, 'encoder');
   mkdirSync(pretrained);

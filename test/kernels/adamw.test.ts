@@ -3,6 +3,7 @@ import { adamw } from '../../kernels/adamw.ts';
 import { adamwReference } from '../../kernels/reference/adamw.ts';
 import { defaultCaps, type Shape } from '../../kernels/plan.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
+import { narrowToHalves, widenHalves } from '../../src/io/half.ts';
 import { random, relativeError, runtime, testKernel, type Case } from './harness.ts';
 
 const inputs = (shape: Shape): RefTensors => {
@@ -36,6 +37,14 @@ cases.push(
     inputs: { ...inputs([32]), grad_scale: random([1], 0.5) },
     params: { lr: 1e-2, step: 1000, weightDecay: 0 },
   },
+  ...[0, 1].map((found) => ({
+    name: `found_inf ${found}`,
+    inputs: {
+      ...inputs([300]),
+      ...{ grad_scale: random([1], 0.5), found_inf: { shape: [1], data: Float64Array.of(found) } },
+    },
+    params: { lr: 1e-2, step: 2 },
+  })),
 );
 const run = (first: number, size: number, step = 1, weightDecay = 0) => ({ first, size, step, weightDecay });
 /** Gradients that no run holds are NaN, and the values beside them must stay. */
@@ -85,6 +94,54 @@ test('adamw: many small decays add up as in double precision', async (t) => {
   t.ok(error < 0.02, `relative error of what the decay took away: ${error.toExponential(1)}`);
 });
 
+test('adamw: the copy is the parameter rounded, bit by bit, in the runs alone; a step that is none leaves all', async (t) => {
+  const size = 4096;
+  // Magnitudes from those that f16 has no number for to those beyond it, ties among them.
+  const values = Float32Array.from({ length: size }, (_, i) => {
+    const tie = i % 3 === 0 ? 1 + (2 * Math.floor(i / 3) + 1) / 2048 : 1 + Math.sin(i) / 2;
+    return Math.sin(5 * i) < 0 ? -tie * 2 ** ((i % 48) - 30) : tie * 2 ** ((i % 48) - 30);
+  });
+  const before = Uint16Array.from({ length: size }, (_, i) => i & 0x3fff);
+  const runs = [run(0, 8), run(128, 3900, 2, 0.5)];
+  const step = async (foundInf: number, lr: number) =>
+    runtime.scope(async () => {
+      const state = () => runtime.upload(new Float32Array(size).fill(0.25), [size]);
+      const given = { param: runtime.upload(values, [size]), grad: state(), m: state(), v: state() };
+      const copy = runtime.upload(before, [size]);
+      const found_inf = runtime.upload(Float32Array.of(foundInf), [1]);
+      runtime.kernel(adamw, { ...given, copy, found_inf }, { params: { lr, runs } });
+      return runtime.readAll([given.param, given.m, given.v, copy]);
+    });
+  for (const lr of [0, 0.01]) {
+    const [param, , , copy] = await step(0, lr);
+    const expected = widenHalves(before);
+    const halves = widenHalves(narrowToHalves(param as Float32Array));
+    for (const { first, size } of runs) expected.set(halves.subarray(first, first + size), first);
+    t.deepEqual(copy, expected, `lr ${lr}`);
+    t.equal(
+      param.every((x, i) => x === values[i]),
+      lr === 0,
+      'a rate of 0 moves nothing',
+    );
+  }
+  const [param, m, v, copy] = await step(1, 0.01);
+  t.deepEqual([param, copy], [values, widenHalves(before)]);
+  for (const moment of [m, v]) t.ok(moment.every((x) => x === 0.25));
+});
+
+test('adamw: what the copy costs', (t) => {
+  const plan = (shapes: Record<string, Shape>) =>
+    adamw.plan({
+      shapes: { param: [64], grad: [64], m: [64], v: [64], ...shapes },
+      ...{ params: { lr: 1, step: 1 }, caps: defaultCaps, host: {} },
+    }).dispatches[0];
+  const { bytesRead, bytesWritten, flops } = plan({ grad_scale: [1] });
+  const all = plan({ grad_scale: [1], found_inf: [1], copy: [64] });
+  t.deepEqual([all.bytesRead, all.bytesWritten, all.flops], [bytesRead + 4, bytesWritten + 128, flops]);
+  t.equal(all.bindings.length, 8, 'storage buffers, all that every device grants');
+  t.end();
+});
+
 test('adamw: over 65,535 workgroups fold', (t) => {
   const shape = [256 * 70_000 + 1];
   const plan = adamw.plan({
@@ -121,6 +178,12 @@ test('adamw: bad input is named', (t) => {
   t.throws(runs(run(2, 2), run(0, 2)), /adamw: parameter "runs": 2 elements from 0 on/, 'out of order');
   t.throws(runs({ first: 0, size: 4 }), /adamw: parameter "step"/);
   t.throws(runs(null), /adamw: parameter "runs" must be a list of objects/);
+  t.throws(plan({ found_inf: [2] }, { lr: 1, step: 1 }), /adamw: input "found_inf" must have shape \[1\]/);
+  t.throws(plan({ copy: [5] }, { lr: 1, step: 1 }), /adamw: input "copy" must have shape \[4\], got \[5\]/);
+  t.throws(
+    plan({ copy: [4] }, { lr: 1, runs: [run(0, 3)] }),
+    /adamw: runs must begin and end at multiples of 4 where there is a "copy"/,
+  );
   t.throws(plan({}, { lr: 1, step: 1, beta2: 1 }), /adamw: parameter "beta2" .* below 1, got 1/);
   t.end();
 });

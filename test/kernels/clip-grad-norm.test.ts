@@ -25,6 +25,11 @@ const cases: Case[] = [
   },
   { name: 'more than 64 rows of partial sums', inputs: grads([70 * 16384 + 3]), params: { maxNorm: 5 } },
   {
+    name: 'of a scaled loss',
+    inputs: { grad0: random([700], 1024), grad1: random([9], 1024) },
+    params: { maxNorm: 1, lossScale: 1024 },
+  },
+  {
     name: 'zero gradients',
     inputs: { grad0: { shape: [5], data: new Float64Array(5) } },
     params: { maxNorm: 1 },
@@ -85,6 +90,31 @@ test('clip-grad-norm: runs give the bits of as many inputs', async (t) => {
   t.deepEqual([...together], [...apart], 'the norm');
 });
 
+test('clip-grad-norm: found_inf says what the host would say of the norm', async (t) => {
+  for (const [last, lossScale] of [
+    [1, 1],
+    [Infinity, 8],
+    [-Infinity, 2 ** 126],
+    [NaN, 2 ** 16],
+    [2 ** 65, 2 ** 40], // whose square is infinite
+    [2 ** 60, 2 ** 20],
+  ]) {
+    const { norm, found } = await runtime.scope(async () => {
+      const values = new Float32Array(20000).fill(0.5);
+      values[19999] = last;
+      const inputs = { grad0: runtime.upload(values, [20000]) };
+      const made = runtime.kernel(clipGradNorm, inputs, { params: { maxNorm: 1, lossScale } });
+      const [norm, found] = await runtime.readAll([made.norm, made.found_inf]);
+      return { norm: norm[0], found: found[0] };
+    });
+    t.equal(found, Number.isFinite(norm) ? 0 : 1, `${last}: norm ${norm}`);
+    const isHeld = Number.isFinite(Math.fround(last * last));
+    t.equal(Number.isFinite(norm), isHeld);
+    const exact = Math.hypot(last, 0.5 * Math.sqrt(19999)) / lossScale;
+    t.ok(!isHeld || Math.abs(norm / exact - 1) < 1e-5, 'the norm of the loss itself');
+  }
+});
+
 test('clip-grad-norm: over 65,535 workgroups fold', (t) => {
   const plan = clipGradNorm.plan({
     shapes: { grad0: [16384 * 70_000] },
@@ -111,6 +141,11 @@ test('clip-grad-norm: bad input is named', (t) => {
         caps: defaultCaps,
         host: { runs: Int32Array.from(values) },
       });
+  for (const lossScale of [0, 3, -2, 0.5, 2 ** 127])
+    t.throws(
+      plan({ grad0: [1] }, { maxNorm: 1, lossScale }),
+      /clip-grad-norm: parameter "lossScale" must be a power of two from 1 to 2\^126/,
+    );
   t.throws(runs([1, 3], 0, 1, 4), /clip-grad-norm: runs row 0 = \(0, 1, 4\) is no part of grad0/);
   t.throws(runs([2, 3], 0, 0, 4, 1, 0, 1), /clip-grad-norm: runs row 1 = \(1, 0, 1\) is no part of grad1/);
   t.throws(runs([1, 3], 0, -1, 1), /clip-grad-norm: runs row 0/);

@@ -135,8 +135,8 @@ test('a port that takes no f16 says so', (t) => {
   const bits = runtime.upload(new Uint16Array(12), [3, 4]);
   const floats = runtime.upload(new Float32Array(12), [3, 4]);
   t.throws(
-    () => runtime.kernel(linear, { x: bits, weight: floats }),
-    /linear: input "x" must be f32, got f16/,
+    () => runtime.kernel(linear, { x: floats, weight: floats, bias: bits }),
+    /linear: input "bias" must be f32, got f16/,
   );
   bits.release();
   floats.release();

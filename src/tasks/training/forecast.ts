@@ -3,7 +3,7 @@ import { dryDevice } from '../../gpu/dry-device.ts';
 import { Runtime } from '../../gpu/runtime.ts';
 import { sizeOf } from '../../../kernels/plan.ts';
 import { Parameters, type Source } from '../../nn/parameters.ts';
-import { AdamW } from '../../optim/index.ts';
+import { AdamW, GradScaler } from '../../optim/index.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
 import { trainStep } from './step.ts';
 
@@ -43,13 +43,15 @@ export async function forecastStep<T extends Types>(
   }
   const runtime = new Runtime(dryDevice(parameters.runtime));
   const pooler = [...parameters.all.keys()].some((name) => name.startsWith('encoder.pooler.'));
-  const model = definition.build(new Parameters(runtime, zeros), config, { pooler });
+  const model = definition.build(new Parameters(runtime, zeros, parameters.precision), config, { pooler });
   const optimizer = new AdamW(model.parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });
+  const scaler = parameters.precision === 'mixed' ? new GradScaler(optimizer) : undefined;
   try {
     // The first step makes the optimizer's moments: from the second on they are there all along.
     for (let step = 0; step < 2; step++) {
       runtime.meter.reset();
-      await trainStep(definition, model, optimizer, longest, { step, lr: recipe.lr, clip: recipe.clip });
+      const options = { step, lr: recipe.lr, clip: recipe.clip, scaler };
+      await trainStep(definition, model, optimizer, longest, options);
     }
     return {
       parameters: parameters.count(),

@@ -5,12 +5,13 @@
 import { InputError, SpanwiseError } from '../../../kernels/errors.ts';
 import type { MemoryReport } from '../../gpu/memory.ts';
 import { noWork, type Phase, type Work } from '../../gpu/meter.ts';
-import { AdamW, linearWarmupDecay } from '../../optim/index.ts';
+import { AdamW, GradScaler, linearWarmupDecay } from '../../optim/index.ts';
 import { CONFIG, WEIGHTS, checkpointFiles } from '../checkpoint.ts';
 import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../definition.ts';
 import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
+import type { Precision } from '../../nn/parameters.ts';
 import { inTurn } from '../turns.ts';
 import { curveSvg, parseLog, wholeLines, type LogEvent } from './curve.ts';
 import { forecastStep } from './forecast.ts';
@@ -79,6 +80,8 @@ export interface RunOptions<T extends Types = Types> {
 export interface TrainingReport<E = unknown> {
   /** Steps made by this process: fewer than the run's where it was resumed. */
   steps: number;
+  /** In f16: how many of them were skipped, since their gradients were not finite. */
+  skipped?: number;
   /** Losses of the last epoch, means over its steps, of the parts that the model has; zeros where a finished run was resumed. */
   loss: LossValues;
   /** Without a dev corpus the epoch alone; without `f1` and `dev` where the best epoch came before the resume. */
@@ -136,10 +139,12 @@ export async function trainModel<T extends Types>(
   definition.check(input.train, model.config);
   if (input.dev) definition.check(input.dev, model.config, 'scored');
   const epochs = definition.epochs(input);
-  const fresh = freshState(definition, recipe, await fingerprint(input, epochs.identity));
   const optimizer = new AdamW(model.parameters, { lr: recipe.lr, weightDecay: recipe.weightDecay });
+  const scaler = model.parameters.precision === 'mixed' ? new GradScaler(optimizer) : undefined;
+  const data = await fingerprint(input, epochs.identity);
+  const fresh = freshState(definition, recipe, data, scaler?.save());
   try {
-    return await new Run(definition, input, epochs, options, optimizer, fresh).train();
+    return await new Run(definition, input, epochs, options, { optimizer, scaler }, fresh).train();
   } finally {
     optimizer.release();
     model.parameters.zeroGrad();
@@ -153,6 +158,7 @@ class Run<T extends Types> {
   readonly #epochs: Epochs<T['batch']>;
   readonly #options: RunOptions<T>;
   readonly #optimizer: AdamW;
+  readonly #scaler: GradScaler | undefined;
   #notes: readonly string[];
   /** Steps of the run, and of its warm-up. */
   readonly #steps: number;
@@ -163,7 +169,7 @@ class Run<T extends Types> {
   #bestDev: DevScore<T['evaluation']> | undefined;
   /** The step whose losses nobody has waited for yet. */
   #started: (StartedStep & { step: number }) | undefined;
-  readonly #spent = { steps: 0, ms: 0, flops: 0, submits: 0 };
+  readonly #spent = { steps: 0, skipped: 0, ms: 0, flops: 0, submits: 0 };
   readonly #work: Record<Phase, Work> = { forward: noWork(), backward: noWork(), optimizer: noWork() };
 
   constructor(
@@ -171,7 +177,7 @@ class Run<T extends Types> {
     input: TrainingInput<T>,
     epochs: Epochs<T['batch']>,
     options: RunOptions<T>,
-    optimizer: AdamW,
+    { optimizer, scaler }: { optimizer: AdamW; scaler?: GradScaler },
     fresh: TrainingState<T['recipe']>,
   ) {
     this.#definition = definition;
@@ -179,6 +185,7 @@ class Run<T extends Types> {
     this.#epochs = epochs;
     this.#options = options;
     this.#optimizer = optimizer;
+    this.#scaler = scaler;
     this.#notes = [...(options.notes ?? []), ...epochs.notes];
     this.#steps = input.recipe.epochs * epochs.batches;
     this.#warmup = Math.round(input.recipe.warmup * this.#steps);
@@ -196,6 +203,7 @@ class Run<T extends Types> {
     while (this.#state.epoch < recipe.epochs && !this.#isPatienceOver()) loss = await this.#epoch();
     return {
       steps: this.#spent.steps,
+      ...(this.#scaler && { skipped: this.#spent.skipped }),
       loss,
       best: {
         epoch: this.#state.bestEpoch,
@@ -233,6 +241,7 @@ class Run<T extends Types> {
     const event = {
       event: 'start',
       recipe,
+      ...this.#precision,
       ...this.#epochs.about,
       parameters: parameters.count(),
       data: this.#state.data,
@@ -271,6 +280,7 @@ class Run<T extends Types> {
       this.#epochs.batches,
       this.#optimizer,
     );
+    if (this.#state.scaler) this.#scaler?.load(this.#state.scaler);
     await storage.write(LAST, {});
     await this.#resumeLog();
     this.#extend();
@@ -281,10 +291,16 @@ class Run<T extends Types> {
     const { epoch, batch, best, bestEpoch } = this.#state;
     this.#options.onEvent?.({
       ...{ event: 'resume', recipe: this.#input.recipe, epoch, batch, best, bestEpoch },
+      ...this.#precision,
       ...this.#epochs.about,
       parameters: this.#input.model.parameters.count(),
       notes: this.#notes,
     });
+  }
+
+  /** Told of a run that is not in f32. */
+  get #precision(): { precision?: Precision } {
+    return this.#scaler ? { precision: 'f16' } : {};
   }
 
   /** The log as it was when the state was saved, or as much of it as there is. */
@@ -318,6 +334,7 @@ class Run<T extends Types> {
 
   async #save(): Promise<void> {
     this.#state.logBytes = new TextEncoder().encode(this.#log).length;
+    if (this.#scaler) this.#state.scaler = this.#scaler.save();
     await writeState(this.#definition, this.#options.storage, this.#state, this.#input, this.#optimizer);
     this.#savedAt = Date.now();
   }
@@ -390,7 +407,10 @@ class Run<T extends Types> {
     }
     const own = state.unscored ?? Object.keys((await this.#settle()) ?? {});
     await this.#checkWeights();
-    const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / batches]));
+    // Over the steps that were not skipped.
+    const skipped = this.#scaler?.skipped ?? 0;
+    const steps = Math.max(1, batches - skipped);
+    const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / steps]));
     const { counts } = state;
     const dev = await this.#score().catch(async (error: unknown) => {
       if (signal?.aborted && error === signal.reason) {
@@ -402,6 +422,7 @@ class Run<T extends Types> {
     state.epoch++;
     delete state.unscored;
     Object.assign(state, { batch: 0, sums: noLosses(parts), counts: noCounts(counted) });
+    if (this.#scaler) this.#scaler.skipped = 0;
     const score = dev ? dev.score : state.epoch;
     // Of equal scores the later epoch, which has learnt more: early ones may all score 0.
     const best = score >= state.best;
@@ -416,6 +437,7 @@ class Run<T extends Types> {
       epoch: state.epoch,
       ...means,
       ...counts,
+      ...(this.#scaler && { skipped }),
       ...epoch.about,
       ...(dev && { dev: dev.f1 }),
       best,
@@ -446,7 +468,8 @@ class Run<T extends Types> {
     const from = Date.now();
     const values = await losses;
     this.#spent.ms += Date.now() - from;
-    addTo(this.#state.sums, values);
+    if (Number.isFinite(values.gradNorm)) addTo(this.#state.sums, values);
+    else this.#spent.skipped++;
     const epoch = this.#state.epoch + 1;
     this.#options.onEvent?.({ event: 'step', step: step + 1, steps: this.#steps, epoch, ...values });
     return values;
@@ -464,7 +487,7 @@ class Run<T extends Types> {
     meter.reset();
     const lr = recipe.lr * linearWarmupDecay(step, this.#warmup, this.#steps);
     const made = await startStep(this.#definition, model, this.#optimizer, batch, {
-      ...{ step, lr, clip: recipe.clip },
+      ...{ step, lr, clip: recipe.clip, scaler: this.#scaler },
     });
     for (const { counts } of batch) addTo(this.#state.counts, counts);
     this.#state.batch++;

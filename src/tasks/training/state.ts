@@ -8,8 +8,8 @@ import { serializeSafetensorsPieces, type HostTensor } from '../../io/safetensor
 import { tensorsOf } from '../../io/source.ts';
 import { decodeUtf8 } from '../../io/utf8.ts';
 import { Fields, type Json } from '../../models/config.ts';
-import { FileSource, type Parameters } from '../../nn/parameters.ts';
-import type { AdamW } from '../../optim/index.ts';
+import { FileSource, type Parameters, type Precision } from '../../nn/parameters.ts';
+import type { AdamW, ScalerState } from '../../optim/index.ts';
 import { checkpointFiles, WEIGHTS } from '../checkpoint.ts';
 import type { Definition, TrainingInput, Types } from '../definition.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
@@ -47,6 +47,8 @@ export interface TrainingState<R extends TrainingRecipe = TrainingRecipe> {
   /** Sums over the batches done of the unfinished epoch. */
   sums: LossValues;
   counts: Record<string, number>;
+  /** In mixed precision: whether a run has it says what it is. */
+  scaler?: ScalerState;
   /** Where all batches of the epoch are done and the dev corpus is not scored yet: the names of its losses. */
   unscored?: string[];
 }
@@ -87,6 +89,7 @@ export const freshState = <T extends Types>(
   { parts, counted }: Definition<T>,
   recipe: T['recipe'],
   data: Fingerprint,
+  scaler?: ScalerState,
 ): TrainingState<T['recipe']> => ({
   ...{ recipe, data },
   epoch: 0,
@@ -97,6 +100,7 @@ export const freshState = <T extends Types>(
   logBytes: 0,
   sums: noLosses(parts),
   counts: noCounts(counted),
+  ...(scaler && { scaler }),
 });
 
 function parseNumbers(
@@ -119,6 +123,30 @@ function parseFingerprint(json: Json, what: string): Fingerprint {
     return value;
   };
   return { train: part('train'), dev: part('dev'), model: part('model') };
+}
+
+/** Errors: a scale that a loss is not multiplied with. */
+function parseScale(fields: Fields): number {
+  const scale = fields.number('scale', undefined, 1);
+  if (scale > 2 ** 126 || !Number.isInteger(Math.log2(scale)))
+    throw fields.error('scale', 'must be a power of two from 1 to 2^126', scale);
+  return scale;
+}
+
+function parseScaler(json: Json, what: string): ScalerState {
+  const fields = new Fields(json, what);
+  const state: ScalerState = {
+    scale: parseScale(fields),
+    good: fields.integer('good', undefined, 0, Infinity),
+    skipped: fields.integer('skipped', undefined, 0, Infinity),
+  };
+  if (fields.has('last')) {
+    const last = new Fields(fields.object('last'), `${what}: last`);
+    state.last = { scale: parseScale(last), skipped: last.strings('skipped') };
+    last.rejectUnknown();
+  }
+  fields.rejectUnknown();
+  return state;
 }
 
 /** Reads a state's fields. Errors: InputError naming `what` and the key that is missing, unknown or out of range. */
@@ -144,6 +172,7 @@ function parseState<T extends Types>(
     counts: parseNumbers(fields.object('counts'), `${what}: counts`, counted, (counts, key) =>
       counts.integer(key, undefined, 0, Infinity),
     ),
+    ...(fields.has('scaler') && { scaler: parseScaler(fields.object('scaler'), `${what}: scaler`) }),
     ...(fields.has('unscored') && { unscored: fields.strings('unscored', []) }),
   };
   fields.rejectUnknown();
@@ -223,6 +252,9 @@ export async function restoreState<T extends Types>(
   ] as const)
     if (saved.data[key] !== fresh.data[key])
       throw new InputError(`${path}: the run was started with ${what}`);
+  const precisionOf = ({ scaler }: TrainingState<T['recipe']>): Precision => (scaler ? 'f16' : 'f32');
+  if (precisionOf(saved) !== precisionOf(fresh))
+    throw new InputError(`${path}: the run was started with precision ${precisionOf(saved)}`);
   const { epochs } = recipe;
   if (JSON.stringify({ ...saved.recipe, epochs }) !== JSON.stringify(recipe))
     throw new InputError(`${path}: the run was started with another recipe: ${JSON.stringify(saved.recipe)}`);
@@ -239,8 +271,12 @@ export async function restoreState<T extends Types>(
   const { parameters } = model;
   const weights = readWeights(await tensors(WEIGHTS), `${last}/${WEIGHTS}`, parameters);
   const moments = readMoments(await tensors(OPTIMIZER), `${last}/${OPTIMIZER}`, parameters);
-  for (const [name, { tensor }] of parameters.all)
-    await parameters.runtime.write(tensor, weights.get(name) as Float32Array);
+  const stranger = saved.scaler?.last?.skipped.find((name) => !moments.has(`step.${name}`));
+  if (stranger !== undefined)
+    throw new InputError(
+      `${path}: scaler: last: "skipped" names ${JSON.stringify(stranger)}, which has had no step`,
+    );
+  for (const [name, values] of weights) await parameters.write(name, values);
   optimizer.load(moments);
   return saved;
 }

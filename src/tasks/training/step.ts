@@ -2,13 +2,16 @@
 import { SpanwiseError } from '../../../kernels/errors.ts';
 import type { Tensor } from '../../gpu/tensor.ts';
 import { record, scale } from '../../ops/index.ts';
-import { clipGradNorm, type AdamW } from '../../optim/index.ts';
+import { clipGradNorm, type AdamW, type GradScaler } from '../../optim/index.ts';
 import type { Definition, Losses, MicroBatch, Types } from '../definition.ts';
 import type { LossValues } from './state.ts';
 
 /** A step that is under way on the device. */
 export interface StartedStep {
-  /** The batch's losses, likewise weighed. Rejects with a SpanwiseError when one is not finite. */
+  /**
+   * The batch's losses, likewise weighed; `gradNorm` is not finite where the step was skipped. Rejects with a SpanwiseError when
+   * one is not finite otherwise.
+   */
   losses: Promise<LossValues>;
 }
 
@@ -18,6 +21,8 @@ export interface StepOptions {
   step: number;
   lr: number;
   clip: number;
+  /** Of a model in mixed precision. */
+  scaler?: GradScaler;
 }
 
 /**
@@ -31,13 +36,14 @@ export async function startStep<T extends Types>(
   model: T['model'],
   optimizer: AdamW,
   batch: readonly MicroBatch<T['batch']>[],
-  { step, lr, clip }: StepOptions,
+  { step, lr, clip, scaler }: StepOptions,
 ): Promise<StartedStep> {
   const { parameters } = model;
   const { parts } = definition;
   const { runtime } = parameters;
   return runtime.scope(async () => {
     parameters.zeroGrad();
+    const scaled = scaler?.begin();
     const sums: LossValues = {};
     const found: { part: string; share: number; tensor: Tensor }[] = [];
     for (const { share, batch: part } of batch) {
@@ -55,16 +61,22 @@ export async function startStep<T extends Types>(
       tape.backward(
         result.weighed,
         found.slice(first).map(({ tensor }) => tensor),
+        scaled?.scale,
       );
     }
-    const { scale: factor, norm } = clipGradNorm(parameters, clip);
-    optimizer.step(lr, factor);
+    const { scale: factor, norm, foundInf } = clipGradNorm(parameters, clip, scaled?.scale);
+    optimizer.step(lr, factor, foundInf);
+    const moved = scaled && [...parameters.all].flatMap(([name, { tensor }]) => (tensor.grad ? [name] : []));
     const losses = runtime
       .readAll([norm, ...found.map(({ tensor }) => tensor)])
       .then(([gradNorm, ...values]) => {
         sums.gradNorm = gradNorm[0];
         found.forEach(({ part, share }, i) => (sums[part] += share * values[i][0]));
-        if (Object.values(sums).every(Number.isFinite)) return sums;
+        if (Object.values(sums).every(Number.isFinite)) {
+          scaled?.end();
+          return sums;
+        }
+        if (scaled && moved && !Number.isFinite(sums.gradNorm) && scaled.skip(moved)) return sums;
         const shown = Object.entries(sums).map(([name, value]) => `${name} ${value}`);
         throw new SpanwiseError(
           `training diverged at step ${step + 1} (${shown.join(', ')}); try a lower lr`,

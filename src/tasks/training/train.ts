@@ -6,7 +6,12 @@ import type { Select } from '../../io/safetensors.ts';
 import type { Source } from '../../io/source.ts';
 import { Fields, type Json } from '../../models/config.ts';
 import { parseWordRule, type WordRule } from '../../models/word-rule.ts';
-import type { Source as ValueSource } from '../../nn/parameters.ts';
+import {
+  precisions,
+  type Precision,
+  type Source as ValueSource,
+  type StoredPrecision,
+} from '../../nn/parameters.ts';
 import { CONFIG, newModel, openCheckpoint, type PretrainedEncoder } from '../checkpoint.ts';
 import type { Definition, Loaded, Types } from '../definition.ts';
 import { smallEncoder } from '../small-encoder.ts';
@@ -41,6 +46,20 @@ export interface Start<T extends Types = Types> {
   extra?: T['extra'];
   /** Overrides the definition's defaults. */
   recipe?: { readonly [K in keyof T['recipe']]?: number };
+  /**
+   * `f16`: weights of linear layers and embeddings are computed with as f16, and learn as f32 (mixed precision, with loss
+   * scaling); what is saved is f32. `f32` when absent, or what the run has that is resumed.
+   */
+  precision?: Precision;
+}
+
+/** How parameters are stored that are trained in a precision. Errors: InputError for one that there is not. */
+function storedFor(precision: Precision = 'f32'): StoredPrecision {
+  if (!precisions.includes(precision))
+    throw new InputError(
+      `option "precision" must be one of ${precisions.join(', ')}, got ${JSON.stringify(precision)}`,
+    );
+  return precision === 'f16' ? 'mixed' : precision;
 }
 
 /** A training whose every input is checked: no device was needed for it. */
@@ -50,6 +69,7 @@ export interface Planned<T extends Types = Types> {
   dev?: T['corpus'];
   config: T['model']['config'];
   recipe: T['recipe'];
+  precision: Precision;
   notes: string[];
   resume: boolean;
   /** No weight of the model has learnt anything yet. */
@@ -60,7 +80,8 @@ export interface Planned<T extends Types = Types> {
 
 /** Plans the training of a new model. Errors: InputError naming what does not fit: configuration, data, recipe. */
 export function planTraining<T extends Types>(definition: Definition<T>, start: Start<T>): Planned<T> {
-  const { encoder, config: given } = start;
+  const { encoder, config: given, precision = 'f32' } = start;
+  const stored = storedFor(precision);
   const what = start.configName ?? 'config';
   if (encoder && given?.encoder !== undefined)
     throw new InputError(`${what}: "encoder" does not go with a pretrained encoder, whose own config counts`);
@@ -89,7 +110,7 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
     definition.checkGold(dev, { config, extra }, 'scored');
   }
   return {
-    ...{ definition, train, dev, config, recipe, resume: false, random: !encoder },
+    ...{ definition, train, dev, config, recipe, precision, resume: false, random: !encoder },
     notes: [
       ...(encoder?.notes ?? []),
       ...(encoder || start.tokenizer
@@ -101,7 +122,7 @@ export function planTraining<T extends Types>(definition: Definition<T>, start: 
     ],
     model: (runtime, random) =>
       Promise.resolve({
-        model: newModel(runtime, definition, config, recipe, encoder, random),
+        model: newModel(runtime, definition, config, recipe, encoder, random, stored),
         ...{ tokenizer, extra, what },
       }),
   };
@@ -116,13 +137,13 @@ function tableText(entries: number, { encoder: { vocabSize } }: { encoder: { voc
 
 /**
  * Plans to go on with the run that a storage holds.
- * @param start `recipe` must be the run's; what else says how a model starts is the run's own
+ * @param start `recipe` and `precision` must be the run's; what else says how a model starts is the run's own
  * @throws InputError where there is no run, or not a whole one
  */
 export async function planResume<T extends Types>(
   definition: Definition<T>,
   storage: Storage,
-  { recipe: given, ...start }: Pick<Start<T>, 'train' | 'dev' | 'recipe'>,
+  { recipe: given, ...start }: Pick<Start<T>, 'train' | 'dev' | 'recipe' | 'precision'>,
 ): Promise<Planned<T>> {
   await runFile(storage);
   const last: Source = Object.assign((name: string) => storage.source(`${LAST}/${name}`), {
@@ -132,13 +153,16 @@ export async function planResume<T extends Types>(
   });
   const opened = await openCheckpoint(last, `${storage.name}/${LAST}`, definition);
   checkKeys(definition.recipe, given);
-  const { recipe: saved } = await readState(definition, storage);
+  const { recipe: saved, scaler } = await readState(definition, storage);
+  const { precision = scaler ? 'f16' : 'f32' } = start;
+  const stored = storedFor(precision);
   const recipe = recipeOf<T['recipe']>(definition.recipe, (key) => given?.[key], saved);
   const { words } = opened.config;
   const [train, dev] = [readBy(start.train, words), start.dev && readBy(start.dev, words)];
   return {
-    ...{ definition, train, dev, config: opened.config, recipe, notes: [], resume: true, random: false },
-    model: (runtime) => opened.load(runtime),
+    ...{ definition, train, dev, config: opened.config, recipe, precision },
+    ...{ notes: [], resume: true, random: false },
+    model: (runtime) => opened.load(runtime, { precision: stored }),
   };
 }
 
@@ -259,6 +283,7 @@ export interface TrainOptions<T extends Types = Types>
 /** Every option of `train`. */
 const known: readonly (keyof TrainOptions)[] = [
   ...(['runtime', 'storage', 'dev', 'recipe', 'config', 'overrides', 'configName', 'encoder'] as const),
+  'precision',
   ...(['tokenizer', 'extra', 'resume', 'patience', 'saveSeconds', 'forecast', 'signal', 'onEvent'] as const),
   ...(['notes', 'evaluate', 'reopen'] as const),
 ];

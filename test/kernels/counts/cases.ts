@@ -45,15 +45,18 @@ function recurrent(gates: number): ReferenceCase[] {
 const activations = ['relu', 'gelu', 'tanh', 'sigmoid', 'gelu_tanh', 'softplus'];
 
 export const wholeCases: Readonly<Record<string, () => ReferenceCase[]>> = {
-  adamw: () =>
-    one(
-      { param: random(64), grad: random(64), m: random(64), v: positive(random(64)) },
-      { lr: 0.01, step: 3 },
-    ),
+  adamw: () => {
+    const state = { param: random(64), grad: random(64), m: random(64), v: positive(random(64)) };
+    const params = { lr: 0.01, step: 3 };
+    return [...one(state, params), ...one({ ...state, copy: random(64) }, params)];
+  },
   add: () => one({ a: random(4, 64), b: random(4, 64) }),
   attention: () => one(qkv(1, 64, 16), { heads: 1 }),
   'binary-cross-entropy': () => one({ logits: random(16, 16), targets: ints([16, 16], (i) => i % 2) }),
-  'clip-grad-norm': () => one({ grad0: random(256, 4), grad1: random(1024) }, { maxNorm: 1 }),
+  'clip-grad-norm': () => {
+    const grads = { grad0: random(256, 4), grad1: random(1024) };
+    return [...one(grads, { maxNorm: 1 }), ...one(grads, { maxNorm: 1, lossScale: 256 })];
+  },
   'column-sum': () => one({ x: random(128, 64) }),
   concat: () => one({ x0: random(16, 4), x1: random(16, 8), x2: random(16, 4) }),
   'context-attention': () =>

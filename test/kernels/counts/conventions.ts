@@ -101,6 +101,12 @@ function slidingBackward(d: Dispatch): Beyond {
   return { others: columns * divisions.reduce((a, b) => a + b, sums) - d.flops };
 }
 
+/** In a scan over scores a maximum is a comparison and a choice, and keys loaded together are added up, for a NaN among them. */
+function sumsForNaN(d: Dispatch, rows: number, keys: number): number {
+  const [together] = list(d, 'STEPS');
+  return rows * (together - 1) * Math.floor(keys / together);
+}
+
 /** A walk over the scores of segment-attention, whose multiply-adds are counted as two operations: so many by segment. */
 function segmentScan(multiplyAdds: number, tensors: number) {
   return (d: Dispatch): Beyond => {
@@ -111,7 +117,8 @@ function segmentScan(multiplyAdds: number, tensors: number) {
     // The first keys complete no sum. Both walks read the scores; all rows have the same weights.
     return {
       macs,
-      others: -2 * macs - tensors * rows * (constant(d, 'WINDOW') - 1),
+      others:
+        sumsForNaN(d, rows, keys) - scales * pairs - 2 * macs - tensors * rows * (constant(d, 'WINDOW') - 1),
       bytesRead: -4 * (tensors * pairs + scales * (rows - 1)),
     };
   };
@@ -171,7 +178,11 @@ function segmentWide(multiplyAdds: number, tensors: number) {
 }
 
 /** The scores are read in each of the two walks. */
-const attention = (d: Dispatch): Beyond => ({ bytesRead: -4 * uniform(d, 0) * uniform(d, 2) });
+function attention(d: Dispatch): Beyond {
+  const [rows, keys] = [uniform(d, 0), uniform(d, 2)];
+  const attended = (d.flops - 4 * rows) / 9;
+  return { others: sumsForNaN(d, rows, keys) - attended, bytesRead: -4 * rows * keys };
+}
 
 export const conventions: Readonly<Record<string, (d: Dispatch, data: Plan['data']) => Beyond>> = {
   ...fusedConventions,

@@ -1,7 +1,14 @@
 /** What the plans say of multiply-adds, FLOPs and bytes, against a count of what their WGSL executes. */
 import { readdirSync } from 'node:fs';
 import test from 'tape';
-import { defaultCaps, kernels, type Caps, type Dispatch, type Plan } from '../../../kernels/index.ts';
+import {
+  defaultCaps,
+  kernels,
+  type Caps,
+  type Dispatch,
+  type Kernel,
+  type Plan,
+} from '../../../kernels/index.ts';
 import { references } from '../../../kernels/reference/index.ts';
 import type { RefTensor, RefTensors } from '../../../kernels/reference/types.ts';
 import { narrowToHalves, widenHalves } from '../../../src/io/half.ts';
@@ -49,6 +56,10 @@ const rounded = ({ shape, data }: RefTensor): RefTensor => ({
   data: Float64Array.from(widenHalves(narrowToHalves(Float32Array.from(data)))),
 });
 
+/** The inputs that are f16 always. */
+const halves = ({ inputs }: Kernel): string[] =>
+  inputs.filter(({ dtype }) => dtype === 'f16').map(({ name }) => name);
+
 const checks = Object.keys(wholeCases).flatMap((name) => {
   const f16 = kernels[name].inputs.filter((port) => port.f16).map((port) => port.name);
   return f16.length > 0
@@ -69,7 +80,8 @@ for (const { name, f16 } of checks)
           ...given,
           ...Object.fromEntries(f16.map((input) => [input, rounded(given[input])])),
         };
-        const { dispatches, results, upstream } = countRun(kernel, { inputs, params }, caps, f16);
+        const stored = [...f16, ...halves(kernel)];
+        const { dispatches, results, upstream } = countRun(kernel, { inputs, params }, caps, stored);
         const expected: RefTensors = forward(inputs, params);
         const gradients = Object.fromEntries(
           Object.entries(upstream).map(([port, data]) => [

@@ -1,8 +1,16 @@
 /** Executes a kernel and its backward on a case, dispatch by dispatch. */
 import { backwardRequest, visibleOutputs } from '../../../kernels/backward-request.ts';
-import type { Caps, Dispatch, Kernel, Plan, PlanRequest, Shape } from '../../../kernels/plan.ts';
+import {
+  sizeOf,
+  type Caps,
+  type Dispatch,
+  type Kernel,
+  type Plan,
+  type PlanRequest,
+  type Shape,
+} from '../../../kernels/plan.ts';
 import { randomTensors, type ReferenceCase } from '../../../kernels/reference/cases.ts';
-import { narrowToHalves } from '../../../src/io/half.ts';
+import { narrowToHalves, widenHalves } from '../../../src/io/half.ts';
 import { execute, placeTensors, type Counts } from './execute.ts';
 
 export interface Counted {
@@ -59,7 +67,11 @@ export function countRun(
         counts: execute(dispatch, tensors, caps.subgroupMinSize || SUBGROUP),
       });
     return Object.fromEntries(
-      Object.entries(plan.outputs).map(([name, { shape }]) => [name, { shape, data: tensors[name] }]),
+      Object.entries(plan.outputs).map(([name, { shape, dtype }]) => {
+        const data = tensors[name];
+        const halves = () => widenHalves(new Uint16Array(data.buffer, data.byteOffset, sizeOf(shape)));
+        return [name, { shape, data: dtype === 'f16' ? halves() : data }];
+      }),
     );
   };
   const tensors: Record<string, Given> = {};
