@@ -25,6 +25,14 @@ fn kept(quad: vec4f, step: u32, k_end: u32) -> vec4f {
 #endif
 }
 
+fn quad_of_a(i: u32) -> vec4f {
+#if F16_A
+  return read_a(i);
+#else
+  return a[i];
+#endif
+}
+
 @compute @workgroup_size($(4 * LANES))
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u,
         @builtin(local_invocation_index) lane: u32, @builtin(subgroup_id) part: u32) {
@@ -39,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let staged_$i = row_$i * LINE + step_$i;
   let a_at_$i = tile.a + min(tile.row * $(TILE)u + row_$i, params.m - 1u) * params.a_row + step_$i;
   let b_at_$i = tile.b + min(tile.col * $(TILE)u + row_$i, params.n - 1u) * params.b_row + step_$i;
-  var a_$i = kept(a[a_at_$i >> 2u], step_$i, tile.k_end);
+  var a_$i = kept(quad_of_a(a_at_$i >> 2u), step_$i, tile.k_end);
   var b_$i = kept(b_at(b_at_$i >> 2u), step_$i, tile.k_end);
 #endfor
 #for s in 0..TILE*TILE/4/M/N
@@ -62,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     // The next steps come while these multiply. What is read past the last is never staged.
     k += $(BK)u;
 #for i in 0..128/LANES
-    a_$i = kept(a[(a_at_$i + k) >> 2u], k + step_$i, tile.k_end);
+    a_$i = kept(quad_of_a((a_at_$i + k) >> 2u), k + step_$i, tile.k_end);
     b_$i = kept(b_at((b_at_$i + k) >> 2u), k + step_$i, tile.k_end);
 #endfor
     if (part < 4u) {
