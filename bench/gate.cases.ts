@@ -1,7 +1,7 @@
 /** What `bench gate` measures: kernels at fixed shapes, on the devices that plans differ by. Nothing touches a device. */
 import {
+  bytesOf,
   defaultCaps,
-  sizeOf,
   type Caps,
   type Dispatch,
   type Plan,
@@ -55,8 +55,8 @@ export const gateCaps: Readonly<Record<string, Caps>> = {
 /** Rows of 256 tokens in a case of a kernel. */
 const BATCH = 1;
 
-const bytesOf = (tensors: Readonly<Record<string, TensorSpec>>): number =>
-  Object.values(tensors).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+const bytesOfAll = (tensors: Readonly<Record<string, TensorSpec>>): number =>
+  Object.values(tensors).reduce((sum, { shape, dtype }) => sum + bytesOf(shape, dtype), 0);
 
 /**
  * What running a plan takes.
@@ -77,8 +77,8 @@ export function planQuantities(
     dispatches: dispatches.length,
     pipelines: pipelines.length,
     wgslBytes: pipelines.reduce((total, one) => total + wgslBytesOf(one), 0),
-    scratchBytes: bytesOf(scratch),
-    outputBytes: bytesOf(outputs),
+    scratchBytes: bytesOfAll(scratch),
+    outputBytes: bytesOfAll(outputs),
     tableBytes: Object.values(data).reduce((total, table) => total + table.byteLength, 0),
   };
 }

@@ -92,7 +92,7 @@ function tileShares(rows: readonly FormRow[]): Map<number, number> {
   const shares = new Map<number, number>();
   for (const { form, pipeline, loop } of rows) {
     const tile = Number(/^matmul-tiled\.\w+\(TILE=(\d+)/.exec(pipeline)?.[1]);
-    if (form !== CHOSEN || !tile || pipeline.includes('F16_B')) continue;
+    if (form !== CHOSEN || !tile || /F16_[AB]/.test(pipeline)) continue;
     const share = loop ? loop.fma / loop.all : 0;
     shares.set(tile, Math.min(share, shares.get(tile) ?? 1));
   }

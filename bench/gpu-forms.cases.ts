@@ -27,7 +27,7 @@ export interface FormCase {
   shapes: Readonly<Record<string, Shape>>;
   params?: Readonly<Record<string, unknown>>;
   host?: Readonly<Record<string, Int32Array>>;
-  /** Inputs that are stored so. */
+  /** Inputs that are stored so, of the backward too. */
   f16?: readonly string[];
 }
 
@@ -88,7 +88,12 @@ export function formCases(batch: number): FormCase[] {
       shapes: linear(4 * D, D),
       params: { activation: 'gelu' },
     },
+    {
+      ...{ kernel: 'linear', as: 'linear 768x3072 gelu to f16', shapes: linear(4 * D, D) },
+      ...{ params: { activation: 'gelu', dtype: 'f16' }, f16: ['weight', 'out', 'pre', 'grad_out'] },
+    },
     { kernel: 'linear', as: 'linear 3072x768', shapes: linear(D, 4 * D) },
+    { kernel: 'linear', as: 'linear 3072x768 of f16', shapes: linear(D, 4 * D), f16: ['x', 'weight'] },
     { kernel: 'linear', as: 'linear 64x64', shapes: { x: rows.with(2, 64), weight: [64, 64], bias: [64] } },
     { kernel: 'attention', as: 'attention 12x64', shapes: qkv(D), params: { heads: 12 }, host: { lengths } },
     {

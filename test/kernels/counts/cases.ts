@@ -80,6 +80,9 @@ export const wholeCases: Readonly<Record<string, () => ReferenceCase[]>> = {
     ...activations.flatMap((activation) =>
       one({ x: random(16, 16), weight: random(16, 16), bias: random(16) }, { activation }),
     ),
+    ...['none', 'relu', 'gelu'].flatMap((activation) =>
+      one({ x: random(64, 16), weight: random(64, 16), bias: random(64) }, { activation, dtype: 'f16' }),
+    ),
   ],
   lstm: () => recurrent(4),
   mul: () => one({ a: random(4, 64), b: random(4, 64) }),

@@ -57,7 +57,7 @@ const rounded = ({ shape, data }: RefTensor): RefTensor => ({
 });
 
 /** The inputs that are f16 always. */
-const halves = ({ inputs }: Kernel): string[] =>
+const alwaysHalves = ({ inputs }: Kernel): string[] =>
   inputs.filter(({ dtype }) => dtype === 'f16').map(({ name }) => name);
 
 const checks = Object.keys(wholeCases).flatMap((name) => {
@@ -80,8 +80,8 @@ for (const { name, f16 } of checks)
           ...given,
           ...Object.fromEntries(f16.map((input) => [input, rounded(given[input])])),
         };
-        const stored = [...f16, ...halves(kernel)];
-        const { dispatches, results, upstream } = countRun(kernel, { inputs, params }, caps, stored);
+        const stored = [...f16, ...alwaysHalves(kernel)];
+        const { dispatches, results, halves, upstream } = countRun(kernel, { inputs, params }, caps, stored);
         const expected: RefTensors = forward(inputs, params);
         const gradients = Object.fromEntries(
           Object.entries(upstream).map(([port, data]) => [
@@ -90,8 +90,13 @@ for (const { name, f16 } of checks)
           ]),
         );
         if (kernel.backward && backward) Object.assign(expected, backward(inputs, params, gradients));
-        const worst = Object.entries(results).map(([port, data]) => relativeError(data, expected[port].data));
-        t.ok(Math.max(...worst) <= 1e-4, `what is counted is right: ${worst.length} results`);
+        // Gradients of an `out` in f16 are of values that were rounded up to four times on their way.
+        const chained = halves.includes('out') ? 4 * 2 ** -11 : 1e-4;
+        const wrong = Object.keys(results).filter((port) => {
+          const { data } = halves.includes(port) ? rounded(expected[port]) : expected[port];
+          return !(relativeError(results[port], data) <= (port === 'out' ? 1e-4 : chained));
+        });
+        t.deepEqual(wrong, [], `what is counted is right: ${Object.keys(results)}`);
         for (const { pass, dispatch, data, counts } of dispatches) {
           counted.add(dispatch.shader.name);
           t.deepEqual(executed(counts), stated(dispatch, data), `${pass}: ${dispatch.shader.name}`);

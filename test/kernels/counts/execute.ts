@@ -1,6 +1,6 @@
 /** Executes the dispatches of a plan in JavaScript, and counts what they do. */
 import { compileFunction } from 'node:vm';
-import { sizeOf, type Dispatch, type Plan } from '../../../kernels/plan.ts';
+import { bytesOf, sizeOf, type Dispatch, type Plan } from '../../../kernels/plan.ts';
 import { wgslOf } from '../../../kernels/wgsl.ts';
 import { widenHalves } from '../../../src/io/half.ts';
 import { translate, type Operations, type Translation } from './translate.ts';
@@ -169,7 +169,9 @@ export function placeTensors(
     ([name, { shape, dtype }]) =>
       [
         name,
-        dtype === 'i32' ? new Int32Array(sizeOf(shape)) : new Float32Array(sizeOf(shape)).fill(NaN),
+        dtype === 'f32'
+          ? new Float32Array(sizeOf(shape)).fill(NaN)
+          : new Int32Array(bytesOf(shape, dtype) / 4).fill(-1), // of f16 two NaN
       ] as const,
   );
   const tensors: Record<string, Float32Array | Int32Array> = {
