@@ -27,7 +27,7 @@ interface Product {
   gap?: number;
   /** Alpha, what C held, a bias, gelu and the value before it. */
   store?: boolean;
-  /** B is stored as f16. */
+  /** A and B are stored as f16. */
   f16?: boolean;
 }
 
@@ -41,7 +41,7 @@ const products: readonly Product[] = [
 function problem({ m, n, k, gap = 0, store = false, f16 = false }: Product) {
   const pitch = 4 * Math.ceil(k / 4) + gap;
   const matrix = (tensor: string, row: number) => ({ tensor, row, offset: gap });
-  const [a, b, c] = [matrix('a', pitch), { ...matrix('b', pitch), f16 }, matrix('c', n + gap)];
+  const [a, b, c] = [{ ...matrix('a', pitch), f16 }, { ...matrix('b', pitch), f16 }, matrix('c', n + gap)];
   const held = (size: number) => widenHalves(narrowToHalves(Float32Array.from(random([size]).data)));
   const rows = (count: number) => {
     const values = new Float32Array(gap + count * pitch).fill(NaN);
@@ -94,8 +94,9 @@ async function check(
             inPlace: { c: 'c' },
           };
           t.deepEqual(planProblems(plan, caps), [], 'within what the device grants');
-          const b = f16 ? narrowToHalves(values.b) : values.b;
-          const tensors = Object.entries({ ...values, b, ...(store ? { bias } : {}) }).map(
+          const stored = (x: Float32Array) => (f16 ? narrowToHalves(x) : x);
+          const operands = { a: stored(values.a), b: stored(values.b), c: values.c };
+          const tensors = Object.entries({ ...operands, ...(store ? { bias } : {}) }).map(
             ([name, data]) => [name, on.upload(data, [data.length])] as const,
           );
           const dispatches = emulate ? [{ ...dispatch, shader: emulated(dispatch.shader) }] : [dispatch];
