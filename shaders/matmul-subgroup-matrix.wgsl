@@ -16,20 +16,21 @@ var<workgroup> a_tile: array<f16, $(TILE * (BK + 8))>;
 var<workgroup> b_tile: array<f16, $(TILE * (BK + 8))>;
 var<workgroup> c_part: array<f32, 1024>; // on their way to C, 256 a subgroup
 
+// Four elements of A side by side, the first at 4 i.
+fn a_at(i: u32) -> vec4f {
+#if F16_A
+  return read_a(i);
+#else
+  return a[i];
+#endif
+}
+
 // A quad of steps of k from `step` on: 0 past the end of k, whatever memory holds there.
 fn kept(quad: vec4f, step: u32, k_end: u32) -> vec4f {
 #if TAIL
   return select(vec4f(0.0), quad, step + vec4u(0u, 1u, 2u, 3u) < vec4u(k_end));
 #else
   return quad;
-#endif
-}
-
-fn quad_of_a(i: u32) -> vec4f {
-#if F16_A
-  return read_a(i);
-#else
-  return a[i];
 #endif
 }
 
@@ -45,10 +46,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let row_$i = min(slot_$i / $(BK / 4)u, $(TILE - 1)u);
   let step_$i = slot_$i % $(BK / 4)u * 4u;
   let staged_$i = row_$i * LINE + step_$i;
-  let a_at_$i = tile.a + min(tile.row * $(TILE)u + row_$i, params.m - 1u) * params.a_row + step_$i;
-  let b_at_$i = tile.b + min(tile.col * $(TILE)u + row_$i, params.n - 1u) * params.b_row + step_$i;
-  var a_$i = kept(quad_of_a(a_at_$i >> 2u), step_$i, tile.k_end);
-  var b_$i = kept(b_at(b_at_$i >> 2u), step_$i, tile.k_end);
+  let a_first_$i = tile.a + min(tile.row * $(TILE)u + row_$i, params.m - 1u) * params.a_row + step_$i;
+  let b_first_$i = tile.b + min(tile.col * $(TILE)u + row_$i, params.n - 1u) * params.b_row + step_$i;
+  var a_$i = kept(a_at(a_first_$i >> 2u), step_$i, tile.k_end);
+  var b_$i = kept(b_at(b_first_$i >> 2u), step_$i, tile.k_end);
 #endfor
 #for s in 0..TILE*TILE/4/M/N
   var sum_$s: Sums;
@@ -70,8 +71,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     // The next steps come while these multiply. What is read past the last is never staged.
     k += $(BK)u;
 #for i in 0..128/LANES
-    a_$i = kept(quad_of_a((a_at_$i + k) >> 2u), k + step_$i, tile.k_end);
-    b_$i = kept(b_at((b_at_$i + k) >> 2u), k + step_$i, tile.k_end);
+    a_$i = kept(a_at((a_first_$i + k) >> 2u), k + step_$i, tile.k_end);
+    b_$i = kept(b_at((b_first_$i + k) >> 2u), k + step_$i, tile.k_end);
 #endfor
     if (part < 4u) {
 #for h in 0..BK/K

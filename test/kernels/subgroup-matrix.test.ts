@@ -94,13 +94,11 @@ async function check(
             inPlace: { c: 'c' },
           };
           t.deepEqual(planProblems(plan, caps), [], 'within what the device grants');
-          const { c, ...operands } = values;
-          const tensors = [
-            ...Object.entries(operands).map(
-              ([name, data]) => [name, f16 ? narrowToHalves(data) : data] as const,
-            ),
-            ...Object.entries({ c, ...(store ? { bias } : {}) }),
-          ].map(([name, data]) => [name, on.upload(data, [data.length])] as const);
+          const stored = (x: Float32Array) => (f16 ? narrowToHalves(x) : x);
+          const operands = { a: stored(values.a), b: stored(values.b), c: values.c };
+          const tensors = Object.entries({ ...operands, ...(store ? { bias } : {}) }).map(
+            ([name, data]) => [name, on.upload(data, [data.length])] as const,
+          );
           const dispatches = emulate ? [{ ...dispatch, shader: emulated(dispatch.shader) }] : [dispatch];
           return Object.values(on.run({ ...plan, dispatches }, Object.fromEntries(tensors)));
         }),
