@@ -6,8 +6,8 @@ import type { Measured } from '../src/gate/baseline.ts';
 import { planStep } from '../src/gate/plan-step.ts';
 import { readTextFile } from '../src/io/files.ts';
 import type { Json } from '../src/models/config.ts';
-import type { Source } from '../src/nn/parameters.ts';
-import { AdamW } from '../src/optim/index.ts';
+import type { Precision, Source } from '../src/nn/parameters.ts';
+import { AdamW, GradScaler } from '../src/optim/index.ts';
 import { readSplits } from '../src/tasks/corpus-file.ts';
 import type { Definition } from '../src/tasks/definition.ts';
 import { definitions } from '../src/tasks/registry.ts';
@@ -41,9 +41,13 @@ export interface StepCase {
   definition: Definition;
   config: Json;
   device: string;
+  precision?: Precision;
 }
 
-/** The models of the demos, as they are there and on an encoder of BERT-base's size; plain ones leave a paper's part out. */
+/**
+ * The models of the demos, as they are there and on an encoder of BERT-base's size, which CEREM has in f16 too; plain ones leave a
+ * paper's part out.
+ */
 export const stepCases = (): StepCase[] =>
   definitions.flatMap((definition) =>
     definition
@@ -51,9 +55,11 @@ export const stepCases = (): StepCase[] =>
       .flatMap(({ folder, config }) => {
         const name = [definition.name, ...(definition.demo!.stages ? [folder] : [])].join(' ');
         const large = { ...config, ...definition.pretrained, encoder: base };
+        const narrow = { definition, config: large, device: 'nvidia', precision: 'f16' as const };
         return [
           { name: `${name} tiny`, definition, config, device: 'software' },
           { name: `${name} base`, definition, config: large, device: 'nvidia' },
+          ...(name === 'cerem' ? [{ name: `${name} base in f16`, ...narrow }] : []),
         ];
       }),
   );
@@ -61,18 +67,19 @@ export const stepCases = (): StepCase[] =>
 /** Training steps on the first batch of a demo; a case is `stsn tiny, software`. */
 export async function stepQuantities(cases = stepCases()): Promise<Measured> {
   const measured: Record<string, Measured[string]> = {};
-  for (const { name, definition, config, device } of cases) {
+  for (const { name, definition, config, device, precision } of cases) {
     const { corpus, recipe } = definition.demo!;
     const { train } = readSplits(definition, join(packageRoot(), 'corpora', corpus), ['train']);
-    const planned = planTraining(definition, { train, recipe, config });
+    const planned = planTraining(definition, { train, recipe, config, precision });
     measured[`${name}, ${device}`] = await planStep(gateCaps[device], async (runtime) => {
       const loaded = await planned.model(runtime, zeros());
       const epochs = definition.epochs({ ...loaded, train: planned.train, recipe: planned.recipe });
       const batch = epochs.epoch(0, -1).batch(0, 0);
       const { lr, weightDecay, clip } = planned.recipe;
       const optimizer = new AdamW(loaded.model.parameters, { lr, weightDecay });
+      const scaler = precision === 'f16' ? new GradScaler(optimizer) : undefined;
       let step = 0;
-      return () => trainStep(definition, loaded.model, optimizer, batch, { step: step++, lr, clip });
+      return () => trainStep(definition, loaded.model, optimizer, batch, { step: step++, lr, clip, scaler });
     });
   }
   return measured;

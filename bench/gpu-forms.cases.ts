@@ -18,7 +18,7 @@ import {
 } from '../kernels/segment-attention.ts';
 import { matmulForms, type MatmulForm } from '../kernels/shared/matmul-form.ts';
 import { enumerateSpans } from '../src/tasks/spans/enumerate.ts';
-import { CHOSEN } from './gpu-forms.rows.ts';
+import { CHOSEN, SUBGROUP_MATRIX } from './gpu-forms.rows.ts';
 
 /** Inputs of a kernel by shape alone; host inputs have values too. */
 export interface FormCase {
@@ -210,8 +210,12 @@ const gpuProducts: readonly MatmulForm[] = matmulForms.filter(
 /** What attention has in strips, in bytes of scores. */
 const STRIP_BYTES = 16 * 2 ** 20;
 
-/** The forms of a kernel on a GPU with `caps`: what is chosen, what is chosen on a smaller GPU, and what else there is. */
-function formsOf(kernel: string, caps: Caps): Form[] {
+/**
+ * The forms of a kernel on a GPU with these capabilities: what is chosen unless its subgroups' matrices are asked for, what is
+ * chosen on a smaller GPU, and what else there is.
+ */
+function formsOf(kernel: string, asked: Caps): Form[] {
+  const caps = { ...asked, subgroupMatrix: undefined };
   const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = defaultCaps;
   const small = {
     subgroupMinSize: 0,
@@ -227,6 +231,7 @@ function formsOf(kernel: string, caps: Caps): Form[] {
     // Whatever the class of shapes, its answer is the form.
     for (const form of gpuProducts)
       forms.push({ name: form, caps: { ...caps, tuning: new Proxy({}, { get: () => form }) } });
+  if (kernel === 'linear' && asked.subgroupMatrix) forms.push({ name: SUBGROUP_MATRIX, caps: asked });
   if (kernel === attention.name) {
     const strips = { scratchBytes: STRIP_BYTES };
     forms.push({

@@ -5,6 +5,8 @@ import type { Dispatch } from '../kernels/plan.ts';
 export interface LoopMix {
   /** Multiply-adds; a dual-issued pair counts as two operations. */
   fma: number;
+  /** Products of matrices of a subgroup; absent where there are none. */
+  matrix?: number;
   vector: number;
   /** Exponentials, logarithms, reciprocals, roots. */
   special: number;
@@ -58,6 +60,7 @@ export function parseStatistics(line: string): Omit<Compiled, 'loop'> {
 }
 
 const FMA = /^v_(dual_|pk_)?(fma|fmac|mad|mac)/;
+const MATRIX = /^v_(wmma|mfma)_/;
 const SPECIAL = /^v_(exp|log|rcp|rsq|sqrt)_/;
 
 function mixOf(lines: readonly string[]): LoopMix {
@@ -65,7 +68,9 @@ function mixOf(lines: readonly string[]): LoopMix {
     .flatMap((line) => line.split('::').map((op) => op.trim()))
     .filter((op) => /^[a-z]/.test(op));
   const count = (pattern: RegExp): number => ops.filter((op) => pattern.test(op)).length;
+  const matrix = count(MATRIX);
   return {
+    ...(matrix > 0 ? { matrix } : {}),
     ...{ fma: count(FMA), vector: count(/^v_/), special: count(SPECIAL) },
     ...{ shared: count(/^ds_/), memory: count(/^(buffer|global|flat|scratch)_/), all: ops.length },
   };
@@ -91,9 +96,9 @@ export function loopsOf(listing: string): LoopMix[] {
   });
 }
 
-/** The loop with most multiply-adds; of equals the shortest, which is the innermost. */
+/** The loop with most multiply-adds, of matrices or of numbers; of equals the shortest, which is the innermost. */
 export const hotLoop = (loops: readonly LoopMix[]): LoopMix | undefined =>
-  [...loops].sort((a, b) => b.fma - a.fma || a.all - b.all)[0];
+  [...loops].sort((a, b) => (b.matrix ?? 0) - (a.matrix ?? 0) || b.fma - a.fma || a.all - b.all)[0];
 
 /** Lanes of one workgroup, from expanded WGSL. Errors: no @workgroup_size of whole numbers before the entry point. */
 export function workgroupLanes(wgsl: string, entryPoint: string): number {
@@ -123,6 +128,8 @@ export function byPipeline(dispatches: readonly Dispatch[]): Dispatch[] {
 
 /** What is chosen on a GPU; every other form is one that the tuner, or a smaller GPU, may take. */
 export const CHOSEN = 'chosen';
+/** Products by the matrices of subgroups, which are taken on request alone: no GPU has run them. */
+export const SUBGROUP_MATRIX = 'subgroup-matrix';
 
 /** A use of a pipeline: its form, the first case that takes it, and lanes of its costliest dispatch. */
 export interface Use {
@@ -140,6 +147,13 @@ export interface FormRow extends Compiled, Omit<Use, 'batch' | 'lanes'> {
   /** At batch 1 and 8, the fewest of the cases that take the pipeline in this form. */
   lanes1?: number;
   lanes8?: number;
+  /** No device that has what it needs has been seen to compute it rightly, no GPU at least. */
+  unverified?: boolean;
+}
+
+/** A form that a family has no compiler for, and why. */
+export interface SkippedRow extends Pick<FormRow, 'family' | 'form'> {
+  skipped: string;
 }
 
 /**

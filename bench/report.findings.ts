@@ -152,9 +152,10 @@ function models({ rows }: BenchDocument): string {
 }
 
 function gpuForms({ rows }: BenchDocument): string {
-  const spilling = rows.filter((row) => number(row, 'spilledRegisters') > 0).length;
-  const forms = distinct(rows, 'pipeline').length;
-  return `${spilling === 0 ? 'No form spills' : `${plural(spilling, 'compilation')} spill`} in ${plural(rows.length, 'compilation')} of ${plural(forms, 'pipeline')}.`;
+  const compiled = rows.filter((row) => has(row, 'registers'));
+  const spilling = compiled.filter((row) => number(row, 'spilledRegisters') > 0).length;
+  const forms = distinct(compiled, 'pipeline').length;
+  return `${spilling === 0 ? 'No form spills' : `${plural(spilling, 'compilation')} spill`} in ${plural(compiled.length, 'compilation')} of ${plural(forms, 'pipeline')}.`;
 }
 
 const host = ({ rows }: BenchDocument): string =>

@@ -121,6 +121,7 @@ export const linear: Kernel = {
         b: { tensor: 'weight', row: k, f16: isF16(request, 'weight') },
         c: { tensor: 'out', row: n, f16: dtype === 'f16' },
         transB: true,
+        rounds: true,
         ...(bias ? { bias: 'bias' } : {}),
         ...(pre ? { pre: 'pre' } : {}),
         activation,

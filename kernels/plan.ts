@@ -37,6 +37,15 @@ export interface Caps {
   readonly architecture: string;
   /** Forms of matrix products that were measured on this device; absent, or for other shapes: the built-in choice. */
   readonly tuning?: MatmulTuning;
+  /** Present where the device multiplies matrices of its subgroups and its opener asked for that: `linear` then rounds to f16. */
+  readonly subgroupMatrix?: SubgroupMatrix;
+}
+
+/** Sides of the matrices that a subgroup multiplies at once: f16 [m, k] by f16 [k, n], added to f32 [m, n]. */
+export interface SubgroupMatrix {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
 }
 
 /** The limits that every WebGPU device grants; each kernel must work with these. */

@@ -70,10 +70,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     v[i] = next_v;
     let direction = next_m / (sqrt(next_v) * run.inv_sqrt_bias2 + params.eps);
     // One rounding of the parameter: a factor 1 - lr * weightDecay would lose most digits of a small decay.
+#if COPY
     let next = p - (run.decay * p + run.step_size * direction);
     param[i] = next;
-#if COPY
     copy[i] = narrowed(next);
+#else
+    param[i] = p - (run.decay * p + run.step_size * direction);
 #endif
   }
 }

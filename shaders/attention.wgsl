@@ -43,7 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
 #endif
 
   // Running maximum and sum: one exp per key, of a number that is never positive. Keys go several at a time (STEPS: so
-  // many, then one by one), so that as many loads are on their way; the sums are those of one key after the other.
+  // many, then one by one), so that as many loads are on their way; the sums are those of one key after the other. The
+  // maximum is told by the comparison that the sum needs as well: where a driver minds NaNs, max is a dozen instructions.
   var largest = NOTHING;
   var sum = 0.0;
   var nan = 0.0; // NaN once one of the scores is

@@ -67,12 +67,11 @@ fn main() {
   let total = sqrt(sum);
 #endif
   norm[0] = total;
-  let factor = or_nan(min(1.0, params.max_norm / (total + 1e-6)), total);
 #if LOSS_SCALE
-  scale[0] = params.inv_loss_scale * factor;
+  scale[0] = params.inv_loss_scale * or_nan(min(1.0, params.max_norm / (total + 1e-6)), total);
   found_inf[0] = select(0.0, 1.0, (bitcast<u32>(total) & 0x7f800000u) == 0x7f800000u);
 #else
-  scale[0] = factor;
+  scale[0] = or_nan(min(1.0, params.max_norm / (total + 1e-6)), total);
 #endif
 }
 #endif

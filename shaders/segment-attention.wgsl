@@ -11,7 +11,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   if (index >= params.rows) { return; }
   let row = segment_row(index);
 
-  // First sweep: running maximum and sum of each scale, one exp per segment, of a number that is never positive.
+  // First sweep: running maximum and sum of each scale, one exp per segment, of a number that is never positive. The maximum
+  // is told by the comparison that the sum needs as well: where a driver minds NaNs, max is a dozen instructions.
 #for r in SCALES
   var max_$r = NOTHING;
   var total_$r = 0.0;

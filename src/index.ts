@@ -1,6 +1,12 @@
 /** The public interface, browser-safe. Node adds devices, files and training in `spanwise/node`. */
 export * from '../kernels/index.ts';
-export { openDevice, wrapDevice, type DeviceInfo, type OpenedDevice } from './gpu/device.ts';
+export {
+  openDevice,
+  wrapDevice,
+  type DeviceInfo,
+  type DeviceOptions,
+  type OpenedDevice,
+} from './gpu/device.ts';
 export {
   baselineText,
   BaselineVersionError,

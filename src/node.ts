@@ -4,7 +4,7 @@
 import { readBaseline, writeBaseline } from './gate/baseline-file.ts';
 import type { Measured } from './gate/baseline.ts';
 import { gate as gateAgainst, type GateReport } from './gate/gate.ts';
-import { openDevice } from './gpu/device.ts';
+import { openDevice, type DeviceOptions } from './gpu/device.ts';
 import { DeviceUnavailableError } from './gpu/errors.ts';
 import { pacedWait } from './gpu/pump.ts';
 import { parseTuning, tuneDevice, tuningMismatch, type Tuning } from './gpu/tuning.ts';
@@ -51,9 +51,7 @@ export async function gate(
   return { ...report, passed: true };
 }
 
-export interface NodeOptions extends Pick<RuntimeOptions, 'poison'> {
-  /** Ask for WebGPU's default limits only. */
-  defaultLimits?: boolean;
+export interface NodeOptions extends DeviceOptions, Pick<RuntimeOptions, 'poison'> {
   /** Where no driver offers an adapter, take the software device (the default). False: throw instead. */
   fallback?: boolean;
   /** Dawn toggles to enable, e.g. `vulkan_enable_f16_on_nvidia`; also from SPANWISE_DAWN_FEATURES (comma-separated). */
@@ -108,7 +106,7 @@ function readTuning(given: string | Tuning | undefined): Tuning | undefined {
 /**
  * Opens a device and a runtime that owns it; `close()` it and the process can exit. SPANWISE_DEVICE=software forces
  * the software device. Errors: DeviceUnavailableError (no adapter, no software device; says what to do), InputError (a
- * tuning that cannot be read).
+ * tuning that cannot be read, `subgroupMatrix` where there is none).
  */
 export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
   const fallback = options.fallback !== false;
@@ -118,6 +116,8 @@ export async function openRuntime(options: NodeOptions = {}): Promise<Runtime> {
   const dawn = await loadDawn();
   nudgeCollector();
   const toggles = [
+    // Dawn has the matrices of subgroups among what is unsafe, as experiments are.
+    ...(options.subgroupMatrix ? ['allow_unsafe_apis'] : []),
     ...(options.dawnFeatures ?? []),
     ...(process.env.SPANWISE_DAWN_FEATURES?.split(',') ?? []),
   ];

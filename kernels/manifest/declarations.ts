@@ -25,6 +25,7 @@ export interface Declarations {
 }
 
 const sizes: Readonly<Record<string, number>> = {
+  f16: 2,
   f32: 4,
   i32: 4,
   u32: 4,

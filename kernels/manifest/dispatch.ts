@@ -115,7 +115,10 @@ function exportUniforms(
 }
 
 /** Names in WebGPU of what WGSL enables. */
-const features: Readonly<Record<string, string>> = { subgroups: 'subgroups', f16: 'shader-f16' };
+const features: Readonly<Record<string, string>> = {
+  ...{ subgroups: 'subgroups', f16: 'shader-f16' },
+  chromium_experimental_subgroup_matrix: 'chromium-experimental-subgroup-matrix',
+};
 
 export function requirements(
   dispatches: readonly ManifestDispatch[],

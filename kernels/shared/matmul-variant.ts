@@ -1,8 +1,9 @@
 /** Which form of the matrix product (matmul.ts) computes it: pure functions of shape and device, without a device. */
-import { ceilDiv, type Caps, type Shader } from '../plan.ts';
+import { ceilDiv, type Caps, type Shader, type SubgroupMatrix } from '../plan.ts';
 import type { MatmulForm } from './matmul-form.ts';
 import matmulWgsl from '../../shaders/matmul.wgsl';
 import matmulQuadsWgsl from '../../shaders/matmul-quads.wgsl';
+import matmulSubgroupMatrixWgsl from '../../shaders/matmul-subgroup-matrix.wgsl';
 import matmulTiledWgsl from '../../shaders/matmul-tiled.wgsl';
 
 /** A form of the product: its shader, what that is specialised with, and the part of C that a workgroup computes. */
@@ -26,6 +27,8 @@ export interface MatmulShape {
   transB?: boolean;
   /** The sum over k may stop at any step. */
   limited?: boolean;
+  /** A is rows and B a weight stored [n, k], and both may be rounded to f16 where `Caps.subgroupMatrix` is there. */
+  rounds?: boolean;
 }
 
 const WORKGROUP = 64;
@@ -165,6 +168,55 @@ export function tiledVariant(shape: MatmulShape, tile: 32 | 64 | 128, split: 1 |
   };
 }
 
+const groupsOf = ({ m, n, batches }: MatmulShape, tile: number): number =>
+  ceilDiv(m, tile) * ceilDiv(n, tile) * batches;
+
+/** Whether tiles compute at most a quarter more than those of half their side: what hangs over the edge of C nobody needs. */
+const fills = (shape: MatmulShape, tile: number): boolean =>
+  4 * tile * tile * groupsOf(shape, tile) <= 5 * (tile / 2) ** 2 * groupsOf(shape, tile / 2);
+
+/** Lanes of the largest subgroup of which four make a workgroup, and elements of C that one hands over at a time. */
+const [MOST_LANES, HANDED] = [64, 256];
+
+/** Whether products take matrices of a subgroup of at most so many lanes: they divide a quarter of a tile, and its steps of k. */
+export const takesMatrix = ({ m, n, k }: SubgroupMatrix, lanes: number): boolean =>
+  lanes >= 1 &&
+  lanes <= MOST_LANES &&
+  [m, n].every((side) => [8, 16, 32].includes(side)) &&
+  m * n <= HANDED &&
+  16 % k === 0;
+
+/** Tiles of C by the matrices of four subgroups of at most so many lanes, for operands in quads: BK steps of k are staged in f16. */
+export function subgroupMatrixVariant(
+  shape: MatmulShape,
+  tile: 64 | 128,
+  { m, n, k }: SubgroupMatrix,
+  lanes: number,
+): MatmulVariant {
+  const BK = 2048 / tile;
+  const sizes = { TILE: tile, BK, M: m, N: n, K: k, LANES: lanes };
+  return {
+    shader: matmulSubgroupMatrixWgsl,
+    constants: { ...sizes, ...vectors(shape), TAIL: Number(shape.k % BK !== 0) },
+    rows: tile,
+    columns: tile,
+  };
+}
+
+/**
+ * What is taken where the opener of a device asked for its matrices: tiles of 128 x 128 where that makes a workgroup for each core
+ * of a large GPU, else of 64 x 64. Undefined for products that may not be rounded, that are not in quads, or of fewer than eight tiles.
+ */
+function roundedVariant(shape: MatmulShape, caps: Caps): MatmulVariant | undefined {
+  const { subgroupMatrix: matrix, subgroupMaxSize: lanes } = caps;
+  const { m, n, k, alignedA, alignedB, alignedC } = shape;
+  if (!matrix || !takesMatrix(matrix, lanes) || !shape.rounds) return undefined;
+  if (!(alignedA && alignedB && alignedC && n % 4 === 0)) return undefined;
+  if (Math.min(m, n) < 64 || k < 32 || groupsOf(shape, 64) < BUSY_GROUPS) return undefined;
+  const tile = groupsOf(shape, 128) >= BUSY_CORES && fills(shape, 128) ? 128 : 64;
+  return subgroupMatrixVariant(shape, tile, matrix, lanes);
+}
+
 const powerOfTwoFrom = (count: number): number => 2 ** (32 - Math.clz32(Math.max(1, count) - 1));
 
 /**
@@ -191,9 +243,12 @@ export function variantOf(form: MatmulForm, shape: MatmulShape, caps: Caps): Mat
   return defaultVariant(shape, caps);
 }
 
-/** Picks the variant: pure, testable without a device. What was measured on the device goes before the built-in choice. */
+/**
+ * Picks the variant: pure, testable without a device. What was asked for goes before what was measured on the device, and that
+ * before the built-in choice.
+ */
 export const chooseMatmul = (shape: MatmulShape, caps: Caps): MatmulVariant =>
-  variantOf(caps.tuning?.[shapeClass(shape)] ?? 'default', shape, caps);
+  roundedVariant(shape, caps) ?? variantOf(caps.tuning?.[shapeClass(shape)] ?? 'default', shape, caps);
 
 /**
  * The built-in choice.
@@ -209,13 +264,11 @@ export const chooseMatmul = (shape: MatmulShape, caps: Caps): MatmulVariant =>
  */
 function defaultVariant(shape: MatmulShape, caps: Caps): MatmulVariant {
   if (caps.software) return softwareVariant(shape, caps);
-  const { m, n, k, batches } = shape;
+  const { m, n, k } = shape;
   const fillsTile = Math.min(m, n, k) >= SMALL_TILE;
   if (!fillsTile || 4 * (m + n) * k <= CACHED_BYTES) return directVariant(shape, caps);
-  const groups = (tile: number) => ceilDiv(m, tile) * ceilDiv(n, tile) * batches;
-  // Of its own elements: a tile that hangs over the edge of C computes what nobody needs.
-  const fills = (tile: number) => 4 * tile * tile * groups(tile) <= 5 * (tile / 2) ** 2 * groups(tile / 2);
-  if (groups(128) >= BUSY_CORES && fills(128)) return tiledVariant(shape, 128);
-  if (groups(64) >= 2 * BUSY_CORES && fills(64)) return tiledVariant(shape, 64);
+  const groups = (tile: number) => groupsOf(shape, tile);
+  if (groups(128) >= BUSY_CORES && fills(shape, 128)) return tiledVariant(shape, 128);
+  if (groups(64) >= 2 * BUSY_CORES && fills(shape, 64)) return tiledVariant(shape, 64);
   return tiledVariant(shape, SMALL_TILE, groups(SMALL_TILE) < 4 * BUSY_CORES && k >= SPLIT_STEPS ? 4 : 1);
 }

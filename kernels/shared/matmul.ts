@@ -89,6 +89,11 @@ export interface MatmulSpec {
   limit?: { tensor: string; total: number };
   /** In place of `limit`. */
   ragged?: Ragged;
+  /**
+   * A and B may be rounded to f16 where the device's opener asked for it (`Caps.subgroupMatrix`): of one product, with `transB`,
+   * whose sums over k do not end early.
+   */
+  rounds?: boolean;
   /** Also store the sums of op(A)'s rows over k here, [outer, m]; only with `transA` and without `inner`. */
   sums?: string;
 }
@@ -121,6 +126,7 @@ export function shapeOfProduct(spec: MatmulSpec): MatmulShape {
     alignedA,
     alignedB,
     alignedC,
+    rounds: spec.rounds,
     limited: spec.limit !== undefined || (spec.ragged?.batches.ends[2] ?? 0) > 0,
   };
 }

@@ -1,6 +1,7 @@
 /** Acquiring, wrapping and describing a WebGPU device. Browser-safe: Node's part is in src/node.ts. */
-import { defaultCaps, type Caps } from '../../kernels/plan.ts';
+import { defaultCaps, type Caps, type SubgroupMatrix } from '../../kernels/plan.ts';
 import { InputError } from '../../kernels/errors.ts';
+import { takesMatrix } from '../../kernels/shared/matmul-variant.ts';
 import { DeviceUnavailableError } from './errors.ts';
 import { namesOf } from './vendors.ts';
 import type { GPU, GPUAdapterInfo, GPUDevice } from './webgpu.ts';
@@ -67,6 +68,32 @@ export function describeAdapter(info: GPUAdapterInfo, features: Iterable<string>
   };
 }
 
+/** What a device must have for the matrices of subgroups. */
+const matrixFeatures = ['chromium-experimental-subgroup-matrix', 'shader-f16', 'subgroups'];
+
+/** How an adapter's matrices come, in Dawn: the types of WebGPU know nothing of them yet. */
+interface MatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
+
+/** The largest matrices of f16 with sums in f32 that an adapter has and products take; undefined where there are none. */
+function subgroupMatrixOf(features: ReadonlySet<string>, info: GPUAdapterInfo): SubgroupMatrix | undefined {
+  if (!matrixFeatures.every((feature) => features.has(feature))) return undefined;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
+  const [largest] = [...subgroupMatrixConfigs]
+    .filter(
+      ({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32',
+    )
+    .map(({ M, N, K }) => Object.freeze({ m: M, n: N, k: K }))
+    .filter((matrix) => takesMatrix(matrix, info.subgroupMaxSize ?? 0))
+    .sort((p, q) => q.m * q.n * q.k - p.m * p.n * p.k);
+  return largest;
+}
+
 /** Capabilities of a device, frozen. */
 export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
   const limits = device.limits;
@@ -88,12 +115,22 @@ export function capsOf(device: GPUDevice, info: GPUAdapterInfo): Caps {
   });
 }
 
+export interface DeviceOptions {
+  /** Ask for WebGPU's default limits only. */
+  defaultLimits?: boolean;
+  /**
+   * Let `linear` multiply by the matrices of subgroups: operands are rounded to f16, sums stay f32 (docs/gpu.md). No GPU has run
+   * it yet, hence off unless asked for.
+   */
+  subgroupMatrix?: boolean;
+}
+
 /**
  * Requests an adapter and a device with the limits and features that the adapter has (f16, subgroups, timestamps).
- * `defaultLimits` asks for nothing beyond WebGPU's defaults, as tests do.
- * Errors: DeviceUnavailableError when there is no WebGPU, no adapter, only Dawn's null backend, or an adapter that refuses.
+ * Errors: DeviceUnavailableError when there is no WebGPU, no adapter, only Dawn's null backend, or an adapter that refuses;
+ * InputError where `subgroupMatrix` is asked of an adapter that has none.
  */
-export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } = {}): Promise<OpenedDevice> {
+export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<OpenedDevice> {
   if (typeof (gpu as GPU | undefined)?.requestAdapter !== 'function')
     throw new DeviceUnavailableError(
       'there is no WebGPU here: `navigator.gpu` is missing, in a browser without it and on a page that is not https; in Node use ' +
@@ -103,7 +140,17 @@ export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } 
   if (!adapter) throw new DeviceUnavailableError('no WebGPU adapter was found');
   if (isNullBackend(adapter.info))
     throw new DeviceUnavailableError('only the null backend was found: it computes nothing');
-  const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
+  const requiredFeatures: GPUFeatureName[] = wantedFeatures.filter((feature) =>
+    adapter.features.has(feature),
+  );
+  const subgroupMatrix = options.subgroupMatrix
+    ? subgroupMatrixOf(adapter.features, adapter.info)
+    : undefined;
+  if (subgroupMatrix) requiredFeatures.push(matrixFeatures[0] as GPUFeatureName);
+  else if (options.subgroupMatrix)
+    throw new InputError(
+      `subgroupMatrix: the adapter "${describeAdapter(adapter.info, []).name}" has no matrices of f16 that products could take`,
+    );
   const requiredLimits: Record<string, number> = {};
   if (!options.defaultLimits) for (const limit of wantedLimits) requiredLimits[limit] = adapter.limits[limit];
   let device: GPUDevice;
@@ -116,7 +163,14 @@ export async function openDevice(gpu: GPU, options: { defaultLimits?: boolean } 
     });
   }
   const info = describeAdapter(adapter.info, device.features);
-  return { device, caps: capsOf(device, adapter.info), info, owned: true, gpu };
+  const caps = capsOf(device, adapter.info);
+  return {
+    device,
+    caps: subgroupMatrix ? Object.freeze({ ...caps, subgroupMatrix }) : caps,
+    info,
+    owned: true,
+    gpu,
+  };
 }
 
 /**

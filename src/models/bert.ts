@@ -39,6 +39,8 @@ class BertLayer {
   readonly output: Linear;
   readonly outputNorm: LayerNorm;
   readonly activation: Activation;
+  /** How what lies between `intermediate` and `output` is stored, and its gradient. */
+  readonly #inner: 'f32' | 'f16';
 
   constructor(parameters: Parameters, config: BertConfig) {
     const { hiddenSize, intermediateSize, layerNormEps } = config;
@@ -49,6 +51,7 @@ class BertLayer {
     this.output = new Linear(parameters, names.output, intermediateSize, hiddenSize);
     this.outputNorm = new LayerNorm(parameters, names.outputNorm, hiddenSize, layerNormEps);
     this.activation = config.activation;
+    this.#inner = parameters.precision === 'mixed' && intermediateSize % 4 === 0 ? 'f16' : 'f32';
   }
 
   /** x [B, L, d], or packed [N, d]: see the kernel `attention`. */
@@ -56,7 +59,7 @@ class BertLayer {
     return x.runtime.tidy(() => {
       const mixed = this.attention.forward(x, x, lengths, visibility);
       const attended = this.attentionNorm.forward(mixed, x);
-      const inner = this.intermediate.forward(attended, this.activation);
+      const inner = this.intermediate.forward(attended, this.activation, this.#inner);
       return this.outputNorm.forward(this.output.forward(inner), attended);
     });
   }

@@ -34,8 +34,9 @@ export class Linear {
     this.bias = own.take('bias', [outputs], 'zeros', false);
   }
 
-  forward(x: Tensor, activation: Activation = 'none'): Tensor {
-    return linear(x, this.weight, this.bias, activation);
+  /** @param dtype how y is stored; of f16, for which `out` is a multiple of 4, another layer alone takes it */
+  forward(x: Tensor, activation: Activation = 'none', dtype: 'f32' | 'f16' = 'f32'): Tensor {
+    return linear(x, this.weight, this.bias, activation, dtype);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The pure parts of `bench gpu-forms`: what the compiler writes, as rows; its cases. */
 import test from 'tape';
 import { formChecks } from '../../bench/gpu-forms.bench.ts';
-import { formCases, formDispatches } from '../../bench/gpu-forms.cases.ts';
+import { formCases, formDispatches, type FormCase } from '../../bench/gpu-forms.cases.ts';
 import {
   byPipeline,
   hotLoop,
@@ -9,12 +9,13 @@ import {
   parseStatistics,
   pipelineName,
   spilling,
+  SUBGROUP_MATRIX,
   usesOf,
   workgroupLanes,
   type FormRow,
 } from '../../bench/gpu-forms.rows.ts';
 import { kernels, wgslOf } from '../../kernels/index.ts';
-import { defaultCaps, type Dispatch } from '../../kernels/plan.ts';
+import { defaultCaps, type Caps, type Dispatch } from '../../kernels/plan.ts';
 import matmulWgsl from '../../shaders/matmul.wgsl';
 
 const statistics = {
@@ -58,6 +59,10 @@ test('loops of a listing', (t) => {
   t.deepEqual(hotLoop([outer, inner]), inner, 'of equals the innermost');
   t.deepEqual(hotLoop([inner, { ...outer, fma: 4 }]), { ...outer, fma: 4 });
   t.equal(hotLoop(loopsOf('BB0:\n\ts_endpgm\n')), undefined, 'no loop');
+  const matrices = 'BB7:\n\tv_wmma_f32_16x16x16_f16 v[0:3], v[8:15], v[16:23], v[0:3]\n\ts_branch BB7\n';
+  const [product] = loopsOf(matrices);
+  t.deepEqual(product, { matrix: 1, fma: 0, vector: 1, special: 0, shared: 0, memory: 0, all: 2 });
+  t.equal(hotLoop([inner, product]), product, 'a product of matrices is more than any of numbers');
   t.end();
 });
 
@@ -148,6 +153,26 @@ test('cases', (t) => {
   const tiles = (form: string): boolean =>
     formDispatches(cases[0], gpu).some((f) => f.form === form && f.dispatches[0].constants.TILE === 64);
   t.ok(tiles('tiled-64'), 'a forced product takes its form');
+  const matrices = (one: FormCase, more: Partial<Caps>): number =>
+    formDispatches(one, { ...gpu, ...more })
+      .filter(({ form }) => form === SUBGROUP_MATRIX)
+      .flatMap(({ dispatches }) => dispatches)
+      .filter(({ shader }) => shader.name === 'matmul-subgroup-matrix').length;
+  const subgroupMatrix = { m: 16, n: 16, k: 16 };
+  t.equal(
+    matrices(cases[0], { subgroupMatrix }),
+    1,
+    'a product by matrices of subgroups where there are any',
+  );
+  t.equal(matrices(cases[0], {}), 0);
+  t.ok(
+    formDispatches(cases[0], { ...gpu, subgroupMatrix }).every(
+      ({ form, dispatches }) =>
+        form === SUBGROUP_MATRIX ||
+        dispatches.every(({ shader }) => shader.name !== 'matmul-subgroup-matrix'),
+    ),
+    'in no other form',
+  );
   const scans = formDispatches(
     cases.find(({ kernel }) => kernel === 'segment-attention')!,
     gpu,

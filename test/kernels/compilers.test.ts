@@ -32,7 +32,12 @@ test('Tint takes every text', async (t) => {
   const runtime = await openRuntime();
   const { device } = runtime;
   const wrong: Record<string, string> = {};
-  for (const [name, code] of texts) {
+  // It takes the matrices of subgroups of devices that have them alone: those are compiled by `npm run gpu-forms`.
+  const taken = [...texts].filter(
+    ([, code]) => !/^enable chromium_experimental_subgroup_matrix;/m.test(code),
+  );
+  t.ok(taken.length < texts.size, `${texts.size - taken.length} with matrices of subgroups are left out`);
+  for (const [name, code] of taken) {
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ code });
     await device.popErrorScope();
@@ -40,7 +45,7 @@ test('Tint takes every text', async (t) => {
     const error = messages.find(({ type }) => type === 'error');
     if (error) wrong[name] = error.message;
   }
-  t.deepEqual(Object.keys(wrong), [WRONG], `${texts.size - 1} texts`);
+  t.deepEqual(Object.keys(wrong), [WRONG], `${taken.length - 1} texts`);
   t.ok(
     [...texts.values()].some((text) => text.startsWith('enable subgroups;')),
     'with subgroups too',

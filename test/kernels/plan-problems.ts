@@ -19,6 +19,7 @@ const WORKGROUP_SIZES = [256, 256, 64];
 const needs: Readonly<Record<string, (caps: Caps) => boolean>> = {
   subgroups: (caps) => caps.subgroupMinSize > 0,
   f16: (caps) => caps.f16,
+  chromium_experimental_subgroup_matrix: (caps) => caps.subgroupMatrix !== undefined,
 };
 
 const read = new Map<string, Declarations & { text: string }>();

@@ -6,7 +6,10 @@ import { randomTensors, referenceCases, type ReferenceCase } from '../../kernels
 const devices: readonly Caps[] = [
   defaultCaps,
   { ...defaultCaps, software: true, subgroupMinSize: 4, subgroupMaxSize: 4 },
-  { ...defaultCaps, f16: true, timestamps: true, subgroupMinSize: 32, subgroupMaxSize: 32 },
+  {
+    ...{ ...defaultCaps, f16: true, timestamps: true, subgroupMinSize: 32, subgroupMaxSize: 32 },
+    subgroupMatrix: { m: 16, n: 16, k: 16 },
+  },
 ];
 
 const random = randomTensors(3);
@@ -32,6 +35,8 @@ const manyRows: ReferenceCase = {
 /** Cases for WGSL that no reference case needs. */
 const more: Readonly<Record<string, ReferenceCase[]>> = {
   gru: [manyRows],
+  // Large enough for the matrices of subgroups.
+  linear: [{ inputs: { x: random(128, 32), weight: random(256, 32), bias: random(256) }, params: {} }],
   'segment-attention': [
     {
       inputs: {

@@ -12,8 +12,9 @@ const { WgslReflect } = (await import(
 
 /** What the WGSL declares, in the words of a dispatch. */
 function declared(dispatch: Dispatch) {
-  // Bodies are left out: the parser takes `i < f(a, b > c)` for a template.
-  const wgsl = new WgslReflect(wgslOf(dispatch).replace(/^(fn [^{]*\{)\n[\s\S]*?^\}/gm, '$1 }'));
+  // Bodies are left out: the parser takes `i < f(a, b > c)` for a template. So are types that it has not heard of.
+  const text = wgslOf(dispatch).replace(/^(fn [^{]*\{)\n[\s\S]*?^\}/gm, '$1 }');
+  const wgsl = new WgslReflect(text.replace(/^alias \w+ = subgroup_matrix.*\n/gm, ''));
   const variables = [...wgsl.storage, ...wgsl.uniforms].sort((a, b) => a.binding - b.binding);
   const entry = wgsl.entry.compute.find(({ name }) => name === dispatch.entryPoint);
   return {

@@ -4,7 +4,7 @@ import test from 'tape';
 import { bytesOf } from '../../kernels/plan.ts';
 import { parseSafetensors, serializeSafetensors } from '../../src/io/safetensors.ts';
 import { loadModel, folderSource, type LoadedModel } from '../../src/node.ts';
-import type { Definition } from '../../src/tasks/definition.ts';
+import type { Definition, LoadOptions } from '../../src/tasks/definition.ts';
 import { Linear } from '../../src/nn/modules.ts';
 import { Parameters, randomSource } from '../../src/nn/parameters.ts';
 import { spanwise } from '../cli/run.ts';
@@ -14,7 +14,7 @@ import { inputError } from './runs.ts';
 
 const runtime = sharedRuntime();
 const f16 = { precision: 'f16' } as const;
-const load = (dir: string, options?: typeof f16): Promise<LoadedModel> =>
+const load = (dir: string, options?: LoadOptions): Promise<LoadedModel> =>
   loadModel(runtime, `test/fixtures/${dir}`, undefined, options);
 
 /** The logits of a fixture's batch. */
@@ -68,6 +68,8 @@ for (const [dir, batch] of [
     narrow.release();
     const rounded = await loadModel(runtime, (name) => Promise.resolve(wholeOf(files[name])));
     const expected = await logitsOf(rounded, batch);
+    const text = readFileSync(`test/fixtures/${batch}`, 'utf8');
+    const gradients = await rounded.trace(text, batch);
     rounded.release();
     for (const name of Object.keys(exact)) {
       const error = relativeError(logits[name], expected[name]);
@@ -75,6 +77,13 @@ for (const [dir, batch] of [
       const rounding = relativeError(logits[name], exact[name]);
       t.ok(rounding > 0 && rounding < 2e-3, `${name}: ${rounding.toExponential(1)} from that of the weights`);
     }
+    // Mixed precision differs by the rounding of the encoder's hidden layers.
+    const mixed = await load(dir, { precision: 'mixed' });
+    const traced = await mixed.trace(text, batch);
+    mixed.release();
+    const errors = [...gradients].map(([name, { data }]) => relativeError(traced.get(name)!.data, data));
+    const worst = Math.max(...errors);
+    t.ok(worst > 0 && worst < 2e-2, `mixed: all within ${worst.toExponential(1)}`);
   });
 
 /** A file of a checkpoint in one piece. */

@@ -1,6 +1,13 @@
 /** Choosing and describing an adapter, on fake ones. */
 import test from 'tape';
-import { defaultCaps, DeviceUnavailableError, openDevice, Runtime, wrapDevice } from '../../src/index.ts';
+import {
+  defaultCaps,
+  DeviceUnavailableError,
+  InputError,
+  openDevice,
+  Runtime,
+  wrapDevice,
+} from '../../src/index.ts';
 
 interface Fake {
   info?: Partial<GPUAdapterInfo>;
@@ -127,4 +134,41 @@ test('what a device is asked for, and what its capabilities say', async (t) => {
   t.deepEqual(asked[1].requiredLimits, {}, "WebGPU's default limits");
   t.equal(plain.caps.maxBufferSize, defaultCaps.maxBufferSize);
   t.equal(plain.caps.subgroupMaxSize, 0, 'no subgroups without the feature');
+});
+
+test('matrices of subgroups: on request alone, the largest that products take', async (t) => {
+  const config = (M: number, N: number, K: number, resultComponentType = 'f32', componentType = 'f16') => ({
+    ...{ M, N, K, componentType, resultComponentType },
+  });
+  const subgroupMatrixConfigs = [
+    ...[config(8, 8, 8), config(16, 16, 16), config(16, 8, 16), config(16, 16, 64)],
+    ...[config(32, 8, 16, 'f16'), config(32, 8, 16, 'i32', 'i8')],
+  ];
+  const adapter: Fake = {
+    info: { subgroupMinSize: 32, subgroupMaxSize: 64, device: 'one', subgroupMatrixConfigs } as Fake['info'],
+    features: ['subgroups', 'shader-f16', 'chromium-experimental-subgroup-matrix'],
+  };
+  const asked: GPUDeviceDescriptor[] = [];
+  const open = (changes: Partial<Fake>) =>
+    openDevice(fakeGpu({ ...adapter, ...changes }, asked), { subgroupMatrix: true });
+  const { caps } = await openDevice(fakeGpu(adapter, asked));
+  t.equal(caps.subgroupMatrix, undefined, 'not asked for');
+  t.deepEqual(asked[0].requiredFeatures, ['subgroups', 'shader-f16']);
+  const opened = await open({});
+  t.deepEqual(opened.caps.subgroupMatrix, { m: 16, n: 16, k: 16 });
+  t.ok(Object.isFrozen(opened.caps));
+  t.deepEqual(asked[1].requiredFeatures, adapter.features);
+  for (const changes of [
+    { features: ['subgroups', 'chromium-experimental-subgroup-matrix'] },
+    { info: { ...adapter.info, subgroupMatrixConfigs: [config(16, 16, 16, 'f16')] } as Fake['info'] },
+    { info: { ...adapter.info, subgroupMaxSize: 128 } },
+  ]) {
+    const error = await open(changes).catch((reason: unknown) => reason);
+    t.ok(error instanceof InputError);
+    t.match(
+      String(error),
+      /^InputError: subgroupMatrix: the adapter "one" has no matrices of f16 that products/,
+    );
+  }
+  t.equal(asked.length, 2, 'no other device was asked for');
 });
