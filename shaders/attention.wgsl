@@ -76,6 +76,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     at += $(n)u * params.key_stride;
   }
 #endfor
+  // An infinite score makes NaN of its row as well. It is told by its bits: a compiler may hold that x - x is 0.
+  let top = bitcast<u32>(largest);
+  nan = or_nan(nan, bitcast<f32>(select(top, 0x7fc00000u, top == 0x7f800000u)));
   // Where any key counts the sum is at least 1, the largest score's own term.
   sum = or_nan(sum, nan);
   sum = or_nan(max(sum, 1.0), sum);

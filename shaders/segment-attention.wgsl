@@ -61,7 +61,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   }
 #endfor
 #for r in SCALES
-  total_$r = or_nan(total_$r, nan);
+  // An infinite score makes NaN of its row as well. It is told by its bits: a compiler may hold that x - x is 0.
+  let top_$r = bitcast<u32>(max_$r);
+  total_$r = or_nan(total_$r, or_nan(nan, bitcast<f32>(select(top_$r, 0x7fc00000u, top_$r == 0x7f800000u))));
 #endfor
 #endif
 

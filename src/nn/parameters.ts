@@ -174,9 +174,7 @@ export class Parameters {
     arena = new Arena(runtime),
   ) {
     if (!stored.includes(precision))
-      throw new InputError(
-        `precision must be one of ${precisions.join(', ')}, got ${JSON.stringify(precision)}`,
-      );
+      throw new InputError(`precision must be one of ${stored.join(', ')}, got ${JSON.stringify(precision)}`);
     this.runtime = runtime;
     this.precision = precision;
     this.arena = arena;
@@ -259,16 +257,16 @@ export class Parameters {
   }
 
   /**
-   * Writes values over a parameter, and over its copy where it has one.
-   * @throws InputError for a name that there is not, another count of values, and with a copy one that f16 does not hold
+   * Writes values over a parameter, and over its copy where it has one; over one in f16 the nearest that it holds.
+   * @throws InputError for a name that there is not, another count of values, and where f16 takes part one that it does not hold
    */
   async write(name: string, values: Float32Array): Promise<void> {
     const parameter = this.all.get(name);
     if (!parameter) throw new InputError(`there is no parameter ${name}`);
     const { tensor, slot } = parameter;
-    if (slot.used === tensor) return this.runtime.write(tensor, values);
+    if (slot.used.dtype === 'f32') return this.runtime.write(tensor, values);
     checkHalves(`parameter ${name}`, values);
-    await this.runtime.write(tensor, values);
+    if (slot.used !== tensor) await this.runtime.write(tensor, values);
     await this.runtime.write(slot.used, narrowToHalves(values));
   }
 

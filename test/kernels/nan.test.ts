@@ -133,3 +133,26 @@ test('softmax: a NaN or +∞ makes its row NaN, −∞ counts for nothing, a row
     t.deepEqual([...out], [nan, nan, nan, [0, 0.5, 0.5], nan].flat(), software ? '' : 'the form of a GPU');
   }
 });
+
+test('attention: a score of +∞ makes its row NaN, forward and backward', async (t) => {
+  const shape = [1, 7, 4];
+  const values = (large: readonly number[]): RefTensor => {
+    const { data } = random(...shape);
+    for (const row of large) data[4 * row] = 1e20;
+    return { shape, data };
+  };
+  const grad_out = random(...shape);
+  const lengths = { shape: [1], data: Int32Array.of(7) };
+  for (const keys of [[3], [2, 3], [1, 5]]) {
+    const inputs = { q: values([0]), k: values(keys), v: random(...shape), lengths };
+    for (const [name, own, params] of [
+      ['attention', {}, { heads: 1 }],
+      ['segment-attention', { weights: random(2) }, { heads: 1, scales: [1, 2] }],
+    ] as const) {
+      const of = { name, inputs: { ...inputs, ...own }, params };
+      const { out, grad_v } = await forwardBackward(kernelNamed(name), of, { grad_out });
+      // Each value has a part in the first query's row.
+      t.ok([...out.subarray(0, 4), ...grad_v].every(Number.isNaN), `${name}, keys ${keys}`);
+    }
+  }
+});

@@ -144,7 +144,12 @@ test('mixed precision: copies follow their parameters, which step as in f32', as
     'parameter odd.weight holds -65520, beyond f16 (-65504 to 65504): load it as f32',
   );
   await checkCopies(t, parameters, 'not written');
-  for (const held of [...optimizers, parameters, f32]) held.release();
+  const narrow = new Parameters(runtime, randomSource(1), 'f16');
+  const { dtype } = narrow.take('w', [3, WIDTH], 'zeros', true, true);
+  values[5] = 1 / 3;
+  await narrow.write('w', values);
+  t.deepEqual([dtype, (await narrow.read()).get('w')?.data], ['f16', rounded(values)], 'over one in f16');
+  for (const held of [...optimizers, parameters, f32, narrow]) held.release();
   t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays');
 });
 

@@ -115,7 +115,7 @@ test('a precision or an option that there is not', async (t) => {
   for (const precision of ['F16', 16, null])
     t.equal(
       await inputError(() => loadModel(runtime, dir, undefined, { precision } as never)),
-      `precision must be one of f32, f16, got ${JSON.stringify(precision)}`,
+      `precision must be one of f32, f16, mixed, got ${JSON.stringify(precision)}`,
     );
   t.match(
     await inputError(() => loadModel(runtime, dir, undefined, { precison: 'f16' } as never)),
