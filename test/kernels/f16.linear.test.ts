@@ -10,10 +10,13 @@ import {
   type Shape,
 } from '../../kernels/plan.ts';
 import { references } from '../../kernels/reference/index.ts';
-import type { RefTensor } from '../../kernels/reference/types.ts';
+import { exportKernel } from '../../kernels/manifest/export.ts';
+import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import { matmulForms, type MatmulForm } from '../../kernels/shared/matmul-form.ts';
 import { narrowToHalves, widenHalves } from '../../src/io/half.ts';
+import { hostTensor, type HostTensor } from '../../src/io/safetensors.ts';
 import * as ops from '../../src/ops/index.ts';
+import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { record, type Tensor } from '../../src/node.ts';
 import { random, relativeError, runtime, withCaps } from './harness.ts';
 
@@ -252,6 +255,30 @@ test('an input in f16 has a gradient in f16, which is added up', async (t) => {
   });
 });
 
+test('linear in f16 from host tensors: rounded results, of a rounded gradient', async (t) => {
+  const tensors = new Map<string, HostTensor>();
+  const given = { x: whole(1, 3, 8), weight: whole(1, 4, 8), grad_out: whole(1, 3, 4) };
+  // 1.00049 is 1 in f16.
+  given.grad_out.data.forEach((value, i, all) => (all[i] = value * (1 + 2 ** -11)));
+  for (const [name, { shape, data }] of Object.entries(given))
+    tensors.set(name, hostTensor(shape, data as Float32Array));
+  const prepared = prepareKernelRun(linear, tensors, { dtype: 'f16' }, true, 'file');
+  const results = await runKernel(runtime, prepared);
+  const reference: RefTensors = {};
+  for (const [name, { shape, data }] of Object.entries(given))
+    reference[name] = { shape, data: Float64Array.from(name === 'grad_out' ? rounded(data) : data) };
+  const { grad_out, ...inputs } = reference;
+  const expected = {
+    ...references.linear.forward(inputs, {}),
+    ...references.linear.backward?.(inputs, {}, { grad_out }),
+  };
+  t.deepEqual([...results.keys()], ['out', 'grad_x', 'grad_weight']);
+  for (const [name, { dtype, data }] of results) {
+    t.equal(dtype, 'f32');
+    t.deepEqual(data, Float32Array.from(expected[name].data), name);
+  }
+});
+
 test('linear in f16: what it takes, and what it says of what it does not take', (t) => {
   const shapes = { x: [6, 12], weight: [8, 12], bias: [8] };
   const request = (dtype: unknown, f16: string[], more: Partial<PlanRequest> = {}): PlanRequest => ({
@@ -289,6 +316,10 @@ test('linear in f16: what it takes, and what it says of what it does not take', 
   const narrowRows = { x: [6, 10], weight: [8, 10], out: [6, 8], grad_out: [6, 8] };
   const plain = { params: {}, shapes: narrowRows };
   fails(`linear-backward: "grad_x" ${rows} 10`, backward, request('', ['x'], plain));
+  t.throws(
+    () => exportKernel(linear, request('f16', [])),
+    /^InputError: linear: "out" is f16, and a manifest has none but f32 and i32$/,
+  );
   const one = ['out', 'pre'];
   const message = 'linear-backward: input "grad_out" must be f16, as the parameter "dtype"';
   fails(message, backward, request('f16', one, { shapes: given }));

@@ -46,6 +46,8 @@ function product(d: Dispatch): Beyond {
   // The lanes that staged a row of A have a sum each.
   const lanes = split ? split * ((4 * constant(d, 'TILE')) / constant(d, 'BLOCK') ** 2) : 0;
   const sums = constant(d, 'SUMS') ? (rows * steps * columns) / tn - m * k + m * lanes : 0;
+  // Rounding what is stored as f16 takes an addition.
+  const halves = constant(d, 'F16_C') * (1 + constant(d, 'SAVE_PRE')) * m * n;
   // Strides from batch to batch: 0 where it is the same matrix.
   const shared = (at: number): number =>
     (uniform(d, at) === 0 ? batches / inner : 1) * (uniform(d, at + 1) === 0 ? inner : 1);
@@ -57,7 +59,7 @@ function product(d: Dispatch): Beyond {
   const again = (elements: number, at: number): number => elements * (1 / shared(at) - 1);
   return {
     macs: batches * (rows * columns * steps - m * n * k),
-    others: batches * (alpha + parts + sums),
+    others: batches * (alpha + parts + sums + halves),
     bytesRead: 4 * batches * (again(m * k, 8) + again(k * n, 12) + a / shared(8) + b / shared(12)),
   };
 }
@@ -187,6 +189,9 @@ function attention(d: Dispatch): Beyond {
 export const conventions: Readonly<Record<string, (d: Dispatch, data: Plan['data']) => Beyond>> = {
   ...fusedConventions,
   ...visibilityConventions,
+  // Rounding to f16 takes an addition. param, m and v are 12 bytes of an element, its copy 2.
+  adamw: (d) => ({ others: constant(d, 'COPY') * (d.bytesWritten / 14) }),
+  'activation-backward': (d) => ({ others: 4 * constant(d, 'F16') * uniform(d, 0) }),
   attention,
   'attention-delta': (d) => ({ others: uniform(d, 0) * (16 * (constant(d, 'LANES') - 1) + 15) }),
   'context-attention': contextMerge,
