@@ -139,7 +139,7 @@ export function trainingProgress(
       const parts = own.map((part) => `${part} ${fixed(e[part])}`).join(', ');
       const scores = e.dev ? `  ${devText(e.dev as Record<string, number>, definition)}` : '';
       say(
-        `epoch ${epoch}  loss ${fixed(e.loss)} (${parts})${e.frozen ? ', encoder frozen' : ''}${e.skipped ? `, ${e.skipped} steps skipped` : ''}${scores}` +
+        `epoch ${epoch}  loss ${fixed(e.loss)} (${parts})${e.frozen ? ', encoder frozen' : ''}${e.skipped ? `, steps skipped: ${e.skipped}` : ''}${scores}` +
           `${e.best ? '  *' : `  (best: epoch ${run.best})`}  ${Number(e.seconds).toFixed(1)} s, ${paceText(epoch, true)}`,
       );
     },

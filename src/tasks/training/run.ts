@@ -407,9 +407,9 @@ class Run<T extends Types> {
     }
     const own = state.unscored ?? Object.keys((await this.#settle()) ?? {});
     await this.#checkWeights();
-    // Over the steps that were not skipped.
+    // Over the steps that were not skipped: of none it is NaN, which the log has as null.
     const skipped = this.#scaler?.skipped ?? 0;
-    const steps = Math.max(1, batches - skipped);
+    const steps = batches - skipped;
     const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / steps]));
     const { counts } = state;
     const dev = await this.#score().catch(async (error: unknown) => {

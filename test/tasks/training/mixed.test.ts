@@ -99,10 +99,21 @@ writeFileSync(
   JSON.stringify({ ...state, scaler: { ...state.scaler, scale: 2 ** 24 } }),
 );
 
-/** Goes on with a copy of it. */
-async function resumed(stops: readonly number[]) {
+/** A copy of it, with such a scaler. */
+function copied(scaler: object = {}): string {
   const out = temporaryFolder();
   cpSync(far, out, { recursive: true });
+  const saved = stateOf(out);
+  writeFileSync(
+    join(out, 'last/trainer.json'),
+    JSON.stringify({ ...saved, scaler: { ...saved.scaler, ...scaler } }),
+  );
+  return out;
+}
+
+/** Goes on with a copy of it. */
+async function resumed(stops: readonly number[]) {
+  const out = copied();
   for (const stop of stops)
     await trained({ ...mixedRun(runtime, out), resume: true, saveSeconds: 1e-9 }, stop).catch(
       () => undefined,
@@ -128,9 +139,21 @@ test('steps that are not finite are skipped until the scale fits; stopped among 
   t.deepEqual(differences(finalFiles(stops.out), finalFiles(out)), [], 'stopped at steps 3, 5 and 6');
 });
 
+test('an epoch of skipped steps has no loss', async (t) => {
+  const out = copied({ scale: 2 ** 126 });
+  const { report } = await trained({ ...mixedRun(runtime, out), resume: true });
+  const epochs = logOf(out).slice(1);
+  t.deepEqual(
+    epochs.map(({ skipped }) => skipped),
+    [5, 6],
+  );
+  t.ok(Number(epochs[0].loss) > 0, 'of the step before');
+  t.equal(epochs[1].loss, null);
+  t.ok(Number.isNaN(report.loss.loss));
+});
+
 test('a skipped step moves nothing', async (t) => {
-  const out = temporaryFolder();
-  cpSync(far, out, { recursive: true });
+  const out = copied();
   await trained({ ...mixedRun(runtime, out), resume: true, saveSeconds: 1e-9 }, 4).catch(() => undefined);
   const { batch, scaler } = stateOf(out);
   t.deepEqual([batch, scaler?.skipped], [3, 2]);
@@ -182,12 +205,8 @@ test('a run goes on in its own precision', async (t) => {
     await inputError(() => train(stsn, data, options)),
     'option "precision" must be one of f32, f16, got "f8"',
   );
-  const broken = (scaler: object) => {
-    const out = temporaryFolder();
-    cpSync(far, out, { recursive: true });
-    writeFileSync(name(out), JSON.stringify({ ...state, scaler: { ...state.scaler, ...scaler } }));
-    return inputError(() => trained({ ...mixedRun(runtime, out), resume: true }));
-  };
+  const broken = (scaler: object) =>
+    inputError(() => trained({ ...mixedRun(runtime, copied(scaler)), resume: true }));
   t.match(await broken({ scale: 3 }), /scaler: "scale" must be a power of two from 1 to 2\^126; it is 3/);
   t.match(await broken({ good: -1 }), /scaler: "good"/);
   t.match(
