@@ -139,6 +139,25 @@ test('a skipped step moves nothing', async (t) => {
   t.ok(scaler!.last!.skipped.length > 20, 'the parameters whose steps are to be taken back');
 });
 
+test('an epoch without a step has no loss', async (t) => {
+  const out = temporaryFolder();
+  cpSync(far, out, { recursive: true });
+  const scaler = { ...state.scaler, scale: 2 ** 60 };
+  writeFileSync(join(out, 'last/trainer.json'), JSON.stringify({ ...state, scaler }));
+  await trained({ ...mixedRun(runtime, out), resume: true });
+  const [, first, second] = logOf(out);
+  t.ok(Number(first.loss) > 0, 'that of its first step');
+  t.deepEqual([second.loss, second.gradNorm], [null, null]);
+});
+
+test('weights that f16 does not hold are an error, and are not saved', async (t) => {
+  const out = temporaryFolder();
+  const error = await trained(mixedRun(runtime, out, { lr: 1e6 })).catch((error: Error) => error.message);
+  t.match(String(error), /^training diverged at step \d+ \(.* holds -?[\d.]+, beyond f16\); try a lower lr$/);
+  const { epoch, batch } = stateOf(out);
+  t.deepEqual([epoch, batch], [0, 0], 'what is saved is from before');
+});
+
 test('what no scale helps is an error', async (t) => {
   const run = mixedRun(runtime, temporaryFolder());
   const { model, recipe } = run;
