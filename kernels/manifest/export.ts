@@ -143,21 +143,21 @@ function checkRequest(kernel: Kernel, { shapes, caps }: PlanRequest, options: ob
 /**
  * The manifest of a kernel for a request, and with `grad` of the gradients of all its float inputs too.
  * @throws InputError for an input, a parameter or an option that there is not, for what is no shape or no capabilities, for
- *   an output in f16, and all that its plan refuses; SpanwiseError for `grad` of a kernel without gradients
+ *   what is stored as f16, and all that its plan refuses; SpanwiseError for `grad` of a kernel without gradients
  */
 export function exportKernel(
   kernel: Kernel,
   request: PlanRequest,
   options: { grad?: boolean } = {},
 ): Exported {
-  const { shapes, params, caps, host } = request;
+  const { shapes, params, caps, host, f16 = [] } = request;
   const { grad = false } = options;
   checkRequest(kernel, request, options);
   checkParams(kernel, params);
   const plan = kernel.plan({ shapes, params, caps, host });
-  const half = Object.entries(plan.outputs).find(([, { dtype }]) => dtype === 'f16');
-  if (half)
-    throw new InputError(`${kernel.name}: "${half[0]}" is f16, and a manifest has none but f32 and i32`);
+  for (const name of [...f16, ...Object.keys(plan.outputs)])
+    if (f16.includes(name) || plan.outputs[name].dtype === 'f16')
+      throw new InputError(`${kernel.name}: "${name}" is f16, and a manifest has none but f32 and i32`);
   const shaders = new ShaderFiles();
   const subgroups = { min: caps.subgroupMinSize, max: caps.subgroupMaxSize };
   const visible = visibleOutputs(kernel, plan.outputs);

@@ -46,7 +46,7 @@ function portLines(ports: readonly Port[]): string {
   return table(
     ports.map((port) => [
       `  ${port.name}`,
-      port.dtype,
+      port.f16 ? `${port.dtype}|f16` : port.dtype,
       port.shape,
       [port.optional ? 'optional' : '', port.saved ? 'kept for the gradient' : ''].filter(Boolean).join(', '),
     ]),
@@ -68,7 +68,7 @@ function planText(title: string, plan: Plan): string {
   const header = ['  shader', 'workgroups', 'macs', 'flops', 'bytes read', 'bytes written', 'constants'];
   const tensors = (specs: Plan['outputs']): string =>
     Object.entries(specs)
-      .map(([name, { shape }]) => `${name} [${shape}]`)
+      .map(([name, { shape, dtype }]) => `${name} [${shape}]${dtype === 'f16' ? ' f16' : ''}`)
       .join(', ') || 'none';
   return `${title}\n${table([header, ...rows])}  outputs: ${tensors(plan.outputs)}; scratch: ${tensors(plan.scratch)}\n`;
 }

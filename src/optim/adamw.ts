@@ -98,12 +98,16 @@ export class AdamW {
     if (runs.length > 0) update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), runs, chunk.copy);
   }
 
-  /** Counts a step less of parameters by name: one that `foundInf` made none. */
+  /**
+   * Counts a step less of parameters by name: one that `foundInf` made none.
+   * @throws InputError for a name of no parameter, or of one that has had no step
+   */
   takeBack(names: Iterable<string>): void {
     for (const name of names) {
-      const { slot } = this.#parameters.all.get(name)!;
-      const steps = this.#steps.get(slot)! - 1;
-      if (steps > 0) this.#steps.set(slot, steps);
+      const slot = this.#parameters.all.get(name)?.slot;
+      const steps = slot && this.#steps.get(slot);
+      if (!slot || !steps) throw new InputError(`takeBack: no parameter "${name}" has had a step`);
+      if (steps > 1) this.#steps.set(slot, steps - 1);
       else this.#steps.delete(slot);
     }
   }

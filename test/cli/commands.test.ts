@@ -108,6 +108,9 @@ test('spanwise kernel list and show', async (t) => {
   t.notOk(/\$\(|^#/m.test(shown.wgsl.forward[0].code), 'the WGSL is expanded');
   const spans = ['--shapes', '{"lengths":[2,3]}', '--params', '{"maxWidth":2}'];
   t.match(await succeed(t, ['kernel', 'show', 'span-enumerate', ...spans]), /outputs: spans \[8,3\]/);
+  const narrow = await succeed(t, ['kernel', 'show', 'linear', ...shapes, '--params', '{"dtype":"f16"}']);
+  t.match(narrow, /\n {2}x +f32\|f16 +\[\.\.\., K\]\n/);
+  t.match(narrow, /outputs: out \[2,4\] f16;/);
 });
 
 test('spanwise kernel run', async (t) => {

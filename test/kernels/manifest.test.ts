@@ -224,5 +224,14 @@ test('what is exported of a request that is none', (t) => {
     exporting({ x: [2] }, defaultCaps, { gradd: true }),
     /^InputError: softmax: there is no option "gradd"/,
   );
+  const linear = { shapes: { x: [2, 8], weight: [4, 8] }, caps: defaultCaps, host: {} };
+  for (const [name, stored] of [
+    ['out', { params: { dtype: 'f16' } }],
+    ['weight', { params: {}, f16: ['weight'] }],
+  ] as const)
+    t.throws(
+      () => exportKernel(kernelNamed('linear'), { ...linear, ...stored }),
+      new RegExp(`^InputError: linear: "${name}" is f16, and a manifest has none but f32 and i32$`),
+    );
   t.end();
 });

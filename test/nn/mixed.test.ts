@@ -180,6 +180,10 @@ test('mixed precision: a step that is not finite leaves weights, copies and mome
     [...one.parameters.all].filter(([, { tensor }]) => tensor.grad).map(([name]) => name),
   );
   t.deepEqual(await state(0), before, 'all is as it was');
+  t.equal(
+    await inputError(() => optimizers[0].takeBack(['odd'])),
+    'takeBack: no parameter "odd" has had a step',
+  );
   await checkCopies(t, one.parameters, 'left alone');
   for (const of of [0, 1]) await step(of, 2 ** 10, [4, 4, 2]);
   t.deepEqual(await state(0), await state(1), 'and the next step as if that had not been');
