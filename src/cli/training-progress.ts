@@ -96,7 +96,7 @@ export function trainingProgress(
   end(): void;
 } {
   const progress = new Progress();
-  const fixed = (value: unknown) => Number(value).toFixed(3);
+  const fixed = (value: unknown) => (Number.isNaN(value) ? 'none' : Number(value).toFixed(3));
   let pace = new Pace(now);
   let written = now();
   const run = { epochs: 0, batch: 1, unit: 'samples', steps: 0, step: 0, best: 0 };

@@ -147,7 +147,7 @@ export class FileSource implements Source {
 }
 
 /** From here on numbers round to what f16 does not hold. */
-const BEYOND_F16 = 65520;
+export const BEYOND_F16 = 65520;
 
 /** Errors: InputError for a value that f16 does not hold. */
 function checkHalves(what: string, values: Float32Array): void {

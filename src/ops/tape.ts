@@ -31,13 +31,15 @@ export class Tape implements Recorder {
   /**
    * Gradients of a scalar loss for every leaf with `requiresGrad` that it depends on, added to `leaf.grad` (memory
    * label `gradients`). Each node's outputs are released as soon as its backward has run, except `retain`; so a tape can
-   * be walked once. Errors: a loss that is not a scalar or was not recorded here.
+   * be walked once. Errors: a loss that is not a scalar or was not recorded here, a gradient that is not finite.
    * @param gradient of the loss: what all gradients are multiplied with
    */
   backward(loss: Tensor, retain: readonly Tensor[] = [], gradient = 1): void {
     const runtime = this.#runtime;
     if (loss.size !== 1)
       throw new SpanwiseError(`backward: the loss must be a scalar, it is [${loss.shape}]`);
+    if (!Number.isFinite(gradient))
+      throw new SpanwiseError(`backward: the gradient of the loss must be finite, got ${gradient}`);
     if (loss.recorder !== this)
       throw new SpanwiseError('backward: the loss was not computed under this tape');
     const kept = new Set<Tensor>([loss, ...retain]);

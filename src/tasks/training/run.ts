@@ -11,7 +11,7 @@ import type { Definition, Epochs, MicroBatch, TrainingInput, Types } from '../de
 import type { TypedScores } from '../metrics.ts';
 import { TOKENIZER_FILES } from '../text/from-files.ts';
 import { tokenizerFiles } from '../text/tokenizer.ts';
-import type { Precision } from '../../nn/parameters.ts';
+import { BEYOND_F16, type Precision } from '../../nn/parameters.ts';
 import { inTurn } from '../turns.ts';
 import { curveSvg, parseLog, wholeLines, type LogEvent } from './curve.ts';
 import { forecastStep } from './forecast.ts';
@@ -347,11 +347,14 @@ class Run<T extends Types> {
   /** Errors: SpanwiseError where the last step has made weights of which only the loss of a next one would tell. */
   async #checkWeights(): Promise<void> {
     const { epoch, batch } = this.#state;
-    for (const [name, { data }] of await this.#input.model.parameters.read()) {
-      const odd = data.find((value) => !(Math.abs(value) < LARGEST));
+    const { parameters } = this.#input.model;
+    for (const [name, { data }] of await parameters.read()) {
+      const halves = parameters.all.get(name)?.slot.used.dtype === 'f16';
+      const odd = data.find((value) => !(Math.abs(value) < (halves ? BEYOND_F16 : LARGEST)));
       if (odd !== undefined)
         throw new SpanwiseError(
-          `training diverged at step ${epoch * this.#epochs.batches + batch} (${name} holds ${odd}); try a lower lr`,
+          `training diverged at step ${epoch * this.#epochs.batches + batch} (${name} holds ${odd}` +
+            `${halves ? ', beyond f16' : ''}); try a lower lr`,
         );
     }
   }
@@ -407,10 +410,10 @@ class Run<T extends Types> {
     }
     const own = state.unscored ?? Object.keys((await this.#settle()) ?? {});
     await this.#checkWeights();
-    // Over the steps that were not skipped: of none it is NaN, which the log has as null.
+    // Over the steps that were not skipped.
     const skipped = this.#scaler?.skipped ?? 0;
     const steps = batches - skipped;
-    const means = Object.fromEntries(own.map((key) => [key, state.sums[key] / steps]));
+    const means = Object.fromEntries(own.map((key) => [key, steps > 0 ? state.sums[key] / steps : NaN]));
     const { counts } = state;
     const dev = await this.#score().catch(async (error: unknown) => {
       if (signal?.aborted && error === signal.reason) {

@@ -139,19 +139,6 @@ test('steps that are not finite are skipped until the scale fits; stopped among 
   t.deepEqual(differences(finalFiles(stops.out), finalFiles(out)), [], 'stopped at steps 3, 5 and 6');
 });
 
-test('an epoch of skipped steps has no loss', async (t) => {
-  const out = copied({ scale: 2 ** 126 });
-  const { report } = await trained({ ...mixedRun(runtime, out), resume: true });
-  const epochs = logOf(out).slice(1);
-  t.deepEqual(
-    epochs.map(({ skipped }) => skipped),
-    [5, 6],
-  );
-  t.ok(Number(epochs[0].loss) > 0, 'of the step before');
-  t.equal(epochs[1].loss, null);
-  t.ok(Number.isNaN(report.loss.loss));
-});
-
 test('a skipped step moves nothing', async (t) => {
   const out = copied();
   await trained({ ...mixedRun(runtime, out), resume: true, saveSeconds: 1e-9 }, 4).catch(() => undefined);
@@ -160,6 +147,22 @@ test('a skipped step moves nothing', async (t) => {
   const weights = (folder: string) => readFileSync(join(folder, 'last/model.safetensors')).toString('base64');
   t.equal(weights(out), weights(far));
   t.ok(scaler!.last!.skipped.length > 20, 'the parameters whose steps are to be taken back');
+});
+
+test('an epoch without a step has no loss', async (t) => {
+  const out = copied({ scale: 2 ** 60 });
+  await trained({ ...mixedRun(runtime, out), resume: true });
+  const [, first, second] = logOf(out);
+  t.ok(Number(first.loss) > 0, 'that of its first step');
+  t.deepEqual([second.loss, second.gradNorm], [null, null]);
+});
+
+test('weights that f16 does not hold are an error, and are not saved', async (t) => {
+  const out = temporaryFolder();
+  const error = await trained(mixedRun(runtime, out, { lr: 1e6 })).catch((error: Error) => error.message);
+  t.match(String(error), /^training diverged at step \d+ \(.* holds -?[\d.]+, beyond f16\); try a lower lr$/);
+  const { epoch, batch } = stateOf(out);
+  t.deepEqual([epoch, batch], [0, 0], 'what is saved is from before');
 });
 
 test('what no scale helps is an error', async (t) => {
