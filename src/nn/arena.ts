@@ -32,8 +32,6 @@ export class Chunk {
   readonly weights: Tensor;
   /** All weights in f16; whoever writes weights writes these. */
   readonly copy: Tensor | undefined;
-  /** What gradients of single parameters lie in, step after step. */
-  readonly gradientMemory: Storage = new GradientMemory(this);
   #gradients: Tensor | undefined;
   #live: number;
 
@@ -47,10 +45,6 @@ export class Chunk {
     const own = (data: Values): Tensor => runtime.keep(runtime.upload(data, [length], 'weights'));
     this.weights = own(values);
     if (used !== tensor) this.copy = own(narrowToHalves(values as Float32Array));
-  }
-
-  get hasGradients(): boolean {
-    return this.#gradients !== undefined;
   }
 
   /** The gradients of all slots; what no backward has written is undefined. */
@@ -74,30 +68,11 @@ export class Chunk {
   }
 }
 
-/** The memory of a chunk's gradients, while there are any. */
-class GradientMemory implements Storage {
-  readonly #chunk: Chunk;
-  references = 0;
-  readonly offset = 0;
-  writtenAt = 0;
-
-  constructor(chunk: Chunk) {
-    this.#chunk = chunk;
-  }
-
-  /** Errors: the gradients have been cleared. */
-  get block(): Block {
-    if (!this.#chunk.hasGradients) throw new SpanwiseError('a gradient was used that had been cleared');
-    return this.#chunk.gradients.block;
-  }
-
-  /** The chunk gives it back, when gradients are cleared. */
-  free(): void {}
-}
-
 /** The place of the gradients of parameters that lie in a row, as one tensor: the same step after step. */
-class GradientRow implements GradientHome {
+class GradientRow implements GradientHome, Storage {
   readonly parts: readonly Tensor[] | undefined;
+  references = 0;
+  writtenAt = 0;
   readonly #slots: readonly Slot[];
   readonly #shape: Shape;
   #tensor: Tensor | undefined;
@@ -111,12 +86,25 @@ class GradientRow implements GradientHome {
 
   get tensor(): Tensor {
     if (!this.#tensor || this.#tensor.released) {
-      const { chunk, first } = this.#slots[0];
-      const { runtime } = chunk.weights;
-      this.#tensor = runtime.keep(new Tensor(runtime, this.#shape, 'f32', chunk.gradientMemory, 4 * first));
+      const { runtime } = this.#slots[0].chunk.weights;
+      this.#tensor = runtime.keep(new Tensor(runtime, this.#shape, 'f32', this));
     }
     return this.#tensor;
   }
+
+  /** Errors: the gradients have been cleared, and no backward has written them since. */
+  get block(): Block {
+    for (const { claimed } of this.#slots)
+      if (!claimed) throw new SpanwiseError('a gradient was used that had been cleared');
+    return this.#slots[0].chunk.gradients.block;
+  }
+
+  get offset(): number {
+    return 4 * this.#slots[0].first;
+  }
+
+  /** The chunk gives it back, when gradients are cleared. */
+  free(): void {}
 
   claim(): Tensor | undefined {
     for (const { claimed, tensor } of this.#slots) if (claimed || tensor.grad) return undefined;

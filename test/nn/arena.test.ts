@@ -206,3 +206,31 @@ test('aligned', (t) => {
   );
   t.end();
 });
+
+test('a gradient that was cleared is not read, whatever else has one', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1));
+  const [a, b] = take(parameters, { a: [4, 64], b: [4, 64] });
+  const x = runtime.upload(new Float32Array(64).fill(3), [1, 64]);
+  const backward = (weight: Tensor) =>
+    runtime.scope(async () => {
+      const { result, tape } = await record(runtime, () => sum(linear(x, weight)));
+      tape.backward(result);
+    });
+  const read = (of: Tensor) =>
+    of.read().then(
+      ([value]) => value,
+      (error: Error) => error.message,
+    );
+  await backward(a);
+  const grad = a.grad as Tensor;
+  t.equal(await read(grad), 3);
+  const cleared = 'a gradient was used that had been cleared';
+  parameters.zeroGrad();
+  t.equal(await read(grad), cleared);
+  await backward(b);
+  t.equal(await read(grad), cleared, 'where the memory is that of others');
+  t.equal(await read(b.grad as Tensor), 3);
+  x.release();
+  parameters.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays');
+});
