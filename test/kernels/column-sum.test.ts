@@ -1,5 +1,5 @@
 import test from 'tape';
-import { columnSumKernel, sum } from '../../kernels/column-sum.ts';
+import { columnSumKernel } from '../../kernels/column-sum.ts';
 import { defaultCaps, InputError } from '../../kernels/index.ts';
 import { random, testKernel } from './harness.ts';
 
@@ -21,19 +21,10 @@ testKernel(
   shapes.map((shape) => ({ name: `[${shape}]`, inputs: { x: random(shape) } })),
 );
 
-testKernel(
-  'sum',
-  [[0], [], [1], [13], [64], [65], [5, 7, 3], [4097]].map((shape) => ({
-    name: `[${shape}]`,
-    inputs: { x: random(shape) },
-  })),
-);
-
 test('column-sum: errors, levels and costs', (t) => {
   const plan = (shape: number[]) =>
     columnSumKernel.plan({ shapes: { x: shape }, params: {}, caps: defaultCaps, host: {} });
   t.throws(() => plan([2, 3, 4]), InputError);
-  t.throws(() => sum.plan({ shapes: {}, params: {}, caps: defaultCaps, host: {} }), /input "x" is missing/);
   t.deepEqual(
     plan([4097, 2]).dispatches.map((d) => d.flops),
     [8194, 132],

@@ -1,5 +1,5 @@
 /** The WGSL of products by the matrices of subgroups for a device without them: each lane multiplies its subgroup's by loops. */
-import type { Shader } from '../../kernels/plan.ts';
+import type { Shader } from '../../../kernels/plan.ts';
 
 /** Lanes of a subgroup as it is emulated; the shader's LANES may be more, as where a device has smaller subgroups too. */
 export const EMULATED_LANES = 4;

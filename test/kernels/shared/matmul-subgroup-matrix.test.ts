@@ -1,19 +1,19 @@
 /** Products by the matrices of subgroups: emulated on any device, and as they are where one has them. */
 import test from 'tape';
-import { linear } from '../../kernels/linear.ts';
-import { defaultCaps, spec, type Caps, type Plan, type SubgroupMatrix } from '../../kernels/plan.ts';
-import { activations } from '../../kernels/reference/math.ts';
-import { matmul, shapeOfProduct, type MatmulSpec } from '../../kernels/shared/matmul.ts';
+import { linear } from '../../../kernels/linear.ts';
+import { defaultCaps, spec, type Caps, type Plan, type SubgroupMatrix } from '../../../kernels/plan.ts';
+import { activations } from '../../../kernels/reference/math.ts';
+import { matmul, shapeOfProduct, type MatmulSpec } from '../../../kernels/shared/matmul.ts';
 import {
   chooseMatmul,
   subgroupMatrixVariant,
   type MatmulShape,
-} from '../../kernels/shared/matmul-variant.ts';
-import { narrowToHalves, widenHalves } from '../../src/io/half.ts';
-import { InputError, openRuntime, type Runtime } from '../../src/node.ts';
-import { random, relativeError } from './harness.ts';
-import { planProblems } from './plan-problems.ts';
-import { emulated } from './subgroup-matrix-emulated.ts';
+} from '../../../kernels/shared/matmul-variant.ts';
+import { narrowToHalves, widenHalves } from '../../../src/io/half.ts';
+import { InputError, openRuntime, type Runtime } from '../../../src/node.ts';
+import { random, relativeError } from '../harness.ts';
+import { planProblems } from '../plan-problems.ts';
+import { emulated } from './matmul-subgroup-matrix-emulated.ts';
 
 /** Sums of products that f16 and f32 hold: only the order of additions differs. */
 const TOLERANCE = 1e-6;

@@ -1,0 +1,3 @@
+import { testBinary } from './binary.ts';
+
+testBinary('mul');
