@@ -45,8 +45,8 @@ export class BatchEncoder {
     this.#device = device;
     this.#memory = memory;
     this.#meter = meter;
-    this.#groups = new BindGroups(device, meter);
     this.#uniforms = new Uniforms(device, caps, memory);
+    this.#groups = new BindGroups(device, this.#uniforms, meter);
     this.#tables = new TableBuffer(device, caps, memory);
   }
 
@@ -55,10 +55,10 @@ export class BatchEncoder {
     const { number, runs, tables, reading } = batch;
     const commands = this.#commands;
     commands.take(runs);
-    this.#writeUniforms(number);
     if (this.#tables.write(tables)) this.#groups.clear();
-    commands.bind(this.#groups, this.#uniforms.buffer, this.#tables.buffer);
-    const { count, dispatches, phases, pipelines, groups, offsets } = commands;
+    commands.bind(this.#groups, number, this.#tables.buffer);
+    this.#writeUniforms();
+    const { count, dispatches, phases, pipelines, groups } = commands;
     const [x, y, z] = commands.workgroups;
     let encoder = this.#device.createCommandEncoder({ label: `batch ${number}` });
     let pass: GPUComputePassEncoder | undefined;
@@ -86,8 +86,7 @@ export class BatchEncoder {
         profiler?.pass(encoder, this.#meter.entry(phases[i], dispatches[i].dispatch.label)),
       );
       if (pipelines[i] !== current) pass.setPipeline((current = pipelines[i]));
-      if (offsets[i][0] >= 0) pass.setBindGroup(0, groups[i], offsets[i]);
-      else pass.setBindGroup(0, groups[i]);
+      pass.setBindGroup(0, groups[i].group);
       // Two arguments less that cross into Dawn: a thirtieth of what a dispatch costs.
       if (y[i] === 1 && z[i] === 1) pass.dispatchWorkgroups(x[i]);
       else pass.dispatchWorkgroups(x[i], y[i], z[i]);
@@ -105,12 +104,12 @@ export class BatchEncoder {
     this.#groups.clear();
   }
 
-  #writeUniforms(number: number): void {
-    const { count, dispatches } = this.#commands;
-    if (count === 0) return;
-    if (this.#uniforms.reserve(count)) this.#groups.clear();
-    for (let i = 0; i < count; i++)
-      if (dispatches[i].dispatch.uniforms.length > 0) this.#uniforms.place(dispatches[i], number);
+  #writeUniforms(): void {
+    const { count, dispatches, groups } = this.#commands;
+    for (let i = 0; i < count; i++) {
+      const { slot } = groups[i];
+      if (slot) this.#uniforms.place(slot, dispatches[i].dispatch);
+    }
     this.#uniforms.write();
   }
 }

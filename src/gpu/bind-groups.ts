@@ -1,61 +1,123 @@
 /** Bind groups, kept from batch to batch: by the run that they are of, and by the numbers of what they bind. */
+import type { Dispatch } from '../../kernels/plan.ts';
 import { GpuValidationError } from './errors.ts';
 import type { Block } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Layout } from './pipelines.ts';
 import { UNIFORM_BYTES, type Operands, type ReadyDispatch, type Run } from './ready-plan.ts';
+import type { Slot } from './uniforms.ts';
 
+/** When there are so many, the half that was not used for longest is dropped. */
 const MOST = 8192;
+/** The batch of what was dropped: none comes after it. */
+const DROPPED = Infinity;
 
-interface Kept {
+/** A bind group, and the slot that its dispatch's uniforms lie in, if it has some: two of a batch cannot share it. */
+export interface Kept {
   /**
    * Layout, then for each binding the block's number; before that, where it is a part of the block, −2 with its offset and
    * size; or of a table −1 with these.
    */
   readonly key: readonly number[];
   readonly group: GPUBindGroup;
+  readonly slot: Slot | undefined;
+  /** The last batch that it was in, and the dispatch there. */
+  batch: number;
+  dispatch: Dispatch;
   /** Another one of the same hash. */
-  readonly next: Kept | undefined;
+  next: Kept | undefined;
+}
+
+/** Where bind groups have their slots from. */
+interface Slots {
+  /** A slot that nobody else has, until it is given back or all are; its first dispatch. */
+  take(dispatch: Dispatch): Slot;
+  give(slot: Slot): void;
+  clear(): void;
 }
 
 export class BindGroups {
   readonly #device: GPUDevice;
+  readonly #slots: Slots;
   readonly #meter: Meter;
   readonly #byHash = new Map<number, Kept>();
+  #count = 0;
   #key: number[] = [];
   #state = 0;
+  #batch = 0;
 
-  constructor(device: GPUDevice, meter: Meter) {
+  constructor(device: GPUDevice, slots: Slots, meter: Meter) {
     this.#device = device;
+    this.#slots = slots;
     this.#meter = meter;
   }
 
-  /** Counts the buffers that took the place of others: a run's bind groups hold while it stays. */
+  /** Counts how often all were dropped: a run's bind groups hold while it stays. */
   get state(): number {
     return this.#state;
   }
 
-  /** The buffer of uniforms or of tables is another one. */
+  /** Drops all: the buffer of tables is another one, for one. */
   clear(): void {
     this.#byHash.clear();
+    this.#count = 0;
+    this.#slots.clear();
     this.#state++;
   }
 
+  /** A batch begins. What it has of the last one is told by `stays`, before `of` finds the rest. */
+  begin(batch: number): void {
+    if (this.#count >= MOST) this.#dropHalf();
+    this.#batch = batch;
+  }
+
+  /** Those that the last batch had stay. */
+  #dropHalf(): void {
+    const all: { hash: number; kept: Kept }[] = [];
+    for (const [hash, first] of this.#byHash)
+      for (let kept: Kept | undefined = first; kept; kept = kept.next) all.push({ hash, kept });
+    all.sort((a, b) => b.kept.batch - a.kept.batch);
+    this.#byHash.clear();
+    this.#count = 0;
+    for (const { hash, kept } of all)
+      if (this.#count < MOST / 2 || kept.batch === this.#batch) {
+        kept.next = this.#byHash.get(hash);
+        this.#byHash.set(hash, kept);
+        this.#count++;
+      } else {
+        kept.batch = DROPPED;
+        if (kept.slot) this.#slots.give(kept.slot);
+      }
+  }
+
+  /** A dispatch of the batch has it. */
+  stays(kept: Kept, dispatch: Dispatch): void {
+    kept.batch = this.#batch;
+    kept.dispatch = dispatch;
+  }
+
   /** The bind groups of a run, whose pipelines are compiled, by its dispatches. */
-  of(run: Run, uniforms: GPUBuffer | undefined, tables: GPUBuffer | undefined): readonly GPUBindGroup[] {
-    if (run.state !== this.#state) {
-      run.groups = run.plan.dispatches.map((ready) => this.#find(ready, run, uniforms, tables));
+  of(run: Run, tables: GPUBuffer | undefined): readonly Kept[] {
+    const { dispatches } = run.plan;
+    if (
+      run.state === this.#state &&
+      run.groups.every((kept, i) => this.#isFree(kept, dispatches[i].dispatch))
+    )
+      run.groups.forEach((kept, i) => this.stays(kept, dispatches[i].dispatch));
+    else {
+      run.groups = dispatches.map((ready) => this.#find(ready, run, tables));
       run.state = this.#state;
     }
     return run.groups;
   }
 
-  #find(
-    ready: ReadyDispatch,
-    bound: Readonly<Operands>,
-    uniforms: GPUBuffer | undefined,
-    tables: GPUBuffer | undefined,
-  ): GPUBindGroup {
+  /** Whether a dispatch of the batch may have it. */
+  #isFree(kept: Kept, dispatch: Dispatch): boolean {
+    if (kept.batch === this.#batch) return !kept.slot || kept.dispatch === dispatch;
+    return kept.batch < this.#batch;
+  }
+
+  #find(ready: ReadyDispatch, bound: Readonly<Operands>, tables: GPUBuffer | undefined): Kept {
     const { compiled } = ready.pipeline;
     if (!compiled) throw new GpuValidationError(`${ready.dispatch.label}: its pipeline is missing`);
     const { layout } = compiled;
@@ -83,22 +145,27 @@ export class BindGroups {
       }
     }
     hash |= 0;
+    const { dispatch } = ready;
     const first = this.#byHash.get(hash);
     let kept = first;
-    while (kept && !sameKey(kept.key, key, count)) kept = kept.next;
-    if (kept) return kept.group;
-    const full = this.#byHash.size >= MOST;
-    if (full) this.#byHash.clear();
-    const group = this.#make(ready, bound, layout, uniforms, tables);
-    this.#byHash.set(hash, { key: key.slice(0, count), group, next: full ? undefined : first });
-    return group;
+    while (kept && !(this.#isFree(kept, dispatch) && sameKey(kept.key, key, count))) kept = kept.next;
+    if (!kept) {
+      const slot = dispatch.uniforms.length > 0 ? this.#slots.take(dispatch) : undefined;
+      const group = this.#make(ready, bound, layout, slot, tables);
+      const batch = this.#batch;
+      kept = { key: key.slice(0, count), group, slot, batch, dispatch, next: first };
+      this.#byHash.set(hash, kept);
+      this.#count++;
+    }
+    this.stays(kept, dispatch);
+    return kept;
   }
 
   #make(
     { dispatch, operands }: ReadyDispatch,
     bound: Readonly<Operands>,
     { layout }: Layout,
-    uniforms: GPUBuffer | undefined,
+    slot: Slot | undefined,
     tables: GPUBuffer | undefined,
   ): GPUBindGroup {
     const entries = operands.map((place, binding): GPUBindGroupEntry => {
@@ -108,11 +175,10 @@ export class BindGroups {
       const { offset, size } = bound.parts[place] ?? { offset: 0, size: boundSize };
       return { binding, resource: { buffer, offset, size } };
     });
-    if (dispatch.uniforms.length)
-      entries.push({
-        binding: entries.length,
-        resource: { buffer: uniforms as GPUBuffer, offset: 0, size: UNIFORM_BYTES },
-      });
+    if (slot) {
+      const { buffer, offset } = slot;
+      entries.push({ binding: entries.length, resource: { buffer, offset, size: UNIFORM_BYTES } });
+    }
     this.#meter.bindGroups++;
     return this.#device.createBindGroup({ layout, entries, label: dispatch.label });
   }

@@ -2,7 +2,7 @@
  * The dispatches of a batch in a row, as the encoder walks them. What a run has that is the run of the last batch, and lies
  * where it lay, is not looked up again.
  */
-import type { BindGroups } from './bind-groups.ts';
+import type { BindGroups, Kept } from './bind-groups.ts';
 import type { Phase } from './meter.ts';
 import type { ReadyDispatch, Run } from './ready-plan.ts';
 
@@ -13,8 +13,7 @@ export class Commands {
   readonly phases: Phase[] = [];
   readonly flops: number[] = [];
   readonly pipelines: GPUComputePipeline[] = [];
-  readonly groups: GPUBindGroup[] = [];
-  readonly offsets: [number][] = [];
+  readonly groups: Kept[] = [];
   readonly workgroups: [x: number[], y: number[], z: number[]] = [[], [], []];
   /** By run of the last batch: its first dispatch and its last + 1, and the state of the bind groups that it has. */
   #runs: Run[] = [];
@@ -43,7 +42,6 @@ export class Commands {
       this.phases[at] = run.phase;
       this.flops[at] = flops;
       this.pipelines[at] = ready.pipeline.compiled?.pipeline as GPUComputePipeline;
-      this.offsets[at] = ready.offset;
       x[at] = workgroups[0];
       y[at] = workgroups[1];
       z[at] = workgroups[2];
@@ -55,13 +53,21 @@ export class Commands {
     this.#states[i] = -1;
   }
 
-  /** Finds or makes the bind groups, once uniforms and tables have their buffers. */
-  bind(groups: BindGroups, uniforms: GPUBuffer | undefined, tables: GPUBuffer | undefined): void {
-    for (let i = 0; i < this.#runs.length; i++) {
-      if (this.#states[i] === groups.state) continue;
+  /** Finds or makes the bind groups of batch `number`, once tables have their buffer. */
+  bind(groups: BindGroups, number: number, tables: GPUBuffer | undefined): void {
+    groups.begin(number);
+    const { state } = groups;
+    const runs = this.#runs;
+    if (!this.#states.some((of, i) => of !== state && i < runs.length)) return;
+    for (let i = 0; i < runs.length; i++)
+      if (this.#states[i] === state)
+        for (let at = this.#firsts[i]; at < this.#ends[i]; at++)
+          groups.stays(this.groups[at], this.dispatches[at].dispatch);
+    for (let i = 0; i < runs.length; i++) {
+      if (this.#states[i] === state) continue;
       let at = this.#firsts[i];
-      for (const group of groups.of(this.#runs[i], uniforms, tables)) this.groups[at++] = group;
-      this.#states[i] = groups.state;
+      for (const kept of groups.of(runs[i], tables)) this.groups[at++] = kept;
+      this.#states[i] = state;
     }
   }
 }

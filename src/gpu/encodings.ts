@@ -4,13 +4,12 @@
  * (Memory.withhold) until the caller tells that it has submitted.
  */
 import { InputError } from '../../kernels/errors.ts';
-import type { Caps } from '../../kernels/plan.ts';
+import type { Caps, Dispatch } from '../../kernels/plan.ts';
 import type { Batch } from './batch.ts';
-import { BindGroups } from './bind-groups.ts';
+import { BindGroups, type Kept } from './bind-groups.ts';
 import type { Memory } from './memory.ts';
 import type { Meter } from './meter.ts';
-import { UNIFORM_BYTES } from './ready-plan.ts';
-import { putFields } from './uniforms.ts';
+import { putFields, slotBytes, type Slot } from './uniforms.ts';
 
 const [UNIFORM, STORAGE] = [0x40, 0x80];
 
@@ -24,7 +23,7 @@ export class Encodings {
 
   constructor(device: GPUDevice, caps: Caps, memory: Memory, meter: Meter) {
     this.#device = device;
-    this.#slot = Math.max(UNIFORM_BYTES, caps.minUniformBufferOffsetAlignment);
+    this.#slot = slotBytes(caps);
     this.#memory = memory;
     this.#meter = meter;
   }
@@ -53,28 +52,33 @@ export class Encodings {
 
   #encode(encoder: GPUCommandEncoder, { runs, tables }: Batch, buffers: GPUBuffer[]): void {
     const count = runs.reduce((n, { plan }) => n + plan.dispatches.length, 0);
-    const uniforms = this.#filled(buffers, count * this.#slot, UNIFORM, (integers, floats) => {
-      let at = 0;
-      for (const { plan } of runs)
-        for (const { dispatch } of plan.dispatches)
-          putFields(dispatch.uniforms, (at++ * this.#slot) / 4, integers, floats);
-    });
-    const tableBuffer = this.#filled(buffers, tables.bytes, STORAGE, (integers) => {
+    const tableBuffer = this.#filled(buffers, tables.bytes, STORAGE, (_, integers) => {
       for (const [table, { offset }] of tables.placed) integers.set(table, offset / 4);
     });
-    const groups = new BindGroups(this.#device, this.#meter);
+    let groups: (readonly Kept[])[] = [];
+    this.#filled(buffers, count * this.#slot, UNIFORM, (buffer, integers, floats) => {
+      let taken = 0;
+      const take = ({ uniforms }: Dispatch): Slot => {
+        const offset = this.#slot * taken++;
+        putFields(uniforms, offset, integers, floats);
+        return { buffer, offset };
+      };
+      const own = new BindGroups(
+        this.#device,
+        { take, give: () => undefined, clear: () => undefined },
+        this.#meter,
+      );
+      // Those that a run remembers are of the runtime's own buffers.
+      groups = runs.map((run) => own.of({ ...run, groups: [], state: -1 }, tableBuffer));
+    });
     const pass = encoder.beginComputePass();
-    let offset = 0;
-    for (const run of runs) {
-      // Groups that a run remembers are of the runtime's own buffers.
-      const own = groups.of({ ...run, groups: [], state: -1 }, uniforms, tableBuffer);
-      run.plan.dispatches.forEach(({ dispatch, pipeline }, i) => {
+    runs.forEach(({ plan }, i) =>
+      plan.dispatches.forEach(({ dispatch, pipeline }, j) => {
         pass.setPipeline(pipeline.compiled?.pipeline as GPUComputePipeline);
-        pass.setBindGroup(0, own[i], dispatch.uniforms.length > 0 ? [offset] : []);
+        pass.setBindGroup(0, groups[i][j].group);
         pass.dispatchWorkgroups(...dispatch.workgroups);
-        offset += this.#slot;
-      });
-    }
+      }),
+    );
     pass.end();
   }
 
@@ -83,14 +87,14 @@ export class Encodings {
     among: GPUBuffer[],
     size: number,
     usage: number,
-    fill: (integers: Uint32Array, floats: Float32Array) => void,
+    fill: (buffer: GPUBuffer, integers: Uint32Array, floats: Float32Array) => void,
   ): GPUBuffer | undefined {
     if (size === 0) return undefined;
     const buffer = this.#device.createBuffer({ size, usage, mappedAtCreation: true, label: 'encode' });
     among.push(buffer);
     this.#memory.hold(size);
     const values = buffer.getMappedRange();
-    fill(new Uint32Array(values), new Float32Array(values));
+    fill(buffer, new Uint32Array(values), new Float32Array(values));
     buffer.unmap();
     return buffer;
   }

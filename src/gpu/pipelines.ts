@@ -128,7 +128,7 @@ export class Pipelines {
         entries.push({
           binding: entries.length,
           visibility: COMPUTE,
-          buffer: { type: 'uniform', hasDynamicOffset: true },
+          buffer: { type: 'uniform' },
         });
       layout = {
         id: this.#layouts.size,

@@ -5,12 +5,12 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { bytesOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
 import { GpuValidationError, OutOfMemoryError } from './errors.ts';
+import type { Kept } from './bind-groups.ts';
 import type { Place } from './host-tables.ts';
 import type { Block } from './memory.ts';
 import { noWork, type Phase, type PlanWork, type Work } from './meter.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import { sameValue } from './same-value.ts';
-import type { GPUBindGroup } from './webgpu.ts';
 
 /** Most bytes of one dispatch's uniforms. */
 export const UNIFORM_BYTES = 256;
@@ -28,10 +28,6 @@ export interface ReadyDispatch {
   readonly pipeline: Pipeline;
   /** For each binding the place of its operand (inputs, then outputs, then scratch), or −1 − the index of a table. */
   readonly operands: readonly number[];
-  /** Where its uniforms lie, as `setBindGroup` takes it; −1 while they lie nowhere (src/gpu/uniforms.ts). */
-  readonly offset: [number];
-  /** Its uniforms are other ones than lie there. */
-  revised: boolean;
 }
 
 export interface ReadyPlan {
@@ -74,7 +70,7 @@ export interface Run extends Readonly<Operands> {
   readonly plan: ReadyPlan;
   readonly phase: Phase;
   /** The bind groups of its dispatches, as of a state of those that are kept (BindGroups.state). */
-  groups: readonly GPUBindGroup[];
+  groups: readonly Kept[];
   state: number;
 }
 
@@ -162,7 +158,7 @@ export function readyPlan(
       let own = labels.find((one) => one.label === label);
       if (!own) labels.push((own = { label, work: noWork() }));
       addCost(own.work, dispatch);
-      return { dispatch, pipeline: pipelines.of(dispatch), operands, offset: [-1], revised: false };
+      return { dispatch, pipeline: pipelines.of(dispatch), operands };
     });
   return {
     plan,
@@ -209,10 +205,7 @@ export function revise(ready: ReadyPlan, plan: Plan): boolean {
   ready.plan = plan;
   ready.lastUse = Infinity; // until it is recorded
   names.forEach((name, i) => (tables[i] = plan.data[name]));
-  dispatches.forEach((one, i) => {
-    one.dispatch = plan.dispatches[i];
-    one.revised = true;
-  });
+  dispatches.forEach((one, i) => (one.dispatch = plan.dispatches[i]));
   return true;
 }
 

@@ -269,7 +269,7 @@ check('a host table that several operations read travels once', async (t) => {
     values,
     Array.from({ length: 64 }, (_, i) => 2 * (63 - i)),
   );
-  t.deepEqual(sizes, [2 * 256, 256], 'uniforms of two plans and one table of 256 bytes: nothing else');
+  t.deepEqual(sizes, [256, 3 * 256], 'one table of 256 bytes and uniforms of three dispatches: nothing else');
 });
 
 check('an integer input may change as soon as the operation is recorded', async (t) => {
@@ -323,12 +323,16 @@ test("held bytes include the runtime's own buffers, live bytes do not", async (t
   const y = scale(upload([1, 2, 3, 4], on), 2);
   await on.finish();
   const report = on.memory.report();
-  t.deepEqual([report.liveBytes, report.heldBytes], [32, 32 + 2 * 256], 'two tensors, two uniform slots');
+  t.deepEqual(
+    [report.liveBytes, report.heldBytes],
+    [32, 32 + 256 * 256],
+    'two tensors, a buffer of 256 uniform slots',
+  );
   await y.read();
   const after = on.memory.report();
   t.deepEqual(
     [after.heldBytes, after.peakHeldBytes],
-    [32 + 512 + 256, 32 + 512 + 256],
+    [32 + 256 * 256 + 256, 32 + 256 * 256 + 256],
     'a small read-back leaves its buffer to the next one',
   );
   await on.readAll(Array<Tensor>(17).fill(y));
