@@ -3,6 +3,7 @@ import { widenHalves } from '../io/half.ts';
 import type { Reading } from './batch.ts';
 import type { Block, Memory } from './memory.ts';
 import type { Tensor } from './tensor.ts';
+import { ARRAYS } from './values.ts';
 import type { GPUBuffer } from './webgpu.ts';
 
 /** Bytes of those that are kept. */
@@ -75,10 +76,9 @@ export class TensorRead implements Reading {
 
   /** The elements of each tensor, from what the buffer holds; f16 widened to f32. */
   values(mapped: ArrayBuffer): (Float32Array | Int32Array)[] {
-    return this.#tensors.map(({ bytes, dtype, size }, i) => {
-      const copy = mapped.slice(this.#offsets[i], this.#offsets[i] + bytes);
-      if (dtype === 'f16') return widenHalves(new Uint16Array(copy, 0, size));
-      return dtype === 'i32' ? new Int32Array(copy) : new Float32Array(copy);
+    return this.#tensors.map(({ dtype, size }, i) => {
+      const there = new ARRAYS[dtype](mapped, this.#offsets[i], size);
+      return there instanceof Uint16Array ? widenHalves(there) : there.slice();
     });
   }
 }

@@ -74,6 +74,8 @@ export class Bert {
   /** From the size of the embeddings to that of the layers. */
   readonly #widen: Linear | undefined;
   readonly #layers: BertLayer[];
+  /** Of the last batch without positions of its own, most have its shape. */
+  #counted = { rows: 0, columns: 0, positions: new Int32Array() };
 
   /** @param pooler also hold the pooler's parameters, which no model here computes but a checkpoint may carry */
   constructor(parameters: Parameters, config: BertConfig, pooler = false) {
@@ -124,18 +126,21 @@ export class Bert {
     const own = (values: Int32Array): HostInts =>
       packing ? hostInts(packing.pack(values)) : hostInts(values, [rows, columns]);
     const { positionOffset, typeVocabSize } = this.config;
-    const positions = given.positions ?? countedRows(rows, columns);
+    const positions = given.positions ?? this.#count(rows, columns);
     const rowsOf = positionOffset > 0 ? positions.map((position) => position + positionOffset) : positions;
     const words = add(this.#words.forward(own(ids)), this.#positions.forward(own(rowsOf)));
     const types = (typeVocabSize > 1 && given.tokenTypes) || new Int32Array(rows * columns);
     const embedded = this.#norm.forward(words, this.#types?.forward(own(types)));
     return this.#widen?.forward(embedded) ?? embedded;
   }
-}
 
-/** 0, 1, 2, … in every row: i32[rows · columns]. */
-function countedRows(rows: number, columns: number): Int32Array {
-  const counted = new Int32Array(rows * columns);
-  for (let i = 0; i < counted.length;) for (let at = 0; at < columns; at++) counted[i++] = at;
-  return counted;
+  /** 0, 1, 2, … in every row: i32[rows · columns], not to be changed. */
+  #count(rows: number, columns: number): Int32Array {
+    if (this.#counted.rows !== rows || this.#counted.columns !== columns) {
+      const positions = new Int32Array(rows * columns);
+      for (let i = 0; i < positions.length;) for (let at = 0; at < columns; at++) positions[i++] = at;
+      this.#counted = { rows, columns, positions };
+    }
+    return this.#counted.positions;
+  }
 }

@@ -84,6 +84,11 @@ class GradientRow implements GradientHome, Storage {
     this.parts = parts;
   }
 
+  /** Whether a gradient is what lies here. */
+  holds(grad: Tensor): boolean {
+    return grad === this.#tensor && !grad.released;
+  }
+
   get tensor(): Tensor {
     if (!this.#tensor || this.#tensor.released) {
       const { runtime } = this.#slots[0].chunk.weights;
@@ -130,6 +135,7 @@ export class Slot implements Storage {
   /** Where that lies. */
   readonly storage: Storage;
   readonly decay: boolean;
+  readonly size: number;
   /** Set once a backward may have written its gradient. */
   claimed = false;
   readonly home: GradientRow;
@@ -151,6 +157,7 @@ export class Slot implements Storage {
     this.#arena = arena;
     this.#values = values;
     this.decay = decay;
+    this.size = values.length;
     this.row = [this];
     const dtype = values instanceof Uint16Array ? 'f16' : 'f32';
     this.tensor = new Tensor(arena.runtime, shape, dtype, this);
@@ -162,10 +169,6 @@ export class Slot implements Storage {
     if (!copied) return;
     this.used.requiresGrad = true;
     this.used.home = new GradientRow(this.row, shape, [this.tensor]);
-  }
-
-  get size(): number {
-    return this.tensor.size;
   }
 
   get chunk(): Chunk {

@@ -231,7 +231,7 @@ export class Parameters {
   zeroGrad(): void {
     for (const { tensor, slot } of this.all.values()) {
       const { grad } = tensor;
-      if (grad && grad !== slot.home.tensor) grad.release();
+      if (grad && !slot.home.holds(grad)) grad.release();
       tensor.grad = undefined;
     }
     this.arena.clearGradients();

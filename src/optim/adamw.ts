@@ -22,12 +22,16 @@ interface Moments {
   v: Tensor;
 }
 
+/** What AdamW knows of a chunk: the steps that each slot has had, and once one has had some, the moments. */
+interface State {
+  readonly steps: number[];
+  moments?: Moments;
+}
+
 export class AdamW {
   readonly #parameters: Parameters;
   readonly #options: Required<AdamWOptions>;
-  readonly #moments = new Map<Chunk, Moments>();
-  /** Steps of each parameter that has had one. */
-  readonly #steps = new Map<Slot, number>();
+  readonly #states = new Map<Chunk, State>();
 
   /** Errors: InputError for parameters that are stored as f16. */
   constructor(parameters: Parameters, options: AdamWOptions) {
@@ -73,14 +77,15 @@ export class AdamW {
       runtime.kernel(adamw, inputs, { params: { beta1, beta2, eps, lr, runs } });
     };
     const runs: AdamWRun[] = [];
-    for (const slot of chunk.slots) {
+    const { steps } = this.#stateOf(chunk);
+    for (let i = 0; i < steps.length; i++) {
+      const slot = chunk.slots[i];
       const { tensor, size, first, decay } = slot;
       const { grad } = tensor;
       if (!grad) continue;
-      const step = (this.#steps.get(slot) ?? 0) + 1;
-      this.#steps.set(slot, step);
+      const step = ++steps[i];
       const own = decay ? weightDecay : 0;
-      const isHeld = grad === slot.home.tensor;
+      const isHeld = slot.home.holds(grad);
       if (chunk.copy && !isHeld) {
         const place = chunk.gradients.slice(first, tensor.shape);
         runtime.kernel(scale, { x: grad }, { params: { factor: 1 }, out: { out: place } });
@@ -105,18 +110,31 @@ export class AdamW {
   takeBack(names: Iterable<string>): void {
     for (const name of names) {
       const slot = this.#parameters.all.get(name)?.slot;
-      const steps = slot && this.#steps.get(slot);
-      if (!slot || !steps) throw new InputError(`takeBack: no parameter "${name}" has had a step`);
-      if (steps > 1) this.#steps.set(slot, steps - 1);
-      else this.#steps.delete(slot);
+      if (!slot || this.#stepsOf(slot) === 0)
+        throw new InputError(`takeBack: no parameter "${name}" has had a step`);
+      this.#setSteps(slot, this.#stepsOf(slot) - 1);
     }
+  }
+
+  #stateOf(chunk: Chunk): State {
+    let state = this.#states.get(chunk);
+    if (!state) this.#states.set(chunk, (state = { steps: chunk.slots.map(() => 0) }));
+    return state;
+  }
+
+  #stepsOf(slot: Slot): number {
+    const { chunk } = slot;
+    return this.#stateOf(chunk).steps[chunk.slots.indexOf(slot)];
+  }
+
+  #setSteps(slot: Slot, steps: number): void {
+    const { chunk } = slot;
+    this.#stateOf(chunk).steps[chunk.slots.indexOf(slot)] = steps;
   }
 
   #momentsOf(chunk: Chunk): Moments {
     const zeros = () => this.#own(new Float32Array(chunk.length));
-    const moments = this.#moments.get(chunk) ?? { m: zeros(), v: zeros() };
-    this.#moments.set(chunk, moments);
-    return moments;
+    return (this.#stateOf(chunk).moments ??= { m: zeros(), v: zeros() });
   }
 
   #own(values: Float32Array): Tensor {
@@ -127,7 +145,7 @@ export class AdamW {
   /** Moments by `m.<name>` and `v.<name>`, and the step of each as i32 `step.<name>`; in the order of the parameters. */
   async read(): Promise<Map<string, HostTensor>> {
     // Not in the order of the first gradients, which a resumed run does not know.
-    const entries = [...this.#parameters.all].filter(([, { slot }]) => this.#steps.has(slot));
+    const entries = [...this.#parameters.all].filter(([, { slot }]) => this.#stepsOf(slot) > 0);
     const parts = entries.flatMap(([, { slot, tensor }]) => {
       const { m, v } = this.#momentsOf(slot.chunk);
       return [m, v].map((moment) => moment.slice(slot.first, tensor.shape));
@@ -148,7 +166,7 @@ export class AdamW {
       ) => {
         out.set(`m.${name}`, { shape, dtype: 'f32', data: values[2 * i] as Float32Array });
         out.set(`v.${name}`, { shape, dtype: 'f32', data: values[2 * i + 1] as Float32Array });
-        out.set(`step.${name}`, { shape: [], dtype: 'i32', data: Int32Array.of(this.#steps.get(slot) ?? 0) });
+        out.set(`step.${name}`, { shape: [], dtype: 'i32', data: Int32Array.of(this.#stepsOf(slot)) });
       },
     );
     return out;
@@ -188,19 +206,19 @@ export class AdamW {
       values.set(chunk, ofChunk);
       ofChunk.m.set(m.data, slot.first);
       ofChunk.v.set(v.data, slot.first);
-      this.#steps.set(slot, step.data[0]);
+      this.#setSteps(slot, step.data[0]);
     }
-    for (const [chunk, { m, v }] of values) this.#moments.set(chunk, { m: this.#own(m), v: this.#own(v) });
+    for (const [chunk, { m, v }] of values)
+      this.#stateOf(chunk).moments = { m: this.#own(m), v: this.#own(v) };
   }
 
   /** Frees the moments. */
   release(): void {
-    for (const { m, v } of this.#moments.values()) {
-      m.release();
-      v.release();
+    for (const { moments } of this.#states.values()) {
+      moments?.m.release();
+      moments?.v.release();
     }
-    this.#moments.clear();
-    this.#steps.clear();
+    this.#states.clear();
   }
 }
 

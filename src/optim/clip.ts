@@ -22,9 +22,9 @@ export function clipGradNorm(
   let count = 0;
   let [last, index] = [undefined as Tensor | undefined, -1];
   for (const { tensor, slot } of parameters.all.values()) {
-    const { grad, size } = tensor;
+    const { grad } = tensor;
     if (!grad) continue;
-    const together = grad === slot.home.tensor;
+    const together = slot.home.holds(grad);
     const input = together ? slot.chunk.gradients : grad;
     if (input !== last) {
       index = indices.get(input) ?? tensors.push(input) - 1;
@@ -32,7 +32,7 @@ export function clipGradNorm(
     }
     runs[count++] = index;
     runs[count++] = together ? slot.first : 0;
-    runs[count++] = size;
+    runs[count++] = slot.size;
   }
   const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
