@@ -16,7 +16,7 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { LANES, runTable } from './shared/runs.ts';
+import { bitsOf, LANES, runTable } from './shared/runs.ts';
 import adamwWgsl from '../shaders/adamw.wgsl';
 
 /** Per element: m 3, v 4, denominator 3, quotient 1, decay, step and both sums 4; and the gradient's scale. Rounding is none. */
@@ -56,6 +56,16 @@ export interface AdamWRun {
   size: number;
   step: number;
   weightDecay: number;
+}
+
+/** Floats of a row of the table. */
+const RATES = 3;
+
+const isRate = (lr: unknown): lr is number => typeof lr === 'number' && lr >= 0 && lr < Infinity;
+
+/** What a run's row of the table says of its step, behind the elements. */
+function ratesOf({ step, weightDecay }: AdamWRun, lr: number, beta1: number, beta2: number): number[] {
+  return [lr / (1 - beta1 ** step), 1 / Math.sqrt(1 - beta2 ** step), lr * weightDecay];
 }
 
 /** Values that a lane updates: on a CPU, where a lane costs as much to begin as a value does, more (1.5 times as fast). */
@@ -148,9 +158,7 @@ export const adamw: Kernel = {
       runs.map((run) => ({
         first: run.first / width,
         size: run.size / width,
-        more: [lr / (1 - beta1 ** run.step), 1 / Math.sqrt(1 - beta2 ** run.step), lr * run.weightDecay].map(
-          f32,
-        ),
+        more: ratesOf(run, lr, beta1, beta2).map(f32),
       })),
       LANES * PER,
     );
@@ -188,5 +196,25 @@ export const adamw: Kernel = {
       data: { runs: table.data },
       inPlace,
     };
+  },
+  renew(plan, before, params) {
+    const { lr, beta1 = 0.9, beta2 = 0.999, runs } = params;
+    const same = before.beta1 === params.beta1 && before.beta2 === params.beta2 && before.eps === params.eps;
+    if (!same || !isRate(lr) || !Array.isArray(runs) || !Array.isArray(before.runs)) return undefined;
+    if (runs.length !== before.runs.length) return undefined;
+    const data = plan.data.runs.slice();
+    const width = 3 + RATES;
+    let row = 0;
+    for (let i = 0; i < runs.length; i++) {
+      const run = runs[i] as AdamWRun;
+      const { first, size, weightDecay } = before.runs[i] as AdamWRun;
+      if (run.first !== first || run.size !== size || run.weightDecay !== weightDecay) return undefined;
+      if (!Number.isInteger(run.step) || run.step < 1) return undefined;
+      if (size === 0) continue;
+      const rates = ratesOf(run, lr, beta1 as number, beta2 as number);
+      for (let j = 0; j < RATES; j++) data[width * row + 3 + j] = bitsOf(rates[j]);
+      row++;
+    }
+    return { ...plan, data: { runs: data } };
   },
 };

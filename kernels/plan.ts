@@ -193,6 +193,11 @@ export interface Kernel {
   tables?: Readonly<Record<string, string>>;
   plan(request: PlanRequest): Plan;
   /**
+   * What `plan` would give for `params`, from what it gave for those `before` with the same inputs, faster: the same but values
+   * of uniforms and tables, and what it was given is left as it is. Undefined unless live parameters alone differ, and are right.
+   */
+  renew?(plan: Plan, before: Params, params: Params): Plan | undefined;
+  /**
    * Inputs: any of the forward's inputs and outputs (saved ones too) by the same names, and `grad_<output>`.
    * Outputs: `grad_<input>`. Gradients are written; fan-in and accumulation belong to the tape, which a backward that has
    * `adds` can spare a dispatch.

@@ -4,6 +4,15 @@ import { ceilDiv, type Uniform } from '../plan.ts';
 /** Lanes of a workgroup. */
 export const LANES = 64;
 
+const oneFloat = new Float32Array(1);
+const itsBits = new Int32Array(oneFloat.buffer);
+
+/** A float32 as an integer of the same bits. */
+export function bitsOf(value: number): number {
+  oneFloat[0] = value;
+  return itsBits[0];
+}
+
 /** Elements in a row, and what else the shader's `Run` holds of them. */
 export interface Run {
   first: number;
@@ -22,14 +31,11 @@ export function runTable(
   const some = runs.filter(({ size }) => size > 0);
   const width = 3 + (some[0]?.more.length ?? 0);
   const data = new Int32Array(width * some.length);
-  const floats = new Float32Array(data.buffer);
   let groups = 0;
   some.forEach(({ first, size, more }, row) => {
     data.set([groups, first, size], width * row);
     more.forEach((value, i) => {
-      const at = width * row + 3 + i;
-      if (typeof value === 'number') data[at] = value;
-      else floats[at] = value.f32;
+      data[width * row + 3 + i] = typeof value === 'number' ? value : bitsOf(value.f32);
     });
     groups += ceilDiv(size, perGroup);
   });

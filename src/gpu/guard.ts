@@ -23,15 +23,16 @@ export class Guard {
     try {
       return body();
     } finally {
-      const check = async (Kind: typeof GpuValidationError): Promise<void> => {
-        const error = await device.popErrorScope();
-        if (!error) return;
-        if (refuse && Kind === GpuValidationError) refuse(`${what()}: ${error.message}`);
-        else this.failure ??= new Kind(`${what()}: ${error.message}`);
-      };
-      // A scope that cannot be popped belongs to a lost device, which is reported as such.
-      const popped = Promise.allSettled([check(GpuValidationError), check(OutOfMemoryError)]);
-      this.checked = this.checked.then(() => popped);
+      const pop = (caught: (why: string) => void): Promise<void> =>
+        device.popErrorScope().then(
+          (error) => {
+            if (error) caught(`${what()}: ${error.message}`);
+          },
+          () => undefined, // a lost device's, which is reported as such
+        );
+      const invalid = pop(refuse ?? ((why) => (this.failure ??= new GpuValidationError(why))));
+      const full = pop((why) => (this.failure ??= new OutOfMemoryError(why)));
+      this.checked = this.checked.then(() => invalid).then(() => full);
     }
   }
 }

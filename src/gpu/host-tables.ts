@@ -1,6 +1,7 @@
 /** Where the host tables of a batch lie (lengths, ids, segment lists), which travel in one write. */
 import { boundBytes, type Caps } from '../../kernels/plan.ts';
 import { OutOfMemoryError } from './errors.ts';
+import { powerFrom } from './memory.ts';
 
 /** Where a table lies in the batch's table buffer, in bytes. */
 export interface Place {
@@ -31,7 +32,7 @@ export class TableLayout {
   sizeOf(table: Int32Array): number {
     const bytes = boundBytes(table.byteLength);
     const exact = bytes <= this.#caps.minStorageBufferOffsetAlignment || bytes > MOST_ROUNDED;
-    return exact ? bytes : 2 ** Math.ceil(Math.log2(bytes));
+    return exact ? bytes : powerFrom(bytes);
   }
 
   /** The place of the n-th table of a size, from 0. */

@@ -97,9 +97,14 @@ export class KernelPlan {
     return true;
   }
 
+  /** The same of gradients that are wanted, and of those that are added to what is there. */
+  gives(wanted: readonly string[] | undefined, add: readonly string[] | undefined): boolean {
+    return sameValue(this.wanted, wanted) && sameValue(this.add, add);
+  }
+
   matches({ kernel, names, given, params, wanted, add }: Asked): boolean {
     if (this.kernel !== kernel || !this.takes(given, names)) return false;
-    return sameValue(this.params, params) && sameValue(this.wanted, wanted) && sameValue(this.add, add);
+    return sameValue(this.params, params) && this.gives(wanted, add);
   }
 
   /**

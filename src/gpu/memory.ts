@@ -89,12 +89,17 @@ export interface MemoryReport {
 export const bufferUsage = 0x80 | 0x4 | 0x8;
 const MIN_BYTES = 16;
 
+/** The smallest power of two that is at least `bytes`. */
+export function powerFrom(bytes: number): number {
+  // As a 32-bit integer, where it is one, in a tenth of the time.
+  return bytes <= 2 ** 31 ? 2 ** (32 - Math.clz32(bytes - 1)) : 2 ** Math.ceil(Math.log2(bytes));
+}
+
 /** Bucket of a request: at most an eighth is wasted, and a different batch shape mostly finds a block. */
 export function bucketSize(bytes: number): number {
   const wanted = Math.max(MIN_BYTES, Math.ceil(bytes / MIN_BYTES) * MIN_BYTES);
-  let power = MIN_BYTES; // the largest below what is wanted
-  while (2 * power < wanted) power *= 2;
-  if (wanted <= 256) return wanted > power ? 2 * power : power;
+  const power = powerFrom(wanted) / 2;
+  if (wanted <= 256) return 2 * power;
   const step = power / 8;
   return Math.ceil(wanted / step) * step;
 }

@@ -7,7 +7,7 @@ import { checkParams, portOf, type Caps, type Kernel, type Params, type Shape } 
 import { isHost, KernelPlan, sameIntegers, type Asked, type Given } from './kernel-plan.ts';
 import type { Memory } from './memory.ts';
 import type { Pipelines } from './pipelines.ts';
-import { readyPlan, revise } from './ready-plan.ts';
+import { readyPlan, replace, revise } from './ready-plan.ts';
 
 /** Plans that one generation holds, and bytes of their host tables. */
 const MOST_PLANS = 1024;
@@ -133,6 +133,20 @@ export class PlanCache {
   make({ kernel, names, given, params, wanted, add }: Asked, before?: KernelPlan): KernelPlan {
     checkParams(kernel, params);
     const like = before?.takes(given, names) ? before : undefined;
+    const own = copyOf(params) as Params;
+    const reusable = like && like.ready.lastUse <= this.#memory.submitted;
+    if (reusable && like.gives(wanted, add)) {
+      const renewed = kernel.renew?.(like.ready.plan, like.params, params);
+      if (renewed) {
+        replace(like.ready, renewed);
+        return new KernelPlan(
+          this,
+          { kernel, names, given: like.given, params: own, wanted, add },
+          like.ready,
+          like,
+        );
+      }
+    }
     const ownGiven = like?.given ?? given.map((input, i) => this.#own(kernel, names[i], input));
     const shapes: Record<string, Shape> = {};
     const host: Record<string, Int32Array> = {};
@@ -143,11 +157,9 @@ export class PlanCache {
       if (isHost(input)) host[names[i]] = input.data;
       else if (input.dtype === 'f16') f16.push(names[i]);
     }
-    const own = copyOf(params) as Params;
     const plan = kernel.plan({ shapes, params: own, caps: this.#caps, host, wanted, add, f16 });
     const request = { kernel, names, given: ownGiven, params: own, wanted, add };
-    if (like && like.ready.lastUse <= this.#memory.submitted)
-      if (revise(like.ready, plan)) return new KernelPlan(this, request, like.ready, like);
+    if (reusable && revise(like.ready, plan)) return new KernelPlan(this, request, like.ready, like);
     const inputs = names.map((name, i) => {
       const input = given[i];
       return isHost(input) ? { name } : { name, shape: input.shape, dtype: input.dtype };

@@ -79,6 +79,8 @@ const operandOf = (name: string, shape: Shape, dtype: DType): Operand => {
   return { name, shape, dtype, bytes: bytesOf(shape, dtype) };
 };
 
+const hasWork = ({ workgroups }: Dispatch): boolean => workgroups.every((n) => n > 0);
+
 /** Adds the cost of a dispatch. Errors: one that is not a finite number of at least 0. */
 function addCost(to: Work, { label, macs, flops, bytesRead, bytesWritten }: Dispatch): void {
   for (const cost of [macs, flops, bytesRead, bytesWritten])
@@ -134,32 +136,30 @@ export function readyPlan(
   const limit = caps.maxStorageBufferBindingSize;
   const bound: { place: number; label: string; name: string }[] = [];
   const labels: { label: string; work: Work }[] = [];
-  const dispatches = plan.dispatches
-    .filter(({ workgroups }) => workgroups.every((n) => n > 0))
-    .map((dispatch): ReadyDispatch => {
-      const { label } = dispatch;
-      if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
-        throw new GpuValidationError(`${label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
-      const operands = dispatch.bindings.map(({ tensor }) => {
-        const place = places[names.lastIndexOf(tensor)] as number | undefined;
-        const shape = place === undefined || place < 0 ? undefined : shapes[place];
-        if (place === undefined || (place >= 0 && !shape))
-          throw new InputError(`${label}: nothing is bound to "${tensor}"`);
-        const bytes = shape ? bytesOf(shape, dtypes[place]) : tables[-1 - place].byteLength;
-        if (bytes > limit)
-          throw new OutOfMemoryError(
-            `${label}: ${shape ? `"${tensor}" [${shape}] is ${bytes}` : `a host table of ${bytes}`} bytes` +
-              `${shape ? ',' : ' is'} over the device's maxStorageBufferBindingSize of ${limit}`,
-          );
-        if (place >= 0 && place < inputs.length && !bound.some((one) => one.place === place))
-          bound.push({ place, label, name: tensor });
-        return place;
-      });
-      let own = labels.find((one) => one.label === label);
-      if (!own) labels.push((own = { label, work: noWork() }));
-      addCost(own.work, dispatch);
-      return { dispatch, pipeline: pipelines.of(dispatch), operands };
+  const dispatches = plan.dispatches.filter(hasWork).map((dispatch): ReadyDispatch => {
+    const { label } = dispatch;
+    if (dispatch.uniforms.length * 4 > UNIFORM_BYTES)
+      throw new GpuValidationError(`${label}: more than ${UNIFORM_BYTES} bytes of uniforms`);
+    const operands = dispatch.bindings.map(({ tensor }) => {
+      const place = places[names.lastIndexOf(tensor)] as number | undefined;
+      const shape = place === undefined || place < 0 ? undefined : shapes[place];
+      if (place === undefined || (place >= 0 && !shape))
+        throw new InputError(`${label}: nothing is bound to "${tensor}"`);
+      const bytes = shape ? bytesOf(shape, dtypes[place]) : tables[-1 - place].byteLength;
+      if (bytes > limit)
+        throw new OutOfMemoryError(
+          `${label}: ${shape ? `"${tensor}" [${shape}] is ${bytes}` : `a host table of ${bytes}`} bytes` +
+            `${shape ? ',' : ' is'} over the device's maxStorageBufferBindingSize of ${limit}`,
+        );
+      if (place >= 0 && place < inputs.length && !bound.some((one) => one.place === place))
+        bound.push({ place, label, name: tensor });
+      return place;
     });
+    let own = labels.find((one) => one.label === label);
+    if (!own) labels.push((own = { label, work: noWork() }));
+    addCost(own.work, dispatch);
+    return { dispatch, pipeline: pipelines.of(dispatch), operands };
+  });
   return {
     plan,
     inputs: inputs.length,
@@ -202,11 +202,21 @@ export function revise(ready: ReadyPlan, plan: Plan): boolean {
     if (!sameValue(plan[part], old[part])) return false;
   if (!plan.dispatches.every((dispatch, i) => sameButUniforms(dispatch, dispatches[i].dispatch)))
     return false;
+  replace(ready, plan);
+  return true;
+}
+
+/** The same for a plan that is known to differ in these alone (Kernel.renew). */
+export function replace(ready: ReadyPlan, plan: Plan): void {
+  const { dispatches, tables } = ready;
+  let at = 0;
+  for (const name in plan.data) tables[at++] = plan.data[name];
+  if (plan.dispatches !== ready.plan.dispatches) {
+    const some = plan.dispatches.filter(hasWork);
+    for (let i = 0; i < dispatches.length; i++) dispatches[i].dispatch = some[i];
+  }
   ready.plan = plan;
   ready.lastUse = Infinity; // until it is recorded
-  names.forEach((name, i) => (tables[i] = plan.data[name]));
-  dispatches.forEach((one, i) => (one.dispatch = plan.dispatches[i]));
-  return true;
 }
 
 function sameButUniforms(a: Dispatch, b: Dispatch): boolean {

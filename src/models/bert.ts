@@ -74,8 +74,8 @@ export class Bert {
   /** From the size of the embeddings to that of the layers. */
   readonly #widen: Linear | undefined;
   readonly #layers: BertLayer[];
-  /** Of the last batch without positions of its own, most have its shape. */
-  #counted = { rows: 0, columns: 0, positions: new Int32Array() };
+  /** What batches of the last one's shape have that have none of their own: positions 0, 1, 2, … in every row; types of 0. */
+  #usual = { rows: 0, columns: 0, positions: new Int32Array(), types: new Int32Array() };
 
   /** @param pooler also hold the pooler's parameters, which no model here computes but a checkpoint may carry */
   constructor(parameters: Parameters, config: BertConfig, pooler = false) {
@@ -126,21 +126,21 @@ export class Bert {
     const own = (values: Int32Array): HostInts =>
       packing ? hostInts(packing.pack(values)) : hostInts(values, [rows, columns]);
     const { positionOffset, typeVocabSize } = this.config;
-    const positions = given.positions ?? this.#count(rows, columns);
+    const usual = this.#usualOf(rows, columns);
+    const positions = given.positions ?? usual.positions;
     const rowsOf = positionOffset > 0 ? positions.map((position) => position + positionOffset) : positions;
     const words = add(this.#words.forward(own(ids)), this.#positions.forward(own(rowsOf)));
-    const types = (typeVocabSize > 1 && given.tokenTypes) || new Int32Array(rows * columns);
+    const types = (typeVocabSize > 1 && given.tokenTypes) || usual.types;
     const embedded = this.#norm.forward(words, this.#types?.forward(own(types)));
     return this.#widen?.forward(embedded) ?? embedded;
   }
 
-  /** 0, 1, 2, … in every row: i32[rows · columns], not to be changed. */
-  #count(rows: number, columns: number): Int32Array {
-    if (this.#counted.rows !== rows || this.#counted.columns !== columns) {
-      const positions = new Int32Array(rows * columns);
-      for (let i = 0; i < positions.length;) for (let at = 0; at < columns; at++) positions[i++] = at;
-      this.#counted = { rows, columns, positions };
+  /** Each i32[rows · columns], not to be changed. */
+  #usualOf(rows: number, columns: number): { positions: Int32Array; types: Int32Array } {
+    if (this.#usual.rows !== rows || this.#usual.columns !== columns) {
+      const positions = Int32Array.from({ length: rows * columns }, (_, i) => i % columns);
+      this.#usual = { rows, columns, positions, types: new Int32Array(rows * columns) };
     }
-    return this.#counted.positions;
+    return this.#usual;
   }
 }

@@ -112,9 +112,10 @@ class GradientRow implements GradientHome, Storage {
   free(): void {}
 
   claim(): Tensor | undefined {
-    for (const { claimed, tensor } of this.#slots) if (claimed || tensor.grad) return undefined;
-    for (const slot of this.#slots) slot.claimed = true;
-    void this.#slots[0].chunk.gradients;
+    const slots = this.#slots;
+    for (let i = 0; i < slots.length; i++) if (slots[i].claimed || slots[i].tensor.grad) return undefined;
+    for (let i = 0; i < slots.length; i++) slots[i].claimed = true;
+    void slots[0].chunk.gradients;
     return this.tensor;
   }
 

@@ -3,7 +3,7 @@ import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import type { BackwardInput, KernelPlan } from '../gpu/kernel-plan.ts';
 import { ARRAYS } from '../gpu/values.ts';
-import { Tensor, type GradientPlace, type Node, type TensorRuntime } from '../gpu/tensor.ts';
+import type { GradientPlace, Node, Tensor, TensorRuntime } from '../gpu/tensor.ts';
 
 /**
  * An integer input: host values and their shape. An operation has read them when it returns, and so has its backward.
@@ -26,6 +26,35 @@ export function apply(
   inputs: Inputs,
   params: Params = {},
 ): Record<string, Tensor> {
+  const { plan, outputs } = run(runtime, kernel, inputs, params);
+  const results: Record<string, Tensor> = {};
+  for (let i = 0; i < outputs.length; i++)
+    if (plan.visible[i]) results[plan.ready.outputs[i].name] = outputs[i];
+  return results;
+}
+
+/** The same of a kernel with one output to look at, which is returned. */
+export function applyOne(
+  runtime: TensorRuntime,
+  kernel: Kernel,
+  inputs: Inputs,
+  params: Params,
+  output: string,
+): Tensor {
+  const { plan, outputs } = run(runtime, kernel, inputs, params);
+  const named = plan.ready.outputs;
+  let at = 0;
+  while (named[at].name !== output) at++;
+  return outputs[at];
+}
+
+/** Runs a kernel and records it. @returns its plan, and the outputs as they stand there: of those not visible some are released */
+function run(
+  runtime: TensorRuntime,
+  kernel: Kernel,
+  inputs: Inputs,
+  params: Params,
+): { plan: KernelPlan; outputs: readonly Tensor[] } {
   const names = Object.keys(inputs);
   const given: (Tensor | HostInts)[] = new Array(names.length);
   /** Places of the inputs that require a gradient. */
@@ -35,22 +64,19 @@ export function apply(
   for (const name of names) {
     const input = inputs[name];
     if (!input) continue;
-    if (tape && input instanceof Tensor && input.requiresGrad) differentiable.push(count);
+    if (tape && (input as Partial<Tensor>).requiresGrad) differentiable.push(count);
     names[count] = name;
     given[count++] = input;
   }
-  names.length = given.length = count;
+  if (count < names.length) names.length = given.length = count;
   if (differentiable.length > 0 && !kernel.backward)
     throw new SpanwiseError(`${kernel.name}: has no backward, and its input requires a gradient`);
   const plan = runtime.plan({ kernel, names, given, params });
   const outputs = runtime.execute(plan.ready, given, 'activations');
-  const results: Record<string, Tensor> = {};
-  const recorded = tape && differentiable.length > 0;
-  for (let i = 0; i < outputs.length; i++)
-    if (plan.visible[i]) results[plan.ready.outputs[i].name] = outputs[i];
-    else if (!recorded) outputs[i].release();
-  if (recorded) tape.record(new KernelRun(runtime, plan, given, outputs, differentiable));
-  return results;
+  if (tape && differentiable.length > 0)
+    tape.record(new KernelRun(runtime, plan, given, outputs, differentiable));
+  else for (let i = 0; i < outputs.length; i++) if (!plan.visible[i]) outputs[i].release();
+  return { plan, outputs };
 }
 
 /** A run of a kernel on the tape. */
@@ -79,7 +105,9 @@ class KernelRun implements Node {
     this.outputs = outputs;
     this.#differentiable = differentiable;
     this.#ranAt = runtime.writes;
-    this.inputs = differentiable.map((place) => given[place] as Tensor);
+    const inputs: Tensor[] = new Array(differentiable.length);
+    for (let i = 0; i < inputs.length; i++) inputs[i] = given[differentiable[i]] as Tensor;
+    this.inputs = inputs;
   }
 
   backward(grads: readonly (Tensor | undefined)[], places: readonly (GradientPlace | undefined)[]): Tensor[] {
@@ -113,7 +141,9 @@ class KernelRun implements Node {
     }
     const made = runtime.execute(plan.ready, given, 'gradients', into);
     if (zeros) for (const tensor of zeros) tensor.release();
-    return gradients.map((at) => made[at]);
+    const results: Tensor[] = new Array(gradients.length);
+    for (let i = 0; i < results.length; i++) results[i] = made[gradients[i]];
+    return results;
   }
 
   #saved({ from, at }: BackwardInput): Tensor {

@@ -9,7 +9,8 @@ import type { Kernel, Params, Shape } from '../../kernels/plan.ts';
 import { MAX_TERMS } from '../../kernels/weighted-sum.ts';
 import type { Activation } from '../../kernels/shared/activation.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { apply, type HostInts, type Inputs } from './apply.ts';
+import { apply, applyOne, type HostInts, type Inputs } from './apply.ts';
+import { numbered, numberedNames } from './numbered.ts';
 
 export { apply, type HostInts, type Inputs } from './apply.ts';
 export type { Node } from '../gpu/tensor.ts';
@@ -23,7 +24,7 @@ export function hostInts(data: Int32Array, shape: Shape = [data.length]): HostIn
 }
 
 const one = (kernel: Kernel, anchor: Tensor, inputs: Inputs, params: Params = {}, output = 'out'): Tensor =>
-  apply(anchor.runtime, kernel, inputs, params)[output];
+  applyOne(anchor.runtime, kernel, inputs, params, output);
 
 /**
  * x [..., K] · weight [N, K]ᵀ + bias [N], then the activation → [..., N], stored as `dtype`: of f16, for which N is a multiple
@@ -168,7 +169,7 @@ export function concat(...tensors: Tensor[]): Tensor {
     const first = MAX_PARTS - 1;
     return concat(...tensors.slice(0, first), concat(...tensors.slice(first)));
   }
-  return one(kernels.concat, tensors[0], Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor])));
+  return one(kernels.concat, tensors[0], numbered('x', tensors));
 }
 
 /** The columns of x [..., N] in order, `widths[i]` of them each; the widths add up to N. */
@@ -180,7 +181,8 @@ export function split(x: Tensor, widths: readonly number[]): Tensor[] {
     return [...parts.slice(0, first), ...split(parts[first], rest)];
   }
   const parts = apply(x.runtime, kernels.split, { x }, { widths });
-  return widths.map((_, i) => parts[`out${i}`]);
+  const names = numberedNames('out', widths.length);
+  return widths.map((_, i) => parts[names[i]]);
 }
 
 /** Σ_i weights[i] · tensors[i], for weights [n] and n tensors of one shape. */
@@ -189,8 +191,7 @@ export function weightedSum(weights: Tensor, tensors: readonly Tensor[]): Tensor
     const [first, rest] = split(weights, [MAX_TERMS, tensors.length - MAX_TERMS]);
     return add(weightedSum(first, tensors.slice(0, MAX_TERMS)), weightedSum(rest, tensors.slice(MAX_TERMS)));
   }
-  const terms = Object.fromEntries(tensors.map((tensor, i) => [`x${i}`, tensor]));
-  return one(kernels.weightedSum, weights, { weights, ...terms });
+  return one(kernels.weightedSum, weights, numbered('x', tensors, { weights }));
 }
 
 /** Mean cross-entropy of logits [N, C] over the rows whose target counts → []. */

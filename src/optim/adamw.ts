@@ -22,9 +22,11 @@ interface Moments {
   v: Tensor;
 }
 
-/** What AdamW knows of a chunk: the steps that each slot has had, and once one has had some, the moments. */
+/** What AdamW knows of a chunk. */
 interface State {
+  /** The steps that each slot has had. */
   readonly steps: number[];
+  /** Once one has had some. */
   moments?: Moments;
 }
 

@@ -2,6 +2,7 @@ import { clipGradNorm as kernel } from '../../kernels/clip-grad-norm.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { hostInts } from '../ops/index.ts';
+import { numbered } from '../ops/numbered.ts';
 
 /**
  * The factor min(1, maxNorm / (‖g‖₂ + 1e-6)) over all gradients together (PyTorch's clip_grad_norm_), left on the
@@ -34,10 +35,9 @@ export function clipGradNorm(
     runs[count++] = together ? slot.first : 0;
     runs[count++] = slot.size;
   }
-  const inputs = Object.fromEntries(tensors.map((tensor, i) => [`grad${i}`, tensor]));
   runtime.meter.phase = 'optimizer';
   try {
-    const { scale, norm, found_inf } = runtime.kernel(kernel, inputs, {
+    const { scale, norm, found_inf } = runtime.kernel(kernel, numbered('grad', tensors), {
       params: { maxNorm, ...(lossScale !== undefined && { lossScale }) },
       host: { runs: hostInts(runs.subarray(0, count), [count / 3, 3]) },
       label: 'scratch',
