@@ -215,6 +215,7 @@ export const adamw: Kernel = {
       for (let j = 0; j < RATES; j++) data[width * row + 3 + j] = bitsOf(rates[j]);
       row++;
     }
-    return { ...plan, data: { runs: data } };
+    const { dispatches, scratch, outputs, inPlace } = plan;
+    return { dispatches, scratch, outputs, data: { runs: data }, inPlace };
   },
 };

@@ -89,19 +89,19 @@ export interface MemoryReport {
 export const bufferUsage = 0x80 | 0x4 | 0x8;
 const MIN_BYTES = 16;
 
-/** The smallest power of two that is at least `bytes`. */
+/** Up to here numbers of bytes are reckoned with as 32-bit integers, which takes a tenth of the time. */
+const MOST_INTEGER = 2 ** 30;
+
+/** The smallest power of two that is at least `bytes`, from 1 on. */
 export function powerFrom(bytes: number): number {
-  // As a 32-bit integer, where it is one, in a tenth of the time.
-  return bytes <= 2 ** 31 ? 2 ** (32 - Math.clz32(bytes - 1)) : 2 ** Math.ceil(Math.log2(bytes));
+  return bytes <= MOST_INTEGER ? 1 << (32 - Math.clz32(bytes - 1)) : 2 ** Math.ceil(Math.log2(bytes));
 }
 
 /** Bucket of a request: at most an eighth is wasted, and a different batch shape mostly finds a block. */
 export function bucketSize(bytes: number): number {
-  const wanted = Math.max(MIN_BYTES, Math.ceil(bytes / MIN_BYTES) * MIN_BYTES);
-  const power = powerFrom(wanted) / 2;
-  if (wanted <= 256) return 2 * power;
-  const step = power / 8;
-  return Math.ceil(wanted / step) * step;
+  if (bytes <= 256) return Math.max(MIN_BYTES, powerFrom(bytes));
+  const step = powerFrom(bytes) / 16;
+  return bytes <= MOST_INTEGER ? (bytes + step - 1) & -step : Math.ceil(bytes / step) * step;
 }
 
 export class Memory {

@@ -28,6 +28,10 @@ interface State {
   readonly steps: number[];
   /** Once one has had some. */
   moments?: Moments;
+  /** Of each slot, whether the last step took it with all that are in the chunk. */
+  readonly together: boolean[];
+  /** The runs of those, unless other steps have been set since. */
+  runs: AdamWRun[] | undefined;
 }
 
 export class AdamW {
@@ -78,31 +82,36 @@ export class AdamW {
       const inputs = { param, grad, m, v, grad_scale: gradScale, found_inf: foundInf, copy };
       runtime.kernel(adamw, inputs, { params: { beta1, beta2, eps, lr, runs } });
     };
-    const runs: AdamWRun[] = [];
-    const { steps } = this.#stateOf(chunk);
+    const state = this.#stateOf(chunk);
+    const { steps, together } = state;
     for (let i = 0; i < steps.length; i++) {
       const slot = chunk.slots[i];
-      const { tensor, size, first, decay } = slot;
-      const { grad } = tensor;
+      const { grad } = slot.tensor;
+      const isHeld = grad !== undefined && slot.home.holds(grad);
+      const joins = isHeld || (grad !== undefined && chunk.copy !== undefined);
+      if (joins !== together[i]) state.runs = undefined;
+      together[i] = joins;
       if (!grad) continue;
-      const step = ++steps[i];
-      const own = decay ? weightDecay : 0;
-      const isHeld = slot.home.holds(grad);
-      if (chunk.copy && !isHeld) {
+      steps[i]++;
+      if (isHeld) continue;
+      const { tensor, size, first, decay } = slot;
+      if (chunk.copy) {
         const place = chunk.gradients.slice(first, tensor.shape);
         runtime.kernel(scale, { x: grad }, { params: { factor: 1 }, out: { out: place } });
         place.release();
-      }
-      if (chunk.copy || isHeld) addRun(runs, slot, step, own);
-      else {
+      } else {
         const { m, v } = this.#momentsOf(chunk);
         const moments = { m: m.slice(first, tensor.shape), v: v.slice(first, tensor.shape) };
-        update(tensor, grad, moments, [{ first: 0, size, step, weightDecay: own }]);
+        const run = { first: 0, size, step: steps[i], weightDecay: decay ? weightDecay : 0 };
+        update(tensor, grad, moments, [run]);
         moments.m.release();
         moments.v.release();
       }
     }
-    if (runs.length > 0) update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), runs, chunk.copy);
+    if (state.runs) for (const run of state.runs) run.step++;
+    else state.runs = runsOf(chunk, state, weightDecay);
+    if (state.runs.length > 0)
+      update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), state.runs, chunk.copy);
   }
 
   /**
@@ -120,7 +129,10 @@ export class AdamW {
 
   #stateOf(chunk: Chunk): State {
     let state = this.#states.get(chunk);
-    if (!state) this.#states.set(chunk, (state = { steps: chunk.slots.map(() => 0) }));
+    if (!state) {
+      const none = { together: chunk.slots.map(() => false), runs: undefined };
+      this.#states.set(chunk, (state = { steps: chunk.slots.map(() => 0), ...none }));
+    }
     return state;
   }
 
@@ -131,7 +143,9 @@ export class AdamW {
 
   #setSteps(slot: Slot, steps: number): void {
     const { chunk } = slot;
-    this.#stateOf(chunk).steps[chunk.slots.indexOf(slot)] = steps;
+    const state = this.#stateOf(chunk);
+    state.steps[chunk.slots.indexOf(slot)] = steps;
+    state.runs = undefined;
   }
 
   #momentsOf(chunk: Chunk): Moments {
@@ -225,15 +239,20 @@ export class AdamW {
 }
 
 /**
- * Adds a parameter to the runs of its chunk: to the last one where that ends before it and is like it in all else. What
- * lies between is nobody's, as is what fills up the last four elements.
+ * The runs of slots that are taken together: one is of those that lie side by side and are alike in all else. What lies between
+ * is nobody's, as is what fills up the last four elements.
  */
-function addRun(runs: AdamWRun[], slot: Slot, step: number, weightDecay: number): void {
-  const last = runs[runs.length - 1] as AdamWRun | undefined;
-  const { first } = slot;
-  const size = 4 * Math.ceil(slot.size / 4);
-  const follows = last && aligned(last.first + last.size, slot.used.dtype) === first;
-  if (follows && last.step === step && last.weightDecay === weightDecay)
-    last.size = first + size - last.first;
-  else runs.push({ first, size, step, weightDecay });
+function runsOf({ slots }: Chunk, { steps, together }: State, weightDecay: number): AdamWRun[] {
+  const runs: AdamWRun[] = [];
+  slots.forEach(({ first, size, decay, used }, i) => {
+    if (!together[i]) return;
+    const end = first + 4 * Math.ceil(size / 4);
+    const own = { step: steps[i], weightDecay: decay ? weightDecay : 0 };
+    const last = runs[runs.length - 1] as AdamWRun | undefined;
+    const follows = last && aligned(last.first + last.size, used.dtype) === first;
+    if (follows && last.step === own.step && last.weightDecay === own.weightDecay)
+      last.size = end - last.first;
+    else runs.push({ first, size: end - first, ...own });
+  });
+  return runs;
 }

@@ -1,8 +1,55 @@
 import { clipGradNorm as kernel } from '../../kernels/clip-grad-norm.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import type { Parameters } from '../nn/parameters.ts';
-import { hostInts } from '../ops/index.ts';
+import type { Arena, Chunk } from '../nn/arena.ts';
+import type { Parameter, Parameters } from '../nn/parameters.ts';
+import { hostInts, type HostInts } from '../ops/index.ts';
 import { numbered } from '../ops/numbered.ts';
+
+/** Where the gradients of all parameters lie: in their places, if any, or elsewhere, in tensors that are others every step. */
+interface Layout {
+  readonly grads: readonly (Tensor | 'elsewhere' | undefined)[];
+  /** What is read: all that lies in a chunk, or a parameter's own gradient. */
+  readonly inputs: readonly (Chunk | Parameter)[];
+  /** Of each gradient the input, its first element there, and its size. */
+  readonly runs: HostInts;
+}
+
+/** The last one of each model: most steps leave gradients where the last one did. */
+const layouts = new WeakMap<Arena, Layout>();
+
+function layoutOf({ arena, all }: Parameters): Layout {
+  const known = layouts.get(arena);
+  if (known?.grads.length === all.size && isOf(known, all.values())) return known;
+  const grads: Layout['grads'][number][] = [];
+  const inputs: (Chunk | Parameter)[] = [];
+  const runs: number[] = [];
+  for (const parameter of all.values()) {
+    const { slot } = parameter;
+    const { grad } = parameter.tensor;
+    const together = grad && slot.home.holds(grad);
+    grads.push(grad && !together ? 'elsewhere' : grad);
+    if (!grad) continue;
+    const input = together ? slot.chunk : parameter;
+    let index = inputs.lastIndexOf(input);
+    if (index < 0) index = inputs.push(input) - 1;
+    runs.push(index, together ? slot.first : 0, slot.size);
+  }
+  const layout = { grads, inputs, runs: hostInts(Int32Array.from(runs), [runs.length / 3, 3]) };
+  layouts.set(arena, layout);
+  return layout;
+}
+
+/** Whether the gradients of parameters lie so. */
+function isOf({ grads }: Layout, parameters: Iterable<Parameter>): boolean {
+  let at = 0;
+  for (const { tensor, slot } of parameters) {
+    const { grad } = tensor;
+    const known = grads[at++];
+    if (known === 'elsewhere' ? !grad || slot.home.holds(grad) : grad !== known || grad?.released)
+      return false;
+  }
+  return true;
+}
 
 /**
  * The factor min(1, maxNorm / (‖g‖₂ + 1e-6)) over all gradients together (PyTorch's clip_grad_norm_), left on the
@@ -17,29 +64,13 @@ export function clipGradNorm(
   lossScale?: number,
 ): { scale: Tensor; norm: Tensor; foundInf?: Tensor } {
   const { runtime } = parameters;
-  const tensors: Tensor[] = [];
-  const indices = new Map<Tensor, number>();
-  const runs = new Int32Array(3 * parameters.all.size);
-  let count = 0;
-  let [last, index] = [undefined as Tensor | undefined, -1];
-  for (const { tensor, slot } of parameters.all.values()) {
-    const { grad } = tensor;
-    if (!grad) continue;
-    const together = slot.home.holds(grad);
-    const input = together ? slot.chunk.gradients : grad;
-    if (input !== last) {
-      index = indices.get(input) ?? tensors.push(input) - 1;
-      indices.set((last = input), index);
-    }
-    runs[count++] = index;
-    runs[count++] = together ? slot.first : 0;
-    runs[count++] = slot.size;
-  }
+  const { inputs, runs } = layoutOf(parameters);
+  const grads = inputs.map((input) => ('gradients' in input ? input.gradients : input.tensor.grad));
   runtime.meter.phase = 'optimizer';
   try {
-    const { scale, norm, found_inf } = runtime.kernel(kernel, numbered('grad', tensors), {
+    const { scale, norm, found_inf } = runtime.kernel(kernel, numbered('grad', grads), {
       params: { maxNorm, ...(lossScale !== undefined && { lossScale }) },
-      host: { runs: hostInts(runs.subarray(0, count), [count / 3, 3]) },
+      host: { runs },
       label: 'scratch',
     });
     return { scale, norm, ...(lossScale !== undefined && { foundInf: found_inf }) };
