@@ -38,7 +38,7 @@ interface Subject<T extends Types = Types> {
 const RATE = 1e-4;
 const TOKENS = 256;
 /** Steps after which V8 has compiled what a step runs: a training takes thousands. */
-const COMPILED = 200;
+const COMPILED = 2000;
 
 /** STSN as `npm start` trains it: batches of its corpus, in its order, epoch after epoch. */
 async function stsnSubject(runtime: Runtime, fixed: boolean): Promise<Subject> {

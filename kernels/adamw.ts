@@ -61,7 +61,7 @@ export interface AdamWRun {
 /** Floats of a row of the table. */
 const RATES = 3;
 
-const isRate = (lr: unknown): lr is number => typeof lr === 'number' && lr >= 0 && lr < Infinity;
+const isRate = (lr: unknown): lr is number => typeof lr === 'number' && lr >= 0 && Math.fround(lr) < Infinity;
 
 /** What a run's row of the table says of its step, behind the elements. */
 function ratesOf({ step, weightDecay }: AdamWRun, lr: number, beta1: number, beta2: number): number[] {
@@ -206,9 +206,9 @@ export const adamw: Kernel = {
     const width = 3 + RATES;
     let row = 0;
     for (let i = 0; i < runs.length; i++) {
-      const run = runs[i] as AdamWRun;
+      const run = runs[i] as AdamWRun | undefined | null;
       const { first, size, weightDecay } = before.runs[i] as AdamWRun;
-      if (run.first !== first || run.size !== size || run.weightDecay !== weightDecay) return undefined;
+      if (run?.first !== first || run.size !== size || run.weightDecay !== weightDecay) return undefined;
       if (!Number.isInteger(run.step) || run.step < 1) return undefined;
       if (size === 0) continue;
       const rates = ratesOf(run, lr, beta1 as number, beta2 as number);

@@ -4,29 +4,19 @@ import { GpuValidationError } from './errors.ts';
 import type { Block } from './memory.ts';
 import type { Meter } from './meter.ts';
 import type { Layout } from './pipelines.ts';
-import { UNIFORM_BYTES, type Operands, type ReadyDispatch, type Run } from './ready-plan.ts';
-import type { Slot } from './uniforms.ts';
+import {
+  UNIFORM_BYTES,
+  type Kept,
+  type Operands,
+  type ReadyDispatch,
+  type Run,
+  type Slot,
+} from './ready-plan.ts';
 
 /** When there are so many, the half that was not used for longest is dropped. */
 const MOST = 8192;
 /** The batch of what was dropped: none comes after it. */
 const DROPPED = Infinity;
-
-/** A bind group, and the slot that its dispatch's uniforms lie in, if it has some: two of a batch cannot share it. */
-export interface Kept {
-  /**
-   * Layout, then for each binding the block's number; before that, where it is a part of the block, −2 with its offset and
-   * size; or of a table −1 with these.
-   */
-  readonly key: readonly number[];
-  readonly group: GPUBindGroup;
-  readonly slot: Slot | undefined;
-  /** The last batch that it was in, and the dispatch there. */
-  batch: number;
-  dispatch: Dispatch;
-  /** Another one of the same hash. */
-  next: Kept | undefined;
-}
 
 /** Where bind groups have their slots from. */
 interface Slots {

@@ -2,9 +2,9 @@
  * The dispatches of a batch in a row, as the encoder walks them. What a run has that is the run of the last batch, and lies
  * where it lay, is not looked up again.
  */
-import type { BindGroups, Kept } from './bind-groups.ts';
+import type { BindGroups } from './bind-groups.ts';
 import type { Phase } from './meter.ts';
-import type { ReadyDispatch, Run } from './ready-plan.ts';
+import type { Kept, ReadyDispatch, Run } from './ready-plan.ts';
 
 export class Commands {
   /** Dispatches of the batch, and of each what the encoder needs, side by side: lists are faster to walk than objects. */

@@ -6,10 +6,11 @@
 import { InputError } from '../../kernels/errors.ts';
 import type { Caps, Dispatch } from '../../kernels/plan.ts';
 import type { Batch } from './batch.ts';
-import { BindGroups, type Kept } from './bind-groups.ts';
+import { BindGroups } from './bind-groups.ts';
 import type { Memory } from './memory.ts';
 import type { Meter } from './meter.ts';
-import { putFields, slotBytes, type Slot } from './uniforms.ts';
+import type { Kept, Slot } from './ready-plan.ts';
+import { putFields, slotBytes } from './uniforms.ts';
 
 const [UNIFORM, STORAGE] = [0x40, 0x80];
 

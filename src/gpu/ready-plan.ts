@@ -5,7 +5,6 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { bytesOf, type Caps, type Dispatch, type DType, type Plan, type Shape } from '../../kernels/plan.ts';
 import { GpuValidationError, OutOfMemoryError } from './errors.ts';
-import type { Kept } from './bind-groups.ts';
 import type { Place } from './host-tables.ts';
 import type { Block } from './memory.ts';
 import { noWork, type Phase, type PlanWork, type Work } from './meter.ts';
@@ -63,6 +62,29 @@ export interface Operands {
   readonly parts: (Place | undefined)[];
   /** Of the plan's tables, by their index. */
   readonly tables: Place[];
+}
+
+/** Where the uniforms of a dispatch lie. */
+export interface Slot {
+  readonly buffer: GPUBuffer;
+  /** Bytes from its first. */
+  readonly offset: number;
+}
+
+/** A bind group, and the slot that its dispatch's uniforms lie in, if it has some: two of a batch cannot share it. */
+export interface Kept {
+  /**
+   * Layout, then for each binding the block's number; before that, where it is a part of the block, −2 with its offset and
+   * size; or of a table −1 with these.
+   */
+  readonly key: readonly number[];
+  readonly group: GPUBindGroup;
+  readonly slot: Slot | undefined;
+  /** The last batch that it was in, and the dispatch there. */
+  batch: number;
+  dispatch: Dispatch;
+  /** Another one of the same hash. */
+  next: Kept | undefined;
 }
 
 /** A plan, what it runs on, and what its GPU time is charged to. */

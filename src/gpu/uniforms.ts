@@ -4,18 +4,11 @@
  */
 import type { Caps, Dispatch, Uniform } from '../../kernels/plan.ts';
 import type { Memory } from './memory.ts';
-import { UNIFORM_BYTES } from './ready-plan.ts';
+import { UNIFORM_BYTES, type Slot } from './ready-plan.ts';
 
 const USAGE = 0x40 | 0x8; // UNIFORM | COPY_DST
 /** Slots of a buffer. */
 const PAGE = 256;
-
-/** Where the uniforms of a dispatch lie. */
-export interface Slot {
-  readonly buffer: GPUBuffer;
-  /** Bytes from its first. */
-  readonly offset: number;
-}
 
 /** A slot of `Uniforms`. */
 interface OwnSlot extends Slot {

@@ -1,11 +1,10 @@
 /** Which bind groups are made and kept, and whose slot is whose, without a device. */
 import test from 'tape';
 import { defaultCaps, type Dispatch } from '../../kernels/plan.ts';
-import { BindGroups, type Kept } from '../../src/gpu/bind-groups.ts';
+import { BindGroups } from '../../src/gpu/bind-groups.ts';
 import { Memory, type Block } from '../../src/gpu/memory.ts';
 import { Meter } from '../../src/gpu/meter.ts';
-import type { ReadyPlan, Run } from '../../src/gpu/ready-plan.ts';
-import type { Slot } from '../../src/gpu/uniforms.ts';
+import type { Kept, ReadyPlan, Run, Slot } from '../../src/gpu/ready-plan.ts';
 
 /** Bind groups that are plain objects, in slots that are numbered; the blocks and runs for them. */
 function groups() {

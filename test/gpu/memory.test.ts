@@ -1,6 +1,6 @@
 /** The pool without a device: what it gives back, what it keeps, what it counts. */
 import test from 'tape';
-import { Memory, type Block } from '../../src/gpu/memory.ts';
+import { bucketSize, Memory, powerFrom, type Block } from '../../src/gpu/memory.ts';
 
 function pool() {
   const destroyed: number[] = [];
@@ -20,6 +20,21 @@ function use(memory: Memory, count: number, bytes: number, batch: number): void 
     memory.give(block);
   }
 }
+
+test('buckets: powers of two up to 256 bytes, then eighths between them, past 32 bits too', (t) => {
+  t.deepEqual([1, 16, 17, 100, 129, 256].map(bucketSize), [16, 16, 32, 128, 256, 256]);
+  t.deepEqual([257, 289, 480, 511, 512, 513].map(bucketSize), [288, 320, 480, 512, 512, 576]);
+  let wrong = 0;
+  for (let power = 2 ** 9; power <= 2 ** 34; power *= 2)
+    for (let eighth = 1; eighth <= 8; eighth++) {
+      const size = power + (eighth * power) / 8;
+      for (const bytes of [size - power / 8 + 1, size - 1, size]) if (bucketSize(bytes) !== size) wrong++;
+      if (powerFrom(size) !== 2 * power) wrong++;
+    }
+  t.equal(wrong, 0);
+  t.deepEqual([1, 2, 3, 4, 5].map(powerFrom), [1, 2, 4, 4, 8]);
+  t.end();
+});
 
 test('a pool that would outgrow twice its use destroys idle blocks, the longest unused first', (t) => {
   const { memory, destroyed } = pool();

@@ -2,7 +2,8 @@
 import test from 'tape';
 import { defaultCaps, type Dispatch } from '../../kernels/plan.ts';
 import { Memory } from '../../src/gpu/memory.ts';
-import { slotBytes, Uniforms, type Slot } from '../../src/gpu/uniforms.ts';
+import type { Slot } from '../../src/gpu/ready-plan.ts';
+import { slotBytes, Uniforms } from '../../src/gpu/uniforms.ts';
 
 const SLOT = slotBytes(defaultCaps);
 

@@ -1,7 +1,7 @@
 import test from 'tape';
 import { adamw } from '../../kernels/adamw.ts';
 import { adamwReference } from '../../kernels/reference/adamw.ts';
-import { defaultCaps, type Shape } from '../../kernels/plan.ts';
+import { defaultCaps, type Params, type Shape } from '../../kernels/plan.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
 import { narrowToHalves, widenHalves } from '../../src/io/half.ts';
 import { random, relativeError, runtime, testKernel, type Case } from './harness.ts';
@@ -152,6 +152,37 @@ test('adamw: over 65,535 workgroups fold', (t) => {
   });
   t.deepEqual(plan.dispatches[0].workgroups, [35_001, 2, 1]);
   t.equal(plan.dispatches[0].bytesWritten, 12 * shape[0]);
+  t.end();
+});
+
+test('adamw: a plan is renewed to what another rate and other steps plan, or not at all', (t) => {
+  const plan = (params: Params, copy = false) => {
+    const shape = [4096];
+    const shapes = { param: shape, grad: shape, m: shape, v: shape, ...(copy && { copy: shape }) };
+    return adamw.plan({ shapes, params, caps: defaultCaps, host: {} });
+  };
+  for (const [name, runs] of Object.entries(lists)) {
+    const before = { lr: 0.1, beta1: 0.8, runs };
+    const params = { lr: 3e-5, beta1: 0.8, runs: runs.map((of) => ({ ...of, step: of.step + 5 })) };
+    const old = plan(before);
+    const [kept, renewed] = [plan(before), adamw.renew?.(old, before, params)];
+    t.deepEqual(renewed, plan(params), name);
+    t.deepEqual(old, kept, 'what it is made from stays');
+  }
+  const runs = [run(0, 8, 3, 0.1), run(64, 4, 1)];
+  const before = { lr: 0.1, eps: 1e-6, runs };
+  const old = plan(before, true);
+  const fails = (why: string, params: Params): void =>
+    t.equal(adamw.renew?.(old, before, { ...before, ...params }), undefined, why);
+  t.deepEqual(adamw.renew?.(old, before, { ...before, lr: 0 }), plan({ ...before, lr: 0 }, true));
+  for (const name of ['eps', 'beta1', 'beta2']) fails(`another ${name}`, { [name]: 0.5 });
+  for (const lr of [-1, NaN, Infinity, 1e39, '1', undefined]) fails(`lr ${lr}`, { lr });
+  for (const key of ['first', 'size', 'weightDecay'])
+    fails(`another ${key}`, { runs: [runs[0], { ...runs[1], [key]: 12 }] });
+  for (const step of [0, 1.5, undefined]) fails(`step ${step}`, { runs: [runs[0], { ...runs[1], step }] });
+  fails('fewer runs', { runs: runs.slice(1) });
+  fails('no run', { runs: [null, null] });
+  fails('no runs', { runs: undefined, step: 1 });
   t.end();
 });
 

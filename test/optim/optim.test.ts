@@ -6,6 +6,7 @@ import type { RefTensors } from '../../kernels/reference/types.ts';
 import { sizeOf } from '../../kernels/plan.ts';
 import {
   AdamW,
+  add,
   clipGradNorm,
   Embedding,
   LayerNorm,
@@ -13,6 +14,8 @@ import {
   linearWarmupDecay,
   Parameters,
   randomSource,
+  record,
+  sum,
   type HostTensor,
 } from '../../src/node.ts';
 import { sharedRuntime } from '../runtime.ts';
@@ -78,6 +81,69 @@ test('AdamW over three steps: no decay on biases and norms, no change without a 
   const norm = (await parameters.read()).get('norm.weight');
   t.deepEqual(norm?.data, initial.get('norm.weight')?.data, 'not even decayed');
   t.notOk((await optimizer.read()).has('m.norm.weight'), 'and it has no moments');
+  optimizer.release();
+  parameters.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
+
+test('AdamW and the norm, as gradients come and go: in their places, elsewhere, not at all', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(2));
+  const layers = ['a', 'b', 'c'].map((name) => new Linear(parameters, name, 5, 3));
+  const optimizer = new AdamW(parameters, { lr: 0.01, weightDecay: 0.5 });
+  const states = new Map<string, { tensors: RefTensors; step: number }>();
+  for (const [name, tensor] of await parameters.read()) {
+    const zeros = () => ({ shape: tensor.shape, data: new Float64Array(tensor.data.length) });
+    states.set(name, { tensors: { param: float64(tensor), m: zeros(), v: zeros() }, step: 0 });
+  }
+  const all = [...parameters.all];
+  let value = 1;
+  const steps = ['abc', 'abc', 'ac', 'ac', 'aBc', 'aBc', 'abc', 'Abc', 'b', '', 'abc', 'abc'];
+  for (const [at, step] of steps.entries()) {
+    parameters.zeroGrad();
+    await runtime.scope(async () => {
+      const x = runtime.upload(
+        Float32Array.from({ length: 10 }, () => Math.sin(value++)),
+        [2, 5],
+      );
+      const used = layers.filter((_, i) => step.includes('abc'[i]));
+      if (used.length > 0) {
+        const { result, tape } = await record(runtime, () => {
+          const outputs = used.map((layer) => sum(layer.forward(x)));
+          return outputs.reduce((a, b) => add(a, b));
+        });
+        tape.backward(result);
+      }
+      for (const [name, { tensor }] of all)
+        if (step.includes(name[0].toUpperCase())) {
+          const values = Float32Array.from({ length: tensor.size }, () => Math.sin(value++));
+          tensor.grad = runtime.keep(runtime.upload(values, tensor.shape, 'gradients'));
+        }
+      const grads = new Map<string, Float32Array>();
+      for (const [name, { tensor }] of all) if (tensor.grad) grads.set(name, await tensor.grad.read());
+      const squares = [...grads.values()].flatMap((grad) => [...grad]);
+      const clip = clipGradNorm(parameters, 1e3);
+      const norm = Math.hypot(...squares);
+      const measured = (await clip.norm.read())[0];
+      t.ok(Math.abs(measured - norm) <= 1e-6 * norm, `step ${at}, ${step}: norm ${measured}`);
+      const lr = 0.01 / (at + 1);
+      optimizer.step(lr, clip.scale);
+      for (const [name, data] of grads) {
+        const state = states.get(name)!;
+        const params = { lr, step: ++state.step, weightDecay: name.endsWith('weight') ? 0.5 : 0 };
+        const grad = { shape: state.tensors.param.shape, data: Float64Array.from(data) };
+        state.tensors = adamwReference.forward({ ...state.tensors, grad }, params);
+      }
+    });
+    if (at === 8) optimizer.takeBack(['b.weight']);
+    if (at === 8) states.get('b.weight')!.step--;
+    const now = await parameters.read();
+    const errors = [...states].map(([name, { tensors }]) =>
+      relativeError(now.get(name)!.data, tensors.param.data),
+    );
+    t.ok(Math.max(...errors) < 1e-6, `step ${at}, ${step}: off by ${Math.max(...errors).toExponential(1)}`);
+  }
+  const read = await optimizer.read();
+  for (const [name, { step }] of states) t.equal(read.get(`step.${name}`)?.data[0], step, `steps of ${name}`);
   optimizer.release();
   parameters.release();
   t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
