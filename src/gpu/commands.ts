@@ -58,7 +58,9 @@ export class Commands {
     groups.begin(number);
     const { state } = groups;
     const runs = this.#runs;
-    if (!this.#states.some((of, i) => of !== state && i < runs.length)) return;
+    let found = 0;
+    while (found < runs.length && this.#states[found] === state) found++;
+    if (found === runs.length) return;
     for (let i = 0; i < runs.length; i++)
       if (this.#states[i] === state)
         for (let at = this.#firsts[i]; at < this.#ends[i]; at++)

@@ -16,6 +16,8 @@ export interface Work {
 export interface PlanWork {
   readonly labels: readonly { readonly label: string; readonly work: Readonly<Work> }[];
   readonly runs: Record<Phase, number>;
+  /** Whether there are some. */
+  pending: boolean;
 }
 
 /** Plans whose runs wait to be added up. */
@@ -54,21 +56,29 @@ export class Meter {
 
   /** Counts one run of a plan under the current phase. */
   record(work: PlanWork): void {
+    if (!work.pending) {
+      if (this.#pending.length >= MOST_PENDING) this.#settle();
+      this.#pending.push(work);
+      work.pending = true;
+    }
     const { runs } = work;
-    if (this.#pending.length >= MOST_PENDING) this.#settle();
-    if (runs.forward + runs.backward + runs.optimizer === 0) this.#pending.push(work);
-    runs[this.phase]++;
+    if (this.phase === 'forward') runs.forward++;
+    else if (this.phase === 'backward') runs.backward++;
+    else runs.optimizer++;
   }
 
   /** Adds the runs of plans to the totals. */
   #settle(): void {
-    for (const { labels, runs } of this.#pending.splice(0))
+    for (const work of this.#pending.splice(0)) {
+      const { labels, runs } = work;
+      work.pending = false;
       for (const phase of phases) {
         const count = runs[phase];
         if (count === 0) continue;
         runs[phase] = 0;
         for (const { label, work } of labels) addWork(this.entry(phase, label), work, count);
       }
+    }
   }
 
   /** The running total of a phase and label. */

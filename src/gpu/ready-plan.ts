@@ -194,7 +194,7 @@ export function readyPlan(
     tables,
     dispatches,
     bound,
-    work: { labels, runs: { forward: 0, backward: 0, optimizer: 0 } },
+    work: { labels, runs: { forward: 0, backward: 0, optimizer: 0 }, pending: false },
     compiled: false,
     lastUse: 0,
     runs: [],

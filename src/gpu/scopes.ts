@@ -30,8 +30,9 @@ export class Scopes {
     const made = this.#made;
     const end = this.#endOf(scope);
     let left = scope.first;
+    const none = survivors.length === 0;
     for (let at = scope.first; at < end; at++)
-      if (surviving?.has(made[at]) ?? survivors.includes(made[at])) made[left++] = made[at];
+      if (!none && (surviving?.has(made[at]) ?? survivors.includes(made[at]))) made[left++] = made[at];
       else if (!made[at].kept) made[at].release();
     this.#drop(left, end);
     this.dissolve(scope);

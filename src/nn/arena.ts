@@ -54,9 +54,9 @@ export class Chunk {
   }
 
   clearGradients(): void {
+    for (let i = 0; i < this.slots.length; i++) this.slots[i].clearGradient();
     this.#gradients?.release();
     this.#gradients = undefined;
-    for (const slot of this.slots) slot.claimed = false;
   }
 
   /** Called for each slot: the last one takes the memory with it. */
@@ -193,6 +193,13 @@ export class Slot implements Storage {
 
   set writtenAt(writes: number) {
     this.#writtenAt = writes;
+  }
+
+  clearGradient(): void {
+    const { grad } = this.tensor;
+    if (grad && !this.home.holds(grad)) grad.release();
+    this.tensor.grad = undefined;
+    this.claimed = false;
   }
 
   put(chunk: Chunk): void {
@@ -358,9 +365,10 @@ export class Arena {
     this.#waiting = this.#waiting.filter((other) => other !== slot);
   }
 
-  /** Gives the memory of all gradients back. */
+  /** Clears all gradients and gives their memory back. */
   clearGradients(): void {
     for (const chunk of this.#chunks) chunk.clearGradients();
+    for (const slot of this.#waiting) slot.clearGradient();
   }
 
   /** Releases what `join` made; parameters are released one by one. */

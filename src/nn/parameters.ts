@@ -229,11 +229,6 @@ export class Parameters {
 
   /** Clears all gradients. */
   zeroGrad(): void {
-    for (const { tensor, slot } of this.all.values()) {
-      const { grad } = tensor;
-      if (grad && !slot.home.holds(grad)) grad.release();
-      tensor.grad = undefined;
-    }
     this.arena.clearGradients();
   }
 
