@@ -2,13 +2,24 @@
  * `bench host`: what a step costs the host, on a device that costs nothing (Dawn's null backend), beside the floor of its
  * own dispatches. The counts are exact and repeat; the times are of this machine, the floor's of the same run.
  */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { GCProfiler, getHeapStatistics } from 'node:v8';
 import { InputError } from '../kernels/errors.ts';
+import { packageRoot } from '../src/cli/package-root.ts';
 import type { Runtime } from '../src/node.ts';
-import { caseNames, eachCase, type HostCase } from './host.cases.ts';
+import { caseNames, casesByModel, eachCase, type HostCase } from './host.cases.ts';
 import { openNullRuntime } from './host.device.ts';
 import { floorSteps } from './host.floor.ts';
-import { makeDocument, ownOptions, type Bench, type BenchCheck, type BenchRow } from './harness.ts';
+import {
+  makeDocument,
+  ownOptions,
+  type Bench,
+  type BenchCheck,
+  type BenchDocument,
+  type BenchRow,
+} from './harness.ts';
 import { summarise } from './statistics.ts';
 
 /** Steps that are counted and timed. */
@@ -39,6 +50,26 @@ async function heapBytes(body: () => Promise<void>): Promise<number> {
     0,
   );
   return after - before + collected;
+}
+
+/**
+ * Cases in a process of their own, as a training has one: what V8 knows of one model's steps makes another's slower.
+ * Errors: what the process says where it fails.
+ */
+async function measureApart(cases: readonly string[]): Promise<BenchDocument> {
+  const script = join(packageRoot(), 'bin', 'spanwise.mjs');
+  const child = spawn(process.execPath, [script, 'bench', 'host', '--json', '--cases', cases.join(',')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const closed = new Promise<string>((resolve) =>
+    child.on('close', (code, signal) => resolve(signal ?? String(code))),
+  );
+  const [told, said] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const ended = await closed;
+  // 1 where something that is asserted does not hold.
+  if (ended !== '0' && ended !== '1')
+    throw new Error(`bench host: ${cases.join(', ')} ended with ${ended}: ${said}`);
+  return JSON.parse(told) as BenchDocument;
 }
 
 /** Step by step in turn with its floor, so that what slows the machine for a while slows both. */
@@ -102,6 +133,16 @@ export const hostBench: Bench = {
     const names = chosenCases(
       ownOptions('host', args, { cases: { value: 'NAME,…', doc: '' } }).optional('cases'),
     );
+    const models = casesByModel(names);
+    if (models.length > 1) {
+      const documents: BenchDocument[] = [];
+      for (const cases of models) {
+        log(cases.join(', '));
+        documents.push(await measureApart(cases));
+      }
+      const rows = documents.flatMap((document) => document.rows);
+      return { ...documents[0], rows, checks: checksOf(rows) };
+    }
     const runtime = await openNullRuntime();
     try {
       const rows: BenchRow[] = [];

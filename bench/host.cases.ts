@@ -121,6 +121,16 @@ export const caseNames: readonly string[] = Object.keys(subjects).flatMap((name)
   Object.keys(passes).map((pass) => `${name}-${pass}`),
 );
 
+/** The named cases, those of a model together. */
+export function casesByModel(names: readonly string[]): string[][] {
+  const models = Object.keys(subjects).map((stem) =>
+    Object.keys(passes)
+      .map((pass) => `${stem}-${pass}`)
+      .filter((name) => names.includes(name)),
+  );
+  return models.filter((cases) => cases.length > 0);
+}
+
 /** Runs `body` on each of the named cases in turn; a model is built once for its cases. */
 export async function eachCase(
   runtime: Runtime,
