@@ -1,6 +1,7 @@
 /** `spanwise kernel list` and `spanwise kernel run`. */
 import { kernelNamed, kernels } from '../../kernels/index.ts';
-import { readSafetensorsFile, writeSafetensorsFile } from '../io/files.ts';
+import { readTensorsFile, writeSafetensorsFile } from '../io/files.ts';
+import { decodeStored } from '../io/safetensors.ts';
 import { prepareKernelRun, runKernel } from '../ops/run-kernel.ts';
 import { json, type Command } from './command.ts';
 import { checkWritable, withDevice } from './device.ts';
@@ -31,7 +32,8 @@ export const kernelRun: Command = {
     params: { value: 'JSON', doc: 'parameters, e.g. {"activation":"gelu"}' },
     grad: { doc: 'the input also holds grad_<output>; write grad_<input> too' },
   },
-  notes: '`spanwise kernel show NAME` tells inputs, outputs and parameters.',
+  notes: `F16 stay f16 where an input may be f16, and are widened to f32 where not; what is f16 is written as F16.
+\`spanwise kernel show NAME\` tells inputs, outputs and parameters.`,
   async run(args) {
     const kernel = kernelNamed(args.positional);
     const params = args.json('params');
@@ -40,7 +42,14 @@ export const kernelRun: Command = {
     if (args.flag('grad') && !kernel.backward) args.fail(`--grad: ${kernel.name} has no gradient`);
     checkWritable(output, args);
     const results = await withDevice(
-      () => prepareKernelRun(kernel, readSafetensorsFile(input).tensors, params, args.flag('grad'), input),
+      () =>
+        prepareKernelRun(
+          kernel,
+          readTensorsFile(input, decodeStored).tensors,
+          params,
+          args.flag('grad'),
+          input,
+        ),
       runKernel,
     );
     writeSafetensorsFile(output, results);

@@ -30,7 +30,7 @@ import {
   parseHeader,
   selected,
   serializeSafetensorsPieces,
-  type HostTensor,
+  type Decode,
   type NamedTensors,
   type Safetensors,
   type Select,
@@ -186,7 +186,11 @@ function readRange(file: number, begin: number, end: number, path: string): Uint
  * @param select the tensors to read, all when absent: the others' dtypes do not matter
  * @throws InputError naming `path` when it cannot be opened, is no regular file, or breaks the format.
  */
-export function readSafetensorsFile(path: string, select?: Select): Safetensors {
+export const readSafetensorsFile = (path: string, select?: Select): Safetensors =>
+  readTensorsFile(path, decodeTensor, select);
+
+/** As `readSafetensorsFile`, each tensor as `decode` makes it: `decodeStored` leaves F16 as f16. */
+export function readTensorsFile<T>(path: string, decode: Decode<T>, select?: Select): Safetensors<T> {
   let file: number | undefined;
   try {
     file = openSync(path, 'r');
@@ -197,9 +201,9 @@ export function readSafetensorsFile(path: string, select?: Select): Safetensors 
     const headerEnd =
       lengthBytes + headerLength(readRange(file, 0, Math.min(LOOKED_AT, size), path), size, path);
     const { entries, metadata } = parseHeader(readRange(file, lengthBytes, headerEnd, path), size, path);
-    const tensors = new Map<string, HostTensor>();
+    const tensors = new Map<string, T>();
     for (const entry of selected(entries, select))
-      tensors.set(entry.name, decodeTensor(entry, readRange(file, entry.begin, entry.end, path), path));
+      tensors.set(entry.name, decode(entry, readRange(file, entry.begin, entry.end, path), path));
     return { tensors, metadata };
   } catch (error) {
     throw explain(error, path);

@@ -2,7 +2,7 @@
 // Browser-safe; src/io/files.ts reads and writes files of any size with the same pieces. Typed-array views assume a
 // little-endian host, as every host of WebGPU is.
 import { InputError } from '../../kernels/errors.ts';
-import { widenHalves } from './half.ts';
+import { narrowToHalves, widenHalves } from './half.ts';
 import { refuseLookAlikes } from './look-alikes.ts';
 import { repeatedKey } from './json.ts';
 
@@ -13,6 +13,19 @@ export interface HostTensor {
   data: Float32Array | Int32Array;
 }
 
+/** A tensor as files and devices hold it: f16 as their bits. */
+export type StoredTensor = HostTensor | { shape: readonly number[]; dtype: 'f16'; data: Uint16Array };
+
+/** Its values: f16 as f32, exactly. */
+export const widened = (tensor: StoredTensor): HostTensor =>
+  tensor.dtype === 'f16' ? hostTensor(tensor.shape, widenHalves(tensor.data)) : tensor;
+
+/** f32 as f16, to the nearest; others as they are. */
+export const narrowed = (tensor: StoredTensor): StoredTensor =>
+  tensor.data instanceof Float32Array
+    ? { shape: tensor.shape, dtype: 'f16', data: narrowToHalves(tensor.data) }
+    : tensor;
+
 /** Values as a tensor. */
 export const hostTensor = (shape: readonly number[], data: Float32Array | Int32Array): HostTensor => ({
   shape,
@@ -21,8 +34,8 @@ export const hostTensor = (shape: readonly number[], data: Float32Array | Int32A
 });
 
 /** What a safetensors file holds; the tensors in the order of their bytes. */
-export interface Safetensors {
-  tensors: Map<string, HostTensor>;
+export interface Safetensors<T = HostTensor> {
+  tensors: Map<string, T>;
   metadata: Record<string, string>;
 }
 
@@ -64,12 +77,21 @@ function quote(value: unknown): string {
  * @param select the tensors to read, all when absent: the others' dtypes do not matter
  * @throws InputError for every file that breaks the format, naming `what`, the tensor and the fault.
  */
-export function parseSafetensors(bytes: Uint8Array, what: string, select?: Select): Safetensors {
+export const parseSafetensors = (bytes: Uint8Array, what: string, select?: Select): Safetensors =>
+  parseTensors(bytes, what, decodeTensor, select);
+
+/** As `parseSafetensors`, each tensor as `decode` makes it: `decodeStored` leaves F16 as f16. */
+export function parseTensors<T>(
+  bytes: Uint8Array,
+  what: string,
+  decode: Decode<T>,
+  select?: Select,
+): Safetensors<T> {
   const headerEnd = lengthBytes + headerLength(bytes, bytes.length, what);
   const { entries, metadata } = parseHeader(bytes.subarray(lengthBytes, headerEnd), bytes.length, what);
-  const tensors = new Map<string, HostTensor>();
+  const tensors = new Map<string, T>();
   for (const entry of selected(entries, select))
-    tensors.set(entry.name, decodeTensor(entry, bytes.subarray(entry.begin, entry.end), what));
+    tensors.set(entry.name, decode(entry, bytes.subarray(entry.begin, entry.end), what));
   return { tensors, metadata };
 }
 
@@ -202,11 +224,18 @@ function checkEntry(
 const notSupported = (dtype: unknown): string =>
   `dtype ${quote(dtype)} is not supported (${Object.keys(bytesPerElement).join(', ')} are); convert it`;
 
+/** Makes a tensor of its own bytes, `entry.end - entry.begin` of them. */
+export type Decode<T> = (entry: TensorEntry, bytes: Uint8Array, what: string) => T;
+
+/** One tensor, converted and aliased as `parseSafetensors` says; errors as those of `decodeStored`. */
+export const decodeTensor: Decode<HostTensor> = (entry, bytes, what) =>
+  widened(decodeStored(entry, bytes, what));
+
 /**
- * One tensor from its own bytes (`entry.end - entry.begin` of them), converted and aliased as `parseSafetensors` says.
+ * One tensor as `decodeTensor` makes it, but that F16 stay f16.
  * @throws InputError for a dtype that is not supported, and an I64 value outside int32, naming tensor and element.
  */
-export function decodeTensor(entry: TensorEntry, bytes: Uint8Array, what: string): HostTensor {
+export function decodeStored(entry: TensorEntry, bytes: Uint8Array, what: string): StoredTensor {
   const { shape, dtype } = entry;
   if (!isStored(dtype)) throw new InputError(`${what}: tensor ${quote(entry.name)}: ${notSupported(dtype)}`);
   // A format that allows a 2-byte tensor before a 4-byte one allows unaligned data: copied to a buffer of its own.
@@ -225,7 +254,7 @@ export function decodeTensor(entry: TensorEntry, bytes: Uint8Array, what: string
         data: narrow(entry.name, new Int32Array(buffer, byteOffset, length / 4), what),
       };
     case 'F16':
-      return { shape, dtype: 'f32', data: widenHalves(new Uint16Array(buffer, byteOffset, length / 2)) };
+      return { shape, dtype: 'f16', data: new Uint16Array(buffer, byteOffset, length / 2) };
     case 'BF16':
       return { shape, dtype: 'f32', data: widenBrain(new Uint16Array(buffer, byteOffset, length / 2)) };
   }
@@ -257,7 +286,9 @@ function widenBrain(halves: Uint16Array): Float32Array {
 }
 
 /** Named tensors in the order in which they are to be written; a Map is one. */
-export type NamedTensors = Iterable<readonly [string, HostTensor]>;
+export type NamedTensors = Iterable<readonly [string, StoredTensor]>;
+
+const arrays = { f32: Float32Array, i32: Int32Array, f16: Uint16Array } as const;
 
 /**
  * The pieces of a safetensors file in order: the header, padded with spaces to a multiple of 8 bytes, then one piece per
@@ -284,7 +315,7 @@ export function serializeSafetensorsPieces(
       throw new InputError(
         `safetensors: tensor ${quote(name)}: shape ${quote(shape)}, ${data.length} elements`,
       );
-    if (!(data instanceof (dtype === 'f32' ? Float32Array : Int32Array)))
+    if (!(data instanceof arrays[dtype]))
       throw new InputError(
         `safetensors: tensor ${quote(name)}: dtype ${dtype}, data ${data.constructor.name}`,
       );

@@ -12,19 +12,18 @@ import {
 } from '../../kernels/plan.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { Tensor } from '../gpu/tensor.ts';
-import { narrowToHalves } from '../io/half.ts';
-import { hostTensor, type HostTensor } from '../io/safetensors.ts';
+import { hostTensor, narrowed, widened, type StoredTensor } from '../io/safetensors.ts';
 import type { HostInts } from './apply.ts';
 
 /** A kernel with all that it needs, checked. */
 export interface KernelRun {
   kernel: Kernel;
   params: Params;
-  /** Inputs that go to the device, and those that the plan reads. */
-  device: Readonly<Record<string, HostTensor>>;
+  /** Inputs that go to the device, stored as it takes them, and those that the plan reads. */
+  device: Readonly<Record<string, StoredTensor>>;
   host: Readonly<Record<string, HostInts>>;
-  /** `grad_<output>` of every float output, rounded where that is f16; absent for a forward run. */
-  upstream?: Readonly<Record<string, HostTensor>>;
+  /** `grad_<output>` of every float output, stored as that is; absent for a forward run. */
+  upstream?: Readonly<Record<string, StoredTensor>>;
 }
 
 /** `bias (optional)`, `spans (integers)`. */
@@ -48,9 +47,13 @@ export function inputPort(kernel: Kernel, name: string, what: string): Port {
   return port;
 }
 
+/** As a port takes it: f16 where that takes nothing else, or takes f16 too and is given them. */
+const fitted = (tensor: StoredTensor, { dtype, f16 }: Pick<Port, 'dtype' | 'f16'>): StoredTensor =>
+  dtype === 'f16' ? narrowed(tensor) : f16 ? tensor : widened(tensor);
+
 /**
  * Checks inputs against a kernel's ports, then shapes, params and integer values against its plan; no device is
- * needed.
+ * needed. f16 stay so where a port takes them, and are widened where not; what is f16 alone is rounded to it.
  * @param tensors the inputs by name, and with `gradients` also `grad_<output>` for every float output
  * @param what names the source of the tensors in errors
  * @throws InputError for an unknown, missing or mis-typed tensor, all that the kernel's plan refuses, an upstream
@@ -58,16 +61,16 @@ export function inputPort(kernel: Kernel, name: string, what: string): Port {
  */
 export function prepareKernelRun(
   kernel: Kernel,
-  tensors: ReadonlyMap<string, HostTensor>,
+  tensors: ReadonlyMap<string, StoredTensor>,
   params: Params,
   gradients: boolean,
   what: string,
 ): KernelRun {
   checkParams(kernel, params);
   if (gradients && !kernel.backward) throw new InputError(`${kernel.name}: has no gradient`);
-  const device: Record<string, HostTensor> = {};
+  const device: Record<string, StoredTensor> = {};
   const host: Record<string, HostInts> = {};
-  const upstream: Record<string, HostTensor> = {};
+  const upstream: Record<string, StoredTensor> = {};
   for (const [name, tensor] of tensors) {
     if (gradients && name.startsWith('grad_') && !portOf(kernel.inputs, name)) {
       upstream[name] = tensor;
@@ -76,11 +79,11 @@ export function prepareKernelRun(
     const port = inputPort(kernel, name, what);
     if ((port.dtype === 'i32') !== (tensor.dtype === 'i32'))
       throw new InputError(
-        `${what}: tensor "${name}" holds ${tensor.dtype === 'f32' ? 'floats, not integers' : 'integers, not floats'}`,
+        `${what}: tensor "${name}" holds ${tensor.dtype === 'i32' ? 'integers, not floats' : 'floats, not integers'}`,
       );
     else if (port.host && tensor.data instanceof Int32Array)
       host[name] = { data: tensor.data, shape: tensor.shape };
-    else device[name] = tensor;
+    else device[name] = fitted(tensor, port);
   }
   for (const { name, optional } of kernel.inputs)
     if (!optional && !tensors.has(name))
@@ -91,7 +94,8 @@ export function prepareKernelRun(
     Object.entries({ ...device, ...host }).map(([name, { shape }]) => [name, shape]),
   );
   const hostData = Object.fromEntries(Object.entries(host).map(([name, { data }]) => [name, data]));
-  const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData });
+  const f16 = Object.keys(device).filter((name) => device[name].dtype === 'f16');
+  const plan = kernel.plan({ shapes, params, caps: defaultCaps, host: hostData, f16 });
   if (!gradients) return { kernel, params, device, host };
 
   const expected = visibleOutputs(kernel, plan.outputs).filter((name) => plan.outputs[name].dtype !== 'i32');
@@ -101,15 +105,16 @@ export function prepareKernelRun(
         `${what}: tensor "${name}" is not the gradient of an output (${kernel.name} gives ${expected.join(', ')})`,
       );
   for (const output of expected) {
-    const { shape } = plan.outputs[output];
+    const { shape, dtype } = plan.outputs[output];
     const given = upstream[`grad_${output}`];
     if (!given) throw new InputError(`${what}: tensor "grad_${output}" is missing`);
-    if (given.dtype !== 'f32')
+    if (given.dtype === 'i32')
       throw new InputError(`${what}: tensor "grad_${output}" holds integers, not floats`);
     if (given.shape.length !== shape.length || given.shape.some((d, i) => d !== shape[i]))
       throw new InputError(
         `${what}: tensor "grad_${output}" must have the shape [${shape}] of ${output}, got [${given.shape}]`,
       );
+    upstream[`grad_${output}`] = fitted(given, { dtype });
   }
   return { kernel, params, device, host, upstream };
 }
@@ -119,22 +124,13 @@ export function prepareKernelRun(
  * @returns its outputs by name (not what is saved for the backward kernel), then, where `upstream` is given,
  *   `grad_<input>` of every float input
  */
-export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<string, HostTensor>> {
+export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<string, StoredTensor>> {
   const { kernel, params, host } = run;
   return runtime.scope(async () => {
-    // Of a port that takes nothing else the values go up as f16.
-    const stored = (name: string, data: HostTensor['data']) =>
-      data instanceof Float32Array && portOf(kernel.inputs, name)?.dtype === 'f16'
-        ? narrowToHalves(data)
-        : data;
-    const upload = (tensors: Readonly<Record<string, HostTensor>>): Record<string, Tensor> =>
-      Object.fromEntries(
-        Object.entries(tensors).map(([name, { data, shape }]) => [
-          name,
-          runtime.upload(stored(name, data), shape),
-        ]),
-      );
-    const inputs = upload(run.device);
+    const upload = ({ data, shape }: StoredTensor): Tensor => runtime.upload(data, shape);
+    const inputs = Object.fromEntries(
+      Object.entries(run.device).map(([name, tensor]) => [name, upload(tensor)]),
+    );
     const outputs = runtime.kernel(kernel, inputs, { params, host });
     const results = Object.fromEntries(visibleOutputs(kernel, outputs).map((name) => [name, outputs[name]]));
     if (run.upstream) {
@@ -142,12 +138,8 @@ export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<s
       const request = backwardRequest(
         kernel,
         { inputs, host, outputs, params },
-        (name) => {
-          const { data, shape } = upstream[`grad_${name}`];
-          const halves = outputs[name].dtype === 'f16' && data instanceof Float32Array;
-          return runtime.upload(halves ? narrowToHalves(data) : data, shape);
-        },
-        Object.keys(inputs).filter((name) => inputs[name].dtype === 'f32'),
+        (name) => upload(upstream[`grad_${name}`]),
+        Object.keys(inputs).filter((name) => inputs[name].dtype !== 'i32'),
       );
       const gradients = runtime.kernel(request.kernel, request.inputs, { ...request, label: 'gradients' });
       for (const name of request.wanted) results[name] = gradients[name];
@@ -155,7 +147,10 @@ export async function runKernel(runtime: Runtime, run: KernelRun): Promise<Map<s
     const entries = Object.entries(results);
     const values = await runtime.readAll(entries.map(([, tensor]) => tensor));
     return new Map(
-      entries.map(([name, { shape }], i): [string, HostTensor] => [name, hostTensor(shape, values[i])]),
+      entries.map(([name, { shape, dtype }], i): [string, StoredTensor] => {
+        const tensor = hostTensor(shape, values[i]);
+        return [name, dtype === 'f16' ? narrowed(tensor) : tensor];
+      }),
     );
   });
 }

@@ -8,7 +8,7 @@ import { allowed, type Bounds, type ErrorBound } from '../../kernels/reference/r
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensor, RefTensors } from '../../kernels/reference/types.ts';
 import type { Runtime } from '../gpu/runtime.ts';
-import type { HostTensor } from '../io/safetensors.ts';
+import { widened, type HostTensor } from '../io/safetensors.ts';
 import { prepareKernelRun, runKernel } from './run-kernel.ts';
 
 /** The largest relative error of a tensor that counts as agreement, whatever its bound allows. */
@@ -159,7 +159,8 @@ export async function verifyKernel(runtime: Runtime, name: string): Promise<Veri
         Object.entries({ ...inputs, ...grads }).map(([key, tensor]) => [key, toHost(tensor)]),
       );
       const run = prepareKernelRun(kernel, tensors, params, differentiable, 'verify');
-      const actual = await runKernel(runtime, run);
+      const results = await runKernel(runtime, run);
+      const actual = new Map([...results].map(([key, tensor]) => [key, widened(tensor)]));
       const gradients = differentiable ? (reference.backward?.(inputs, params, grads) ?? {}) : {};
       const checked = { reference, inputs, params, expected, grads, gradients };
       forward.compare(at, actual, expected, bounds.forward?.(checked));

@@ -6,10 +6,11 @@ import { kernels } from '../../kernels/index.ts';
 import { randomTensors, referenceCases } from '../../kernels/reference/cases.ts';
 import { errorBounds } from '../../kernels/reference/bounds.ts';
 import { references } from '../../kernels/reference/index.ts';
+import { sizeOf } from '../../kernels/plan.ts';
 import { relativeError } from '../../kernels/shared/relative-error.ts';
 import type { RefTensors } from '../../kernels/reference/types.ts';
-import { readSafetensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
-import type { HostTensor } from '../../src/io/safetensors.ts';
+import { readSafetensorsFile, readTensorsFile, writeSafetensorsFile } from '../../src/io/files.ts';
+import { decodeStored, hostTensor, narrowed, widened, type HostTensor } from '../../src/io/safetensors.ts';
 import { expectFailure, file, fixture, folder, spanwise, start } from './run.ts';
 
 const model = `${fixture}/both`;
@@ -167,6 +168,52 @@ test('spanwise kernel run', async (t) => {
   t.deepEqual(
     { ...spans, data: [...(spans?.data ?? [])] },
     { shape: [4, 3], dtype: 'i32', data: [0, 0, 1, 0, 0, 2, 0, 1, 2, 1, 0, 1] },
+  );
+});
+
+test('spanwise kernel run keeps f16', async (t) => {
+  const [input, output] = [join(folder, 'halves.safetensors'), join(folder, 'of-halves.safetensors')];
+  const whole = (...shape: number[]): HostTensor =>
+    hostTensor(
+      shape,
+      Float32Array.from({ length: sizeOf(shape) }, (_, i) => (i % 5) - 2),
+    );
+  const [x, weight, bias, grad_out] = [whole(3, 8), whole(4, 8), whole(4), whole(3, 4)];
+  const all = Object.entries({ x, weight, bias, grad_out });
+  const run = (params: string) =>
+    spanwise(['kernel', 'run', 'linear', '--in', input, '--out', output, ...['--params', params, '--grad']]);
+  writeSafetensorsFile(
+    input,
+    all.map(([name, tensor]) => [name, narrowed(tensor)]),
+  );
+  t.equal((await run('{"dtype":"f16"}')).status, 0);
+  const halves = readTensorsFile(output, decodeStored).tensors;
+  t.deepEqual(
+    [...halves].map(([name, { dtype }]) => [name, dtype]),
+    [
+      ['out', 'f16'],
+      ['grad_x', 'f16'],
+      ['grad_weight', 'f32'],
+      ['grad_bias', 'f32'],
+    ], // as what they are of
+  );
+  writeSafetensorsFile(input, all);
+  t.equal((await run('{}')).status, 0);
+  t.deepEqual(
+    readTensorsFile(output, decodeStored).tensors,
+    new Map([...halves].map(([name, tensor]) => [name, widened(tensor)])),
+  );
+
+  writeSafetensorsFile(input, [
+    ['x', narrowed(whole(3, 6))],
+    ['weight', whole(4, 6)],
+    ['grad_out', grad_out],
+  ]);
+  const { status, stderr } = await run('{}');
+  t.equal(status, 2);
+  t.match(
+    stderr,
+    /^spanwise: linear-backward: "grad_x" in f16 must have rows of a multiple of 4 elements, got 6\n$/,
   );
 });
 

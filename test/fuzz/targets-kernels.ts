@@ -21,7 +21,13 @@ import { parseShapes } from '../../src/cli/kernel-shapes.ts';
 import { kernelShow } from '../../src/cli/kernel-show.ts';
 import { dryDevice } from '../../src/gpu/dry-device.ts';
 import { Runtime } from '../../src/gpu/runtime.ts';
-import { parseSafetensors, serializeSafetensors, type HostTensor } from '../../src/io/safetensors.ts';
+import {
+  decodeStored,
+  narrowed,
+  parseTensors,
+  serializeSafetensors,
+  type HostTensor,
+} from '../../src/io/safetensors.ts';
 import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { expectThat, type Target } from './campaign.ts';
 import { jsonText, mutateBytes, mutateJson, NUMBERS, type Dice } from './mutations.ts';
@@ -247,7 +253,9 @@ const run: Target<RunInput> = {
     const tensors = gradients ? withGradients(name, sample) : sample.tensors;
     if (gradients && dice.chance(0.2)) rearrange(tensors, kernels[name], dice);
     const host = hostTensors(tensors);
-    const file = serializeSafetensors(host);
+    const file = serializeSafetensors(
+      [...host].map(([input, tensor]) => [input, dice.chance(0.1) ? narrowed(tensor) : tensor]),
+    );
     return {
       name: dice.chance(0.01) ? dice.pick(['', 'toString', '__proto__', `${name} `]) : name,
       params: paramsText(sample.params, dice),
@@ -261,7 +269,7 @@ const run: Target<RunInput> = {
     if (args === 'help') return;
     const kernel = kernelNamed(args.positional);
     const params = args.json('params');
-    const { tensors } = parseSafetensors(file, 'in');
+    const { tensors } = parseTensors(file, 'in', decodeStored);
     const prepared = prepareKernelRun(kernel, tensors, params, gradients, 'in');
     const { device, host } = prepared;
     const shapes = Object.fromEntries(

@@ -2,10 +2,13 @@ import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { InputError } from '../../kernels/errors.ts';
 import {
+  decodeStored,
   headerLength,
   parseHeader,
   parseSafetensors,
+  parseTensors,
   serializeSafetensors,
+  widened,
   type HostTensor,
 } from '../../src/io/safetensors.ts';
 
@@ -78,6 +81,17 @@ test('the writer gives the bytes that PyTorch wrote, and what it writes is read 
   const again = parseSafetensors(written, 'written');
   t.deepEqual([...again.tensors.keys()], [...tensors.keys()], 'the order is kept');
   t.ok(Buffer.from(serializeSafetensors(again.tensors, again.metadata)).equals(written), 'a fixed point');
+  t.end();
+});
+
+test('F16 that stay f16 are written with the same bits', (t) => {
+  const stored = parseTensors(bytesOf('stored.safetensors'), 'stored', decodeStored).tensors;
+  const halves = [...stored].filter(([, { dtype }]) => dtype === 'f16');
+  t.ok(halves.length > 0);
+  const written = serializeSafetensors(halves);
+  t.deepEqual([...parseTensors(written, 'written', decodeStored).tensors], halves);
+  const values = parseSafetensors(bytesOf('stored.safetensors'), 'stored').tensors;
+  for (const [name, tensor] of halves) t.deepEqual(widened(tensor), values.get(name), name);
   t.end();
 });
 

@@ -19,6 +19,7 @@ import {
 } from '../../kernels/plan.ts';
 import { kernelNamed, type Runtime, type Tensor } from '../../src/node.ts';
 import { apply, type HostInts } from '../../src/ops/apply.ts';
+import { widened } from '../../src/io/safetensors.ts';
 import { prepareKernelRun, runKernel } from '../../src/ops/run-kernel.ts';
 import { toHost } from '../../src/ops/verify-kernel.ts';
 import { record } from '../../src/ops/tape.ts';
@@ -108,7 +109,7 @@ export async function forwardBackward(
   const tensors = Object.entries({ ...c.inputs, ...grads }).map(([name, x]) => [name, toHost(x)] as const);
   const run = prepareKernelRun(kernel, new Map(tensors), c.params ?? {}, grads !== undefined, kernel.name);
   const results = await runKernel(runtime, run);
-  return Object.fromEntries([...results].map(([name, { data }]) => [name, data]));
+  return Object.fromEntries([...results].map(([name, tensor]) => [name, widened(tensor).data]));
 }
 
 /** Runs `body` with other capabilities shown to the plans: a small grid limit, or the variants of a real GPU. */

@@ -1,6 +1,6 @@
 import test from 'tape';
 import { kernelNamed } from '../../kernels/index.ts';
-import type { HostTensor } from '../../src/io/safetensors.ts';
+import { narrowed, type HostTensor, type StoredTensor } from '../../src/io/safetensors.ts';
 import { inputPort, prepareKernelRun } from '../../src/ops/run-kernel.ts';
 
 const zeros = (...shape: number[]): HostTensor => ({
@@ -45,6 +45,28 @@ test('tensors that a kernel does not take are refused', (t) => {
   t.throws(
     () => prepare('linear', { ...product, grad_x: zeros(2, 3) }, true),
     /tensor "grad_x" is not the gradient of an output \(linear gives out\)/,
+  );
+  t.end();
+});
+
+test('f16 stay so where a port takes them', (t) => {
+  const prepare = (kernel: string, tensors: Record<string, StoredTensor>, params = {}, gradients = false) =>
+    prepareKernelRun(kernelNamed(kernel), new Map(Object.entries(tensors)), params, gradients, 'file');
+  const half = narrowed({ shape: [4, 4], dtype: 'f32', data: new Float32Array(16).fill(1 / 3) });
+  const bias = narrowed(zeros(4));
+  const linear = prepare('linear', { x: half, weight: half, bias, grad_out: half }, {}, true);
+  t.equal(linear.device.x, half, 'with its bits');
+  t.equal(linear.device.weight, half);
+  t.deepEqual(linear.device.bias, zeros(4), 'widened where the port takes f32 alone');
+  t.equal(linear.upstream?.grad_out.dtype, 'f32', 'and for the gradient of an output in f32');
+  const narrow = { x: zeros(4, 4), weight: half, grad_out: half };
+  t.equal(prepare('linear', narrow, { dtype: 'f16' }, true).upstream?.grad_out, half);
+  const rounded = { ...narrow, grad_out: zeros(4, 4) };
+  t.equal(prepare('linear', rounded, { dtype: 'f16' }, true).upstream?.grad_out.dtype, 'f16', 'rounded');
+  t.equal(prepare('softmax', { x: half }).device.x.dtype, 'f32');
+  t.throws(
+    () => prepare('span-enumerate', { lengths: narrowed(zeros(2)) }, { maxWidth: 2 }),
+    /tensor "lengths" holds floats, not integers/,
   );
   t.end();
 });
