@@ -303,7 +303,7 @@ export interface Definition<T extends Types = Types> {
   readonly scores: Readonly<Record<string, string>>;
   /** Those that training shows, where not all. */
   readonly shown?: readonly string[];
-  /** The options that `evaluate` and `extract` take beside those of every model. */
+  /** The options that `evaluate` and `extract` take beside those of every model; `commands`: which have a flag, all when absent. */
   readonly options: Readonly<Record<string, Option & { commands?: readonly string[] }>>;
   /**
    * Before the model is used, on the command line before anything is read or loaded: InputError for what it cannot do, or not

@@ -16,6 +16,8 @@ export type Option =
   | (Described & { kind: 'list' })
   /** The content of a JSON file. Errors of `parse`: InputError naming `what` and the key. */
   | (Described & { kind: 'json'; parse(json: Json, what: string): unknown })
+  /** Named values, which no command takes. */
+  | (Described & { kind: 'object' })
   /** Another model: its folder on the command line, else what `loadModel` gives. */
   | (Described & { kind: 'model' });
 
@@ -35,33 +37,33 @@ function demandOf(option: Option): [fits: (value: unknown) => boolean, what: str
     case 'list':
       return [(value) => Array.isArray(value), 'a list'];
     case 'json':
+    case 'object':
       return [(value) => typeof value === 'object', 'an object'];
     case 'model':
       return [(value) => typeof value === 'object', 'a loaded model'];
   }
 }
 
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+
 /** What every model can be asked with, beside its own options. */
-const common: Readonly<Record<string, [fits: (value: unknown) => boolean, what: string]>> = {
+const common: Readonly<Record<string, ReturnType<typeof demandOf>>> = {
+  batchSize: demandOf({ kind: 'integer', min: 1, value: '', doc: '' }),
+  progress: [isFunction, 'a function'],
+  onJudged: [isFunction, 'a function'],
   onBad: demandOf({ kind: 'choice', choices: onBadChoices, value: '', doc: '' }),
   threshold: [(value) => typeof value === 'number' && value >= 0 && value <= 1, 'a number from 0 to 1'],
 };
 
-/** Further keys that are looked at elsewhere; the first three are every model's. */
-const others = ['batchSize', 'progress', 'onJudged', 'pairChunk', 'bootstrap', 'refused', 'seen'];
-
 /** Errors: InputError naming the key that there is not, or whose value is not what the tables say. Undefined says nothing. */
 export function checkValues(table: Readonly<Record<string, Option>>, given: object): void {
+  const own = Object.entries(table).map(([key, option]) => [key, demandOf(option)] as const);
+  const demands = { ...common, ...Object.fromEntries(own) };
   for (const [key, value] of Object.entries(given)) {
-    if (value === undefined || others.includes(key)) continue;
-    const demand = Object.hasOwn(common, key)
-      ? common[key]
-      : Object.hasOwn(table, key) && demandOf(table[key]);
-    if (!demand) {
-      const known = [...others.slice(0, 3), ...Object.keys(common), ...Object.keys(table)].join(', ');
-      throw new InputError(`there is no option "${key}" (there are: ${known})`);
-    }
-    const [fits, what] = demand;
+    if (value === undefined) continue;
+    if (!Object.hasOwn(demands, key))
+      throw new InputError(`there is no option "${key}" (there are: ${Object.keys(demands).join(', ')})`);
+    const [fits, what] = demands[key];
     if (!fits(value)) throw new InputError(`option "${key}" must be ${what}, got ${JSON.stringify(value)}`);
   }
 }

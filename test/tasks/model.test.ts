@@ -79,7 +79,10 @@ for (const { dir, definition, text } of fixtures)
     const again = await loadModel(runtime, fromMap(new Map(own)));
     t.deepEqual(await again.extract(text), found, 'its files make the same model');
     again.release();
-    t.match(await inputError(() => expected.extract(text, { batchSize: 0 })), /batchSize must be an integer/);
+    t.equal(
+      await inputError(() => expected.extract(text, { batchSize: 0 })),
+      'option "batchSize" must be a whole number of at least 1, got 0',
+    );
     const misspelt = { thresold: 0.99 } as object;
     for (const use of [() => expected.extract(text, misspelt), () => expected.evaluate('[]', misspelt)])
       t.match(await inputError(use), /^there is no option "thresold" \(there are: batchSize, .*threshold/);
@@ -318,17 +321,31 @@ test('options that no model takes', async (t) => {
     [{ policy: 'Flat' }, 'option "policy" must be one of all, flat, got "Flat"'],
     [{ overlap: -1 }, 'option "overlap" must be a whole number of at least 0, got -1'],
     [{ onBad: 'drop' }, 'option "onBad" must be one of stop, skip, got "drop"'],
+    [{ pairChunk: 0 }, 'option "pairChunk" must be a whole number of at least 1, got 0'],
+    [{ progress: 1 }, 'option "progress" must be a function, got 1'],
   ] as [object, string][])
     t.equal(await inputError(() => model.extract(texts.stsn, options)), complaint);
   t.match(await inputError(() => model.trace('no rows', 'a file')), /a file/);
   model.release();
 
-  const lai = definitionNamed('lai');
-  const asked = checkValues.bind(undefined, lai.options);
+  const asked = (name: string, given: object) => () => checkValues(definitionNamed(name).options, given);
   t.throws(
-    () => asked({ relations: 'a-folder' }),
+    asked('lai', { relations: 'a-folder' }),
     /option "relations" must be a loaded model, got "a-folder"/,
   );
+  t.throws(asked('cerem', { bootstrap: 5 }), /option "bootstrap" must be an object, got 5/);
+  t.doesNotThrow(asked('cerem', { bootstrap: { draws: 10 } }));
+  for (const [name, key] of [
+    ['lai', 'pairChunk'],
+    ['stsn', 'bootstrap'],
+    ['stsn', 'refused'],
+    ['cerem', 'seen'],
+  ])
+    t.throws(
+      asked(name, { [key]: 1 }),
+      new RegExp(`^InputError: there is no option "${key}"`),
+      `${name}: ${key}`,
+    );
 });
 
 test('a training of another model is not gone on with', async (t) => {

@@ -51,7 +51,7 @@ export interface LaiTypes extends Types {
   batch: LaiTask;
   /** What the stages that were asked can be scored by; `entities`: relations among the gold's. */
   evaluation: Pick<Evaluation, 'sentences'> & Partial<Evaluation> & Evaluated & { entities?: 'gold' };
-  options: LaiOptions;
+  options: Omit<LaiOptions, 'refused'>;
 }
 
 /**

@@ -15,7 +15,7 @@ import { commonRecipe } from '../training/recipe.ts';
 import { attentionJson, attentionMap, attentionTable } from './attention-map.ts';
 import { attentionSvg } from './attention-svg.ts';
 import { encodeText, makePromptBatch, parsePromptedJson, pointerTargets } from './batch.ts';
-import { evaluateCerem } from './evaluate.ts';
+import { evaluateCerem, type EvaluateOptions } from './evaluate.ts';
 import { effortNotes, effortText, extractDocuments } from './extract.ts';
 import { judgedDocuments } from './judged.ts';
 import { answerLimits } from './limits.ts';
@@ -23,7 +23,8 @@ import { promptLosses } from './losses.ts';
 import type { SeenInputs } from './predict.ts';
 import { inferSchema, parseSchema, relationPrompt, schemaJson } from './schema.ts';
 import { checkAsked, scoreNames } from './scores.ts';
-import { askedSchema, checkSpans, devSubjects, epochs, neededSchema, type CeremTypes } from './training.ts';
+import { askedSchema, checkSpans, devSubjects, epochs, neededSchema } from './training.ts';
+import type { CeremOptions, CeremTypes } from './training.ts';
 
 /** The file of a checkpoint that holds what its model was trained to be asked. */
 export const SCHEMA = 'schema.json';
@@ -166,8 +167,9 @@ export const cerem: Definition<CeremTypes> = {
       value: 'N',
       doc: 'subjects of a document that relations are asked about, the best first (default 100)',
     },
+    bootstrap: { kind: 'object', value: 'JSON', doc: 'draws and seed of the intervals', commands: [] },
   },
-  async evaluate(loaded, corpus, options = {}) {
+  async evaluate(loaded, corpus, options: CeremOptions & Pick<EvaluateOptions, 'seen'> = {}) {
     const { schema: given, onJudged, ...rest } = options;
     const schema = askedSchema(loaded, given);
     checkAsked(corpus, schema, 'scored');

@@ -56,7 +56,8 @@ export interface PromptBatch {
   training?: CeremTraining;
 }
 
-export interface CeremOptions extends UseOptions, Omit<EvaluateOptions, 'progress' | 'what' | 'onPredicted'> {
+export interface CeremOptions
+  extends UseOptions, Omit<EvaluateOptions, 'progress' | 'what' | 'onPredicted' | 'refused' | 'seen'> {
   /** What to look for, where not the model's own schema. */
   schema?: Schema;
 }

@@ -138,6 +138,7 @@ export const spanDefinition = <M extends SpanModel>(own: OwnDefinition<M>): Span
       doc: 'all entities (default), or without overlaps, the best first',
       commands: ['extract'],
     },
+    pairChunk: { kind: 'integer', min: 1, value: 'N', doc: 'most pairs scored at once', commands: [] },
     ...ofSentences.options,
   },
   evaluate: evaluateSpans,

@@ -67,7 +67,7 @@ export interface SpanTypes<M extends SpanModel = SpanModel> extends Types {
   extra: undefined;
   batch: SpanBatch;
   evaluation: Evaluation & Evaluated;
-  options: SpanOptions;
+  options: Omit<SpanOptions, 'refused'>;
 }
 
 export type SpanDefinition<M extends SpanModel = SpanModel> = Definition<SpanTypes<M>>;
