@@ -21,7 +21,7 @@ export const attentionCommand: Command = {
     model: modelOption,
     text: { value: 'TEXT', doc: 'the text', required: true },
     prompt: { value: 'TEXT', doc: `${prompted.join(', ')}: what to look for in it (default: nothing)` },
-    out: { value: 'F.svg', doc: 'heatmaps to write' },
+    out: { path: 'F.svg', doc: 'heatmaps to write' },
     json,
   },
   notes:

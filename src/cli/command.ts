@@ -4,8 +4,10 @@ import { InputError } from '../../kernels/errors.ts';
 
 /** One `--name` of a command. */
 export interface Option {
-  /** What stands for the value in the help text, e.g. `DIR`; absent for a flag. */
+  /** What stands for the value in the help text, e.g. `N`; absent for a flag. */
   value?: string;
+  /** The same, e.g. `DIR`, where the value is the path of a file or a folder. */
+  path?: string;
   doc: string;
   required?: boolean;
 }
@@ -20,12 +22,16 @@ export interface Command {
    * brackets: `[NAME]`. Any number may stand for a last `[F…]`.
    */
   positional?: string;
+  /** Which of them is the first path; those after it are paths too. None is when absent. */
+  pathsFrom?: number;
   options: Readonly<Record<string, Option>>;
   /** Further lines of the help text. */
   notes?: string;
   /** Does it; the exit status is 0 unless it returns another. Errors: InputError is status 2, any other is 1. */
   run(args: Arguments): Promise<number | void>;
 }
+
+const placeholder = ({ value, path }: Option): string | undefined => value ?? path;
 
 /** A flag that most commands have. */
 export const json: Option = { doc: 'print one JSON document' };
@@ -61,13 +67,11 @@ export class Arguments {
 
   /** The paths of files and folders that were given, without the names of their options. */
   get paths(): string[] {
-    const { options, positional = '' } = this.#command;
-    const isPath = (value = ''): boolean => /(^|\W)(F|FILE|PATH|DIR)(\W|$)|\.json$/.test(value);
-    const values = Object.entries(this.#values).filter(([name]) => isPath(options[name]?.value));
-    const words = positional.split(' ');
+    const { options, pathsFrom = Infinity } = this.#command;
+    const values = Object.entries(this.#values).filter(([name]) => options[name]?.path !== undefined);
     return [
       ...values.flatMap(([, value]) => (typeof value === 'string' ? [value] : [])),
-      ...this.#positionals.filter((_, i) => isPath(words[i] ?? words.at(-1))),
+      ...this.#positionals.slice(pathsFrom),
     ];
   }
 
@@ -152,9 +156,9 @@ const usageError = (command: Command, complaint: string): InputError =>
  */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments | 'help' {
   const options = Object.fromEntries(
-    Object.entries(command.options).map(([name, { value }]) => [
+    Object.entries(command.options).map(([name, option]) => [
       name,
-      { type: value === undefined ? ('boolean' as const) : ('string' as const) },
+      { type: placeholder(option) === undefined ? ('boolean' as const) : ('string' as const) },
     ]),
   );
   let parsed: {
@@ -189,9 +193,10 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
   if (missing !== undefined) throw usageError(command, `${missing} is missing`);
   if (parsed.positionals.length > most)
     throw usageError(command, `unexpected argument "${parsed.positionals[most]}"`);
-  for (const [name, { value, required }] of Object.entries(command.options)) {
+  for (const [name, option] of Object.entries(command.options)) {
     const given = parsed.values[name];
-    if (required && given === undefined) throw usageError(command, `--${name} ${value} is missing`);
+    if (option.required && given === undefined)
+      throw usageError(command, `--${name} ${placeholder(option)} is missing`);
     if (given === '') throw usageError(command, `--${name} is empty`);
   }
   return new Arguments(command, parsed.values, parsed.positionals);
@@ -200,7 +205,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
 /** The help text of one command. */
 export function commandHelp(command: Command): string {
   const entries = Object.entries(command.options).map(([name, option]) => ({
-    text: option.value === undefined ? `--${name}` : `--${name} ${option.value}`,
+    text: [`--${name}`, placeholder(option) ?? []].flat().join(' '),
     option,
   }));
   const synopsis = [

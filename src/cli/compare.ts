@@ -76,6 +76,7 @@ export const compareCommand: Command = {
   name: 'compare',
   summary: 'Compares the scores of two models by paired t tests',
   positional: 'A.json B.json',
+  pathsFrom: 0,
   options: { json },
   notes:
     'A.json and B.json each hold what "spanwise eval --json" printed, or a list of such documents, one a seed, in the\n' +

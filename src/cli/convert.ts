@@ -46,8 +46,8 @@ export const convertCommand: Command = {
   options: {
     from: { value: 'FORMAT', doc: 'the format of the input (default: seen from its content)' },
     to: { value: 'FORMAT', doc: 'the format of the output', required: true },
-    in: { value: 'PATH', doc: 'a file, or the folder of a format with several (default: standard input)' },
-    out: { value: 'PATH', doc: 'where to write (default: standard output)' },
+    in: { path: 'PATH', doc: 'a file, or the folder of a format with several (default: standard input)' },
+    out: { path: 'PATH', doc: 'where to write (default: standard output)' },
     tags: { value: schemes.join('|'), doc: 'tags of conll and hf (default bio)' },
     ...readingOptions,
   },

@@ -209,10 +209,10 @@ const commandOf = (definition: Definition, demo: Demo): Command => ({
   summary: demo.summary,
   options: {
     data: {
-      value: 'DIR',
+      path: 'DIR',
       doc: `a folder with *train.json, *dev.json, *test.json${definition.extra ? ` and perhaps ${definition.extra.file}` : ''}; the shipped corpus when absent`,
     },
-    out: { value: 'DIR', doc: `where what it makes goes (runs/demo-${definition.name})` },
+    out: { path: 'DIR', doc: `where what it makes goes (runs/demo-${definition.name})` },
     ...recipeOptions([definition]),
     json,
   },

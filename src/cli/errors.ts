@@ -10,8 +10,8 @@ import type { Arguments, Command } from './command.ts';
 import { checkWritable } from './device.ts';
 
 export const judgingOptions: Command['options'] = {
-  errors: { value: 'F', doc: 'what is wrong, text by text, to write: F.html, a page to read, or F.jsonl' },
-  out: { value: 'F', doc: 'predictions to write, a corpus in the form of --data' },
+  errors: { path: 'F', doc: 'what is wrong, text by text, to write: F.html, a page to read, or F.jsonl' },
+  out: { path: 'F', doc: 'predictions to write, a corpus in the form of --data' },
 };
 
 /** Where what was predicted goes; undefined where nobody asks for it. */

@@ -55,7 +55,7 @@ export const evaluateCommand: Command = {
   summary: 'Scores a model on annotated texts',
   options: {
     model: modelOption,
-    data: { value: 'F', doc: 'annotated texts, in any format of docs/formats.md', required: true },
+    data: { path: 'F', doc: 'annotated texts, in any format of docs/formats.md', required: true },
     ...useOptions('eval'),
     ...judgingOptions,
     threshold: {

@@ -16,7 +16,7 @@ export const exportCommand: Command = {
     length: { value: 'L', doc: 'pieces of a row', required: true },
     batch: { value: 'B', doc: 'rows (default 1)' },
     caps: capsOption,
-    out: { value: 'DIR', doc: 'folder to write to', required: true },
+    out: { path: 'DIR', doc: 'folder to write to', required: true },
     vectors: { doc: 'also run it here, and write the logits as what is expected' },
   },
   notes: 'docs/export.md tells how to run what is written, and which models have such a pass.',

@@ -35,7 +35,7 @@ export const extractCommand: Command = {
   summary: 'Extracts entities and relations from text: lines in, JSON lines out',
   options: {
     model: modelOption,
-    in: { value: 'FILE', doc: 'text, one sentence or document a line (default, and -: standard input)' },
+    in: { path: 'FILE', doc: 'text, one sentence or document a line (default, and -: standard input)' },
     tokens: {
       doc: 'the input is JSON rows with "tokens" (a list, or one a line): words as they are, ids kept',
     },
@@ -43,7 +43,7 @@ export const extractCommand: Command = {
       value: 'N',
       doc: 'line to begin with (with --tokens: row), to go on after a break (default 1)',
     },
-    out: { value: 'FILE', doc: 'where to write, at the end (default: standard output, as results come)' },
+    out: { path: 'FILE', doc: 'where to write, at the end (default: standard output, as results come)' },
     ...useOptions('extract'),
     threshold: thresholdOption,
     'on-bad': {

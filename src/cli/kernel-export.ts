@@ -46,7 +46,7 @@ export const kernelExport: Command = {
   summary: 'Writes kernels as manifests, WGSL and test vectors that run without Spanwise',
   positional: '[NAME…]',
   options: {
-    out: { value: 'DIR', doc: 'folder to write to', required: true },
+    out: { path: 'DIR', doc: 'folder to write to', required: true },
     shapes: {
       value: 'JSON',
       doc: 'as of `kernel show`; a list of them makes a manifest each (default: the small examples of `verify`)',

@@ -27,8 +27,8 @@ export const kernelRun: Command = {
   summary: 'Runs one kernel on the tensors of a safetensors file',
   positional: 'NAME',
   options: {
-    in: { value: 'F', doc: 'safetensors file with the inputs by name', required: true },
-    out: { value: 'F', doc: 'safetensors file to write the outputs to', required: true },
+    in: { path: 'F', doc: 'safetensors file with the inputs by name', required: true },
+    out: { path: 'F', doc: 'safetensors file to write the outputs to', required: true },
     params: { value: 'JSON', doc: 'parameters, e.g. {"activation":"gelu"}' },
     grad: { doc: 'the input also holds grad_<output>; write grad_<input> too' },
   },

@@ -22,7 +22,7 @@ import { tune } from './tune.ts';
 import { verify } from './verify.ts';
 import { version } from './versions.ts';
 
-const commands: readonly Command[] = [
+export const commands: readonly Command[] = [
   doctor,
   verify,
   ...demos,

@@ -20,7 +20,7 @@ import type { Option } from './command.ts';
 import { packageRoot } from './package-root.ts';
 
 export const capsOption: Option = {
-  value: 'FILE',
+  path: 'FILE',
   doc: "what the device can do, as `doctor --json` says it (default: WebGPU's default limits)",
 };
 

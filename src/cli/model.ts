@@ -9,7 +9,7 @@ import type { Arguments, Option } from './command.ts';
 import { tell } from './printable.ts';
 import { givenUse } from './tables.ts';
 
-export const modelOption: Option = { value: 'DIR', doc: 'checkpoint folder', required: true };
+export const modelOption: Option = { path: 'DIR', doc: 'checkpoint folder', required: true };
 
 export const batchOption: Option = { value: 'N', doc: 'inputs at once (default 16)' };
 

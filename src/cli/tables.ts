@@ -75,10 +75,11 @@ const tableFor =
 /** The options that some definition's models take in a command. */
 export function useOptions(command: string): Options {
   return Object.fromEntries(
-    [...owners(tableFor(command))].map(([key, { names, values }]) => [
-      flagOf(key),
-      { value: values[0].value, doc: `${prefix(names)}${values[0].doc}` },
-    ]),
+    [...owners(tableFor(command))].map(([key, { names, values }]) => {
+      const { kind, value, doc } = values[0];
+      const shown = kind === 'json' || kind === 'model' ? { path: value } : { value };
+      return [flagOf(key), { ...shown, doc: `${prefix(names)}${doc}` }];
+    }),
   );
 }
 

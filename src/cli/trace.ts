@@ -12,11 +12,11 @@ export const traceCommand: Command = {
   options: {
     model: modelOption,
     batch: {
-      value: 'F',
+      path: 'F',
       doc: 'annotated sentences or prompted texts (JSON), taken as one batch',
       required: true,
     },
-    out: { value: 'F', doc: 'safetensors file to write', required: true },
+    out: { path: 'F', doc: 'safetensors file to write', required: true },
     steps: { value: 'K', doc: 'AdamW steps to make; writes param.* (default 0)' },
     lr: { value: 'X', doc: 'learning rate of the steps (default 0.001)' },
     'weight-decay': { value: 'X', doc: 'weight decay of the steps (default 0.01)' },

@@ -26,27 +26,27 @@ import { devText, trainingProgress } from './training-progress.ts';
 
 /** Where a new model comes from. */
 const sourceOptions: Command['options'] = {
-  encoder: { value: 'DIR', doc: 'pretrained encoder folder (config.json, model.safetensors, vocabulary)' },
+  encoder: { path: 'DIR', doc: 'pretrained encoder folder (config.json, model.safetensors, vocabulary)' },
   config: {
-    value: 'FILE',
+    path: 'FILE',
     doc: 'model configuration as in a checkpoint; labels default to those of the data',
   },
-  vocab: { value: 'FILE', doc: 'vocab.txt or tokenizer.json; built from the training data when absent' },
+  vocab: { path: 'FILE', doc: 'vocab.txt or tokenizer.json; built from the training data when absent' },
 };
 
 /** The options of a new model that only some definitions have: a further file, keys of the configuration. */
-const ownOptions = ({ extra, configOptions }: Definition) => ({
-  ...(extra && { [extra.option]: { value: 'FILE', doc: `${extra.doc} (JSON)` } }),
+const ownOptions = ({ extra, configOptions }: Definition): Command['options'] => ({
+  ...(extra && { [extra.option]: { path: 'FILE', doc: `${extra.doc} (JSON)` } }),
   ...configOptions,
 });
 
 /** Those of all definitions, the owners before what not all have. */
 const startOptions: Command['options'] = {};
 for (const { name, ...definition } of definitions)
-  for (const [key, { value, doc }] of Object.entries(ownOptions({ name, ...definition }))) {
+  for (const [key, { value, path, doc }] of Object.entries(ownOptions({ name, ...definition }))) {
     const known = startOptions[flagOf(key)]?.doc.replace(/: .*$/, '');
     Object.assign(startOptions, {
-      [flagOf(key)]: { value, doc: `${known ? `${known}, ` : ''}${name}: ${doc}` },
+      [flagOf(key)]: { value, path, doc: `${known ? `${known}, ` : ''}${name}: ${doc}` },
     });
   }
 
@@ -178,15 +178,15 @@ export const trainCommand: Command = {
   summary: 'Trains a model on annotated texts',
   options: {
     model: { value: 'NAME', doc: names.join(', '), required: true },
-    data: { value: 'FILE', doc: 'training data, in any format of docs/formats.md', required: true },
+    data: { path: 'FILE', doc: 'training data, in any format of docs/formats.md', required: true },
     dev: {
-      value: 'FILE',
+      path: 'FILE',
       doc: 'data that choose the best epoch, by the mean of the F1 scores that it is shown',
     },
     ...readingOptions,
     ...sourceOptions,
     out: {
-      value: 'DIR',
+      path: 'DIR',
       doc: 'checkpoint folder; best model there, state to resume from in DIR/last',
       required: true,
     },

@@ -58,7 +58,7 @@ export const tune: Command = {
   summary: 'Times the forms of matrix products on this device and keeps the fastest in a file',
   options: {
     shapes: { value: 'MxKxN,…', doc: `linear layers: rows, inputs, outputs (default ${SHAPES})` },
-    out: { value: 'F', doc: 'the file (default: one for each device in the cache folder)' },
+    out: { path: 'F', doc: 'the file (default: one for each device in the cache folder)' },
     json,
   },
   notes:

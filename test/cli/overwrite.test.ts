@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import test from 'tape';
 import { Arguments } from '../../src/cli/command.ts';
 import { convertCommand } from '../../src/cli/convert.ts';
+import { commands } from '../../src/cli/main.ts';
 import { expectFailure, file, fixture, folder, spanwise } from './run.ts';
 
 const model = join(folder, 'model');
@@ -58,9 +59,23 @@ test('no output over an input', async (t) => {
   );
 });
 
+test('what stands for a path in the help is a path, and nothing else is', (t) => {
+  const isPath = (shown: string) => /(^|\W)(F|FILE|PATH|DIR)(\W|$)|\.json$/.test(shown);
+  for (const { name, options, positional = '', pathsFrom = Infinity } of commands) {
+    for (const [option, { value = '', path = 'F' }] of Object.entries(options))
+      t.ok(!isPath(value) && isPath(path), `${name} --${option}`);
+    const words = positional.split(' ');
+    t.ok(
+      words.every((word, i) => isPath(word) === i >= pathsFrom),
+      `${name} ${positional}`,
+    );
+  }
+  t.end();
+});
+
 test('the name of a format, a kernel or a benchmark is no path', async (t) => {
   const args = new Arguments(
-    { ...convertCommand, positional: '[NAME] [F…]' },
+    { ...convertCommand, positional: '[NAME] [F…]', pathsFrom: 1 },
     { to: 'text', in: 'a', out: 'b', tags: undefined, json: true },
     ['gate', 'c', 'd'],
   );
