@@ -1,5 +1,6 @@
 /** A NaN goes where the float64 references say: over the whole row of a softmax, and to no other item of a batch. */
 import test from 'tape';
+import { crossEntropy } from '../../kernels/cross-entropy.ts';
 import { kernelNamed } from '../../kernels/index.ts';
 import { randomTensors, referenceCases, type ReferenceCase } from '../../kernels/reference/cases.ts';
 import { references } from '../../kernels/reference/index.ts';
@@ -132,6 +133,40 @@ test('softmax: a NaN or +∞ makes its row NaN, −∞ counts for nothing, a row
     const nan = [NaN, NaN, NaN];
     t.deepEqual([...out], [nan, nan, nan, [0, 0.5, 0.5], nan].flat(), software ? '' : 'the form of a GPU');
   }
+});
+
+test('cross-entropy: infinities, in both forms', async (t) => {
+  const nan = [NaN, NaN, NaN];
+  const p = 1 / (1 + Math.exp(-1));
+  // Of class 0: the logits, the loss, their gradient.
+  const rows: [logits: number[], loss: number, grad: number[]][] = [
+    [[1, 2, Infinity], NaN, nan],
+    [[Infinity, 2, 1], NaN, nan],
+    [[Infinity, Infinity, 0], NaN, nan],
+    [[1, 2, -Infinity], -Math.log(1 - p), [-p, p, 0]],
+    [[-Infinity, 2, 1], Infinity, [-1, p, 1 - p]],
+    [[-Infinity, -Infinity, -Infinity], Infinity, nan],
+  ];
+  for (const software of [true, false])
+    for (const c of [3, 20])
+      for (const [logits, loss, grad] of rows) {
+        // The classes beyond three count for nothing.
+        const all = [...logits, ...new Array<number>(c - 3).fill(-Infinity)];
+        const inputs = {
+          logits: { shape: [1, c], data: Float64Array.from(all) },
+          targets: { shape: [1], data: Int32Array.of(0) },
+        };
+        const one = { grad_loss: { shape: [], data: Float64Array.of(1) } };
+        const made = await withCaps({ software }, () =>
+          forwardBackward(crossEntropy, { name: 'infinities', inputs, params: {} }, one),
+        );
+        const got = [...made.loss, ...made.grad_logits.subarray(0, 3)];
+        const wanted = [loss, ...grad];
+        t.ok(
+          got.every((v, i) => Object.is(v, wanted[i]) || Math.abs(v - wanted[i]) < 1e-6),
+          `${logits} of ${c}, ${software ? 'a software device' : 'a GPU'}: ${got}`,
+        );
+      }
 });
 
 test('attention: a score of +∞ makes its row NaN, forward and backward', async (t) => {
