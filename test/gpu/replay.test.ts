@@ -1,5 +1,6 @@
 /** Steps that repeat: what is kept from one to the next, and that each computes what it was given. */
 import test from 'tape';
+import { scale as scaleKernel } from '../../kernels/elementwise.ts';
 import {
   dropout,
   embedding,
@@ -157,5 +158,19 @@ test('the same operation in the same place, on another part of a tensor', async 
     await runtime.scope(async () => {
       t.equal((await scale(x.slice(from, [64]), 1.5).read())[1], 1.5 * (from + 1), `from ${from}`);
     });
+  x.release();
+});
+
+test("a plan of the caller's, with other uniforms than in the last batch", async (t) => {
+  const x = runtime.keep(ones());
+  const planOf = (factor: number) =>
+    scaleKernel.plan({ shapes: { x: [SIZE] }, params: { factor }, caps: runtime.caps, host: {} });
+  const plan = planOf(2);
+  const found: number[] = [];
+  for (const factor of [2, 3]) {
+    plan.dispatches[0].uniforms = planOf(factor).dispatches[0].uniforms;
+    await runtime.scope(async () => found.push((await runtime.run(plan, { x }).out.read())[0]));
+  }
+  t.deepEqual(found, [2, 3]);
   x.release();
 });
