@@ -321,3 +321,34 @@ test('AdamW knows of no step of a parameter without a place, and gives it none',
   parameters.release();
   t.end();
 });
+
+test('AdamW: steps that were taken back, of gradients in their places', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1));
+  const layer = new Linear(parameters, 'l', 4, 4);
+  const optimizer = new AdamW(parameters, { lr: 0.01 });
+  const x = runtime.upload(Float32Array.of(1, 1, 1, 1), [1, 4]);
+  for (const found of [0, 1, 0, 1, 0]) {
+    parameters.zeroGrad();
+    await runtime.scope(async () => {
+      const { result, tape } = await record(runtime, () => sum(layer.forward(x)));
+      tape.backward(result);
+      optimizer.step(0.01, undefined, runtime.upload(Float32Array.of(found), [1]));
+      if (found) optimizer.takeBack(parameters.all.keys());
+    });
+  }
+  // The gradient is 1 throughout: each step that counts is one of lr.
+  const bias = (await parameters.read()).get('l.bias')!.data;
+  t.ok(
+    bias.every((value) => Math.abs(value + 0.03) < 1e-6),
+    String(bias),
+  );
+  t.equal((await optimizer.read()).get('step.l.bias')?.data[0], 3);
+  optimizer.release();
+  const { grad } = parameters.all.get('l.bias')!.tensor;
+  const kept = clipGradNorm(parameters, 1);
+  grad!.release(); // though it lies where it lay
+  t.throws(() => clipGradNorm(parameters, 1), /was released/);
+  for (const tensor of [x, kept.norm, kept.scale]) tensor.release();
+  parameters.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
