@@ -1,6 +1,6 @@
 /**
- * What a step costs the host at least: as many dispatches as it has, encoded with bind groups that were made before,
- * submitted and forgotten. One write of uniforms, one pass, one submit.
+ * What a step's dispatches cost the host in a plain loop: as many as it has, encoded with bind groups that were made before,
+ * submitted and forgotten. One write of uniforms, one pass, one submit; a pipeline and a dynamic offset for each.
  */
 
 /** Bytes from one dispatch's uniforms to the next's. */

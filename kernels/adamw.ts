@@ -123,6 +123,7 @@ export const adamw: Kernel = {
     {
       name: 'runs',
       doc: 'list of {first, size, step, weightDecay}: the elements of a step, all when absent',
+      live: true,
     },
   ],
   tables: {
@@ -198,7 +199,8 @@ export const adamw: Kernel = {
     };
   },
   renew(plan, before, params) {
-    const { lr, beta1 = 0.9, beta2 = 0.999, runs } = params;
+    const { lr, runs } = params;
+    const [beta1, beta2] = [params.beta1 ?? 0.9, params.beta2 ?? 0.999];
     const same = before.beta1 === params.beta1 && before.beta2 === params.beta2 && before.eps === params.eps;
     if (!same || !isRate(lr) || !Array.isArray(runs) || !Array.isArray(before.runs)) return undefined;
     if (runs.length !== before.runs.length) return undefined;
@@ -209,7 +211,8 @@ export const adamw: Kernel = {
       const run = runs[i] as AdamWRun | undefined | null;
       const { first, size, weightDecay } = before.runs[i] as AdamWRun;
       if (run?.first !== first || run.size !== size || run.weightDecay !== weightDecay) return undefined;
-      if (!Number.isInteger(run.step) || run.step < 1) return undefined;
+      if (typeof weightDecay !== 'number') return undefined; // the default
+      if (!Number.isSafeInteger(run.step) || run.step < 1) return undefined;
       if (size === 0) continue;
       const rates = ratesOf(run, lr, beta1 as number, beta2 as number);
       for (let j = 0; j < RATES; j++) data[width * row + 3 + j] = bitsOf(rates[j]);

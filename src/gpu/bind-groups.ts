@@ -55,13 +55,16 @@ export class BindGroups {
     this.#state++;
   }
 
-  /** A batch begins. What it has of the last one is told by `stays`, before `of` finds the rest. */
+  /**
+   * A batch begins that is not the last one again. What it has of that is told by `stays`, before `of` finds the rest; of one that
+   * repeats nothing is told.
+   */
   begin(batch: number): void {
     if (this.#count >= MOST) this.#dropHalf();
     this.#batch = batch;
   }
 
-  /** Those that the last batch had stay. */
+  /** Those stay that the last batch had of which something was told. */
   #dropHalf(): void {
     const all: { hash: number; kept: Kept }[] = [];
     for (const [hash, first] of this.#byHash)

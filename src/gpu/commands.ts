@@ -55,12 +55,12 @@ export class Commands {
 
   /** Finds or makes the bind groups of batch `number`, once tables have their buffer. */
   bind(groups: BindGroups, number: number, tables: GPUBuffer | undefined): void {
-    groups.begin(number);
     const { state } = groups;
     const runs = this.#runs;
     let found = 0;
     while (found < runs.length && this.#states[found] === state) found++;
-    if (found === runs.length) return;
+    if (found === runs.length) return; // nothing is dropped then: what is here has not been told to stay
+    groups.begin(number);
     for (let i = 0; i < runs.length; i++)
       if (this.#states[i] === state)
         for (let at = this.#firsts[i]; at < this.#ends[i]; at++)

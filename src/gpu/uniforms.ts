@@ -13,8 +13,8 @@ const PAGE = 256;
 /** A slot of `Uniforms`. */
 interface OwnSlot extends Slot {
   readonly page: Page;
-  /** Whose uniforms it holds, or will once `write` has run. */
-  dispatch: Dispatch | undefined;
+  /** What it holds, or will once `write` has run. */
+  fields: readonly Uniform[] | undefined;
 }
 
 /** A buffer of slots, and what it holds, or will once `write` has run. */
@@ -79,7 +79,7 @@ export class Uniforms {
     this.#pages.push(page);
     // The last is taken first: those of a batch shall lie side by side.
     for (let offset = size - this.#bytes; offset >= 0; offset -= this.#bytes) {
-      const slot: OwnSlot = { buffer, offset, page, dispatch: undefined };
+      const slot: OwnSlot = { buffer, offset, page, fields: undefined };
       this.#slots.push(slot);
       this.#free.push(slot);
     }
@@ -91,12 +91,12 @@ export class Uniforms {
   }
 
   /** Puts a dispatch's uniforms into one of its slots, unless they lie there. */
-  place(slot: Slot, dispatch: Dispatch): void {
+  place(slot: Slot, { uniforms }: Dispatch): void {
     const own = slot as OwnSlot;
-    if (own.dispatch === dispatch) return;
-    own.dispatch = dispatch;
+    if (own.fields === uniforms) return;
+    own.fields = uniforms;
     const { page, offset } = own;
-    putFields(dispatch.uniforms, offset, page.integers, page.floats);
+    putFields(uniforms, offset, page.integers, page.floats);
     page.from = Math.min(page.from, offset);
     page.to = Math.max(page.to, offset + this.#bytes);
   }

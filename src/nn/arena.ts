@@ -172,6 +172,11 @@ export class Slot implements Storage {
     this.used.home = new GradientRow(this.row, shape, [this.tensor]);
   }
 
+  /** Its chunk, once it has one. */
+  get placed(): Chunk | undefined {
+    return this.#chunk;
+  }
+
   get chunk(): Chunk {
     if (!this.#chunk) this.#arena.place();
     return this.#chunk as Chunk;

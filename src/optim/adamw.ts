@@ -84,12 +84,14 @@ export class AdamW {
     };
     const state = this.#stateOf(chunk);
     const { steps, together } = state;
+    let { runs } = state;
+    state.runs = undefined; // until all steps are counted: what follows may throw
     for (let i = 0; i < steps.length; i++) {
       const slot = chunk.slots[i];
       const { grad } = slot.tensor;
       const isHeld = grad !== undefined && slot.home.holds(grad);
       const joins = isHeld || (grad !== undefined && chunk.copy !== undefined);
-      if (joins !== together[i]) state.runs = undefined;
+      if (joins !== together[i]) runs = undefined;
       together[i] = joins;
       if (!grad) continue;
       steps[i]++;
@@ -108,10 +110,10 @@ export class AdamW {
         moments.v.release();
       }
     }
-    if (state.runs) for (const run of state.runs) run.step++;
-    else state.runs = runsOf(chunk, state, weightDecay);
-    if (state.runs.length > 0)
-      update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), state.runs, chunk.copy);
+    if (runs) for (const run of runs) run.step++;
+    else runs = runsOf(chunk, state, weightDecay);
+    state.runs = runs;
+    if (runs.length > 0) update(chunk.weights, chunk.gradients, this.#momentsOf(chunk), runs, chunk.copy);
   }
 
   /**
@@ -137,8 +139,9 @@ export class AdamW {
   }
 
   #stepsOf(slot: Slot): number {
-    const { chunk } = slot;
-    return this.#stateOf(chunk).steps[chunk.slots.indexOf(slot)];
+    const { placed } = slot;
+    const state = placed && this.#states.get(placed);
+    return state ? state.steps[placed.slots.indexOf(slot)] : 0;
   }
 
   #setSteps(slot: Slot, steps: number): void {

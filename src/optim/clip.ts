@@ -5,9 +5,10 @@ import type { Parameter, Parameters } from '../nn/parameters.ts';
 import { hostInts, type HostInts } from '../ops/index.ts';
 import { numbered } from '../ops/numbered.ts';
 
-/** Where the gradients of all parameters lie: in their places, if any, or elsewhere, in tensors that are others every step. */
+/** Where the gradients of all parameters lie. */
 interface Layout {
-  readonly grads: readonly (Tensor | 'elsewhere' | undefined)[];
+  /** Of each what lies in its place, if any; the parameter itself where it lies elsewhere, in tensors that are others every step. */
+  readonly grads: readonly (Tensor | Parameter | undefined)[];
   /** What is read: all that lies in a chunk, or a parameter's own gradient. */
   readonly inputs: readonly (Chunk | Parameter)[];
   /** Of each gradient the input, its first element there, and its size. */
@@ -27,7 +28,7 @@ function layoutOf({ arena, all }: Parameters): Layout {
     const { slot } = parameter;
     const { grad } = parameter.tensor;
     const together = grad && slot.home.holds(grad);
-    grads.push(grad && !together ? 'elsewhere' : grad);
+    grads.push(grad && !together ? parameter : grad);
     if (!grad) continue;
     const input = together ? slot.chunk : parameter;
     let index = inputs.lastIndexOf(input);
@@ -42,10 +43,10 @@ function layoutOf({ arena, all }: Parameters): Layout {
 /** Whether the gradients of parameters lie so. */
 function isOf({ grads }: Layout, parameters: Iterable<Parameter>): boolean {
   let at = 0;
-  for (const { tensor, slot } of parameters) {
-    const { grad } = tensor;
+  for (const parameter of parameters) {
+    const { grad } = parameter.tensor;
     const known = grads[at++];
-    if (known === 'elsewhere' ? !grad || slot.home.holds(grad) : grad !== known || grad?.released)
+    if (known === parameter ? !grad || parameter.slot.home.holds(grad) : grad !== known || grad?.released)
       return false;
   }
   return true;

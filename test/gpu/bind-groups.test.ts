@@ -2,6 +2,7 @@
 import test from 'tape';
 import { defaultCaps, type Dispatch } from '../../kernels/plan.ts';
 import { BindGroups } from '../../src/gpu/bind-groups.ts';
+import { Commands } from '../../src/gpu/commands.ts';
 import { Memory, type Block } from '../../src/gpu/memory.ts';
 import { Meter } from '../../src/gpu/meter.ts';
 import type { Kept, ReadyPlan, Run, Slot } from '../../src/gpu/ready-plan.ts';
@@ -42,7 +43,11 @@ function groups() {
       ({
         dispatches: values.map((value) => ({
           ...{ operands: [0], pipeline: { compiled: { layout: { id: Number(value === undefined) } } } },
-          dispatch: { label: 'one', uniforms: value === undefined ? [] : [value] } as unknown as Dispatch,
+          dispatch: {
+            label: 'one',
+            uniforms: value === undefined ? [] : [value],
+            workgroups: [1, 1, 1],
+          } as unknown as Dispatch,
         })),
       }) as unknown as ReadyPlan,
     run: (plan: ReadyPlan, block: Block): Run => ({
@@ -117,5 +122,44 @@ test('the half that was not used for longest is dropped with its slots, but noth
   for (const of of some(9000)) made.of(of, undefined);
   made.begin(6);
   t.equal(slots(), 9000, 'a batch of more stays whole');
+  t.end();
+});
+
+/** Binds the runs of batch after batch; each gives the slots that they have. */
+function batches(made: BindGroups): (runs: readonly Run[]) => number {
+  const commands = new Commands();
+  let number = 1;
+  return (runs) => {
+    commands.take(runs);
+    commands.bind(made, number++, undefined);
+    return distinct(commands.groups.slice(0, commands.count));
+  };
+}
+
+test('what a batch has in common with the last one keeps its slots', (t) => {
+  const { made, meter, block, plan, run } = groups();
+  const bind = batches(made);
+  const x = block();
+  const [a, b, c, d, e] = [1, 2, 3, 4, 5].map((value) => run(plan(value), x));
+  t.equal(bind([a, b]), 2);
+  t.equal(bind([a, b]), 2);
+  t.equal(bind([a, c, d]), 3);
+  t.equal(bind([e, c, d]), 3);
+  t.equal(bind([b]), 1);
+  t.equal(bind([a, b, c]), 3);
+  t.equal(meter.bindGroups, 3);
+  t.end();
+});
+
+test('a batch of more dispatches than are kept, again and again, then in part', (t) => {
+  const { made, meter, block, plan, run } = groups();
+  const bind = batches(made);
+  const runs = Array.from({ length: 9000 }, (_, i) => run(plan(i), block()));
+  for (let batch = 1; batch < 5; batch++) t.equal(bind(runs), 9000);
+  t.equal(meter.bindGroups, 9000);
+  const others = [...runs.slice(0, 8990), ...Array.from({ length: 10 }, (_, i) => run(plan(-i), block()))];
+  t.equal(bind(others), 9000, 'none has the slot of another');
+  t.equal(meter.bindGroups, 9010);
+  t.equal(bind(runs), 9000);
   t.end();
 });

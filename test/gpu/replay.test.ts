@@ -1,5 +1,7 @@
 /** Steps that repeat: what is kept from one to the next, and that each computes what it was given. */
 import test from 'tape';
+import { scale as scaleKernel } from '../../kernels/elementwise.ts';
+import type { Kernel } from '../../kernels/plan.ts';
 import {
   dropout,
   embedding,
@@ -157,5 +159,66 @@ test('the same operation in the same place, on another part of a tensor', async 
     await runtime.scope(async () => {
       t.equal((await scale(x.slice(from, [64]), 1.5).read())[1], 1.5 * (from + 1), `from ${from}`);
     });
+  x.release();
+});
+
+test("a plan of the caller's, with other uniforms than in the last batch", async (t) => {
+  const x = runtime.keep(ones());
+  const planOf = (factor: number) =>
+    scaleKernel.plan({ shapes: { x: [SIZE] }, params: { factor }, caps: runtime.caps, host: {} });
+  const plan = planOf(2);
+  const found: number[] = [];
+  for (const factor of [2, 3]) {
+    plan.dispatches[0].uniforms = planOf(factor).dispatches[0].uniforms;
+    await runtime.scope(async () => found.push((await runtime.run(plan, { x }).out.read())[0]));
+  }
+  t.deepEqual(found, [2, 3]);
+  x.release();
+});
+
+/** Scales by `factor`, behind a dispatch without work; its plans are renewed. */
+const renewable: Kernel = {
+  ...scaleKernel,
+  name: 'renewable',
+  params: [{ name: 'factor', doc: '', live: true }],
+  plan(request) {
+    const plan = scaleKernel.plan(request);
+    const [dispatch] = plan.dispatches;
+    return { ...plan, dispatches: [{ ...dispatch, workgroups: [0, 1, 1], uniforms: [] }, dispatch] };
+  },
+  renew(plan, _, { factor }) {
+    const dispatches = plan.dispatches.map((dispatch) => {
+      const uniforms = dispatch.uniforms.map((one) =>
+        typeof one === 'number' ? one : { f32: factor as number },
+      );
+      return { ...dispatch, uniforms };
+    });
+    return { ...plan, dispatches };
+  },
+};
+
+test('plans that are renewed, one of their dispatches without work', async (t) => {
+  const x = runtime.keep(ones());
+  const found: number[] = [];
+  for (const factor of [2, 3, 4]) {
+    await runtime.scope(async () => {
+      const { out } = runtime.kernel(renewable, { x }, { params: { factor } });
+      found.push((await out.read())[0]);
+    });
+  }
+  t.deepEqual(found, [2, 3, 4]);
+  await runtime.scope(async () => {
+    const outputs: Tensor[] = [];
+    for (const factor of [5, 6, 7]) {
+      outputs.push(runtime.kernel(renewable, { x }, { params: { factor } }).out);
+      runtime.flush().catch(t.error);
+    }
+    const values = await runtime.readAll(outputs);
+    t.deepEqual(
+      values.map(([value]) => value),
+      [5, 6, 7],
+      'those of batches that wait are not',
+    );
+  });
   x.release();
 });

@@ -63,10 +63,7 @@ test('slots of many buffers: each is one dispatch’s, and what is written in on
   const { uniforms, take, batch, wrong, bytesHeld } = slots();
   const kept = Array.from({ length: 600 }, (_, i) => dispatch(i));
   const at = take(600);
-  t.equal(
-    new Set(at.map(({ offset, buffer }) => `${bytesHeld()} ${offset} ${String(buffer.size)}`)).size,
-    256,
-  );
+  t.equal(new Set(at.map(({ offset }) => offset)).size, 256);
   t.equal(new Set(at.map(({ buffer }) => buffer)).size, 3);
   t.equal(bytesHeld(), 3 * 256 * SLOT);
   t.equal(batch(at, kept), 600);

@@ -182,6 +182,13 @@ test('adamw: a plan is renewed to what another rate and other steps plan, or not
   for (const step of [0, 1.5, undefined]) fails(`step ${step}`, { runs: [runs[0], { ...runs[1], step }] });
   fails('fewer runs', { runs: runs.slice(1) });
   fails('no run', { runs: [null, null] });
+  const [bare, none] = [
+    { lr: 0.1, runs: [{ first: 0, size: 8, step: 1 }] },
+    { lr: 0.1, beta1: null, beta2: null, runs },
+  ];
+  const next = { ...bare, runs: [{ ...bare.runs[0], step: 2 }] };
+  t.equal(adamw.renew?.(plan(bare), bare, next), undefined, 'the default decay is the plan’s affair');
+  t.deepEqual(adamw.renew?.(plan(none), none, { ...none, lr: 0.2 }), plan({ ...none, lr: 0.2 }));
   fails('no runs', { runs: undefined, step: 1 });
   t.end();
 });

@@ -286,3 +286,26 @@ test(
     t.ok(values.every(Number.isFinite));
   },
 );
+
+test('BERT: positions and types of batches of one shape after another', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(5));
+  const bert = new Bert(parameters, parseBertConfig({ ...json, type_vocab_size: 2 }, 'config.json'));
+  for (const [rows, columns] of [
+    [2, 3],
+    [2, 3],
+    [3, 2],
+    [1, 2],
+    [1, 3],
+    [3, 2],
+  ]) {
+    const ids = Int32Array.from({ length: rows * columns }, (_, i) => i);
+    const own = { ids, lengths: new Int32Array(rows).fill(columns), rows, columns };
+    const positions = ids.map((i) => i % columns);
+    const told = { ...own, positions, tokenTypes: new Int32Array(ids.length) };
+    const [found, expected] = await runtime.scope(() =>
+      runtime.readAll([own, told].map((batch) => bert.forward(batch))),
+    );
+    t.deepEqual(found, expected, `[${rows}, ${columns}]`);
+  }
+  parameters.release();
+});

@@ -246,3 +246,109 @@ test('linear warm-up and decay', (t) => {
   t.equal(linearWarmupDecay(3, 5, 5), 0.6, 'warm-up to the very end');
   t.end();
 });
+
+/** Gives a parameter a gradient that lies elsewhere. */
+function give(parameters: Parameters, name: string, value: number): void {
+  const { tensor } = parameters.all.get(name)!;
+  const values = new Float32Array(tensor.size).fill(value);
+  tensor.grad = runtime.keep(runtime.upload(values, tensor.shape, 'gradients'));
+}
+
+test('the norm of parameters that took the place of others', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1));
+  for (const [name, size] of [
+    ['a', 4],
+    ['b', 9],
+  ] as const) {
+    parameters.take(name, [size], 'ones');
+    give(parameters, name, 1);
+    const { norm, scale } = clipGradNorm(parameters, 1);
+    t.equal((await norm.read())[0], Math.sqrt(size));
+    for (const tensor of [norm, scale]) tensor.release();
+    parameters.release();
+  }
+  t.end();
+});
+
+test('AdamW: a step that fails midway is counted where it was, and the next steps go on from there', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1));
+  const layer = new Linear(parameters, 'l', 4, 4);
+  parameters.take('z', [4], 'ones');
+  const optimizer = new AdamW(parameters, { lr: 0.01 });
+  const resumed = new AdamW(parameters, { lr: 0.01 });
+  const backward = async (): Promise<void> => {
+    parameters.zeroGrad();
+    const x = runtime.upload(Float32Array.of(1, 1, 1, 1), [1, 4]);
+    const { result, tape } = await record(runtime, () => sum(layer.forward(x)));
+    tape.backward(result);
+  };
+  const valueAfter = async (of: AdamW): Promise<number> => {
+    of.step();
+    return (await parameters.read()).get('l.weight')!.data[0];
+  };
+  await runtime.scope(async () => {
+    for (let step = 1; step < 5; step++) {
+      await backward();
+      if (step === 3) {
+        give(parameters, 'z', 1);
+        parameters.all.get('z')!.tensor.grad!.release();
+        t.throws(() => optimizer.step(), /was released/);
+      } else optimizer.step();
+    }
+    resumed.load(await optimizer.read());
+    await backward();
+    const before = (await parameters.read()).get('l.weight')!.data as Float32Array;
+    const value = await valueAfter(optimizer);
+    await parameters.write('l.weight', before);
+    t.equal(await valueAfter(resumed), value);
+  });
+  for (const one of [optimizer, resumed]) one.release();
+  parameters.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+  t.end();
+});
+
+test('AdamW knows of no step of a parameter without a place, and gives it none', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1));
+  const optimizer = new AdamW(parameters, { lr: 0.01 });
+  const tensors = ['a', 'b'].map((name) => parameters.take(name, [64], 'ones'));
+  t.equal((await optimizer.read()).size, 0);
+  t.throws(() => optimizer.takeBack(['a']), /takeBack: no parameter "a" has had a step/);
+  t.ok(parameters.join(tensors), 'they can be joined as yet');
+  parameters.all.get('a')!.tensor.release();
+  parameters.place();
+  t.equal((await optimizer.read()).size, 0);
+  parameters.release();
+  t.end();
+});
+
+test('AdamW: steps that were taken back, of gradients in their places', async (t) => {
+  const parameters = new Parameters(runtime, randomSource(1));
+  const layer = new Linear(parameters, 'l', 4, 4);
+  const optimizer = new AdamW(parameters, { lr: 0.01 });
+  const x = runtime.upload(Float32Array.of(1, 1, 1, 1), [1, 4]);
+  for (const found of [0, 1, 0, 1, 0]) {
+    parameters.zeroGrad();
+    await runtime.scope(async () => {
+      const { result, tape } = await record(runtime, () => sum(layer.forward(x)));
+      tape.backward(result);
+      optimizer.step(0.01, undefined, runtime.upload(Float32Array.of(found), [1]));
+      if (found) optimizer.takeBack(parameters.all.keys());
+    });
+  }
+  // The gradient is 1 throughout: each step that counts is one of lr.
+  const bias = (await parameters.read()).get('l.bias')!.data;
+  t.ok(
+    bias.every((value) => Math.abs(value + 0.03) < 1e-6),
+    String(bias),
+  );
+  t.equal((await optimizer.read()).get('step.l.bias')?.data[0], 3);
+  optimizer.release();
+  const { grad } = parameters.all.get('l.bias')!.tensor;
+  const kept = clipGradNorm(parameters, 1);
+  grad!.release(); // though it lies where it lay
+  t.throws(() => clipGradNorm(parameters, 1), /was released/);
+  for (const tensor of [x, kept.norm, kept.scale]) tensor.release();
+  parameters.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
