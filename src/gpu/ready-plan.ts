@@ -10,6 +10,7 @@ import type { Block } from './memory.ts';
 import { noWork, type Phase, type PlanWork, type Work } from './meter.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import { sameValue } from './same-value.ts';
+import type { GPUBindGroup, GPUBuffer } from './webgpu.ts';
 
 /** Most bytes of one dispatch's uniforms. */
 export const UNIFORM_BYTES = 256;
