@@ -30,8 +30,8 @@ export const loadModel = async <T extends Types = Types>(
   options?: LoadOptions,
 ): Promise<LoadedModel<T>> =>
   typeof source === 'string'
-    ? loadFrom(runtime, folderSource(source), definition, source, options)
-    : loadFrom(runtime, source, definition, undefined, options);
+    ? loadFrom(runtime, folderSource(source), definition, options, source)
+    : loadFrom(runtime, source, definition, options);
 
 /**
  * `gate` of the browser-safe interface, and against a baseline's file.

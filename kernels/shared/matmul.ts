@@ -102,7 +102,7 @@ export interface MatmulSpec {
 export function expectQuads(label: string, tensor: string, columns: number): void {
   if (columns % 4 !== 0)
     throw new InputError(
-      `${label}: "${tensor}" in f16 must have rows of a multiple of 4 elements, got ${columns}`,
+      `${label}: "${tensor}" in f16 must have rows of a multiple of 4 elements, got ${columns}; f32 may have any`,
     );
 }
 

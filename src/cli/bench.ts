@@ -101,7 +101,7 @@ export function benchText(document: BenchDocument): string {
     ({ claim, holds, measured }) => `${holds ? 'holds' : 'FAILS'}: ${claim} (${measured})\n`,
   );
   return [
-    `${document.name} on ${device.name}${device.software ? ' (a software device)' : ''}, ${device.driver}\n\n`,
+    `${document.name} on ${device.name}${device.software ? ' (a software device)' : ''}${device.driver && `, ${device.driver}`}\n\n`,
     table(cells),
     ...(verdicts.length > 0 ? ['\n', ...verdicts] : []),
   ].join('');

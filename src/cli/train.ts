@@ -86,9 +86,8 @@ async function plan(args: Arguments, definition: Definition): Promise<Planned> {
   const precision =
     args.optional('precision') === undefined ? undefined : args.oneOf('precision', precisions, 'f32');
   if (args.flag('resume')) {
-    for (const option of Object.keys({ ...sourceOptions, ...startOptions }))
-      if (args.optional(option) !== undefined)
-        args.fail(`--${option} does not go with --resume: the run has its model`);
+    for (const option of startedWith(args))
+      args.fail(`--${option} does not go with --resume: the run has its model`);
     return planResume(definition, storage, { train, dev, recipe, precision });
   }
   await refuseModel(storage, 'choose another --out, or continue it with --resume');
@@ -149,8 +148,19 @@ class Stopped extends Error {
 /** Signals that end a run, and their numbers. */
 const stopSignals = { SIGINT: constants.signals.SIGINT, SIGTERM: constants.signals.SIGTERM };
 
-/** Stops a run at the first signal, with what it has done saved, and the process at the second. */
-function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => never; end: () => void } {
+/** Options of those given that a run has from its start: it is resumed without them. */
+const startedWith = (args: Arguments): string[] =>
+  Object.keys({ ...sourceOptions, ...startOptions }).filter((option) => args.optional(option) !== undefined);
+
+/**
+ * Stops a run at the first signal, with what it has done saved, and the process at the second.
+ * @param without options that it is not resumed with
+ */
+function stopOnSignals(without: readonly string[]): {
+  signal: AbortSignal;
+  rethrow: (error: unknown) => never;
+  end: () => void;
+} {
   const controller = new AbortController();
   const stop = (name: keyof typeof stopSignals): void => {
     const stopped = new Stopped(name);
@@ -164,7 +174,9 @@ function stopOnSignals(): { signal: AbortSignal; rethrow: (error: unknown) => ne
     signal: controller.signal,
     rethrow(error) {
       if (!(error instanceof Stopped)) throw error;
-      tell('spanwise: stopped; what was done is saved: the same command with --resume goes on');
+      const less =
+        without.length > 0 ? `, without ${without.map((option) => `--${option}`).join(', ')},` : '';
+      tell(`spanwise: stopped; what was done is saved: the same command with --resume${less} goes on`);
       process.exit(error.status);
     },
     end() {
@@ -216,7 +228,7 @@ export const trainCommand: Command = {
       async (runtime, { planned, saveSeconds, patience }) => {
         const [asJson, quiet] = [args.flag('json'), args.flag('quiet')];
         const write = (line: string) => void (!quiet && tell(line));
-        const stop = stopOnSignals();
+        const stop = stopOnSignals(startedWith(args));
         const told = new Set<string>();
         const shown = trainingProgress(definition, { write, quiet });
         const onEvent = (event: LogEvent) => {

@@ -183,7 +183,7 @@ export function sameIntegers(a: Int32Array, b: Int32Array): boolean {
 function sameGiven(a: Given, b: Given): boolean {
   if (a.shape !== b.shape) {
     const { length } = a.shape;
-    if (length !== b.shape.length) return false;
+    if (length !== (b.shape as Shape | undefined)?.length) return false;
     for (let i = 0; i < length; i++) if (a.shape[i] !== b.shape[i]) return false;
   }
   if (isHost(a)) return isHost(b) && (a.data === b.data || sameIntegers(a.data, b.data));

@@ -106,6 +106,7 @@ export class PlanCache {
 
   /** @param guess the plan that was in this place in the last batch */
   #findOrMake(asked: Asked, guess: KernelPlan | undefined): KernelPlan {
+    asked.given.forEach((input, i) => checkGiven(asked.kernel, asked.names[i], input));
     const { number, live } = this.#kernel(asked.kernel);
     if (live) return this.make(asked, guess?.kernel === asked.kernel ? guess : undefined);
     const plans = asked.given.some(isHost) ? this.#ofValues : this.#ofShapes;
@@ -191,6 +192,12 @@ export class PlanCache {
     this.#copies.set(copy, copy);
     return copy;
   }
+}
+
+/** Errors: what is neither a tensor nor host integers. */
+function checkGiven({ name: kernel }: Kernel, name: string, input: Given): void {
+  if (!Array.isArray((input as Partial<Given>).shape))
+    throw new InputError(`${kernel}: "${name}" must be a tensor, or host integers { data, shape }`);
 }
 
 /** Values of a host input that go into its hash. */

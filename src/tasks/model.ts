@@ -9,7 +9,7 @@ import type { Corpus, Definition, Loaded, LoadOptions, Opened, Types } from './d
 import { checkTexts, type Asked, type Extraction } from './extraction.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { checkValues } from './options.ts';
-import { traceModel, type TraceOptions } from './trace.ts';
+import { traceModel, traceOptions, type TraceOptions } from './trace.ts';
 import { inTurn } from './turns.ts';
 
 /** A model of any kind, whether its weights are loaded or not. */
@@ -95,6 +95,9 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
    * @param text of a file of annotated sentences, or CEREM's prompted texts
    */
   async trace(text: string, file: string, options?: TraceOptions): Promise<Map<string, HostTensor>> {
+    const unknown = Object.keys(options ?? {}).find((key) => !traceOptions.includes(key));
+    if (unknown !== undefined)
+      throw new InputError(`trace: there is no option "${unknown}" (there are: ${traceOptions.join(', ')})`);
     const batch = this.definition.traceBatch(this, text, file);
     return this.#inTurn(() => traceModel(this.definition, this.model, batch, options));
   }
@@ -127,15 +130,17 @@ export class LoadedModel<T extends Types = Types> implements Loaded<T> {
  * Loads a model: of any kind, or of `definition` alone.
  * @param source the files of the model's folder by name; see `Source`
  * @param what names the source in errors
- * @throws InputError naming the file that is missing or malformed, and what is wrong with it
+ * @throws InputError for what is no definition, or no options; and naming the file that is missing or malformed, and what is wrong with it
  */
 export async function loadModel<T extends Types = Types>(
   runtime: Runtime,
   source: Source,
   definition?: Definition<T>,
-  what = 'model',
   options?: LoadOptions,
+  what = 'model',
 ): Promise<LoadedModel<T>> {
+  if (definition !== undefined && typeof (definition as Partial<Definition<T>> | null)?.build !== 'function')
+    throw new InputError('loadModel: takes a definition after the source, stsn for one, or undefined');
   const opened = await openCheckpoint(source, what, definition);
   return new LoadedModel(opened.definition, await opened.load(runtime, options));
 }

@@ -12,6 +12,12 @@ export interface TraceOptions {
   weightDecay?: number;
 }
 
+export const traceOptions: readonly string[] = [
+  'steps',
+  'lr',
+  'weightDecay',
+] satisfies (keyof TraceOptions)[];
+
 /** A host tensor of floats. */
 export const floats = (shape: readonly number[], data: Float32Array): HostTensor => ({
   shape,

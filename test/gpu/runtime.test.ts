@@ -355,6 +355,17 @@ check('a tensor must have the dtype of its port', async (t) => {
     /^InputError: clip-grad-norm: input "grad1" must be f32, got i32$/,
     'of a repeated port too',
   );
+  const x = upload([1]);
+  for (const [name, given] of Object.entries({ array: [1], integers: Int32Array.of(1), shapeless: {} }))
+    for (const before of [true, false]) {
+      if (before) scale(x, 2);
+      t.throws(
+        () =>
+          runtime.kernel(kernelNamed('scale'), { x: given as unknown as Tensor }, { params: { factor: 2 } }),
+        /^InputError: scale: "x" must be a tensor, or host integers \{ data, shape \}$/,
+        name,
+      );
+    }
 });
 
 check('uniforms and tables grow with the batch', async (t) => {

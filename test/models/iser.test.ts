@@ -29,7 +29,7 @@ for (const name of checkpoints)
     const dir = `${folder}/${name}`;
     const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
-    const model = await loadModel(runtime, folderSource(dir), iser, dir);
+    const model = await loadModel(runtime, folderSource(dir), iser, undefined, dir);
     const batch = readFileSync(batchFile, 'utf8');
     checkParity(t, await model.trace(batch, batchFile, fixtureSteps(expected)), expected, initial);
     model.release();

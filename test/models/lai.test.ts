@@ -22,7 +22,7 @@ for (const { name } of checkpoints)
     const dir = `${fixtures}/${name}`;
     const expected = readSafetensorsFile(`${dir}/expected.safetensors`).tensors;
     const initial = readSafetensorsFile(`${dir}/model.safetensors`).tensors;
-    const model = await loadModel(runtime, folderSource(dir), lai, dir);
+    const model = await loadModel(runtime, folderSource(dir), lai, undefined, dir);
     checkParity(t, await model.trace(batch, batchFile, fixtureSteps(expected)), expected, initial);
     model.release();
     t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
@@ -32,7 +32,7 @@ const tokens = ['Rain', 'fell', 'over', 'the', 'old', 'town'];
 
 for (const name of ['entities', 'relations'])
   test(`lai/${name}: an instance alone has the logits that it has in a batch`, async (t) => {
-    const loaded = await loadModel(runtime, folderSource(`${fixtures}/${name}`), lai, name);
+    const loaded = await loadModel(runtime, folderSource(`${fixtures}/${name}`), lai, undefined, name);
     const { model, tokenizer } = loaded;
     const packer = new Packer(model.config, tokenizer);
     const entities = [0, 2, 4].map((start) => ({ start, end: start + 1 }));
@@ -59,7 +59,7 @@ for (const name of ['entities', 'relations'])
   });
 
 test('lai: a position beyond the table of the encoder is refused', async (t) => {
-  const loaded = await loadModel(runtime, folderSource(`${fixtures}/entities`), lai, 'entities');
+  const loaded = await loadModel(runtime, folderSource(`${fixtures}/entities`), lai, undefined, 'entities');
   const { model, tokenizer } = loaded;
   const packer = new Packer(model.config, tokenizer);
   const batch = packer.batch(packer.instances(0, packer.encode(tokens, 'row 1'), []));

@@ -8,7 +8,8 @@ import type { Source } from '../../src/io/source.ts';
 import type { Json } from '../../src/models/config.ts';
 import { loadModel } from '../../src/node.ts';
 import type { Definition } from '../../src/tasks/definition.ts';
-import { folderStorage } from '../../src/tasks/folder.ts';
+import { folderSource, folderStorage } from '../../src/tasks/folder.ts';
+import { loadModel as loadFrom } from '../../src/tasks/model.ts';
 import { cerem } from '../../src/tasks/prompts/cerem.ts';
 import { checkValues } from '../../src/tasks/options.ts';
 import { definitionNamed, definitions } from '../../src/tasks/registry.ts';
@@ -154,6 +155,32 @@ function bytesOf(content: FileContent): Uint8Array {
   if (typeof content === 'string') return new TextEncoder().encode(content);
   return content instanceof Uint8Array ? content : new Uint8Array(Buffer.concat(content));
 }
+
+test('what is no definition, no option of a load or of a trace', async (t) => {
+  const source = 'test/fixtures/stsn/both';
+  for (const given of [{ foo: 1 }, null, 'stsn', [stsn]])
+    t.equal(
+      await inputError(() => loadModel(runtime, source, given as unknown as typeof stsn)),
+      'loadModel: takes a definition after the source, stsn for one, or undefined',
+    );
+  const load = (source: Source | string, options: unknown) =>
+    inputError(() => loadModel(runtime, source as string, undefined, options as object));
+  const one = 'loadModel: there is no option "foo" (there is: precision)';
+  t.equal(await load(source, { foo: 1 }), one);
+  t.equal(await load(folderSource(source), { foo: 1 }), one);
+  t.equal(
+    await inputError(() => loadFrom(runtime, folderSource(source), undefined, 'a name' as unknown as object)),
+    'loadModel: options must be an object, got "a name"',
+    'in the browser-safe interface too',
+  );
+  const model = await loadModel(runtime, source, stsn);
+  t.equal(
+    await inputError(() => model.trace('', 'file', { batchSize: 0 } as object)),
+    'trace: there is no option "batchSize" (there are: steps, lr, weightDecay)',
+  );
+  model.release();
+  t.equal(runtime.memory.report().liveBytes, 0, 'nothing stays on the device');
+});
 
 test('a folder that is not there, and a model without what it needs', async (t) => {
   t.match(await inputError(() => loadModel(runtime, 'nowhere')), /^nowhere: no such model folder$/);

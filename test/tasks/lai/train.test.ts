@@ -34,7 +34,8 @@ async function train(given: Json, recipe: Partial<LaiRecipe>, some = related.sli
   const { report } = await runTraining(runtime, planned, { storage: folderStorage(out) });
   return { out, report };
 }
-const load = (out: string): Promise<LoadedModel<LaiTypes>> => loadModel(runtime, folderSource(out), lai, out);
+const load = (out: string): Promise<LoadedModel<LaiTypes>> =>
+  loadModel(runtime, folderSource(out), lai, undefined, out);
 
 test('annotations are phrases of labels: of the data, or of the configuration', (t) => {
   const given = { encoder, stage: 'entities' };
@@ -228,7 +229,7 @@ test('what does not go together is refused in one line', async (t) => {
     await inputError(() => model.evaluate(corpus(one), { relations: model })),
     /not with one of relations$/,
   );
-  const other = await loadModel(runtime, folderSource('test/fixtures/stsn/both'), stsn, 'both');
+  const other = await loadModel(runtime, folderSource('test/fixtures/stsn/both'), stsn, undefined, 'both');
   t.match(
     await inputError(() => model.evaluate(corpus(one), { relations: other as never })),
     /^both: a model of kind STSN, where one of kind LAI-Net is needed$/,

@@ -13,7 +13,7 @@ import { sharedRuntime } from '../../runtime.ts';
 const runtime = sharedRuntime();
 
 const fixtures = 'test/fixtures/iser';
-const load = (name: string) => loadModel(runtime, folderSource(`${fixtures}/${name}`), iser, name);
+const load = (name: string) => loadModel(runtime, folderSource(`${fixtures}/${name}`), iser, undefined, name);
 const rows = JSON.parse(readFileSync(`${fixtures}/batch.json`, 'utf8')) as { tokens: string[] }[];
 const text = rows[0].tokens.join(' ');
 
