@@ -68,6 +68,7 @@ const requests = {
       await device(),
       async (name) => (await source(name)) || undefined,
       undefined,
+      {},
       what,
     );
     model?.release();
