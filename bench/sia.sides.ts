@@ -1,6 +1,6 @@
 /** What `bench sia` compares, forward and backward: segment-attention, self-attention, and SIA scale by scale. */
 import { attention } from '../kernels/attention.ts';
-import { add } from '../kernels/elementwise.ts';
+import { add } from '../kernels/shared/elementwise.ts';
 import type { Caps, Kernel, PlanRequest } from '../kernels/plan.ts';
 import {
   chooseSegmentForm,

@@ -1,1 +1,1 @@
-export { add } from './elementwise.ts';
+export { add } from './shared/elementwise.ts';

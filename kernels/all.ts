@@ -8,7 +8,7 @@ export { concat } from './concat.ts';
 export { contextAttention } from './context-attention.ts';
 export { crossEntropy } from './cross-entropy.ts';
 export { dropout } from './dropout.ts';
-export { add, mul, scale } from './elementwise.ts';
+export { add, mul, scale } from './shared/elementwise.ts';
 export { embedding } from './embedding.ts';
 export { gaussianKl } from './gaussian-kl.ts';
 export { graphAdjacency } from './graph-adjacency.ts';

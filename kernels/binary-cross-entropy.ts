@@ -17,7 +17,7 @@ import {
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
 import { LOG1P_FLOPS } from './cross-entropy.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import binaryCrossEntropyWgsl from '../shaders/binary-cross-entropy.wgsl';
 import binaryCrossEntropyBackwardWgsl from '../shaders/binary-cross-entropy-backward.wgsl';
 

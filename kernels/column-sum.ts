@@ -10,7 +10,7 @@ import {
   type Kernel,
   type TensorSpec,
 } from './plan.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import broadcastRowsWgsl from '../shaders/broadcast-rows.wgsl';
 import columnSumWgsl from '../shaders/column-sum.wgsl';
 

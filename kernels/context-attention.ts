@@ -22,7 +22,7 @@ import { forwardElements, ForwardStrip } from './shared/context-attention/forwar
 import { contextProblem, type ContextProblem } from './shared/context-attention/problem.ts';
 import { contextStrips, planOf } from './shared/context-attention/strip.ts';
 import { backwardTables, byRange, forwardTables, spansIn } from './shared/context-attention/tables.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { stripTables } from './shared/table-rules.ts';
 
 /** Bytes of scratch, about. */

@@ -13,7 +13,7 @@ import {
   type PlanRequest,
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 import crossEntropyWgsl from '../shaders/cross-entropy.wgsl';
 import crossEntropyBackwardWgsl from '../shaders/cross-entropy-backward.wgsl';

@@ -13,7 +13,7 @@ import {
   type Plan,
   type PlanRequest,
 } from './plan.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import dropoutWgsl from '../shaders/dropout.wgsl';
 

@@ -17,7 +17,7 @@ import {
   type Shape,
 } from './plan.ts';
 import { lanesFor } from './shared/lanes.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { segmentsByKey, segmentsOfKeys, segmentSum } from './shared/segments.ts';
 import { segmentTables } from './shared/table-rules.ts';
 import embeddingWgsl from '../shaders/embedding.wgsl';

@@ -1,4 +1,4 @@
-import { oneLine } from './printable.ts';
+import { oneLine } from './shared/printable.ts';
 
 /** Base of every error that Spanwise throws on purpose. Each class says its name itself: minifiers rename classes. */
 export class SpanwiseError extends Error {

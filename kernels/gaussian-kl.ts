@@ -1,5 +1,5 @@
 /** `gaussian-kl`: divergences between all pairs of diagonal Gaussians, one matrix product a view. */
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import {
   ceilDiv,
   expectShape,

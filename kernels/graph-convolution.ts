@@ -1,5 +1,5 @@
 /** `graph-convolution`: nodes gather their neighbours, by one adjacency a view, then ReLU. */
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { activationBackward } from './linear.ts';
 import {
   expectShape,

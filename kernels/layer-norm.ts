@@ -19,7 +19,7 @@ import {
   type Shape,
   type TensorSpec,
 } from './plan.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { rowsOf } from './shared/matmul.ts';
 import { rowGrid } from './shared/row-reduction.ts';
 import layerNormWgsl from '../shaders/layer-norm.wgsl';

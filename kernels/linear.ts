@@ -22,7 +22,7 @@ import {
   type Activation,
 } from './shared/activation.ts';
 import { columnSum } from './column-sum.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { expectQuads, matmul, rowsOf } from './shared/matmul.ts';
 import { weightGradient } from './shared/weight-gradient.ts';
 import { partTables } from './shared/table-rules.ts';

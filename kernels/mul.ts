@@ -1,1 +1,1 @@
-export { mul } from './elementwise.ts';
+export { mul } from './shared/elementwise.ts';

@@ -12,7 +12,7 @@ import {
   type PlanRequest,
   type Port,
 } from './plan.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { segmentsByKey, type Segments } from './shared/segments.ts';
 import rangeMaxPoolWgsl from '../shaders/range-max-pool.wgsl';

@@ -1,1 +1,1 @@
-export { scale } from './elementwise.ts';
+export { scale } from './shared/elementwise.ts';

@@ -14,7 +14,7 @@ import {
   type Port,
   type Shape,
 } from './plan.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { lengthsOf } from './shared/lengths.ts';
 import { scalesParam } from './shared/scales.ts';

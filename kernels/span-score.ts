@@ -22,7 +22,7 @@ import {
   type TensorSpec,
 } from './plan.ts';
 import { columnSum } from './column-sum.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import { matmul } from './shared/matmul.ts';
 import { joinParts, segmentsByKey, segmentSum, type PlanPart } from './shared/segments.ts';

@@ -1,7 +1,7 @@
 /** `weighted-sum`: tensors of one shape, each times a learned number, added up: CEREM's mix of scales. */
 import { InputError } from './errors.ts';
 import { columnSum } from './column-sum.ts';
-import { fill } from './elementwise.ts';
+import { fill } from './shared/elementwise.ts';
 import { lanesFor } from './shared/lanes.ts';
 import {
   ceilDiv,

@@ -5,7 +5,7 @@
  */
 import { activationFlops } from './activation.ts';
 import { columnSum } from '../column-sum.ts';
-import { fill } from '../elementwise.ts';
+import { fill } from './elementwise.ts';
 import { matmul, type Matrix } from './matmul.ts';
 import { params, problemOf, shiftedRows, type CellSpec } from './recurrent-problem.ts';
 import { rowsBackward, rowsForward } from './recurrent-rows.ts';

@@ -3,7 +3,7 @@
  * buckets the rows once (compressed sparse rows), so the device neither scans indices nor needs float atomics.
  */
 import { ceilDiv, foldGrid, spec, type Caps, type Dispatch, type Plan } from '../plan.ts';
-import { fill } from '../elementwise.ts';
+import { fill } from './elementwise.ts';
 import { lanesFor } from './lanes.ts';
 import segmentSumWgsl from '../../shaders/segment-sum.wgsl';
 

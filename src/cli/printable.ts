@@ -1,5 +1,5 @@
 /** Lines for standard error: what comes from files and options may hold any character. */
-import { oneLine, printable } from '../../kernels/printable.ts';
+import { oneLine, printable } from '../../kernels/shared/printable.ts';
 import { streams } from './streams.ts';
 
 export { oneLine, printable };

@@ -6,7 +6,7 @@
 import { InputError, SpanwiseError } from '../../kernels/errors.ts';
 import { bytesOf, type Caps, type DType, type Kernel } from '../../kernels/plan.ts';
 import type { Plan, Shape } from '../../kernels/plan.ts';
-import { fill } from '../../kernels/elementwise.ts';
+import { fill } from '../../kernels/shared/elementwise.ts';
 import { BatchEncoder, type Batch, type Reading } from './batch.ts';
 import { checkAccess, checkData, checkFit, checkOut } from './checks.ts';
 import { compileRuns } from './compile.ts';

@@ -4,7 +4,7 @@
  * until `grad` is cleared.
  */
 import { SpanwiseError } from '../../kernels/errors.ts';
-import { accumulate } from '../../kernels/elementwise.ts';
+import { accumulate } from '../../kernels/shared/elementwise.ts';
 import type { Runtime } from '../gpu/runtime.ts';
 import type { GradientPlace, Node, Recorder, Tensor } from '../gpu/tensor.ts';
 

@@ -1,7 +1,7 @@
 /** AdamW (Loshchilov and Hutter 2019), as PyTorch computes it, on the device. */
 import { InputError } from '../../kernels/errors.ts';
 import { adamw, type AdamWRun } from '../../kernels/adamw.ts';
-import { scale } from '../../kernels/elementwise.ts';
+import { scale } from '../../kernels/shared/elementwise.ts';
 import type { Tensor } from '../gpu/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
 import { aligned, type Chunk, type Slot } from '../nn/arena.ts';

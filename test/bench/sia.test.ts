@@ -3,7 +3,7 @@ import { costOf, runComposition, type Composition } from '../../bench/sia.compos
 import { longInputChecks, memoryTable } from '../../bench/sia.bench.ts';
 import { checkOutputs, exactBlocks, siaInputs } from '../../bench/sia.expected.ts';
 import { naiveSide, otherForms, SCALES, segmentSide } from '../../bench/sia.sides.ts';
-import { add, scale } from '../../kernels/elementwise.ts';
+import { add, scale } from '../../kernels/shared/elementwise.ts';
 import { defaultCaps } from '../../kernels/plan.ts';
 import { openRuntime } from '../../src/node.ts';
 

@@ -1,6 +1,6 @@
 /** Steps that repeat: what is kept from one to the next, and that each computes what it was given. */
 import test from 'tape';
-import { scale as scaleKernel } from '../../kernels/elementwise.ts';
+import { scale as scaleKernel } from '../../kernels/shared/elementwise.ts';
 import type { Kernel } from '../../kernels/plan.ts';
 import {
   dropout,

@@ -14,7 +14,7 @@ import {
   wrapDevice,
   type Tensor,
 } from '../../src/node.ts';
-import { accumulate } from '../../kernels/elementwise.ts';
+import { accumulate } from '../../kernels/shared/elementwise.ts';
 import { pacedWait } from '../../src/gpu/pump.ts';
 
 const [STORAGE, COPY_SRC, COPY_DST] = [0x80, 0x4, 0x8];

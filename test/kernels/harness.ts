@@ -26,7 +26,7 @@ import { record } from '../../src/ops/tape.ts';
 import { relativeError } from '../relative-error.ts';
 import { sharedRuntime } from '../runtime.ts';
 import { inputsOf, planProblems } from './plan-problems.ts';
-import { mul, scale } from '../../kernels/elementwise.ts';
+import { mul, scale } from '../../kernels/shared/elementwise.ts';
 import { sum } from '../../kernels/column-sum.ts';
 
 export { relativeError };

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { scale } from '../../kernels/elementwise.ts';
+import { scale } from '../../kernels/shared/elementwise.ts';
 import { defaultCaps, InputError } from '../../kernels/index.ts';
 import { shapes } from './binary.ts';
 import { random, testKernel } from './harness.ts';

@@ -14,8 +14,8 @@ import {
   type Dispatch,
   type Kernel,
   type Port,
-} from './plan.ts';
-import elementwiseWgsl from '../shaders/elementwise.wgsl';
+} from '../plan.ts';
+import elementwiseWgsl from '../../shaders/elementwise.wgsl';
 
 const op = { fill: 0, add: 1, mul: 2, scale: 3, accumulate: 4, scaleAndAdd: 5, copyTwice: 6 };
 
