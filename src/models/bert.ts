@@ -126,11 +126,10 @@ export class Bert {
     const own = (values: Int32Array): HostInts =>
       packing ? hostInts(packing.pack(values)) : hostInts(values, [rows, columns]);
     const { positionOffset, typeVocabSize } = this.config;
-    const usual = this.#usualOf(rows, columns);
-    const positions = given.positions ?? usual.positions;
+    const positions = given.positions ?? this.#usualOf(rows, columns).positions;
     const rowsOf = positionOffset > 0 ? positions.map((position) => position + positionOffset) : positions;
     const words = add(this.#words.forward(own(ids)), this.#positions.forward(own(rowsOf)));
-    const types = (typeVocabSize > 1 && given.tokenTypes) || usual.types;
+    const types = (typeVocabSize > 1 && given.tokenTypes) || this.#usualOf(rows, columns).types;
     const embedded = this.#norm.forward(words, this.#types?.forward(own(types)));
     return this.#widen?.forward(embedded) ?? embedded;
   }
